@@ -1,0 +1,269 @@
+"""The tables, in one place. Everything is SQLAlchemy Core: the same statements run on SQLite and PostgreSQL.
+
+Times are RFC 3339 text in UTC with milliseconds, days are integers since 1970-01-01 (UTC), identifiers of the
+protocol are lower-case hex. A row that others must hear about is written in the transaction that made it true:
+`outbox` for members, `stream` for engines.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite gives an integer primary key a rowid of its own only when it is spelled INTEGER.
+Sequence64 = BigInteger().with_variant(Integer(), "sqlite")
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256 of the token, which is kept nowhere
+    Column("role", String(16), nullable=False),  # agent | engine | soc | admin
+    Column("actor", String(256)),  # the one actor of an agent's token
+    Column("tlp", String(16), nullable=False),  # clearance
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32)),
+    Column("last_used_at", String(32)),
+    Column("revoked_at", String(32)),
+)
+
+actors = Table(
+    "actors",
+    metadata,
+    Column("id", String(256), primary_key=True),
+    Column("kind", String(16), nullable=False),  # agent | user | workload
+    Column("composition", String(64), nullable=False),  # SHA-256 of model, prompt hash and tools; "" when not given
+    Column("trust", Text, nullable=False),  # JSON of scoring.trust.Trust
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("actor", String(256), nullable=False),
+    Column("declaration", Text, nullable=False),  # JSON; raw text of the declaration stays on this node
+    Column("family", String(64), nullable=False),
+    Column("family_confidence", Float, nullable=False),
+    Column("envelope", Text, nullable=False),
+    Column("parent", Text),
+    Column("state", String(16), nullable=False),  # open | closed
+    Column("outcome", String(16)),
+    Column("verdict", String(16), nullable=False),  # the worst so far
+    Column("risk", Float, nullable=False),
+    Column("actions", Integer, nullable=False),
+    Column("opened_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    Column("closed_at", String(32)),
+    Index(None, "actor"),
+    Index(None, "updated_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("session_id", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("body", Text, nullable=False),  # JSON of scoring.values.Event; removed by retention
+    Column("at", String(32), nullable=False),
+    Index(None, "session_id", "seq"),
+    Index(None, "at"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("session_id", String(128), nullable=False),
+    Column("action_id", String(128), nullable=False),
+    Column("request_hash", String(64), nullable=False),  # another body under the same action_id is a conflict
+    Column("actor", String(256), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("response", String(16), nullable=False),
+    Column("effect", Float, nullable=False),
+    Column("body", Text, nullable=False),  # the DECISION as it was answered
+    Column("at", String(32), nullable=False),
+    UniqueConstraint("session_id", "action_id"),
+    Index(None, "at"),
+)
+
+matches = Table(
+    "matches",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("pattern", String(64), nullable=False),
+    Column("session_id", String(128), nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("action_id", String(128), nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("judged", String(16), nullable=False),  # open | benign | flagged: of the session, once it is judged
+    UniqueConstraint("pattern", "session_id"),
+    Index(None, "pattern", "day"),
+)
+
+session_days = Table(
+    "session_days",
+    metadata,
+    Column("day", Integer, primary_key=True),
+    Column("judged", Integer, nullable=False),  # sessions of that day that were closed
+    Column("flagged", Integer, nullable=False),  # of these, with an out_of_scope verdict
+)
+
+rosters = Table(
+    "rosters",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("wire", LargeBinary, nullable=False),
+    Column("installed_at", String(32), nullable=False),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("author", String(32), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("head", String(64), nullable=False),  # SHA-256 of the header as it arrived
+    Column("wire", LargeBinary, nullable=False),  # the bytes as they arrived: served and forwarded, never re-encoded
+    Column("records", Integer, nullable=False),
+    Column("received_at", String(32), nullable=False),
+    Column("delivered_by", String(32)),  # member id of the peer; null for our own
+)
+
+equivocations = Table(
+    "equivocations",
+    metadata,
+    Column("author", String(32), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("proof", LargeBinary, nullable=False),  # two signed headers of one height
+    Column("found_at", String(32), nullable=False),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("author", String(32), nullable=False),
+    Column("segment", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),  # report | sighting | dispute | withdrawal
+    Column("subject", String(256), nullable=False),  # pattern id or public subject that this is about
+    Column("of", String(64)),  # the record that a sighting, dispute or withdrawal names
+    Column("tlp", String(16), nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # canonical bytes as signed
+    Column("received_at", String(32), nullable=False),
+    Index(None, "subject"),
+    Index(None, "of"),
+    Index(None, "author", "segment"),
+)
+
+outgoing = Table(
+    "outgoing",
+    metadata,
+    Column("id", String(64), primary_key=True),  # record id
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the exact bytes that would leave, or left
+    Column("explain", Text, nullable=False),  # JSON: field, value, source class, why it is safe
+    Column("state", String(16), nullable=False),  # held | ready | left | refused
+    Column("reason", Text, nullable=False),
+    Column("not_before", String(32), nullable=False),  # emission slot
+    Column("at", String(32), nullable=False),
+    Column("decided_by", String(64)),
+    Column("left_at", String(32)),
+    Column("segment", Integer),
+    Index(None, "state", "not_before"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Sequence64, primary_key=True, autoincrement=True),
+    Column("destination", String(32), nullable=False),  # member id
+    Column("author", String(32), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", String(32), nullable=False),
+    UniqueConstraint("destination", "author", "seq"),
+)
+
+indicators = Table(
+    "indicators",
+    metadata,
+    Column("id", String(64), primary_key=True),  # pattern id, or SHA-256 of a public subject
+    Column("seq", Sequence64, nullable=False),  # of the newest stream row about it
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("score", Integer, nullable=False),
+    Column("confidence", Integer, nullable=False),
+    Column("tier", String(16), nullable=False),
+    Column("effect", Float, nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("last_seen", String(10), nullable=False),
+    Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds: TAXII's date_added
+    Column("body", Text, nullable=False),  # JSON: the indicator row of the contract and its `why`
+    Index(None, "seq"),
+    Index(None, "added_at"),
+)
+
+first_reports = Table(
+    "first_reports",
+    metadata,
+    Column("group", String(64), primary_key=True),
+    Column("pattern", String(64), primary_key=True),
+    Column("day", Integer, nullable=False),  # of receipt, of the first live report of this group and pattern
+    Column("counts", Integer, nullable=False),  # 1 when within the group's weekly quota of precautionary patterns
+)
+
+stream = Table(
+    "stream",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("at", String(32), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("body", Text, nullable=False),  # the JSON of `data:` without seq, which is this row's
+    sqlite_autoincrement=True,  # a sequence number is never reused, not even after retention
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("member", String(32), primary_key=True),
+    Column("last_success_at", String(32)),
+    Column("refused", Text, nullable=False),  # JSON: refusal name → count
+    Column("quarantined_at", String(32)),
+    Column("quarantine_reason", Text),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("subject", String(256), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # allow | mute | confirm | dispute
+    Column("reason", String(64), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("expires_at", String(32)),
+)
