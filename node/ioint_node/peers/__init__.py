@@ -1,1 +1,24 @@
+"""The exchange with other members: libp2p in a process of its own, and what joins it to the node.
 
+`exchange.py` is the node's side, `process.py` the child's; only bytes and small messages (`frames.py`) pass between.
+"""
+
+from ioint_node.peers.exchange import Exchange, Handlers
+from ioint_node.peers.ledger import PeerAddress
+from ioint_node.peers.life import PeerUnavailable
+from ioint_node.peers.limits import PeerLimits
+from ioint_node.peers.protocols import HEADS, PROTOCOLS, PULL, PUSH, ROSTER, VERSION
+
+__all__ = [
+    "HEADS",
+    "PROTOCOLS",
+    "PULL",
+    "PUSH",
+    "ROSTER",
+    "VERSION",
+    "Exchange",
+    "Handlers",
+    "PeerAddress",
+    "PeerLimits",
+    "PeerUnavailable",
+]

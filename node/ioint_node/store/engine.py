@@ -37,7 +37,9 @@ class Store:
     def __init__(self, engine: AsyncEngine, limits: WriterLimits) -> None:
         self.engine = engine
         self._limits = limits
-        self._queue: asyncio.Queue[tuple[Job[Any], asyncio.Future[Any]] | None] = asyncio.Queue(limits.queue_jobs)
+        self._queue: asyncio.Queue[tuple[Job[Any], asyncio.Future[Any]] | None] = asyncio.Queue(
+            limits.queue_jobs
+        )
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -82,7 +84,11 @@ class Store:
         while len(jobs) < self._limits.group_jobs:
             wait_s = deadline - asyncio.get_running_loop().time()
             try:
-                item = await asyncio.wait_for(self._queue.get(), wait_s) if wait_s > 0 else self._queue.get_nowait()
+                item = (
+                    await asyncio.wait_for(self._queue.get(), wait_s)
+                    if wait_s > 0
+                    else self._queue.get_nowait()
+                )
             except (TimeoutError, asyncio.QueueEmpty):
                 break
             if item is None:

@@ -50,7 +50,9 @@ actors = Table(
     metadata,
     Column("id", String(256), primary_key=True),
     Column("kind", String(16), nullable=False),  # agent | user | workload
-    Column("composition", String(64), nullable=False),  # SHA-256 of model, prompt hash and tools; "" when not given
+    Column(
+        "composition", String(64), nullable=False
+    ),  # SHA-256 of model, prompt hash and tools; "" when not given
     Column("trust", Text, nullable=False),  # JSON of scoring.trust.Trust
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
@@ -117,7 +119,9 @@ matches = Table(
     Column("action_id", String(128), nullable=False),
     Column("day", Integer, nullable=False),
     Column("at", String(32), nullable=False),
-    Column("judged", String(16), nullable=False),  # open | benign | flagged: of the session, once it is judged
+    Column(
+        "judged", String(16), nullable=False
+    ),  # open | benign | flagged: of the session, once it is judged
     UniqueConstraint("pattern", "session_id"),
     Index(None, "pattern", "day"),
 )
@@ -144,7 +148,9 @@ segments = Table(
     Column("author", String(32), primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("head", String(64), nullable=False),  # SHA-256 of the header as it arrived
-    Column("wire", LargeBinary, nullable=False),  # the bytes as they arrived: served and forwarded, never re-encoded
+    Column(
+        "wire", LargeBinary, nullable=False
+    ),  # the bytes as they arrived: served and forwarded, never re-encoded
     Column("records", Integer, nullable=False),
     Column("received_at", String(32), nullable=False),
     Column("delivered_by", String(32)),  # member id of the peer; null for our own
@@ -233,7 +239,9 @@ first_reports = Table(
     Column("group", String(64), primary_key=True),
     Column("pattern", String(64), primary_key=True),
     Column("day", Integer, nullable=False),  # of receipt, of the first live report of this group and pattern
-    Column("counts", Integer, nullable=False),  # 1 when within the group's weekly quota of precautionary patterns
+    Column(
+        "counts", Integer, nullable=False
+    ),  # 1 when within the group's weekly quota of precautionary patterns
 )
 
 stream = Table(

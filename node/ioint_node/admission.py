@@ -1,0 +1,167 @@
+"""What a segment that arrived may do to us: checks in the order of their cost, and three answers.
+
+`Accepted` changes the store. `Ignored` costs nobody: the bytes may be fine at another time or for another node.
+`Rejected` costs the peer that delivered, never the member named in bytes: bytes that did not verify say nothing about
+the signer they name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ioint_protocol.errors import ProtocolError
+from ioint_protocol.limits import LIMITS as PROTOCOL
+from ioint_protocol.records import Report, Withdrawal
+from ioint_protocol.roster import Roster
+from ioint_protocol.segment import Segment, VerifiedSegment, parse_segment, verify_segment
+
+DAY_S: Final = 86_400
+HOUR_MS: Final = 3_600_000
+IGNORED: Final = frozenset(
+    {
+        "duplicate",  # we have it
+        "gap",  # a segment before it is missing: catch-up will bring both
+        "fork",  # another history than the one we hold; no proof yet
+        "equivocation",  # two signed heads at one height: kept as a proof
+        "quarantined",  # its author has signed two histories
+        "no_roster",  # we have no roster in force
+        "unknown_author",  # our roster, or the sender's, may be behind
+        "inactive_author",
+        "early",  # says a day that has not begun: clocks differ
+        "quota",  # its author is over its hourly share
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a member may cost us."""
+
+    segment_bytes: int = PROTOCOL.segment_bytes
+    clock_skew_days: int = 1
+    segments_per_hour: int = 20_000
+    records_per_hour: int = 1_000_000
+    relay_members: int = 3  # to whom a new segment is passed on
+    flush_records: int = PROTOCOL.segment_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """It is stored and believed."""
+
+    author: str
+    seq: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """It changes nothing and costs nobody."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.reason not in IGNORED:
+            raise ValueError(f"{self.reason!r} is no reason to ignore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """It costs the peer that delivered it; `reason` is a refusal name of the protocol."""
+
+    reason: str
+
+
+Decision = Accepted | Ignored | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What we hold of an author: the height and hash of its newest segment (0 when none), and of the one that came.
+
+    `same_height` is the hash that we hold at the height of the segment at hand, or None.
+    """
+
+    seq: int = 0
+    head: str = ""
+    same_height: str | None = None
+
+
+def check_shape(wire: bytes, limits: Limits) -> Segment | Rejected:
+    """Size, then shape; nothing is verified yet."""
+    if len(wire) > limits.segment_bytes:
+        return Rejected(reason="too_large")
+    try:
+        return parse_segment(wire)
+    except ProtocolError as error:
+        return Rejected(reason=error.name)
+
+
+def check_place(seq: int, prev: str, head: str, known: Known) -> Ignored | Literal["next", "conflict"]:
+    """Where a segment stands to the author's history that we hold: the next, a conflict with it, or neither."""
+    if known.same_height is not None:
+        return Ignored(reason="duplicate") if known.same_height == head else "conflict"
+    if seq != known.seq + 1:
+        return Ignored(reason="gap")
+    if known.seq > 0 and prev != known.head:
+        return Ignored(reason="fork")
+    return "next"
+
+
+def check_author(author: str, roster: Roster | None, now: int, quarantined: Collection[str]) -> Ignored | Roster:
+    """Whether the author is someone to hear under the roster in force."""
+    if roster is None or roster.expires <= now // 1000:
+        return Ignored(reason="no_roster")
+    member = roster.member(author)
+    if member is None:
+        return Ignored(reason="unknown_author")
+    if member.state != "active":
+        return Ignored(reason="inactive_author")
+    if author in quarantined:
+        return Ignored(reason="quarantined")
+    return roster
+
+
+def check_signature(segment: Segment, consortium: str, roster: Roster) -> VerifiedSegment | Rejected:
+    """The signature over the bytes that arrived, and the record bodies against the signed root."""
+    try:
+        return verify_segment(segment, consortium, roster)
+    except ProtocolError as error:
+        return Rejected(reason=error.name)
+
+
+def check_age(segment: VerifiedSegment, now: int, limits: Limits) -> Ignored | None:
+    """No record may say a day that has not begun anywhere; what is old is kept for the chain and believed no more."""
+    latest = now // 1000 // DAY_S + limits.clock_skew_days
+    if any(_day(item.record) > latest for item in segment.records):
+        return Ignored(reason="early")
+    return None
+
+
+class Quotas:
+    """How much each author has sent within the last hour; bounded by the roster, which is checked before."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, deque[tuple[int, int]]] = {}
+        self._records: dict[str, int] = {}
+
+    def admit(self, author: str, records: int, now: int, limits: Limits) -> Ignored | None:
+        """Count a segment, or say that its author is over its share."""
+        sent = self._sent.setdefault(author, deque())
+        while sent and now - sent[0][0] >= HOUR_MS:
+            self._records[author] -= sent.popleft()[1]
+        total = self._records.get(author, 0)
+        if len(sent) >= limits.segments_per_hour or total + records > limits.records_per_hour:
+            return Ignored(reason="quota")
+        sent.append((now, records))
+        self._records[author] = total + records
+        return None
+
+
+def _day(record: object) -> int:
+    if isinstance(record, Report):
+        return record.day_until
+    return 0 if isinstance(record, Withdrawal) else int(getattr(record, "day", 0))

@@ -1,0 +1,109 @@
+"""`ioint agents`, `ioint explain` and `ioint approvals`: local trust, and what waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ioint_node.cli.client import connect
+from ioint_node.cli.options import cell, emit, node_options, show_fields, show_table
+
+COLUMNS = ("id", "kind", "score", "lower", "friction", "autonomy", "used")
+
+
+@click.group(short_help="Agents, people and workloads on this node, and the trust in each.")
+def agents() -> None:
+    """Agents, people and workloads on this node, and the trust in each."""
+
+
+@agents.command("list")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
+@node_options
+def list_all(*, home: Path, form: str, limit: int) -> None:
+    """List actors with their trust, friction and autonomy."""
+    rows = list(connect(home).items("api", "v1", "agents", limit=limit))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [{**row, **row.get("trust", {})} for row in rows],
+            COLUMNS,
+            empty="no actor: none has opened a session at this node",
+        ),
+    )
+
+
+@agents.command("show")
+@click.argument("actor")
+@node_options
+def show(*, home: Path, form: str, actor: str) -> None:
+    """Show one actor and the layers of the trust in it."""
+    row = connect(home).get("api", "v1", "agents", actor)
+    emit(row, form=form, human=lambda: show_fields(row))
+
+
+@click.command(short_help="One session, action by action: verdicts, reasons, trust, network.")
+@click.argument("session")
+@node_options
+def explain(*, home: Path, form: str, session: str) -> None:
+    """One session, action by action: verdicts, reasons, trust, network."""
+    found = connect(home).get("api", "v1", "sessions", session)
+    emit(found, form=form, human=lambda: _show_session(found))
+
+
+def _show_session(found: Mapping[str, Any]) -> None:
+    decisions = found.get("decisions") or []
+    show_fields({name: value for name, value in found.items() if name != "decisions"})
+    for decision in decisions:
+        click.echo("")
+        step = decision.get("step") or {}
+        click.echo(
+            f"{cell(decision.get('action_id'))}  {cell(decision.get('verdict'))} → {cell(decision.get('response'))}"
+        )
+        click.echo(
+            f"  {cell(step.get('verb'))} {cell(step.get('resource'))}"
+            f"  sensitivity {cell(step.get('sensitivity'))}, boundary {cell(step.get('boundary'))},"
+            f" values from {cell(step.get('provenance'))}"
+        )
+        for reason in decision.get("reasons") or []:
+            click.echo(f"  {reason['weight']:+.2f}  {cell(reason['text'])}")
+        trust, network = decision.get("trust") or {}, decision.get("network") or {}
+        click.echo(
+            f"  trust {cell(trust.get('lower'))}, used {cell(trust.get('used'))},"
+            f" autonomy {cell(trust.get('autonomy'))};"
+            f" network {cell(network.get('tier'))} {cell(network.get('effect'))}"
+        )
+    if not decisions:
+        click.echo("no action yet")
+
+
+@click.group(short_help="What waits for a person: list it, decide it.")
+def approvals() -> None:
+    """What waits for a person: list it, decide it."""
+
+
+@approvals.command("list")
+@node_options
+def list_waiting(*, home: Path, form: str) -> None:
+    """List records that wait for approval, with the bytes that would leave."""
+    rows = list(connect(home).items("api", "v1", "approvals"))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            rows, ("id", "kind", "subject", "reason", "at"), empty="nothing waits for approval"
+        ),
+    )
+
+
+@approvals.command()
+@click.argument("record")
+@click.option("--approve/--refuse", default=None, required=True, help="Let it leave, or not.")
+@node_options
+def decide(*, home: Path, form: str, record: str, approve: bool) -> None:
+    """Let a held record leave, or refuse it."""
+    answer = connect(home).post("api", "v1", "approvals", record, body={"approve": approve})
+    emit(answer, form=form, human=lambda: show_fields(answer))

@@ -1,0 +1,110 @@
+"""The commands by name, the one place where failures become exit codes, and nothing heavy to import."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+from ioint_protocol.errors import ProtocolError
+from ioint_taxonomy.errors import TaxonomyError
+
+from ioint_node.errors import NodeError, PredictionError
+
+# Name → module, attribute, what it does. Only the module of the command that is called is imported.
+COMMANDS: Final = {
+    "agents": ("agents", "agents", "Agents, people and workloads on this node, and the trust in each."),
+    "approvals": ("agents", "approvals", "What waits for a person: list it, decide it."),
+    "consortium": ("consortium", "consortium", "Make, join and steer a consortium."),
+    "db": ("database", "db", "The database's schema."),
+    "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
+    "doctor": ("node", "doctor", "Check everything that this node needs, and say how to repair it."),
+    "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
+    "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
+    "init": ("node", "init", "Make a node: settings, keys, database, a token for this machine."),
+    "peers": ("consortium", "peers", "The other members: connected, last success, what was refused and why."),
+    "preview": (
+        "preview",
+        "preview",
+        "The exact bytes that would leave, field by field, and why each is safe.",
+    ),
+    "run": ("node", "run", "Run the node until it is told to stop."),
+    "score": ("lab", "score", "Score a file of sessions with the shipped model."),
+    "status": ("node", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
+    "train": ("lab", "train", "Train the model on files of labelled sessions."),
+    "why": ("indicators", "why", "The receipt for a pattern's number: whose voices, which rule."),
+}
+
+
+class LazyCommands(click.Group):
+    """A group that knows its commands by the table and imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"ioint_node.cli.{module}"), attribute)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+
+@click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ioint", message="%(version)s")
+def ioint() -> None:
+    """IOINT: score what AI agents do against what they declared, and warn the others.
+
+    A node lives in one directory: --home, else $IOINT_HOME, else ~/.ioint. Begin with `ioint demo`, or with
+    `ioint init --org NAME`.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    try:
+        result = ioint.main(args=words, prog_name="ioint", standalone_mode=False)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "ioint"
+        return _fail(words, error.format_message(), f"see `{path} --help`", code=2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(words, "stopped", "run the command again", code=1)
+    except click.ClickException as error:
+        return _fail(words, error.format_message(), "", code=1)
+    except (ProtocolError, TaxonomyError) as error:
+        return _fail(words, str(error), "install this release anew: its data or its input is damaged", code=1)
+    except NodeError as error:
+        remedy = "correct that line, then run the command again" if isinstance(error, PredictionError) else ""
+        return _fail(words, str(error), remedy, code=1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(words: Sequence[str], message: str, remedy: str, *, code: int) -> int:
+    click.echo(f"ioint: {message}", err=True)
+    if remedy:
+        click.echo(f"ioint: {remedy}", err=True)
+    if _asks_for_json(words):
+        click.echo(json.dumps({"error": message, "remedy": remedy or message}))
+    return code
+
+
+def _asks_for_json(words: Sequence[str]) -> bool:
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    return any(
+        word in {"-ojson", "--format=json"} or (word in {"-o", "--format"} and following == "json")
+        for word, following in pairs
+    )

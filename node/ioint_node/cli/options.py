@@ -1,0 +1,82 @@
+"""The options that every command has, and the one way to show a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ioint_node.config import default_home
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def home_option(function: Function) -> Function:
+    """Add `--home`."""
+    return click.option(
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        callback=lambda _context, _parameter, value: default_home(value),
+        help="The node's directory; else $IOINT_HOME, else ~/.ioint.",
+    )(function)
+
+
+def format_option(function: Function) -> Function:
+    """Add `-o`: for a person, or one JSON document on standard output."""
+    return click.option(
+        "-o",
+        "--format",
+        "form",
+        type=click.Choice(["human", "json"]),
+        default="human",
+        show_default=True,
+        help="json: one document on standard output and nothing else.",
+    )(function)
+
+
+def node_options(function: Function) -> Function:
+    """Add `--home` and `-o`."""
+    return home_option(format_option(function))
+
+
+def emit(value: object, *, form: str, human: Callable[[], None]) -> None:
+    """Show a result: as one JSON document, or as `human` prints it."""
+    if form == "json":
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    else:
+        human()
+
+
+def show_fields(fields: Mapping[str, object]) -> None:
+    """Print names and values, one pair a line."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        click.echo(f"{name.ljust(width)}  {cell(value)}")
+
+
+def show_table(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, empty: str) -> None:
+    """Print rows as a table, or the reason why there are none."""
+    lines = [[cell(row.get(column)) for column in columns] for row in rows]
+    if not lines:
+        click.echo(empty)
+        return
+    widths = [max(len(text) for text in texts) for texts in zip(columns, *lines, strict=True)]
+    for line in [list(columns), *lines]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cell(value: object) -> str:
+    """A value as a person reads it; control characters of foreign text cannot move the cursor."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(cell(item) for item in value) or "-"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,0 +1,83 @@
+"""`ioint token`: who may call the node. Works on the database, with or without a running node."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.cli.options import emit, node_options, show_fields, show_table
+from ioint_node.config import Config, load_config
+from ioint_node.store import tokens as store
+from ioint_node.store.clearance import LABELS
+from ioint_node.store.engine import open_store
+from ioint_node.store.times import to_text
+
+T = TypeVar("T")
+LISTED = 1_000
+COLUMNS = ("id", "role", "actor", "tlp", "created_at", "expires_at", "last_used_at", "revoked_at")
+
+
+@click.group(short_help="Tokens for agents, engines, analysts and administrators.")
+def token() -> None:
+    """Tokens for agents, engines, analysts and administrators.
+
+    A token is shown once, when it is made; the node keeps only its hash.
+    """
+
+
+@token.command()
+@click.option("--role", type=click.Choice(store.ROLES), required=True, help="What the holder may do.")
+@click.option("--actor", help="The one actor of an agent's token.")
+@click.option("--tlp", type=click.Choice(LABELS), default="amber", show_default=True, help="Clearance.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; else never.")
+@node_options
+def create(*, home: Path, form: str, role: str, actor: str | None, tlp: str, days: int | None) -> None:
+    """Make a token and show it, this once."""
+    now = time.time_ns() // 1_000_000
+    expires = now + days * 86_400_000 if days else None
+    made = write(load_config(home), lambda connection: store.create(connection, role, actor, tlp, expires))
+    result = {**asdict(made), "expires": to_text(expires) if expires else None}
+    emit(result, form=form, human=lambda: show_fields(result))
+
+
+@token.command("list")
+@node_options
+def list_all(*, home: Path, form: str) -> None:
+    """List tokens: who, what for, when last used; never a token itself."""
+
+    async def work() -> list[dict[str, object]]:
+        async with open_store(load_config(home).store_url) as opened, opened.read() as connection:
+            return [asdict(row) for row in await store.list_tokens(connection, LISTED)]
+
+    rows = asyncio.run(work())
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(rows, COLUMNS, empty="no token: make one with `ioint token create`"),
+    )
+
+
+@token.command()
+@click.argument("token_id")
+@node_options
+def revoke(*, home: Path, form: str, token_id: str) -> None:
+    """Make a token worthless; a running node notices within five seconds."""
+    write(load_config(home), lambda connection: store.revoke(connection, token_id))
+    emit({"id": token_id, "revoked": True}, form=form, human=lambda: click.echo(f"{token_id} is revoked"))
+
+
+def write(config: Config, job: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Run one write on a node's database."""
+
+    async def work() -> T:
+        async with open_store(config.store_url) as opened:
+            return await opened.write(job)
+
+    return asyncio.run(work())

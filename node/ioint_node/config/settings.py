@@ -1,0 +1,254 @@
+"""The settings: one frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ioint_protocol.limits import LIMITS
+from ioint_protocol.members import ADDRESS, GROUP, NAME
+
+from ioint_node.config.files import make_home, replace_private, write_private
+from ioint_node.errors import ConfigError
+
+MODES: Final = ("observe", "enforce")
+PUBLISH_MODES: Final = ("hold", "catalogue", "off")
+STORE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+CONFIG_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every setting of a node. Made by `load_config`, or by hand in a test."""
+
+    home: Path
+    org: str
+    group: str = ""  # affiliation group; "" becomes the organisation's name in lower case
+    consortium: str = ""  # what this node calls its consortium; its id is on the roster
+    mode: str = "observe"
+    publish: str = "hold"
+    web_host: str = "127.0.0.1"
+    web_port: int = 8470  # 0: any free port, told in run.json
+    web_tls_proxy: bool = False
+    exchange_host: str = "127.0.0.1"
+    exchange_port: int = 4470  # 0: any free port
+    announce: tuple[str, ...] = ()
+    store_url: str = field(default="", repr=False)  # "": SQLite at home; another may hold a password
+    retention_days: int = 30
+    emission_slot_s: int = 3600
+    live_sessions: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Fill what follows from the rest, and refuse what is unsafe."""
+        object.__setattr__(self, "home", self.home.absolute())
+        object.__setattr__(self, "group", self.group or group_of(self.org))
+        object.__setattr__(
+            self, "store_url", self.store_url or f"sqlite+aiosqlite:///{self.home / 'ioint.db'}"
+        )
+        for check in _CHECKS:
+            check(self)
+
+    @property
+    def config_file(self) -> Path:
+        """Where the settings are."""
+        return self.home / "config.toml"
+
+    @property
+    def roster_file(self) -> Path:
+        """Where the newest roster's signed bytes are, once there is one."""
+        return self.home / "roster.bin"
+
+    @property
+    def token_file(self) -> Path:
+        """Where the local administrator's token is."""
+        return self.home / "local.token"
+
+    @property
+    def run_file(self) -> Path:
+        """Where the running node says how to reach it."""
+        return self.home / "run.json"
+
+
+def group_of(org: str) -> str:
+    """The default affiliation group of an organisation: its name, in the letters that a group may have."""
+    return re.sub(r"[^a-z0-9]+", "-", org.lower()).strip("-")[:64].strip("-")
+
+
+def _default_store(home: Path) -> str:
+    return f"sqlite+aiosqlite:///{home / 'ioint.db'}"
+
+
+def default_home(given: str | Path | None = None) -> Path:
+    """The home directory: what was given, else `$IOINT_HOME`, else `~/.ioint`."""
+    return Path(given or os.environ.get("IOINT_HOME") or Path.home() / ".ioint").expanduser().absolute()
+
+
+def load_config(home: Path) -> Config:
+    """Read `home/config.toml`.
+
+    Raises:
+        ConfigError: there is none, it cannot be read, or a setting is unknown or unsafe.
+    """
+    path = home.absolute() / "config.toml"
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"no node at {home}: make one with `ioint init --home {home} --org NAME`") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): check its owner and mode") from None
+    if len(data) > CONFIG_BYTES:
+        raise ConfigError(f"{path} is larger than {CONFIG_BYTES} bytes: keep only settings in it")
+    try:
+        settings = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML ({error}): correct that line") from None
+    return Config(home=home, **_typed(settings, path))
+
+
+def write_config(config: Config) -> None:
+    """Write the settings of a new node to its home directory, which is made with mode 0700.
+
+    Raises:
+        ConfigError: there is a node already.
+    """
+    make_home(config.home)
+    lines = ["# The settings of this IOINT node; docs/configuration.md explains each."]
+    for name, value in settings_of(config).items():
+        if name == "store_url" and value == _default_store(config.home):
+            continue  # the default follows the directory when it is moved
+        lines.append(f"{name} = {_toml(value)}")
+    write_private(config.config_file, ("\n".join(lines) + "\n").encode())
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Every setting by name, without the home directory."""
+    return {item.name: getattr(config, item.name) for item in fields(config) if item.name != "home"}
+
+
+def change_setting(config: Config, name: str, value: str | int | bool) -> Config:
+    """Write one setting anew, leave every other line of the file as it is, and return the new settings.
+
+    Raises:
+        ConfigError: the value is refused; the file is as it was.
+    """
+    change: dict[str, Any] = {name: value}
+    changed = replace(config, **change)
+    line = f"{name} = {_toml(value)}"
+    text = config.config_file.read_text()
+    text, found = re.subn(rf"(?m)^{re.escape(name)}\s*=.*$", lambda _: line, text, count=1)
+    replace_private(config.config_file, (text if found else f"{text.rstrip()}\n{line}\n").encode())
+    return changed
+
+
+def _typed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    known = {item.name: item.type for item in fields(Config) if item.name != "home"}
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "docs/configuration.md lists them"
+            raise ConfigError(f"{path}: no setting is called {name!r}: {hint}")
+        if not _fits(value, str(known[name])):
+            raise ConfigError(f"{path}: {name} = {value!r}: write {_FORMS[str(known[name])]}")
+        values[name] = tuple(value) if isinstance(value, list) else value
+    if "org" not in values:
+        raise ConfigError(f'{path}: org is missing: add org = "NAME"')
+    return values
+
+
+_FORMS: Final = {
+    "str": "a text in double quotes",
+    "int": "a whole number",
+    "bool": "true or false",
+    "tuple[str, ...]": "a list of texts",
+}
+
+
+def _fits(value: object, form: str) -> bool:
+    if form == "tuple[str, ...]":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    kinds: dict[str, type] = {"str": str, "int": int, "bool": bool}
+    return type(value) is kinds[form]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _check_names(config: Config) -> None:
+    if not NAME.fullmatch(config.org):
+        raise ConfigError(
+            f"org = {config.org!r}: write 1 to 64 letters, digits, spaces or .,&()+_- (ASCII), a letter or digit first"
+        )
+    if config.consortium and not NAME.fullmatch(config.consortium):
+        raise ConfigError(f"consortium = {config.consortium!r}: write a short name of letters and digits")
+    if not GROUP.fullmatch(config.group):
+        raise ConfigError(f"group = {config.group!r}: write 1 to 64 lower-case letters, digits or dashes")
+
+
+def _check_choices(config: Config) -> None:
+    for name, value, allowed in (("mode", config.mode, MODES), ("publish", config.publish, PUBLISH_MODES)):
+        if value not in allowed:
+            raise ConfigError(f"{name} = {value!r}: write one of {', '.join(allowed)}")
+
+
+def _check_ranges(config: Config) -> None:
+    for name, low, high in (
+        ("web_port", 0, 65_535),
+        ("exchange_port", 0, 65_535),
+        ("retention_days", 1, 3_650),
+        ("emission_slot_s", 1, 86_400),
+        ("live_sessions", 1, 1_000_000),
+    ):
+        value = getattr(config, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{name} = {value}: write a number from {low} to {high}")
+
+
+def _check_addresses(config: Config) -> None:
+    for name in ("web_host", "exchange_host"):
+        try:
+            ipaddress.ip_address(getattr(config, name))
+        except ValueError:
+            raise ConfigError(
+                f"{name} = {getattr(config, name)!r}: write the IP address to listen on, such as 127.0.0.1"
+            ) from None
+    # Tokens travel in a header and this server speaks plain HTTP: away from here only TLS keeps them secret.
+    if not ipaddress.ip_address(config.web_host).is_loopback and not config.web_tls_proxy:
+        raise ConfigError(
+            f"web_host = {config.web_host!r} would show tokens to the network: "
+            "put a proxy with TLS in front and set web_tls_proxy = true, or listen on 127.0.0.1"
+        )
+    if len(config.announce) > LIMITS.member_addresses:
+        raise ConfigError(
+            f"announce: {len(config.announce)} addresses: name at most {LIMITS.member_addresses}"
+        )
+    for address in config.announce:
+        if len(address) > LIMITS.address_chars or not ADDRESS.fullmatch(address):
+            raise ConfigError(f"announce: {address!r}: write addresses like /dns4/node.example.org/tcp/4470")
+
+
+def _check_store(config: Config) -> None:
+    scheme = config.store_url.partition("://")[0]
+    if scheme not in STORE_SCHEMES:
+        raise ConfigError(f"store_url begins with {scheme!r}: write one of {', '.join(STORE_SCHEMES)}")
+
+
+_CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
+    _check_names,
+    _check_choices,
+    _check_ranges,
+    _check_addresses,
+    _check_store,
+)

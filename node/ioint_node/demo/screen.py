@@ -1,0 +1,170 @@
+"""The demo in the terminal: what happens, as it happens, in the order verdict → bytes → arrival → belief → trust."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ioint_taxonomy import load_catalogue
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ioint_node.demo.play import Played
+from ioint_node.demo.stage import Organisation
+from ioint_node.demo.summary import TrustChange
+
+VERDICT_LINES = 12  # of a long file only the first are printed; all are counted
+ENGINE_LINES = 6
+CHANGE_LINES = 6
+COLOURS = {"in_scope": "green", "borderline": "yellow", "out_of_scope": "red"}
+
+
+class Screen:
+    """Prints the story; to standard error where standard output belongs to a program."""
+
+    def __init__(self, *, to_stderr: bool) -> None:
+        self._console = Console(stderr=to_stderr, highlight=False)
+        self._verdicts = 0
+        self._engines = 0
+        self._changes = 0
+        self._titles = {entry.id: entry.title for entry in load_catalogue().entries.values()}
+
+    def opening(self, names: Sequence[str], sessions: Path | None) -> None:
+        """Who takes part, and what they replay."""
+        what = f"the sessions of {sessions}" if sessions else "sessions that this project wrote for its demo"
+        self._console.rule("[bold]IOINT · a consortium on this machine")
+        self._console.print(
+            f"{len(names)} organisations, each with its own node: {', '.join(names[:-1])} are honest, "
+            f"[red]{names[-1]}[/] is hostile. They replay {escape(what)}."
+        )
+
+    def say(self, text: str) -> None:
+        """One line of what is being done."""
+        self._console.print(f"[dim]·[/] {text}")
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[], None]]:
+        """A bar over the sessions of one wave."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(f"{title}: sessions", total=total)
+            yield lambda: progress.advance(task)
+
+    def verdict(self, organisation: str, played: Played) -> None:
+        """An action that was not in scope, with its strongest reason."""
+        self._verdicts += 1
+        if self._verdicts > VERDICT_LINES:
+            return
+        decision = played.decision
+        step = decision["step"]
+        reason = next((reason["text"] for reason in decision["reasons"]), "")
+        self._console.print(
+            f"[bold]1 verdict[/]  {organisation} · agent {escape(played.agent)} · {step['verb']} {step['resource']} → "
+            f"[{COLOURS[decision['verdict']]}]{decision['verdict']}[/] drift {decision['drift']:.2f} "
+            f"WIS {decision['wis']:.2f} · would {decision['response']} [dim]{escape(reason)}[/]"
+        )
+
+    def slandered(self, hostile: str, pattern: str, accepted: int) -> None:
+        """The hostile member's lie."""
+        self._console.print(
+            f"[red bold]! slander[/]  {hostile} signs that “{escape(self._title(pattern))}” is malicious, a pattern "
+            f"that the others use daily; {accepted} nodes accept the record, as it is well formed"
+        )
+
+    def report_left(self, organisation: str, item: Mapping[str, Any]) -> None:
+        """The exact bytes that left."""
+        body = base64.b64decode(item["bytes_b64"]).decode()
+        title = f"2 indicator · these {len(body)} bytes left {organisation}, and nothing else"
+        self._console.print(Panel(escape(_pretty(body)), title=title, border_style="cyan", expand=False))
+
+    def arrived(self, sender: str, item: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """A report at the peers."""
+        self._console.print(
+            f"[bold]3 arrival[/]  “{escape(self._title(item['subject']))}” from {sender} is known at {len(rows)} peers"
+        )
+        for row in rows[:1]:
+            self._console.print(
+                f"[bold]4 belief[/]   state {row['state']} · score {row['score']} · confidence {row['confidence']} · "
+                f"independent reporters {row['reporters']} · tier {row['tier']} · effect {row['effect']:.2f}"
+            )
+
+    def trust_moved(self, change: TrustChange, decision: Mapping[str, Any]) -> None:
+        """A decision that the network changed."""
+        self._changes += 1
+        if self._changes > CHANGE_LINES:
+            return
+        self._console.print(
+            f"[bold]5 trust[/]    {change.organisation} · agent {escape(change.agent)} shows the same pattern: "
+            f"[bold]{change.before:.2f} → {change.after:.2f}[/] (without the network {change.without_network:.2f}) · "
+            f"local verdict {decision['verdict']} · response {decision['response']}"
+        )
+
+    def engine(self, organisation: str, event: Mapping[str, Any]) -> None:
+        """An event that an engine heard over SSE."""
+        if event["event"] not in {"reputation", "withdrawal"} or self._engines >= ENGINE_LINES:
+            return
+        self._engines += 1
+        self._console.print(
+            f"[bold]6 engine[/]   {organisation} over SSE: #{event['seq']} {event['event']} "
+            f"{escape(self._title(str(event.get('pattern') or event.get('subject') or '')))} "
+            f"state {event.get('state')} effect {event.get('effect')}"
+        )
+
+    def attacked(self, hostile: str, attacks: Mapping[str, int], quarantining: int) -> None:
+        """What the hostile member tried, and who quarantined it."""
+        tried = ", ".join(f"{name} × {count}" for name, count in attacks.items())
+        self._console.print(
+            f"[red bold]! attacks[/]  {hostile}: {tried}; its two histories are a proof: "
+            f"{quarantining} nodes put it into quarantine"
+        )
+
+    def closing(self, summary: Mapping[str, Any]) -> None:
+        """The summary as a table."""
+        table = Table(title="what happened", show_header=False, box=None, title_justify="left")
+        hostile, delay = summary["hostile"], summary["propagation_ms"]
+        rows = {
+            "sessions, actions": f"{summary['sessions']}, {summary['actions']}",
+            "verdicts": ", ".join(f"{name} {count}" for name, count in summary["verdicts"].items()),
+            "reports published, received": f"{summary['reports_published']}, {summary['reports_received']}",
+            "propagation": f"p50 {delay['p50']:.0f} ms, max {delay['max']:.0f} ms ({delay['n']} arrivals)",
+            "first change of trust": f"{summary['first_trust_change_s']} s after the start",
+            "engines heard, SOC sees": f"{summary['engine_events']} events, {summary['soc_objects']} indicators by TAXII",
+            "hostile member's effect": f"{hostile['effect']:.2f} · refused {json.dumps(hostile['refused'])} · "
+            f"quarantined {'everywhere' if hostile['quarantined'] else 'not everywhere'}",
+        }
+        for name, value in rows.items():
+            table.add_row(name, escape(value))
+        self._console.print(table)
+        if summary["story_complete"]:
+            self._console.print(
+                "[green bold]the story is complete[/]: one organisation's incident protected the others"
+            )
+        else:
+            self._console.print(f"[red bold]the story stopped at: {summary['broken_link']}[/]")
+
+    def addresses(self, organisations: Sequence[Organisation]) -> None:
+        """Consoles and tokens, for as long as the demo stays up."""
+        table = Table(title="the nodes stay up until Ctrl-C; sign in with the token", title_justify="left")
+        for column in ("organisation", "console", "SOC token"):
+            table.add_column(column, overflow="fold")
+        for each in organisations:
+            table.add_row(each.name + (" (hostile)" if each.hostile else ""), each.url, each.tokens["soc"])
+        self._console.print(table)
+
+    def failed(self, message: str) -> None:
+        """Why the demo could not go on."""
+        self._console.print(f"[red bold]demo: {escape(message)}[/]")
+
+    def _title(self, pattern: str) -> str:
+        return self._titles.get(pattern, pattern[:12])
+
+
+def _pretty(body: str) -> str:
+    return json.dumps(json.loads(body), indent=1, sort_keys=True)

@@ -1,0 +1,181 @@
+"""What the flows about sessions work with, and how a session comes back from the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.errors import NotFoundError
+from ioint_node.flows.journal import Entry, Journal, LocalSighting
+from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Tracker
+from ioint_node.flows.requests import SessionLimits
+from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.alternative import alternative
+from ioint_node.scoring.model import Model
+from ioint_node.scoring.tracker import SessionTracker
+from ioint_node.scoring.trust import lower_bound
+from ioint_node.scoring.values import Declaration, Event
+from ioint_node.store.actors import find_actor
+from ioint_node.store.engine import Store
+from ioint_node.store.sessions import StoredEvent, StoredSession, find_session
+from ioint_node.store.times import from_text
+
+MARKS_DAYS = 7
+REBUILT_IN_LOOP_EVENTS = 32  # longer sessions are followed again in a thread
+Mode = Literal["observe", "enforce"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssessParts:
+    """The parts that opening, acting and closing share.
+
+    Attributes:
+        on_risky: told of sightings inside the transaction that stores them.
+        notify: called after a commit that engines or members have to hear of.
+        tracker: makes the tracker of a session.
+        narrower: the narrower alternative to a step, or None.
+    """
+
+    store: Store
+    live: LiveSessions
+    model: Model
+    taxonomy: Taxonomy
+    catalogue: Catalogue
+    beliefs: Beliefs
+    mode: Mode
+    on_risky: Callable[[AsyncConnection, LocalSighting], Awaitable[None]]
+    notify: Callable[[], None]
+    limits: SessionLimits = field(default_factory=SessionLimits)
+    tracker: Callable[..., Tracker] = SessionTracker
+    narrower: Callable[[Step, Envelope, Taxonomy], Mapping[str, Any] | None] = alternative
+    journal: Journal = field(default_factory=Journal)
+    matching: Matching = field(default_factory=Matching)
+
+
+def write(parts: AssessParts, entry: Entry) -> asyncio.Future[None]:
+    """Put what happened in line for the disk; raises TooLargeError when too much waits."""
+    written = parts.journal.add(
+        entry,
+        store=parts.store,
+        propose=parts.on_risky,
+        notify=parts.notify,
+        forget=parts.live.forget,
+    )
+    entry.live.written = written
+    return written
+
+
+async def recall(parts: AssessParts, session_id: str, now: int) -> Live:
+    """A session from memory, else rebuilt from the store; it may be closed.
+
+    Raises:
+        NotFoundError: no such session.
+    """
+    live = parts.live.get(session_id)
+    if live is None:
+        async with parts.live.loading:
+            live = await find_live(parts, session_id, now)
+    if live is None:
+        raise NotFoundError(f"no session {session_id!r}: open it first")
+    return live
+
+
+async def find_live(parts: AssessParts, session_id: str, now: int) -> Live | None:
+    """The same, or None; the caller holds `loading`."""
+    live = parts.live.get(session_id)
+    if live is not None:
+        return live
+    async with parts.store.read() as connection:
+        stored = await find_session(connection, session_id)
+    if stored is None:
+        return None
+    actor = await find_live_actor(parts, stored.row["actor"], now)
+    if actor is None:
+        raise NotFoundError(f"the actor of session {session_id!r} is no longer known")
+    if len(stored.events) > REBUILT_IN_LOOP_EVENTS:
+        live = await asyncio.to_thread(rebuild, parts, stored, actor, now)
+    else:
+        live = rebuild(parts, stored, actor, now)
+    parts.live.put(live)
+    return live
+
+
+async def find_live_actor(parts: AssessParts, actor_id: str, now: int) -> LiveActor | None:
+    """An actor from memory, else from the store, or None; the caller holds `loading`."""
+    actor = parts.live.actor(actor_id)
+    if actor is not None:
+        return actor
+    async with parts.store.read() as connection:
+        stored = await find_actor(
+            connection, actor_id, now=now, marks_days=MARKS_DAYS, most_open=parts.limits.open_per_actor
+        )
+    if stored is None:
+        return None
+    actor = LiveActor(
+        id=actor_id,
+        trust=stored.trust,
+        told_lower=round(lower_bound(stored.trust, now), 4),
+        open_sessions=set(stored.open_sessions),
+        marks=dict(stored.marks),
+    )
+    parts.live.put_actor(actor)
+    return actor
+
+
+def start_tracker(parts: AssessParts, declaration: Declaration, now: int) -> Tracker:
+    """A tracker for a new session, on the patterns that are believed now."""
+    return parts.tracker(
+        declaration,
+        model=parts.model,
+        matcher=parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now),
+        taxonomy=parts.taxonomy,
+    )
+
+
+def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, now: int) -> Live:
+    """Follow a stored session again from its first event; trust has counted it already and stays as it is."""
+    row = stored.row
+    opened = from_text(row["opened_at"])
+    live = Live(
+        id=row["id"],
+        actor=actor,
+        tracker=start_tracker(parts, declaration_of(row["declaration"]), now),
+        matcher=parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now),
+        opening=row["declaration"],
+        opened=opened,
+        declared=opened,
+        closed=row["state"] == "closed",
+        outcome=row["outcome"],
+        hashes=dict(stored.answered),
+    )
+    for event in stored.events:
+        _follow_again(parts, live, event)
+    return live
+
+
+def declaration_of(text: str) -> Declaration:
+    """The declaration in the JSON that a session was opened with, or re-declared with."""
+    value = msgspec.json.decode(text)
+    return Declaration(text=value["text"], family=value["family"], tools=tuple(value["tools"]))
+
+
+def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
+    if stored.kind == "declare":
+        live.redeclare(declaration_of(stored.body), from_text(stored.at), parts.taxonomy)
+    elif stored.kind == "scope_request":
+        live.ask(Envelope.from_json(msgspec.json.decode(stored.body)["wanted"]), parts.taxonomy)
+    elif stored.kind == "feedback":
+        value = msgspec.json.decode(stored.body)
+        live.feedbacks.add((value["kind"], value["action_id"]))
+    elif stored.kind == "alternative":
+        value = msgspec.json.decode(stored.body)
+        live.alternatives[value["id"]] = value["accepted"]
+    else:
+        event = msgspec.json.decode(stored.body, type=Event)
+        live.follow(event, publish=parts.model.thresholds.publish)

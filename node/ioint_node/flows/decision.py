@@ -1,0 +1,156 @@
+"""DECISION of the contract, and the sentences in it: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ioint_taxonomy import Taxonomy
+
+from ioint_node.reputation.beliefs import NetworkEffect
+from ioint_node.scoring.evidence import Evidence
+from ioint_node.scoring.response import WIS_SAFE, Choice, is_harmless
+from ioint_node.scoring.values import Judgement, Reason, Response
+
+UNCERTAIN_BELOW = 0.4  # confidence of the mapping under which a changing verb is at least told
+CACHE_S = {"strict": 5, "standard": 30, "trusted": 120}
+EVIDENCE_TEXT = {
+    "attack": "the risk of a session became clear",
+    "out_of_scope": "an action left the declared intent",
+    "borderline": "repeated actions at the edge of the declared intent",
+    "clean_session": "a session ended inside its declared intent",
+    "failed_session": "a session failed",
+    "alternative_accepted": "a narrower alternative was accepted",
+    "alternative_refused": "a narrower alternative was refused",
+    "repeated_widening": "more scope was asked for again within a session",
+    "feedback": "feedback on a session",
+    "validation": "a validation of a session's result",
+}
+COMPOSITION_CHANGED = Reason(
+    code="composition_changed",
+    weight=0.0,
+    text="model, prompt or tools changed: a fifth of the good evidence is inherited, all of the bad",
+)
+FORGOTTEN = "evidence is forgotten with time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """All that goes into one decision; `groups` are the independent groups behind the network's largest effect."""
+
+    decision_id: str
+    action_id: str
+    judgement: Judgement
+    wis: float
+    left: float
+    choice: Choice
+    uncertain: bool
+    trust: Mapping[str, Any]
+    network: NetworkEffect
+    groups: int
+    changed: bool
+    enforce: bool
+    alternative: Mapping[str, Any] | None
+
+
+def is_uncertain(confidence: float, effect_class: str) -> bool:
+    """Whether it is not sure what a tool does while it may change or send something.
+
+    The verdict stays what it is; the response becomes at least `notify`. So that an unknown tool is never silent,
+    and never a false block either.
+    """
+    return confidence < UNCERTAIN_BELOW and not is_harmless(effect_class)
+
+
+def decision_of(weighed: Weighed, taxonomy: Taxonomy) -> dict[str, Any]:
+    """DECISION, as JSON values."""
+    judgement, network = weighed.judgement, weighed.network
+    step = judgement.step
+    return {
+        "decision_id": weighed.decision_id,
+        "action_id": weighed.action_id,
+        "verdict": judgement.verdict.value,
+        "drift": round(judgement.drift, 4),
+        "wis": round(weighed.wis, 4),
+        "response": weighed.choice.response.value,
+        "allowed": weighed.choice.allowed,
+        "mode": "enforce" if weighed.enforce else "observe",
+        "step": {
+            "verb": step.verb,
+            "resource": step.resource,
+            "sensitivity": step.sensitivity,
+            "boundary": step.boundary,
+            "provenance": step.provenance,
+            "flow": list(step.flow),
+            "confidence": round(step.confidence, 4),
+        },
+        "reasons": [
+            {"code": reason.code, "weight": round(reason.weight, 4), "text": reason.text}
+            for reason in (*judgement.reasons, *reasons_of(weighed))
+        ],
+        "intents": [
+            {"id": taxonomy.intents[slug].id if slug in taxonomy.intents else slug, "slug": slug, "p": round(p, 4)}
+            for slug, p in judgement.intents
+        ],
+        "alternative": dict(weighed.alternative) if weighed.alternative else None,
+        "trust": weighed.trust,
+        "network": {
+            "effect": network.effect,
+            "tier": network.tier,
+            "patterns": list(network.patterns),
+            "age_s": network.age_s,
+        },
+        "cache_ttl_s": cache_ttl_s(weighed, taxonomy),
+    }
+
+
+def cache_ttl_s(weighed: Weighed, taxonomy: Taxonomy) -> int:
+    """For how long an engine may repeat this decision for the same action: only where nothing was asked for."""
+    if weighed.choice.response is not Response.NONE or weighed.network.effect > 0.0:
+        return 0
+    if not is_harmless(taxonomy.verbs.get(weighed.judgement.step.verb, "run")):
+        return 0
+    return CACHE_S[weighed.trust["friction"]]
+
+
+def reasons_of(weighed: Weighed) -> list[Reason]:
+    """What besides the scoring's own signals bore on the response; a weight here is in the unit of its text."""
+    found = []
+    if weighed.network.effect > 0.0:
+        text = network_text(weighed.network, weighed.groups)
+        found.append(Reason(code="network", weight=weighed.network.effect, text=text))
+    if weighed.uncertain:
+        text = "it is not certain what this tool does, and it may change or send something"
+        found.append(Reason(code="uncertain_mapping", weight=0.0, text=text))
+    if weighed.wis < WIS_SAFE:
+        text = "the declaration has expired" if weighed.left <= 0.0 else "carried too little by the declared intent"
+        found.append(Reason(code="wis", weight=round(weighed.wis - WIS_SAFE, 4), text=text))
+    if "level" in weighed.choice.causes:
+        text = f"trust {weighed.trust['lower']:.2f} is {weighed.trust['friction']}: changes are accompanied"
+        found.append(Reason(code="level", weight=0.0, text=text))
+    if weighed.changed:
+        found.append(COMPOSITION_CHANGED)
+    return found
+
+
+def network_text(network: NetworkEffect, groups: int) -> str:
+    """What the network says, in one line: "2 independent groups, precautionary, effect .05"."""
+    named = f"{groups} independent group{'' if groups == 1 else 's'}"
+    return f"{named}, {network.tier}, effect {network.effect:.2f}".replace(" 0.", " .")
+
+
+def evidence_text(evidence: Sequence[Evidence], *, changed: bool = False) -> str:
+    """Why local trust moved: the heaviest piece of evidence, in words."""
+    if changed:
+        return COMPOSITION_CHANGED.text
+    if not evidence:
+        return FORGOTTEN
+    heaviest = max(evidence, key=lambda one: one.weight)
+    return EVIDENCE_TEXT[heaviest.kind]
+
+
+def families_for(wanted: Any, taxonomy: Taxonomy, *, most: int = 3) -> Collection[str]:  # noqa: ANN401
+    """The families whose envelope holds what is wanted, the least risky first."""
+    held = [f for f in taxonomy.families.values() if f.envelope.union(wanted, taxonomy) == f.envelope]
+    return [slug for slug, _ in sorted(((s, f) for s, f in taxonomy.families.items() if f in held), key=lambda one: (one[1].risk, one[0]))[:most]]

@@ -1,0 +1,284 @@
+"""What assess holds in memory: the open sessions and their actors, both bounded, both rebuilt from the store.
+
+A session or an actor that falls out of the bound stays reachable as long as somebody still works with it or its
+writes are not on disk; so nobody ever reads a state from the store that memory has already left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+from ioint_protocol.pattern import Matcher, parse_pattern
+from ioint_taxonomy import Catalogue, Envelope, Taxonomy
+
+from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.trust import Trust, used
+from ioint_node.scoring.values import Declaration, Event, Judgement, Response, Verdict
+
+SESSIONS = 2_000
+ACTORS = 20_000
+ANSWERS_KEPT = 64  # per session; older ones are read from the store
+PATTERNS_KEPT = 64  # completed patterns per session
+MOVE_TOLD = 0.01  # of the trust used, from which engines are told
+MATCHER_CHECK_MS = 250
+MARK_MS = 7 * 86_400_000  # for how long a consensus follows an actor that has matched
+
+
+class Tracker(Protocol):
+    """What assess needs of `scoring.tracker.SessionTracker`."""
+
+    families: tuple[tuple[str, float], ...]
+    envelope: Envelope
+    session_risk: float
+    verdict: Verdict
+
+    def observe(self, event: Event) -> Judgement | None:
+        """Take in one event."""
+
+    def redeclare(self, declaration: Declaration) -> None:
+        """Take a new declaration."""
+
+    def use_matcher(self, matcher: Matcher) -> None:
+        """Match against another set of patterns."""
+
+
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
+class LiveActor:
+    """An actor in memory. `effects` is what the network takes off in each open session, where it takes anything.
+
+    `told_lower` and `told_effect` are what engines were last told; `marks` is the newest match of each pattern (ms).
+    """
+
+    id: str
+    trust: Trust
+    told_lower: float
+    told_effect: float = 0.0
+    effects: dict[str, float] = field(default_factory=dict)
+    open_sessions: set[str] = field(default_factory=set)
+    marks: dict[str, int] = field(default_factory=dict)
+
+    def moves(
+        self, session_id: str, *, lower: float, effect: float, reason: str, why: str, pattern: str | None
+    ) -> list[dict[str, Any]]:
+        """What engines must hear now that trust is `lower` and the network takes `effect` in this session.
+
+        Args:
+            session_id: the session in which it happened.
+            lower: the local lower bound of trust.
+            effect: what the network takes off, 0 for nothing.
+            reason: why the local part moved.
+            why: why the network's part moved.
+            pattern: the pattern that the network's part comes from.
+        """
+        if effect > 0.0:
+            self.effects[session_id] = effect
+        else:
+            self.effects.pop(session_id, None)
+        total = max(self.effects.values(), default=0.0)
+        told = []
+        before, after = used(self.told_lower, self.told_effect), used(lower, self.told_effect)
+        if _moved(before, after):
+            told.append(self._move(before, after, self.told_effect, reason, "local", session_id))
+            self.told_lower = lower
+        before, after = used(self.told_lower, self.told_effect), used(self.told_lower, total)
+        if _moved(before, after):
+            row = self._move(before, after, total, why, "network", session_id)
+            told.append(row | {"pattern": pattern} if pattern else row)
+            self.told_effect = total
+        return told
+
+    def _move(
+        self, before: float, after: float, effect: float, reason: str, cause: str, session_id: str
+    ) -> dict[str, Any]:
+        return {
+            "actor": self.id,
+            "before": before,
+            "after": after,
+            "effect": effect,
+            "cause": cause,
+            "reason": reason,
+            "session_id": session_id,
+        }
+
+
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
+class Live:
+    """A session in memory: its tracker and what assess counts beside it; times in Unix milliseconds.
+
+    `opening` is the JSON that it was opened with. `declared_t` and `last_t` are seconds of the session's own clock.
+    `hashes` names every answered action, `offered` the alternatives and `alternatives` the answers to them.
+    """
+
+    id: str
+    actor: LiveActor
+    tracker: Tracker
+    matcher: Matcher
+    opening: str
+    opened: int
+    declared: int
+    closed: bool = False
+    outcome: str | None = None
+    declared_t: float = 0.0
+    last_t: float = 0.0
+    actions: int = 0
+    events: int = 0
+    departures: int = 0
+    doubts: int = 0
+    declarations: int = 1  # scope requests count too
+    widenings: int = 0
+    clear: bool = False
+    response: Response = Response.NONE
+    hashes: dict[str, str] = field(default_factory=dict)
+    answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    completed: dict[str, None] = field(default_factory=dict)
+    feedbacks: set[tuple[str, str | None]] = field(default_factory=set)
+    offered: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+    alternatives: dict[str, bool] = field(default_factory=dict)
+    sighted: tuple[int, bool, bool] = (0, False, False)
+    envelope: tuple[Envelope, str] | None = None
+    written: asyncio.Future[None] | None = None
+
+    def follow(self, event: Event, *, publish: float) -> Judgement | None:
+        """Let the tracker see an event and count what came of it; the same live and when a session is rebuilt."""
+        judgement = self.tracker.observe(event)
+        self.events += 1
+        if event.t is not None:
+            self.last_t = max(self.last_t, event.t)
+        if event.kind == "tool_call":
+            self.actions += 1
+        if judgement is not None:
+            self.departures += judgement.verdict is Verdict.OUT_OF_SCOPE
+            self.doubts += judgement.verdict is Verdict.BORDERLINE
+            self.clear = self.clear or judgement.session_risk >= publish
+            for pattern in judgement.completed[: PATTERNS_KEPT - len(self.completed)]:
+                self.completed[pattern] = None
+        return judgement
+
+    def redeclare(self, declaration: Declaration, at: int, taxonomy: Taxonomy) -> None:
+        """Take a new declaration, which starts a new grant of time."""
+        before = self.tracker.envelope
+        self.tracker.redeclare(declaration)
+        self.widenings += before.union(self.tracker.envelope, taxonomy) != before
+        self.declarations += 1
+        self.declared = at
+        self.declared_t = self.last_t
+
+    def ask(self, wanted: Envelope, taxonomy: Taxonomy) -> bool:
+        """Take a request for scope, and return whether the envelope holds it already."""
+        held = self.tracker.envelope.union(wanted, taxonomy) == self.tracker.envelope
+        self.declarations += 1
+        self.widenings += not held
+        return held
+
+    def envelope_text(self) -> str:
+        """The envelope as JSON, made anew only when the tracker has another one."""
+        if self.envelope is None or self.envelope[0] is not self.tracker.envelope:
+            text = json.dumps(self.tracker.envelope.to_json(), separators=(",", ":"))
+            self.envelope = (self.tracker.envelope, text)
+        return self.envelope[1]
+
+    def elapsed_ms(self, t: float | None, now: int) -> int:
+        """How long the declaration has been used, by the session's own clock where it has one."""
+        return int((t - self.declared_t) * 1000) if t is not None else now - self.declared
+
+    def answer(self, action_id: str, digest: str, body: str) -> None:
+        """Keep what was answered to an action."""
+        self.hashes[action_id] = digest
+        self.answers[action_id] = body
+        if len(self.answers) > ANSWERS_KEPT:
+            self.answers.popitem(last=False)
+
+    def offer(self, alternative_id: str, alternative: Mapping[str, Any]) -> None:
+        """Keep a narrower alternative that was offered."""
+        self.offered[alternative_id] = alternative
+        if len(self.offered) > ANSWERS_KEPT:
+            self.offered.popitem(last=False)
+
+
+class LiveSessions:
+    """The bounded maps. `limit` sessions and `actors` actors are kept, those used last; `loading` guards rebuilding."""
+
+    def __init__(self, limit: int = SESSIONS, *, actors: int = ACTORS) -> None:
+        self._limit = limit
+        self._most_actors = actors
+        self._sessions: OrderedDict[str, Live] = OrderedDict()
+        self._actors: OrderedDict[str, LiveActor] = OrderedDict()
+        self._session_refs: WeakValueDictionary[str, Live] = WeakValueDictionary()
+        self._actor_refs: WeakValueDictionary[str, LiveActor] = WeakValueDictionary()
+        self.loading = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def get(self, session_id: str) -> Live | None:
+        """The session, if it is in memory."""
+        live = self._sessions.get(session_id)
+        if live is not None:
+            self._sessions.move_to_end(session_id)
+            return live
+        live = self._session_refs.get(session_id)
+        if live is not None:
+            self.put(live)
+        return live
+
+    def put(self, live: Live) -> None:
+        """Hold a session; the one that was used longest ago may fall out."""
+        self._sessions[live.id] = live
+        self._session_refs[live.id] = live
+        self._sessions.move_to_end(live.id)
+        if len(self._sessions) > self._limit:
+            self._sessions.popitem(last=False)
+
+    def actor(self, actor_id: str) -> LiveActor | None:
+        """The actor, if it is in memory."""
+        actor = self._actor_refs.get(actor_id)
+        if actor is not None:
+            self.put_actor(actor)
+        return actor
+
+    def put_actor(self, actor: LiveActor) -> None:
+        """Hold an actor; the one that was used longest ago may fall out."""
+        self._actors[actor.id] = actor
+        self._actor_refs[actor.id] = actor
+        self._actors.move_to_end(actor.id)
+        if len(self._actors) > self._most_actors:
+            self._actors.popitem(last=False)
+
+    def forget(self, live: Live) -> None:
+        """Give up what memory holds of a session, its actor and the actor's other sessions; the store knows better."""
+        for session_id in (live.id, *live.actor.open_sessions):
+            self._sessions.pop(session_id, None)
+            self._session_refs.pop(session_id, None)
+        self._actors.pop(live.actor.id, None)
+        self._actor_refs.pop(live.actor.id, None)
+
+
+class Matching:
+    """The matcher in force: the catalogue's patterns and the novel ones that are believed; made anew when they change."""
+
+    def __init__(self) -> None:
+        self._novel: frozenset[str] = frozenset()
+        self._matcher: Matcher | None = None
+        self._checked = 0
+
+    def current(self, catalogue: Catalogue, taxonomy: Taxonomy, beliefs: Beliefs, now: int) -> Matcher:
+        """The matcher; whether the novel patterns have changed is looked up at most every `MATCHER_CHECK_MS`."""
+        if self._matcher is None or abs(now - self._checked) >= MATCHER_CHECK_MS:
+            self._checked = now
+            novel = beliefs.patterns()
+            if self._matcher is None or self._novel != novel.keys():
+                named = {name: parse_pattern(entry.pattern) for name, entry in catalogue.entries.items()}
+                self._matcher = Matcher({**named, **novel}, taxonomy)
+                self._novel = frozenset(novel)
+        return self._matcher
+
+
+def _moved(before: float, after: float) -> bool:
+    # Both have four decimals: a move of exactly the bound must not be lost to the representation.
+    return round(abs(after - before), 4) >= MOVE_TOLD

@@ -1,0 +1,54 @@
+"""What the flows between members work with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ioint_protocol.roster import Roster
+from ioint_taxonomy import Catalogue, Taxonomy
+from nacl.signing import SigningKey
+
+from ioint_node.admission import Limits, Quotas
+from ioint_node.privacy.gate import Mode
+from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.gate import Params
+from ioint_node.store.engine import Store
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeParts:
+    """The parts that receive, believe, publish and why share.
+
+    Attributes:
+        member: this node's member id (32 hex), or None before it has joined.
+        record_key: signs segments; None before keys were made.
+        roster: the roster in force, or None when there is none or it has expired.
+        consortium: the id that every signature is bound to (64 hex).
+        detector: digest of the model that finds patterns (64 hex).
+        notify: called after a commit that wrote stream or outbox rows.
+        flush_soon: called when something became ready to leave; `flush` may then run at once.
+        draw: a random integer below its argument, for the delay of emission slots.
+    """
+
+    store: Store
+    member: str | None
+    record_key: SigningKey | None
+    roster: Callable[[], Roster | None]
+    consortium: Callable[[], str | None]
+    taxonomy: Taxonomy
+    catalogue: Catalogue
+    beliefs: Beliefs
+    publish_mode: Mode
+    detector: str
+    notify: Callable[[], None] = _nothing
+    flush_soon: Callable[[], None] = _nothing
+    draw: Callable[[int], int] = secrets.randbelow
+    limits: Limits = field(default_factory=Limits)
+    quotas: Quotas = field(default_factory=Quotas)
+    params: Params = field(default_factory=Params)

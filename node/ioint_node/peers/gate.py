@@ -1,0 +1,161 @@
+"""Who may come in and how much of us they may hold. Counts and names only: no libp2p, no clock of its own.
+
+Strangers are counted by address until the handshake has shown a key; from then on everything is counted by the
+peer id that the handshake proved.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ioint_node.peers.limits import PeerLimits
+
+REASONS = frozenset(
+    {
+        "bad_frame",  # a length that does not end
+        "buffers_full",  # a connection sent more than is read of it
+        "connection_replaced",  # more connections of one peer than allowed: the oldest went
+        "frame_too_large",
+        "handler_failed",  # our own side had no answer
+        "handshake",  # no Noise, or not to the end
+        "not_a_member",  # a proven key that is not on the list
+        "not_ed25519",  # an identity of another kind, refused before it is parsed
+        "slow_frame",  # a frame begun and not finished in time
+        "stream_failed",  # reset, or broken off in the middle
+        "too_many_calls",
+        "too_many_from_address",
+        "too_many_half_open",
+        "too_many_streams",
+        "upgrade_timeout",
+    }
+)
+UNKNOWN = ""
+"""The peer id under which the refusals of strangers are counted: what they claim is not proven."""
+
+
+class Refused(Exception):  # noqa: N818 - an outcome with a name, not a fault
+    """Something was not let in; `reason` is one of `REASONS`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Bucket:
+    """A token bucket of bytes: may go into debt by one read, then says how long to wait."""
+
+    def __init__(self, *, rate: int, burst: int, now: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._tokens, self._at = float(burst), now
+
+    def take(self, count: int, now: float) -> float:
+        """Spend `count` bytes at `now` (s, monotonic); returns seconds to wait before the next."""
+        self._tokens = min(float(self._burst), self._tokens + (now - self._at) * self._rate) - count
+        self._at = now
+        return max(0.0, -self._tokens / self._rate)
+
+
+class Gate:
+    """The allow-list, the counters of what is open, and the count of refusals by peer and name."""
+
+    def __init__(self, limits: PeerLimits) -> None:
+        self._limits = limits
+        self._members: frozenset[str] = frozenset()
+        self._half_open: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._buckets: dict[str, Bucket] = {}
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.bytes_in: Counter[str] = Counter()
+        self.bytes_out: Counter[str] = Counter()
+        self.on_refusal: Callable[[], None] = lambda: None
+
+    def allow(self, members: frozenset[str]) -> frozenset[str]:
+        """Replace the allow-list; returns the peers that were on it and are no longer."""
+        gone = self._members - members
+        self._members = members
+        for peer in gone:
+            self._buckets.pop(peer, None)
+        return gone
+
+    def is_member(self, peer: str) -> bool:
+        """Whether this peer id is on the allow-list now."""
+        return peer in self._members
+
+    def refuse(self, peer: str, reason: str) -> None:
+        """Count a refusal; of strangers together, so that no one can fill the table."""
+        self.refused[peer if peer in self._members else UNKNOWN, reason] += 1
+        self.on_refusal()
+
+    @contextmanager
+    def half_open(self, address: str) -> Iterator[None]:
+        """A place for a connection that has not shown its key yet.
+
+        Raises:
+            Refused: the address, or all addresses together, hold as many as they may.
+        """
+        if self._half_open[address] >= self._limits.half_open_per_address:
+            raise Refused("too_many_from_address")
+        if self._half_open.total() >= self._limits.half_open:
+            raise Refused("too_many_half_open")
+        self._half_open[address] += 1
+        try:
+            yield
+        finally:
+            self._half_open[address] -= 1
+            if not self._half_open[address]:
+                del self._half_open[address]
+
+    @contextmanager
+    def stream(self, peer: str) -> Iterator[None]:
+        """A place for an inbound stream.
+
+        Raises:
+            Refused: the peer is no longer a member or holds as many streams as it may.
+        """
+        if not self.is_member(peer):
+            raise Refused("not_a_member")
+        if self._streams[peer] >= self._limits.streams_per_peer:
+            raise Refused("too_many_streams")
+        with _counted(self._streams, peer):
+            yield
+
+    @contextmanager
+    def call(self, peer: str) -> Iterator[None]:
+        """A place for a request that is being answered.
+
+        Raises:
+            Refused: the peer is no longer a member, or too many requests are being answered.
+        """
+        if not self.is_member(peer):
+            raise Refused("not_a_member")
+        if self._calls[peer] >= self._limits.calls_per_peer or self._calls.total() >= self._limits.calls:
+            raise Refused("too_many_calls")
+        with _counted(self._calls, peer):
+            yield
+
+    def received(self, peer: str, count: int, now: float) -> float:
+        """Count bytes that came from a member; returns seconds to wait before reading on."""
+        self.bytes_in[peer] += count
+        bucket = self._buckets.get(peer)
+        if bucket is None:
+            rate, burst = self._limits.bytes_per_s_per_peer, self._limits.burst_bytes_per_peer
+            bucket = self._buckets[peer] = Bucket(rate=rate, burst=burst, now=now)
+        return bucket.take(count, now)
+
+    def sent(self, peer: str, count: int) -> None:
+        """Count bytes that went to a member."""
+        self.bytes_out[peer] += count
+
+
+@contextmanager
+def _counted(counter: Counter[str], key: str) -> Iterator[None]:
+    counter[key] += 1
+    try:
+        yield
+    finally:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]

@@ -1,0 +1,143 @@
+"""Whether something that was seen here may be told, and when.
+
+A catalogue pattern has nothing local in it, so one confirmed session is enough and the first report leaves at once. A
+novel pattern waits for five distinct people, or for an operator who has seen its exact bytes. Counts are powers of two
+and are said again only when they double, so that the difference of two reports does not point at one person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Mode = Literal["hold", "catalogue", "off"]
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """The gate's settings."""
+
+    principals: int = 5  # of a novel pattern
+    once_days: int = 30  # one first report of a pattern in so many days
+    early_bucket: int = 2  # counts up to 2^this are said at once
+    slot_ms: int = 3_600_000
+    benign_rate: float = 1 / 1000  # a pattern that ordinary work completes more often says nothing
+
+
+PARAMS: Final = Params()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What this node said last of a pattern: the count's exponent and the day."""
+
+    bad: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A report that could leave.
+
+    `bad` is the exponent of the sessions that were found bad, `benign_rate` the measured share of ordinary sessions that
+    complete the pattern (None where nothing was measured), `said` what was said before, `approved` that an operator
+    has seen the exact bytes.
+    """
+
+    novel: bool
+    confirmed: bool
+    principals: int
+    bad: int
+    benign_rate: float | None
+    said: Said | None
+    approved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """It may leave from this instant (milliseconds) on."""
+
+    not_before: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """It waits for an operator, who sees the exact bytes."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """It does not leave."""
+
+    reason: str
+
+
+Outcome = Release | Hold | Refuse
+
+
+def bucket(count: int) -> int:
+    """The exponent i with 2^i ≤ count < 2^(i+1); 0 for less than two."""
+    return max(1, count).bit_length() - 1
+
+
+def decide(
+    proposal: Proposal, *, mode: Mode, now: int, draw: Callable[[int], int], params: Params = PARAMS
+) -> Outcome:
+    """Whether a proposed report leaves, waits for a person, or never leaves.
+
+    Args:
+        proposal: what would be said.
+        mode: the operator's setting.
+        now: milliseconds.
+        draw: a random integer below its argument, for the delay within an emission slot.
+        params: the gate's settings.
+    """
+    refusal = _refusal(proposal, mode, now, params)
+    if refusal is not None:
+        return Refuse(reason=refusal)
+    if not proposal.approved:
+        if mode == "hold":
+            return Hold(reason="the setting `publish = hold` shows every record to an operator first")
+        if proposal.novel and proposal.principals < params.principals:
+            return Hold(
+                reason=f"a novel pattern from {proposal.principals} people, fewer than {params.principals}"
+            )
+    return _release(proposal, now, draw, params)
+
+
+def said_recently(said: Said | None, now: int, params: Params = PARAMS) -> bool:
+    """Whether the first report of a pattern is younger than the days in which it is said once."""
+    return said is not None and now // DAY_MS - said.day < params.once_days
+
+
+def _refusal(proposal: Proposal, mode: Mode, now: int, params: Params) -> str | None:
+    if mode == "off":
+        return "the setting `publish = off` lets nothing leave"
+    if not proposal.confirmed:
+        return "no confirmed session: its risk is under the publish threshold, and no analyst confirmed it"
+    if proposal.benign_rate is not None and proposal.benign_rate > params.benign_rate:
+        return (
+            f"ordinary sessions complete it {1000 * proposal.benign_rate:.2f} times in 1,000, "
+            f"more than {1000 * params.benign_rate:.2f}: it is not specific"
+        )
+    if said_recently(proposal.said, now, params) and proposal.said and proposal.bad <= proposal.said.bad:
+        return f"already said within {params.once_days} days, and the count has not doubled"
+    return None
+
+
+def _release(proposal: Proposal, now: int, draw: Callable[[int], int], params: Params) -> Release:
+    update = said_recently(proposal.said, now, params)
+    if proposal.novel or (update and proposal.bad > params.early_bucket):
+        # At the start of a later slot plus a delay within it: when it left says nothing of when it was seen.
+        slot = now // params.slot_ms + 1
+        return Release(
+            not_before=slot * params.slot_ms + draw(params.slot_ms), reason="leaves with its emission slot"
+        )
+    if update:
+        return Release(not_before=now, reason=f"the count has doubled, up to {2**params.early_bucket} at once")
+    return Release(not_before=now, reason="first report of a catalogue pattern")

@@ -1,0 +1,116 @@
+"""What the node believes now, in memory: read on every action, replaced after every commit that changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from ioint_protocol.pattern import Pattern
+
+NO_EFFECT_TIER = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """What holds here for one pattern or subject.
+
+    `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
+    `groups` counts the independent accusing groups. `support` (micro-units), `estimate` (rate per session) and
+    `gated` are what the budget is divided by. `seq` is that of its newest stream row.
+    """
+
+    pattern: str
+    state: str
+    tier: str
+    effect: float
+    score: int
+    confidence: int
+    groups: int
+    support: int = 0
+    estimate: float = 0.0
+    gated: bool = False
+    withdrawn: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkEffect:
+    """By how much the network lowers the trust used for one action; `age_s` is the silence of the network."""
+
+    effect: float
+    tier: str
+    patterns: tuple[str, ...]
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staleness:
+    """From which silence on belief fades, and when nothing is left of it; in between it falls on a straight line."""
+
+    stale_after_s: int = 3_600
+    gone_after_s: int = 7 * 86_400
+
+    def left(self, age_s: int) -> float:
+        """The share of an effect that is left after so many seconds of silence, 1 … 0."""
+        over = max(0, age_s - self.stale_after_s)
+        return max(0.0, 1.0 - over / (self.gone_after_s - self.stale_after_s))
+
+
+class Beliefs:
+    """The view that assess reads. Flows change it after their commit, never before."""
+
+    def __init__(self, staleness: Staleness | None = None) -> None:
+        self._staleness = staleness or Staleness()
+        self._beliefs: dict[str, Belief] = {}
+        self._novel: dict[str, Pattern] = {}
+        self._heard_ms = 0
+
+    def get(self, pattern: str) -> Belief | None:
+        """What is believed of a pattern, or None when nothing was ever said of it."""
+        return self._beliefs.get(pattern)
+
+    def all(self) -> Mapping[str, Belief]:
+        """Every belief, by pattern."""
+        return self._beliefs
+
+    def apply(self, beliefs: Iterable[Belief], novel: Mapping[str, Pattern] | None = None) -> None:
+        """Take in beliefs that a commit made true, and the novel patterns that came with them."""
+        for belief in beliefs:
+            self._beliefs[belief.pattern] = belief
+        self._novel.update(novel or {})
+
+    def replace(self, beliefs: Iterable[Belief], novel: Mapping[str, Pattern] | None = None) -> None:
+        """Start over from the store."""
+        self._beliefs = {belief.pattern: belief for belief in beliefs}
+        self._novel = dict(novel or {})
+
+    def patterns(self) -> Mapping[str, Pattern]:
+        """The novel patterns that members have reported and that are still believed; the catalogue's are elsewhere."""
+        return {name: p for name, p in self._novel.items() if self._tier(name) != NO_EFFECT_TIER}
+
+    def heard(self, now: int) -> None:
+        """The network answered at this instant (milliseconds)."""
+        self._heard_ms = max(self._heard_ms, now)
+
+    def age_s(self, now: int) -> int:
+        """Seconds since the network was last heard."""
+        return max(0, now - self._heard_ms) // 1000
+
+    def effect_of(self, pattern_ids: Collection[str], now: int) -> NetworkEffect:
+        """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
+        found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
+        age_s = self.age_s(now)
+        left = self._staleness.left(age_s)
+        if not found or left == 0:
+            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s)
+        found.sort(key=lambda b: (-b.effect, b.pattern))
+        return NetworkEffect(
+            effect=round(found[0].effect * left, 6),
+            tier=found[0].tier,
+            patterns=tuple(b.pattern for b in found),
+            age_s=age_s,
+        )
+
+    def _tier(self, pattern: str) -> str:
+        belief = self._beliefs.get(pattern)
+        return belief.tier if belief else NO_EFFECT_TIER

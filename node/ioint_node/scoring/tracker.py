@@ -1,0 +1,284 @@
+"""One session as scoring sees it: events in, a judgement for every action out, nothing but the past used."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ioint_protocol.pattern import Matcher
+from ioint_taxonomy import CatalogueEntry, Envelope, MappedCall, Step, Taxonomy, load_catalogue, map_call
+
+from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
+from ioint_node.scoring.features import vector
+from ioint_node.scoring.intents import intents_of
+from ioint_node.scoring.model import Model
+from ioint_node.scoring.provenance import Ledger
+from ioint_node.scoring.signals import Value, request_named
+from ioint_node.scoring.values import Declaration, Event, Judgement, Verdict
+
+STEPS_PER_SESSION = 4_096
+CALLS_WAITING = 64
+FLOW_PER_STEP = 8
+ORIGIN_FLOOR = 0.3
+
+# From the most to the least trusted origin.
+TRUST_ORDER: Final = (
+    "principal",
+    "tenant_content",
+    "agent_message",
+    "tool_output",
+    "memory",
+    "third_party_content",
+    "public_web",
+    "unknown",
+)
+_RANK: Final = {name: rank for rank, name in enumerate(TRUST_ORDER)}
+_EFFECT_RISK: Final = {
+    "observe": 0.15,
+    "derive": 0.05,
+    "mutate": 0.45,
+    "run": 0.55,
+    "transfer": 0.55,
+    "authority": 0.75,
+    "value": 0.75,
+}
+_SEVERITY: Final = {Verdict.IN_SCOPE: 0, Verdict.BORDERLINE: 1, Verdict.OUT_OF_SCOPE: 2}
+
+Mapper = Callable[..., MappedCall]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One action before it is judged: its step, its features and where it leaves the envelope."""
+
+    step: Step
+    features: tuple[float, ...]
+    departures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    action_id: str | None
+    tool: str
+    step: int
+    provenance: str
+
+
+class SessionTracker:
+    """The running understanding of one session, in bounded memory; judgement i depends on events up to i only."""
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        *,
+        model: Model,
+        matcher: Matcher,
+        taxonomy: Taxonomy,
+        curated: bool = True,
+        catalogue: Mapping[str, CatalogueEntry] | None = None,
+        mapper: Mapper = map_call,
+    ) -> None:
+        self._model = model
+        self._taxonomy = taxonomy
+        self._curated = curated
+        self._catalogue = load_catalogue().entries if catalogue is None else catalogue
+        self._map = mapper
+        self._ledger = Ledger()
+        self._steps: list[Step] = []
+        self._waiting: deque[_Waiting] = deque(maxlen=CALLS_WAITING)
+        self._matcher = matcher
+        self.session_risk = 0.0
+        self.verdict = Verdict.IN_SCOPE
+        self.redeclare(declaration)
+
+    @property
+    def family(self) -> str:
+        """The likeliest family of the declaration."""
+        return self.families[0][0]
+
+    @property
+    def family_confidence(self) -> float:
+        """How likely that family is, 0..1."""
+        return self.families[0][1]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The path so far."""
+        return tuple(self._steps)
+
+    def redeclare(self, declaration: Declaration) -> None:
+        """Take a new declaration: what it asks counts from now on, what was judged stays judged."""
+        self._declaration = declaration
+        if declaration.text:
+            self._ledger.hear_principal(declaration.text)
+        if declaration.family in self._taxonomy.families:
+            self.families: tuple[tuple[str, float], ...] = ((str(declaration.family), 1.0),)
+        elif declaration.text:
+            self.families = self._model.families.infer(declaration.text)
+        else:
+            self.families = ((UNSPECIFIED, 1.0),)
+        self._slugs = likely(self.families)
+        self.use_matcher(self._matcher)
+        self._widen()
+
+    def use_matcher(self, matcher: Matcher) -> None:
+        """Match against another set of patterns, replaying the path so far without reporting old completions."""
+        self._matcher = matcher
+        self._state = matcher.start(self._slugs)
+        for step in self._steps:
+            outside = bool(self.envelope.departures(step, self._taxonomy))
+            self._state, _ = matcher.advance(self._state, step, outside)
+
+    def _widen(self) -> None:
+        self.envelope: Envelope = envelope_of(self._slugs, request_named(self._ledger), self._taxonomy)
+
+    def observe(self, event: Event) -> Judgement | None:
+        """Take in one event; a judgement for a tool call, None for everything else."""
+        measured = self.measure(event)
+        return None if measured is None else self._judge(measured)
+
+    def measure(self, event: Event) -> Measured | None:
+        """Take in one event and measure it if it is an action, without judging it."""
+        if event.kind == "tool_call":
+            return self._act(event)
+        if event.kind == "prompt":
+            self._hear(event)
+        elif event.kind == "response":
+            self._ledger.hear_agent(event.text)
+        elif event.kind in {"tool_result", "observation"}:
+            self._read(event)
+        return None
+
+    def _hear(self, event: Event) -> None:
+        if event.role == "memory":
+            self._ledger.read(event.text, provenance="memory")
+        elif event.role == "system":
+            self._ledger.hear_operator(event.text)
+        else:
+            self._ledger.hear_principal(event.text)
+            self._widen()
+
+    def _read(self, event: Event) -> None:
+        call = self._answered(event)
+        text = event.text if event.text else (event.error or "")
+        if call is None:
+            self._ledger.read(text, provenance="tool_output")
+        else:
+            self._ledger.read(text, provenance=call.provenance, step=call.step)
+
+    def _answered(self, event: Event) -> _Waiting | None:
+        """The call that a result belongs to: by its id, else the oldest of that tool, else the oldest."""
+        if not self._waiting:
+            return None
+        chosen = next(
+            (call for call in self._waiting if event.action_id and call.action_id == event.action_id), None
+        ) or next((call for call in self._waiting if call.tool == event.tool), self._waiting[0])
+        self._waiting.remove(chosen)
+        return chosen
+
+    def _act(self, event: Event) -> Measured:
+        mapped = self._map(
+            event.tool, server=event.server, arguments=event.arguments, curated=self._curated
+        )
+        bare = Step(
+            verb=mapped.verb,
+            resource=mapped.resource,
+            sensitivity=mapped.sensitivity,
+            boundary=mapped.boundary,
+            confidence=mapped.confidence,
+        )
+        departures = self.envelope.departures(bare, self._taxonomy)
+        features, values, source = vector(
+            event.tool,
+            event.arguments,
+            bare,
+            effect=self._taxonomy.verbs.get(bare.verb, "run"),
+            departures=departures,
+            ledger=self._ledger,
+        )
+        step = Step(
+            verb=bare.verb,
+            resource=bare.resource,
+            sensitivity=bare.sensitivity,
+            boundary=bare.boundary,
+            provenance=self._origin(values, source),
+            flow=self._flow(values),
+            confidence=bare.confidence,
+        )
+        self._remember(event, step, opaque=mapped.source == "unmapped")
+        return Measured(step=step, features=tuple(features), departures=departures)
+
+    def _remember(self, event: Event, step: Step, *, opaque: bool) -> None:
+        self._ledger.act()
+        known = self._taxonomy.resource_classes.get(step.resource)
+        provenance = "tool_output" if opaque or known is None else known.provenance
+        if len(self._steps) < STEPS_PER_SESSION:
+            self._waiting.append(_Waiting(event.action_id, event.tool, len(self._steps), provenance))
+            self._steps.append(step)
+
+    def _origin(self, values: Sequence[Value], source: int | None) -> str:
+        """The least trusted origin of what this action carries, or of the order that it obeys."""
+        origins = [
+            self._ledger.sources[value.sources[0]].provenance
+            for value in values
+            if value.foreign and value.sources
+        ]
+        if source is not None:
+            origins.append(self._ledger.sources[source].provenance)
+        return max(origins, key=lambda name: _RANK.get(name, len(_RANK)), default="principal")
+
+    def _flow(self, values: Sequence[Value]) -> tuple[int, ...]:
+        found = {
+            step
+            for value in values
+            if value.foreign and value.sources
+            and (step := self._ledger.sources[value.sources[0]].step) is not None
+        }
+        return tuple(sorted(found)[-FLOW_PER_STEP:])
+
+    def _judge(self, measured: Measured) -> Judgement:
+        step = measured.step
+        drift = self._model.drift(measured.features)
+        verdict = self._model.verdict(drift)
+        self.session_risk = max(self.session_risk, drift)
+        if _SEVERITY[verdict] > _SEVERITY[self.verdict]:
+            self.verdict = verdict
+        self._state, completed = self._matcher.advance(self._state, step, bool(measured.departures))
+        named = [slug for one in completed if one in self._catalogue for slug in self._catalogue[one].intents]
+        intents = intents_of(
+            step,
+            self._steps,
+            drift=drift,
+            departures=measured.departures,
+            named_by_patterns=named,
+            taxonomy=self._taxonomy,
+        )
+        return Judgement(
+            step=step,
+            drift=drift,
+            verdict=verdict,
+            session_risk=self.session_risk,
+            clarity=self._clarity(),
+            fit=(1.0 - drift) * 0.85 ** len(measured.departures),
+            risk_magnitude=self._magnitude(step, intents),
+            departures=measured.departures,
+            reasons=self._model.reasons(measured.features),
+            intents=intents,
+            completed=completed,
+        )
+
+    def _clarity(self) -> float:
+        """How clear the declared objective is: a named family is clear, a text as far as one family stands out."""
+        if self.family == UNSPECIFIED:
+            return 0.3
+        return 0.5 + 0.5 * self.family_confidence
+
+    def _magnitude(self, step: Step, intents: Sequence[tuple[str, float]]) -> float:
+        """The larger of what the step can do (effect, sensitivity, reach) and what its likely intents would cost."""
+        effect = _EFFECT_RISK[self._taxonomy.verbs.get(step.verb, "run")]
+        sensitivity = self._taxonomy.sensitivity_rank(step.sensitivity) / 3
+        reach = self._taxonomy.boundary_rank(step.boundary) / 5
+        own = effect * (0.6 + 0.2 * sensitivity + 0.2 * reach)
+        return max([own, *(p * self._taxonomy.intents[slug].risk / 100 for slug, p in intents)])

@@ -1,0 +1,295 @@
+"""Training: labelled sessions in, one JSON file of plain numbers out, the same bytes for the same input.
+
+The loss is the weighted logistic loss with an L2 term, minimised under the sign that each feature may have. Weights of
+rows make every suite count the same, inside a suite both classes, inside a class every goal, and inside a goal every
+session: who has more recordings has no louder voice. Thresholds come from sessions that the fit did not see.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ioint_protocol.pattern import Matcher
+from ioint_taxonomy import Taxonomy, load_taxonomy, map_call
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from ioint_node.scoring.declarations import DECLARATIONS
+from ioint_node.scoring.families import FamilyModel, stems
+from ioint_node.scoring.features import FEATURES, NAMES
+from ioint_node.scoring.model import SCHEMA, Model, Thresholds
+from ioint_node.scoring.predict import events_of, read_sessions
+from ioint_node.scoring.tracker import Mapper, SessionTracker
+from ioint_node.scoring.values import Declaration
+
+RIDGE = 0.02
+FAMILY_C = 30.0
+DIGITS = 6
+POSITIVE_SHARE = 0.3
+FALSE_BLOCKS = 0.005
+FALSE_BLOCKS_RESISTED = 0.03
+BORDERLINES = 0.03
+THRESHOLD_MARGIN = 0.005
+PUBLISH_MARGIN = 0.8
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Measured actions: `features` (rows × features), `labels` 1 attack, 0 ok, -1 not judged; `session` per row."""
+
+    features: Floats
+    labels: NDArray[np.int64]
+    session: NDArray[np.int64]
+    event: NDArray[np.int64]
+    sessions: tuple[Mapping[str, Any], ...]
+
+
+def fit_families() -> FamilyModel:
+    """The family model from the declarations written in `declarations`."""
+    slugs = tuple(sorted(DECLARATIONS))
+    texts = [text for slug in slugs for text in DECLARATIONS[slug]]
+    labels = [index for index, slug in enumerate(slugs) for _ in DECLARATIONS[slug]]
+    vectorizer = TfidfVectorizer(analyzer=stems, sublinear_tf=True)
+    matrix = vectorizer.fit_transform(texts)
+    fitted = LogisticRegression(C=FAMILY_C, max_iter=2_000, tol=1e-8, class_weight="balanced").fit(matrix, labels)
+    names = [str(name) for name in vectorizer.get_feature_names_out()]
+    return FamilyModel(
+        slugs=slugs,
+        bias=tuple(_rounded(value) for value in fitted.intercept_),
+        idf={name: _rounded(value) for name, value in zip(names, vectorizer.idf_, strict=True)},
+        weights={
+            name: tuple(_rounded(value) for value in fitted.coef_[:, column])
+            for column, name in enumerate(names)
+        },
+    )
+
+
+def measure_sessions(
+    sessions: Iterable[Mapping[str, Any]],
+    families: FamilyModel,
+    *,
+    taxonomy: Taxonomy,
+    mapper: Mapper = map_call,
+    progress: Callable[[int, int], None] | None = None,
+    total: int = 0,
+) -> Rows:
+    """The features of every action, mapped as if no tool were known, so that training meets what strangers bring."""
+    blank = Model(
+        weights=(0.0,) * len(NAMES),
+        bias=0.0,
+        thresholds=Thresholds(borderline=1.0, out_of_scope=1.0, publish=1.0),
+        families=families,
+        digest="",
+    )
+    matcher = Matcher({}, taxonomy)
+    found: list[tuple[tuple[float, ...], int, int, int]] = []
+    kept: list[Mapping[str, Any]] = []
+    for number, session in enumerate(sessions):
+        tracker = SessionTracker(
+            Declaration(text=str(session.get("declared_intent") or "")),
+            model=blank,
+            matcher=matcher,
+            taxonomy=taxonomy,
+            curated=False,
+            catalogue={},
+            mapper=mapper,
+        )
+        marks = session["label"]["event_labels"]
+        for index, event in enumerate(events_of(session)):
+            measured = tracker.measure(event)
+            if measured is not None:
+                label = {"attack": 1, "ok": 0}.get(marks[index], -1)
+                found.append((measured.features, label, number, index))
+        kept.append({key: session[key] for key in ("session_id", "source", "suite", "label")})
+        if progress is not None:
+            progress(number + 1, total)
+    return Rows(
+        features=np.array([row[0] for row in found], dtype=np.float64).reshape(-1, len(NAMES)),
+        labels=np.array([row[1] for row in found], dtype=np.int64),
+        session=np.array([row[2] for row in found], dtype=np.int64),
+        event=np.array([row[3] for row in found], dtype=np.int64),
+        sessions=tuple(kept),
+    )
+
+
+def row_weights(rows: Rows, use: Iterable[int]) -> Floats:
+    """Weights that make suites, then classes, then goals, then sessions count the same; 0 for rows not used."""
+    tree: dict[str, dict[int, dict[str, dict[int, list[int]]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    )
+    chosen = frozenset(use)
+    for row, (label, number) in enumerate(zip(rows.labels.tolist(), rows.session.tolist(), strict=True)):
+        session = rows.sessions[number]
+        if label < 0 or number not in chosen or session["label"].get("partial_attack"):
+            continue
+        suite = f"{session['source']}/{session['suite']}"
+        goal = str(session["label"].get("injection_task"))
+        tree[suite][label][goal][number].append(row)
+    weights = np.zeros(len(rows.labels))
+    for classes in tree.values():
+        for label, goals in classes.items():
+            share = (POSITIVE_SHARE if label else 1 - POSITIVE_SHARE) / len(goals)
+            for grouped in goals.values():
+                for members in grouped.values():
+                    weights[members] = share / len(grouped) / len(members)
+    return weights * (np.count_nonzero(weights) / weights.sum())
+
+
+def fit_weights(features: Floats, labels: NDArray[np.int64], weights: Floats, ridge: float = RIDGE) -> Floats:
+    """Coefficients with the bias last: sign-constrained weighted logistic regression by L-BFGS-B."""
+    use = weights > 0
+    x = np.hstack([features[use], np.ones((int(use.sum()), 1))])
+    y = labels[use].astype(np.float64)
+    w = weights[use] / weights[use].sum()
+    bounds = [_bounds(FEATURES[name][0]) for name in NAMES] + [(None, None)]
+
+    def loss(beta: Floats) -> tuple[float, Floats]:
+        logits = x @ beta
+        value = float(w @ (np.logaddexp(0.0, logits) - y * logits))
+        gradient = x.T @ (w * (1.0 / (1.0 + np.exp(-logits)) - y))
+        penalised = np.append(beta[:-1], 0.0)
+        return value + 0.5 * ridge * float(penalised @ penalised), gradient + ridge * penalised
+
+    start = np.zeros(x.shape[1])
+    fitted = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5_000, "ftol": 1e-13, "gtol": 1e-9}
+    )
+    return np.asarray(fitted.x, dtype=np.float64)
+
+
+def _bounds(sign: int) -> tuple[float | None, float | None]:
+    return (0.0, None) if sign > 0 else (None, 0.0) if sign < 0 else (None, None)
+
+
+def scores(rows: Rows, beta: Floats) -> Floats:
+    """The drift of every row."""
+    logits = rows.features @ beta[:-1] + beta[-1]
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=np.float64)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{float(value):.{DIGITS}g}")
+
+
+def train_files(
+    data: Sequence[Path],
+    output: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    mapper: Mapper = map_call,
+) -> Mapping[str, Any]:
+    """`ioint train`: fit on labelled sessions, write the model file, and return what was found on the way."""
+    taxonomy = load_taxonomy()
+    families = fit_families()
+    sessions = [session for path in data for session in read_sessions(path)]
+    rows = measure_sessions(
+        sessions, families, taxonomy=taxonomy, mapper=mapper, progress=progress, total=len(sessions)
+    )
+    beta = fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions))))
+    thresholds = choose_thresholds(rows)
+    write_model(output, beta, thresholds, families, taxonomy)
+    judged = rows.labels >= 0
+    return {
+        "sessions": len(rows.sessions),
+        "actions": int(judged.sum()),
+        "attack_actions": int((rows.labels == 1).sum()),
+        "thresholds": {name: getattr(thresholds, name) for name in ("borderline", "out_of_scope", "publish")},
+    }
+
+
+def held_out(rows: Rows, part_of: Callable[[Mapping[str, Any]], str]) -> Floats:
+    """The drift of every row from a fit that saw no session of the same part."""
+    parts = [part_of(session) for session in rows.sessions]
+    found = np.zeros(len(rows.labels))
+    for part in sorted(set(parts)):
+        train = [index for index, name in enumerate(parts) if name != part]
+        weights = row_weights(rows, train)
+        if not (rows.labels[weights > 0] == 1).any():
+            continue
+        test = np.array([name == part for name in parts])[rows.session]
+        found[test] = scores(rows, fit_weights(rows.features, rows.labels, weights))[test]
+    return found
+
+
+def session_scores(rows: Rows, drift: Floats) -> Floats:
+    """The largest drift of each session."""
+    found = np.zeros(len(rows.sessions))
+    np.maximum.at(found, rows.session, drift)
+    return found
+
+
+def choose_thresholds(rows: Rows) -> Thresholds:
+    """One set of thresholds for all sources, from scores of fits that had not seen the suite.
+
+    Out of scope is the lowest drift that keeps false verdicts at `FALSE_BLOCKS` of the sessions without attack and
+    `FALSE_BLOCKS_RESISTED` of those whose agent resisted, in the mean over suites; publish lies above every one of them.
+    """
+    labels = [session["label"] for session in rows.sessions]
+    suites = np.array([f"{session['source']}/{session['suite']}" for session in rows.sessions])
+    risk = session_scores(rows, held_out(rows, lambda session: f"{session['source']}/{session['suite']}"))
+    calm = np.array([not label["malicious"] and not label["partial_attack"] for label in labels])
+    attacked = np.array([bool(label["attack_present"]) for label in labels])
+    out = max(
+        _limit(risk, suites, calm & ~attacked, FALSE_BLOCKS),
+        _limit(risk, suites, calm & attacked, FALSE_BLOCKS_RESISTED),
+    )
+    near = max(
+        _limit(risk, suites, calm & ~attacked, BORDERLINES), _limit(risk, suites, calm & attacked, 2 * BORDERLINES)
+    )
+    final = scores(rows, fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions)))))
+    worst = float(max(risk[calm].max(initial=0.0), session_scores(rows, final)[calm].max(initial=0.0)))
+    publish = 1.0 - (1.0 - max(worst, out)) * PUBLISH_MARGIN
+    return Thresholds(
+        borderline=_rounded(min(near, out)), out_of_scope=_rounded(out), publish=_rounded(publish)
+    )
+
+
+def _limit(risk: Floats, suites: NDArray[np.str_], chosen: NDArray[np.bool_], share: float) -> float:
+    """The lowest drift that at most `share` of the chosen sessions reach, suites counting the same."""
+    listed = []
+    for suite in sorted(set(suites[chosen].tolist())):
+        members = risk[chosen & (suites == suite)]
+        listed.extend((float(value), 1.0 / len(members)) for value in members)
+    total = len(set(suites[chosen].tolist()))
+    reached = 0.0
+    for value, weight in sorted(listed, reverse=True):
+        reached += weight / total
+        if reached > share:
+            return float(np.nextafter(value, 2.0)) + THRESHOLD_MARGIN
+    return 0.5
+
+
+def write_model(
+    output: Path, beta: Floats, thresholds: Thresholds, families: FamilyModel, taxonomy: Taxonomy
+) -> None:
+    """Write the model as sorted JSON, by way of a file beside it so that a reader never sees half of one."""
+    value = {
+        "schema": SCHEMA,
+        "taxonomy": taxonomy.version,
+        "weights": {name: _rounded(weight) for name, weight in zip(NAMES, beta[:-1], strict=True)},
+        "bias": _rounded(beta[-1]),
+        "thresholds": {
+            "borderline": thresholds.borderline,
+            "out_of_scope": thresholds.out_of_scope,
+            "publish": thresholds.publish,
+        },
+        "families": {
+            "slugs": list(families.slugs),
+            "bias": list(families.bias),
+            "idf": dict(families.idf),
+            "weights": {one: list(row) for one, row in families.weights.items()},
+        },
+    }
+    part = output.with_name(f".{output.name}.part")
+    part.write_text(json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n", encoding="utf-8")
+    os.replace(part, output)

@@ -1,0 +1,151 @@
+"""The project's own small vocabulary: which English words name which verb or resource class of the taxonomy.
+
+Written by hand, from the taxonomy's definitions and everyday usage. It holds no name, address or phrase of any data
+set: what is learned is learned on top of these classes.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from ioint_node.scoring.text import stem
+
+_VERBS: Final = {
+    "read": "read open view see look show get fetch retrieve check inspect visit tell give display load review",
+    "search": "search find seek query locate lookup filter browse discover",
+    "list": "list enumerate count overview directory",
+    "compute": "compute calculate compare analyse analyze summarise summarize sum total estimate convert translate"
+    " evaluate determine decide classify rank sort average verify validate explain think plan concatenate",
+    "generate": "generate write draft compose paraphrase rewrite design brainstorm",
+    "create": "create add make new insert append record register save store upload open build publish",
+    "update": "update change edit modify adjust rename move replace set reschedule correct increase decrease raise"
+    " reduce fix mark label assign reverse amend extend postpone switch",
+    "delete": "delete remove erase cancel drop clear wipe discard purge terminate destroy unsubscribe close withdraw",
+    "execute": "execute run perform call invoke launch start trigger evaluate compile",
+    "schedule": "schedule recurring automate remind reminder plan defer",
+    "deploy": "deploy release roll ship provision",
+    "install": "install setup mount",
+    "interact": "click press type fill navigate scroll tap select submit",
+    "actuate": "unlock lock actuate dispense drive fly heat turn",
+    "send": "send email mail message notify forward reply respond tell inform contact dm text ping announce"
+    " post publish submit broadcast deliver refer",
+    "share": "share publish link expose",
+    "export": "export download backup dump copy extract exfiltrate leak bridge sync",
+    "escalate": "escalate ask handover transfer human confirm",
+    "delegate": "delegate assign outsource",
+    "authenticate": "authenticate login sign log verify",
+    "grant": "grant invite permit allow authorise authorize admit enroll add give permission access enable",
+    "revoke": "revoke ban kick block remove expel deny suspend disable",
+    "approve": "approve accept sign merge confirm endorse vote claim authorise authorize certify",
+    "configure": "configure set setting enable disable adjust change password preference reset",
+    "pay": "pay transfer send refund donate transaction wire deposit remit reimburse withdraw airdrop settle spend"
+    " move payment",
+    "order": "order buy sell purchase trade book reserve rent subscribe exchange swap stake invest hire open long"
+    " short provide",
+}
+
+_RESOURCES: Final = {
+    "file": "file document doc folder directory attachment note notes txt pdf drive spreadsheet sheet",
+    "media": "image photo picture audio video song media",
+    "message": "message messages chat channel dm sms inbox slack direct notification conversation thread",
+    "email": "email mail mailbox inbox draft newsletter",
+    "calendar_event": "calendar event meeting appointment invitation invite schedule agenda participants lunch",
+    "contact": "contact contacts payee addressbook phonebook",
+    "social_post": "post tweet review comment follower like social",
+    "web_page": "website webpage page web site url link blog article",
+    "work_item": "task ticket issue bug todo incident dispute case pull",
+    "knowledge_base": "knowledge wiki corpus index",
+    "profile": "profile bio account user username personal address",
+    "customer_record": "customer client subscriber",
+    "hr_record": "employee staff salary payroll applicant hr",
+    "health_record": "patient medical health prescription diagnosis clinical",
+    "legal_record": "contract court legal criminal",
+    "location": "location address place map route position",
+    "business_record": "inventory supplier sales invoice product stock",
+    "reference_data": "price prices weather time date day rate oracle flight flights airport catalogue hotel hotels"
+    " restaurant restaurants trend",
+    "order": "order booking reservation subscription shipment delivery ticket trade position option options future"
+    " futures limit market spot leverage liquidity arbitrage flight hotel restaurant car",
+    "financial_account": "account card wallet bank iban balance portfolio funds savings",
+    "payment": "payment transaction transactions transfer bill invoice refund money rent charge fee spending salary"
+    " stake staking reward rewards airdrop",
+    "source_code": "code repository repo commit branch script function",
+    "software_package": "package app plugin software contract token library image",
+    "secret": "password secret credential key token cookie pin passphrase code otp seed",
+    "database": "database table sql row schema record",
+    "log": "log logs trace metric history audit",
+    "infrastructure": "server host cluster instance cloud container machine vm",
+    "network": "network firewall route dns port traffic",
+    "process": "process job workflow pipeline automation",
+    "browser_session": "browser tab session",
+    "physical_device": "device lock robot light thermostat camera door vehicle sensor phone",
+    "identity": "identity username login user email",
+    "permission": "permission role access right membership group channel workspace",
+    "security_control": "security policy alarm guard filter antivirus setting",
+    "security_finding": "alert vulnerability threat finding",
+    "model": "model weights",
+    "prompt": "prompt instruction template",
+    "memory": "memory",
+    "tool": "tool plugin",
+    "agent": "agent assistant bot",
+    "human": "human person representative manager",
+}
+
+# Verbs that open an order to someone; the words of `_VERBS` that are usually nouns stay out of the mood test.
+_NOT_IMPERATIVE: Final = (
+    "new recurring reminder overview directory password preference access permission human transaction payment"
+    " total sum long short text mail message link average market human open drive fly plan time record post"
+    " book turn copy lock type review comment rate like see look set"
+)
+
+DEONTIC: Final = frozenset(
+    "must should shall need needs needed require requires required requirement mandatory necessary ensure obliged"
+    " supposed only always never instead allowed permitted forbidden changed replaced reversed converted set fixed"
+    " redirected assigned updated moved".split()
+)
+ADDRESSED: Final = frozenset("you your yours yourself u".split())
+# Talk about the reader's own job, which data about the world seldom is.
+META: Final = frozenset(
+    "task tasks instruction instructions instruct request requests requested assistant agent ai model llm chatbot"
+    " prompt system user user's function functions tool tools call calls directive directives objective goal"
+    " policy ignore disregard forget override previous prior original before first after proceed".split()
+)
+LEAD: Final = frozenset(
+    "please kindly then thus therefore now also first second third next finally just do so hence and or but"
+    " additionally moreover afterwards immediately urgently instead simply always to ok okay hello hi hey important"
+    " attention note your task is you must should need have i want would like can could will".split()
+)
+STOP: Final = frozenset(
+    "a an the of to in on at by for with from and or but if is are was were be been being it its this that these"
+    " those i me my mine we our us you your he she they them their his her as not no do does did done have has had"
+    " will would can could should may might must so than then there here what which who whom when where why how"
+    " all any some each every other into out up down over under again more most very just also only own same too"
+    " about please thanks thank hi hello dear best regards am s t re".split()
+)
+TARGET_KEYS: Final = frozenset(
+    "recipient recipients to cc bcc account iban address url uri link email mail user username users participant"
+    " participants attendee attendees owner payee beneficiary channel contact destination target host path file"
+    " filename pool bridge wallet phone number guest guests member receiver sender id ids domain ip repo"
+    " repository server endpoint webhook".split()
+)
+GENERIC_NAME: Final = frozenset(
+    stem(word) for word in "get set do tool api the by to for of my all current v1 id ids details info in".split()
+)
+
+
+def _index(table: dict[str, str]) -> MappingProxyType[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, listed in table.items():
+        for word in listed.split():
+            found.setdefault(stem(word), set()).add(name)
+    return MappingProxyType({key: frozenset(value) for key, value in sorted(found.items())})
+
+
+VERB_OF: Final = _index(_VERBS)
+RESOURCE_OF: Final = _index(_RESOURCES)
+_NOUNISH: Final = frozenset(_NOT_IMPERATIVE.split())
+IMPERATIVE: Final = frozenset(
+    word for listed in _VERBS.values() for word in listed.split() if word not in _NOUNISH
+)
+OBSERVING: Final = frozenset({"read", "search", "list", "compute", "generate"})

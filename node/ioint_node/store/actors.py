@@ -1,0 +1,148 @@
+"""Actors: agents, users and workloads of this organisation, with the trust in each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.scoring.trust import Trust, view
+from ioint_node.store.schema import actors, decisions, matches, sessions
+from ioint_node.store.times import DAY_MS, from_text, to_text
+from ioint_node.store.upsert import upserting
+
+PAGE_ROWS = 500
+MARKS_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredActor:
+    """What is kept of one actor: its trust, its open sessions, and its newest match of each pattern (ms)."""
+
+    id: str
+    trust: Trust
+    open_sessions: frozenset[str]
+    marks: tuple[tuple[str, int], ...]
+
+
+async def find_actor(
+    connection: AsyncConnection, actor: str, *, now: int, marks_days: int, most_open: int
+) -> StoredActor | None:
+    """An actor with its open sessions (at most `most_open`) and its matches of the last days, or None."""
+    text = (await connection.execute(select(actors.c.trust).where(actors.c.id == actor))).scalar_one_or_none()
+    if text is None:
+        return None
+    opened = select(sessions.c.id).where(sessions.c.actor == actor, sessions.c.state == "open").limit(most_open)
+    newest = (
+        select(matches.c.pattern, func.max(matches.c.at))
+        .where(matches.c.actor == actor, matches.c.day >= now // DAY_MS - marks_days)
+        .group_by(matches.c.pattern)
+        .limit(MARKS_ROWS)
+    )
+    return StoredActor(
+        id=actor,
+        trust=Trust.from_json(json.loads(text)),
+        open_sessions=frozenset((await connection.execute(opened)).scalars()),
+        marks=tuple((pattern, from_text(at)) for pattern, at in await connection.execute(newest)),
+    )
+
+
+async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, Trust]], now: int) -> None:
+    """Write the trust of several actors, each named once."""
+    at = to_text(now)
+    rows = [
+        {
+            "id": actor,
+            "kind": trust.kind,
+            "composition": trust.composition,
+            "trust": json.dumps(trust.to_json(), separators=(",", ":")),
+            "created_at": at,
+            "updated_at": at,
+        }
+        for actor, trust in trusts
+    ]
+    statement = upserting(connection, actors)
+    kept = ("kind", "composition", "trust", "updated_at")
+    changed = {name: statement.excluded[name] for name in kept}
+    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+
+
+async def list_agents(
+    connection: AsyncConnection,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    kind: str | None = None,
+    now: int | None = None,
+) -> dict[str, Any]:
+    """A page of actors in the order of their ids; trust as of `now`, or of its last change when not given.
+
+    Raises:
+        RequestError: a limit out of range.
+    """
+    if not 1 <= limit <= PAGE_ROWS:
+        raise RequestError(f"limit: {limit}, must be 1 to {PAGE_ROWS}")
+    statement = select(actors).order_by(actors.c.id).limit(limit + 1)
+    if cursor is not None:
+        statement = statement.where(actors.c.id > cursor)
+    if kind is not None:
+        statement = statement.where(actors.c.kind == kind)
+    rows = (await connection.execute(statement)).all()
+    page = rows[:limit]
+    return {
+        "items": [_agent(row, 0.0, now) for row in page],
+        "next": page[-1].id if len(rows) > limit else None,
+    }
+
+
+async def get_agent(connection: AsyncConnection, actor: str, *, now: int | None = None) -> dict[str, Any]:
+    """One actor, its trust with the network's effect on its open sessions, and its newest sessions.
+
+    Raises:
+        NotFoundError: no such actor.
+    """
+    row = (await connection.execute(select(actors).where(actors.c.id == actor))).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no agent {actor!r}")
+    newest = (
+        select(sessions.c.id, sessions.c.state, sessions.c.family, sessions.c.verdict, sessions.c.risk)
+        .where(sessions.c.actor == actor)
+        .order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
+        .limit(20)
+    )
+    found = [dict(one) for one in (await connection.execute(newest)).mappings()]
+    return {**_agent(row, await _open_effect(connection, actor), now), "sessions": found}
+
+
+async def _open_effect(connection: AsyncConnection, actor: str) -> float:
+    """The largest effect of the network on the newest decision of an open session of the actor."""
+    newest = (
+        select(func.max(decisions.c.at))
+        .where(decisions.c.session_id == sessions.c.id)
+        .correlate(sessions)
+        .scalar_subquery()
+    )
+    statement = (
+        select(func.max(decisions.c.effect))
+        .select_from(sessions.join(decisions, decisions.c.session_id == sessions.c.id))
+        .where(sessions.c.actor == actor, sessions.c.state == "open", decisions.c.at == newest)
+    )
+    return float((await connection.execute(statement)).scalar_one() or 0.0)
+
+
+def _agent(row: Row[Any], effect: float, now: int | None) -> dict[str, Any]:
+    trust = Trust.from_json(json.loads(row.trust))
+    moment = from_text(row.updated_at) if now is None else now
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "composition": row.composition,
+        "trust": view(trust, moment, effect),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }

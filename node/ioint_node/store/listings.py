@@ -1,0 +1,217 @@
+"""Pages for readers: keyset paging over a key that only grows, one row more than asked tells whether more follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.store.clearance import visible
+from ioint_node.store.schema import indicators, matches, outgoing, records, rosters
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and whether more follow."""
+
+    items: tuple[T, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicatorFilter:
+    """Which indicators are asked for; an empty field asks for all. `text` is looked for anywhere in the row."""
+
+    states: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    since: str | None = None
+    text: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The filter as conditions over the table of indicators."""
+        found: list[ColumnElement[bool]] = []
+        for column, wanted in (
+            (indicators.c.state, self.states),
+            (indicators.c.tier, self.tiers),
+            (indicators.c.kind, self.kinds),
+        ):
+            if wanted:
+                found.append(column.in_(wanted))
+        if self.since is not None:
+            found.append(indicators.c.last_seen >= self.since)
+        if self.text is not None:
+            found.append(indicators.c.body.icontains(self.text, autoescape=True))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredIndicator:
+    """One indicator as it is kept: its key for paging and its row of the contract."""
+
+    id: str
+    seq: int
+    tlp: str
+    added_at: str
+    state: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedQuery:
+    """What a poll of the feed asks for: after an instant, from a key on, some ids only, some versions only."""
+
+    clearance: str
+    after: str | None = None
+    key: str | None = None
+    ids: tuple[str, ...] | None = None
+    versions: tuple[str, ...] | None = None
+    limit: int
+
+
+async def newest_indicators(
+    connection: AsyncConnection, wanted: IndicatorFilter, clearance: str, limit: int, before: int | None
+) -> Page[StoredIndicator]:
+    """Indicators by the time of their last change, newest first; `before` is the `seq` that the last page ended on."""
+    statement = _visible(clearance).where(*wanted.conditions()).order_by(indicators.c.seq.desc(), indicators.c.id)
+    if before is not None:
+        statement = statement.where(indicators.c.seq < before)
+    return await _page(connection, statement, limit)
+
+
+async def all_indicators(
+    connection: AsyncConnection, clearance: str, limit: int, after: str | None
+) -> Page[StoredIndicator]:
+    """Every indicator in the order of its id, so that none is missed while others change."""
+    statement = _visible(clearance).order_by(indicators.c.id)
+    if after is not None:
+        statement = statement.where(indicators.c.id > after)
+    return await _page(connection, statement, limit)
+
+
+async def feed(connection: AsyncConnection, wanted: FeedQuery) -> Page[StoredIndicator]:
+    """Indicators in the order of their last change, oldest first."""
+    statement = _visible(wanted.clearance).order_by(indicators.c.added_at)
+    for bound in (wanted.after, wanted.key):
+        if bound is not None:
+            statement = statement.where(indicators.c.added_at > bound)
+    if wanted.ids is not None:
+        statement = statement.where(indicators.c.id.in_(wanted.ids))
+    if wanted.versions is not None:
+        statement = statement.where(indicators.c.added_at.in_(wanted.versions))
+    return await _page(connection, statement, wanted.limit)
+
+
+async def feed_high_water(connection: AsyncConnection) -> str:
+    """The instant of the newest change of any indicator, "" when there is none."""
+    return (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one() or ""
+
+
+async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
+    """One indicator, None when it is not there or not to be seen."""
+    row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
+    return None if row is None else _indicator(row)
+
+
+async def local_hits(connection: AsyncConnection, patterns: Sequence[str]) -> dict[str, int]:
+    """How many sessions of this node contain each of these patterns; patterns without one are left out."""
+    statement = (
+        select(matches.c.pattern, func.count()).where(matches.c.pattern.in_(patterns)).group_by(matches.c.pattern)
+    )
+    return {pattern: int(count) for pattern, count in await connection.execute(statement)}
+
+
+async def reporters(connection: AsyncConnection, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The members of which a report or sighting about each of these patterns is kept, in the order of their ids."""
+    statement = (
+        select(records.c.subject, records.c.author)
+        .where(records.c.subject.in_(patterns), records.c.kind.in_(("report", "sighting")))
+        .distinct()
+        .order_by(records.c.subject, records.c.author)
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for subject, author in await connection.execute(statement):
+        found[subject] = (*found.get(subject, ()), author)
+    return found
+
+
+async def newest_records(
+    connection: AsyncConnection,
+    *,
+    clearance: str,
+    limit: int,
+    before: int | None,
+    kind: str | None = None,
+    subject: str | None = None,
+    author: str | None = None,
+) -> Page[Mapping[str, Any]]:
+    """Signed records that this node holds, its own among them, newest first."""
+    statement = (
+        select(records).where(records.c.tlp.in_(visible(clearance))).order_by(records.c.seq.desc()).limit(limit + 1)
+    )
+    if before is not None:
+        statement = statement.where(records.c.seq < before)
+    for column, value in ((records.c.kind, kind), (records.c.subject, subject), (records.c.author, author)):
+        if value is not None:
+            statement = statement.where(column == value)
+    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+    return Page(tuple(rows[:limit]), len(rows) > limit)
+
+
+async def newest_outgoing(
+    connection: AsyncConnection, *, states: Sequence[str], limit: int, before: tuple[str, str] | None
+) -> Page[Mapping[str, Any]]:
+    """Records of this node that left or would leave, with their bytes, newest first; `before` is (`at`, `id`)."""
+    statement = (
+        select(outgoing)
+        .where(outgoing.c.state.in_(states))
+        .order_by(outgoing.c.at.desc(), outgoing.c.id.desc())
+        .limit(limit + 1)
+    )
+    if before is not None:
+        at, key = before
+        earlier = or_(outgoing.c.at < at, (outgoing.c.at == at) & (outgoing.c.id < key))
+        statement = statement.where(earlier)
+    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+    return Page(tuple(rows[:limit]), len(rows) > limit)
+
+
+async def all_rosters(connection: AsyncConnection, limit: int, before: int | None) -> Page[Mapping[str, Any]]:
+    """The rosters that this node has installed, newest first, with their signed bytes."""
+    statement = select(rosters).order_by(rosters.c.version.desc()).limit(limit + 1)
+    if before is not None:
+        statement = statement.where(rosters.c.version < before)
+    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+    return Page(tuple(rows[:limit]), len(rows) > limit)
+
+
+async def count_indicators(connection: AsyncConnection) -> dict[str, int]:
+    """How many indicators are in each state."""
+    statement = select(indicators.c.state, func.count()).group_by(indicators.c.state)
+    return {state: int(count) for state, count in await connection.execute(statement)}
+
+
+def _visible(clearance: str) -> Select[Any]:
+    return select(indicators).where(indicators.c.tlp.in_(visible(clearance)))
+
+
+async def _page(connection: AsyncConnection, statement: Select[Any], limit: int) -> Page[StoredIndicator]:
+    rows = (await connection.execute(statement.limit(limit + 1))).all()
+    return Page(tuple(map(_indicator, rows[:limit])), len(rows) > limit)
+
+
+def _indicator(row: Row[Any]) -> StoredIndicator:
+    return StoredIndicator(
+        id=row.id,
+        seq=row.seq,
+        tlp=row.tlp,
+        added_at=row.added_at,
+        state=row.state,
+        body=json.loads(row.body),
+    )

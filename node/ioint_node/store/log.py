@@ -1,0 +1,316 @@
+"""The logs of the members, as far as this node has them: segments as they came, and the records in them by subject.
+
+Two members may sign the same bytes, so a row of `records` is a statement: its `id` is made of author and record id, and
+the record's own id is computed from the body. A statement that is signed again keeps its first place. A sighting, a
+dispute or a withdrawal that comes before the report it names has no subject until that report comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ioint_protocol.canonical import content_id
+from ioint_protocol.records import Dispute, Record, Report, Sighting, Withdrawal, decode_record, record_id, record_pattern
+from ioint_protocol.segment import VerifiedSegment
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.admission import Known
+from ioint_node.errors import RequestError
+from ioint_node.store.schema import equivocations, records, segments
+from ioint_node.store.times import day_of, to_text
+from ioint_node.store.upsert import upserting
+
+NO_SUBJECT: Final = ""
+UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
+RANGE_SEGMENTS: Final = 256
+PAGE_ROWS: Final = 500
+SUBJECT_RECORDS: Final = 20_000
+KINDS: Final[Mapping[type, str]] = {
+    Report: "report",
+    Sighting: "sighting",
+    Dispute: "dispute",
+    Withdrawal: "withdrawal",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A record of a member's log with its place there; `day` is a UTC day, `received_at` RFC 3339 text."""
+
+    id: str
+    author: str
+    segment: int
+    kind: str
+    subject: str
+    tlp: str
+    day: int
+    received_at: str
+    body: bytes = field(repr=False)
+    record: Record
+
+
+def statement_id(author: str, record: str) -> str:
+    """The id of what one member said, 64 hex digits."""
+    return content_id("statement", f"{author}/{record}".encode("ascii"))
+
+
+async def vector(connection: AsyncConnection) -> dict[str, tuple[int, str]]:
+    """Height and head of every author's log that we hold."""
+    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author).subquery()
+    rows = await connection.execute(
+        select(segments.c.author, segments.c.seq, segments.c.head).join(
+            newest, (segments.c.author == newest.c.author) & (segments.c.seq == newest.c.seq)
+        )
+    )
+    return {row.author: (row.seq, row.head) for row in rows}
+
+
+async def head(connection: AsyncConnection, author: str) -> tuple[int, str] | None:
+    """Height and head of one author's log, or None when we hold nothing of it."""
+    row = (
+        await connection.execute(
+            select(segments.c.seq, segments.c.head)
+            .where(segments.c.author == author)
+            .order_by(segments.c.seq.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else (row.seq, row.head)
+
+
+async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
+    """What admission needs to know about an author's log to place a segment of height `seq`."""
+    newest = await head(connection, author)
+    if newest is None:
+        return Known()
+    same = select(segments.c.head).where(segments.c.author == author, segments.c.seq == seq)
+    return Known(
+        seq=newest[0],
+        head=newest[1],
+        same_height=(await connection.execute(same)).scalar_one_or_none() if seq <= newest[0] else None,
+    )
+
+
+async def wire_of(connection: AsyncConnection, author: str, seq: int) -> bytes | None:
+    """One segment as it came, or None."""
+    statement = select(segments.c.wire).where(segments.c.author == author, segments.c.seq == seq)
+    found = (await connection.execute(statement)).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+async def segments_between(
+    connection: AsyncConnection, author: str, first: int, last: int, *, limit: int = RANGE_SEGMENTS
+) -> list[bytes]:
+    """The segments `first` … `last` of an author in order, at most `limit` of them."""
+    rows = await connection.execute(
+        select(segments.c.wire)
+        .where(segments.c.author == author, segments.c.seq >= first, segments.c.seq <= last)
+        .order_by(segments.c.seq)
+        .limit(limit)
+    )
+    return [bytes(row.wire) for row in rows]
+
+
+async def lowest_live(connection: AsyncConnection, author: str, since_day: int) -> int | None:
+    """The lowest segment of an author that holds a record of `since_day` or later."""
+    statement = select(func.min(records.c.segment)).where(records.c.author == author, records.c.day >= since_day)
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def add_segment(
+    connection: AsyncConnection, segment: VerifiedSegment, *, delivered_by: str | None, now: int
+) -> frozenset[str]:
+    """Store a segment that is next in its author's log, and return the subjects that its records are about."""
+    await connection.execute(
+        insert(segments).values(
+            author=segment.author,
+            seq=segment.seq,
+            head=segment.head,
+            wire=segment.wire,
+            records=len(segment.records),
+            received_at=to_text(now),
+            delivered_by=delivered_by,
+        )
+    )
+    subjects = await _subjects(connection, segment)
+    rows = [
+        {
+            "id": statement_id(segment.author, item.id),
+            "author": segment.author,
+            "segment": segment.seq,
+            "kind": KINDS[type(item.record)],
+            "subject": subjects[item.id],
+            "of": item.id if isinstance(item.record, Report) else item.record.of,
+            "tlp": item.record.tlp if isinstance(item.record, Report) else UNLABELLED,
+            "day": _day(item.record, now),
+            "body": item.body,
+            "received_at": to_text(now),
+        }
+        for item in segment.records
+    ]
+    await connection.execute(upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), rows)
+    await _adopt(connection, {i.id: subjects[i.id] for i in segment.records if isinstance(i.record, Report)})
+    return frozenset(subjects.values()) - {NO_SUBJECT}
+
+
+async def records_about(
+    connection: AsyncConnection, subjects: Collection[str], *, limit: int = SUBJECT_RECORDS
+) -> dict[str, tuple[StoredRecord, ...]]:
+    """The records about each subject, each author's in the order of its log; the newest `limit` of all."""
+    rows = await connection.execute(
+        select(records).where(records.c.subject.in_(list(subjects))).order_by(records.c.seq.desc()).limit(limit)
+    )
+    found: dict[str, list[StoredRecord]] = {}
+    for row in sorted(rows, key=lambda row: (row.author, row.segment, row.seq)):
+        found.setdefault(row.subject, []).append(_stored(row))
+    return {subject: tuple(items) for subject, items in found.items()}
+
+
+async def subjects_of(connection: AsyncConnection, author: str | None = None, *, since_day: int = 0) -> tuple[str, ...]:
+    """The subjects of records (of one author) since a day, sorted."""
+    statement = select(records.c.subject).where(records.c.subject != NO_SUBJECT, records.c.day >= since_day).distinct()
+    if author is not None:
+        statement = statement.where(records.c.author == author)
+    return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def list_records(
+    connection: AsyncConnection,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    kind: str | None = None,
+    subject: str | None = None,
+    author: str | None = None,
+) -> dict[str, Any]:
+    """A page of records, newest first, as the API answers it.
+
+    Raises:
+        RequestError: a limit out of range, or a cursor that this list did not give.
+    """
+    if not 1 <= limit <= PAGE_ROWS:
+        raise RequestError(f"limit: {limit}, must be 1 to {PAGE_ROWS}")
+    statement = select(records).order_by(records.c.seq.desc()).limit(limit + 1)
+    if cursor is not None:
+        if not cursor.isdecimal():
+            raise RequestError(f"cursor: {cursor[:32]!r} is none of this list")
+        statement = statement.where(records.c.seq < int(cursor))
+    for column, value in ((records.c.kind, kind), (records.c.subject, subject), (records.c.author, author)):
+        if value is not None:
+            statement = statement.where(column == value)
+    rows = (await connection.execute(statement)).all()
+    items = [
+        {
+            "id": record_id(bytes(row.body)),
+            "statement": row.id,
+            "author": row.author,
+            "segment": row.segment,
+            "kind": row.kind,
+            "subject": row.subject,
+            "tlp": row.tlp,
+            "day": row.day,
+            "received_at": row.received_at,
+        }
+        for row in rows[:limit]
+    ]
+    return {"items": items, "next": str(rows[limit - 1].seq) if len(rows) > limit else None}
+
+
+async def equivocators(connection: AsyncConnection) -> frozenset[str]:
+    """The members that a proof names."""
+    return frozenset((await connection.execute(select(equivocations.c.author).distinct())).scalars())
+
+
+async def add_equivocation(connection: AsyncConnection, author: str, seq: int, proof: bytes, now: int) -> bool:
+    """Keep a proof; False when there was one of that height."""
+    done = await connection.execute(
+        upserting(connection, equivocations)
+        .values(author=author, seq=seq, proof=proof, found_at=to_text(now))
+        .on_conflict_do_nothing(index_elements=["author", "seq"])
+    )
+    return done.rowcount > 0
+
+
+async def _subjects(connection: AsyncConnection, segment: VerifiedSegment) -> dict[str, str]:
+    """The subject of each record of a segment, by record id; empty where the report is not known yet."""
+    found = {
+        item.id: record_pattern(item.record) or item.record.subj or NO_SUBJECT
+        for item in segment.records
+        if isinstance(item.record, Report)
+    }
+    others = [(item.id, item.record) for item in segment.records if not isinstance(item.record, Report)]
+    named = {record.of for _, record in others if not isinstance(record, Withdrawal)} - found.keys()
+    stored = await _report_subjects(connection, named)
+    for name, record in others:
+        if not isinstance(record, Withdrawal):
+            found[name] = found.get(record.of) or stored.get(record.of, NO_SUBJECT)
+    taken_back = {statement_id(segment.author, record.of) for _, record in others if isinstance(record, Withdrawal)}
+    said = await _statement_subjects(connection, taken_back)
+    for name, record in others:
+        if isinstance(record, Withdrawal):
+            found[name] = said.get(statement_id(segment.author, record.of)) or found.get(record.of, NO_SUBJECT)
+    return found
+
+
+async def _report_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    rows = await connection.execute(
+        select(records.c.of, records.c.subject).where(records.c.of.in_(list(ids)), records.c.kind == "report")
+    )
+    return {row.of: row.subject for row in rows}
+
+
+async def _statement_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    rows = await connection.execute(select(records.c.id, records.c.subject).where(records.c.id.in_(list(ids))))
+    return {row.id: row.subject for row in rows}
+
+
+async def _adopt(connection: AsyncConnection, reports: Mapping[str, str]) -> None:
+    """Give records that came before the report they name its subject, and the withdrawals of those records."""
+    if not reports:
+        return
+    orphans = await _orphans(connection, reports)
+    for row in orphans:
+        await _set_subject(connection, (row,), reports[row.of])
+        if row.kind != "withdrawal":
+            name = record_id(bytes(row.body))
+            withdrawn = [r for r in await _orphans(connection, (name,)) if r.author == row.author]
+            await _set_subject(connection, withdrawn, reports[row.of])
+
+
+async def _orphans(connection: AsyncConnection, ids: Iterable[str]) -> Sequence[Row[Any]]:
+    statement = select(records).where(records.c.of.in_(list(ids)), records.c.subject == NO_SUBJECT)
+    return (await connection.execute(statement)).all()
+
+
+async def _set_subject(connection: AsyncConnection, rows: Iterable[Row[Any]], subject: str) -> None:
+    for row in rows:
+        await connection.execute(update(records).where(records.c.seq == row.seq).values(subject=subject))
+
+
+def _day(record: Record, now: int) -> int:
+    if isinstance(record, Report):
+        return record.day_until
+    return day_of(now) if isinstance(record, Withdrawal) else record.day
+
+
+def _stored(row: Row[Any]) -> StoredRecord:
+    body = bytes(row.body)
+    return StoredRecord(
+        id=record_id(body),
+        author=row.author,
+        segment=row.segment,
+        kind=row.kind,
+        subject=row.subject,
+        tlp=row.tlp,
+        day=row.day,
+        received_at=row.received_at,
+        body=body,
+        record=decode_record(body),
+    )

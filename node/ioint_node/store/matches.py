@@ -1,0 +1,172 @@
+"""What this node itself has seen of a pattern: the viewer's own evidence, and the counts of its own reports."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.reputation.gate import Rate
+from ioint_node.store.schema import first_reports, matches, session_days, sessions
+from ioint_node.store.upsert import upserting
+
+WINDOW_DAYS: Final = 30
+WEEK_DAYS: Final = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRecord:
+    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors."""
+
+    sessions: int = 0
+    benign: int = 0
+    flagged: int = 0
+    actors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstReport:
+    """When a group's first live report of a pattern came, and whether it was within the group's weekly quota."""
+
+    group: str
+    day: int
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What this node could report of a pattern now: bad and all sessions, agents, people, and the days."""
+
+    bad: int
+    seen: int
+    agents: int
+    day_from: int
+    day_until: int
+
+
+async def own_records(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, OwnRecord]:
+    """The own record of each pattern that was met within the last 30 days."""
+    rows = await connection.execute(
+        select(matches.c.pattern, matches.c.judged, func.count())
+        .where(matches.c.pattern.in_(list(patterns)), matches.c.day > today - WINDOW_DAYS)
+        .group_by(matches.c.pattern, matches.c.judged)
+    )
+    counted: dict[str, dict[str, int]] = {}
+    for pattern, judged, count in rows:
+        counted.setdefault(pattern, {})[judged] = count
+    actors = await _actors(connection, counted, today)
+    return {
+        pattern: OwnRecord(
+            sessions=sum(by.values()),
+            benign=by.get("benign", 0),
+            flagged=by.get("flagged", 0),
+            actors=actors.get(pattern, 0),
+        )
+        for pattern, by in counted.items()
+    }
+
+
+async def rates(connection: AsyncConnection, anchors: Mapping[str, int], today: int) -> dict[str, Rate]:
+    """The own rate of ordinary sessions that complete each pattern, given the day its first live report came.
+
+    The window opens 30 days before that day. Until then every match counts that was not flagged; from then on only
+    those that were judged benign, so that a hit does not switch its own warning off.
+    """
+    if not anchors:
+        return {}
+    opens = min(anchors.values()) - WINDOW_DAYS
+    days = await connection.execute(select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today))
+    ordinary = {row.day: row.judged - row.flagged for row in days}
+    met = await connection.execute(
+        select(matches.c.pattern, matches.c.day, matches.c.judged, func.count().label("sessions"))
+        .where(matches.c.pattern.in_(list(anchors)), matches.c.day >= opens, matches.c.judged != "flagged")
+        .group_by(matches.c.pattern, matches.c.day, matches.c.judged)
+    )
+    counted = dict.fromkeys(anchors, 0)
+    for row in met:
+        anchor = anchors[row.pattern]
+        if row.day >= anchor - WINDOW_DAYS and (row.day < anchor or row.judged == "benign"):
+            counted[row.pattern] += row.sessions
+    return {
+        pattern: Rate(
+            matches=counted[pattern],
+            sessions=sum(count for day, count in ordinary.items() if day >= anchor - WINDOW_DAYS),
+        )
+        for pattern, anchor in anchors.items()
+    }
+
+
+async def seen_of(connection: AsyncConnection, pattern: str, session_id: str, today: int) -> Seen:
+    """The counts of a report about a pattern now, the session at hand counted as bad."""
+    bad = or_(
+        matches.c.judged == "flagged",
+        and_(matches.c.judged == "open", sessions.c.verdict == "out_of_scope"),
+    )
+    rows = (
+        await connection.execute(
+            select(matches.c.session_id, matches.c.actor, matches.c.day, bad.label("bad"))
+            .select_from(matches.outerjoin(sessions, sessions.c.id == matches.c.session_id))
+            .where(matches.c.pattern == pattern, matches.c.day > today - WINDOW_DAYS)
+        )
+    ).all()
+    found = {row.session_id for row in rows} | {session_id}
+    days = [row.day for row in rows] or [today]
+    return Seen(
+        bad=len({row.session_id for row in rows if row.bad} | {session_id}),
+        seen=len(found),
+        agents=max(1, len({row.actor for row in rows})),
+        day_from=min(days),
+        day_until=today,
+    )
+
+
+async def first_reports_of(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, list[FirstReport]]:
+    """The live first reports of each pattern, as this node received them."""
+    rows = await connection.execute(
+        select(first_reports).where(
+            first_reports.c.pattern.in_(list(patterns)), first_reports.c.day > today - WINDOW_DAYS
+        )
+    )
+    found: dict[str, list[FirstReport]] = {}
+    for row in rows:
+        found.setdefault(row.pattern, []).append(_first(row))
+    return found
+
+
+async def first_report_days(connection: AsyncConnection, group: str, today: int) -> tuple[int, ...]:
+    """The days of the last week on which a group made first reports that counted."""
+    rows = await connection.execute(
+        select(first_reports.c.day).where(
+            first_reports.c.group == group, first_reports.c.counts == 1, first_reports.c.day > today - WEEK_DAYS
+        )
+    )
+    return tuple(rows.scalars())
+
+
+async def add_first_report(connection: AsyncConnection, group: str, pattern: str, today: int, *, counts: bool) -> None:
+    """Note a group's first live report of a pattern."""
+    statement = upserting(connection, first_reports).values(
+        group=group, pattern=pattern, day=today, counts=int(counts)
+    )
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["group", "pattern"],
+            set_={"day": statement.excluded.day, "counts": statement.excluded.counts},
+        )
+    )
+
+
+async def _actors(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, int]:
+    rows = await connection.execute(
+        select(matches.c.pattern, func.count(matches.c.actor.distinct()))
+        .where(matches.c.pattern.in_(list(patterns)), matches.c.day > today - WINDOW_DAYS)
+        .group_by(matches.c.pattern)
+    )
+    return {pattern: count for pattern, count in rows}
+
+
+def _first(row: Row[tuple[str, str, int, int]]) -> FirstReport:
+    return FirstReport(group=row.group, day=row.day, counts=bool(row.counts))

@@ -1,0 +1,42 @@
+"""Instants: Unix milliseconds inside, RFC 3339 text with milliseconds and `Z` in rows and over HTTP.
+
+Text of one fixed width sorts as the instants do, so the database compares it as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\Z")
+
+
+def to_text(ms: int) -> str:
+    """RFC 3339 text of a Unix time in milliseconds, in UTC, with exactly three digits of a second."""
+    seconds, millis = divmod(ms, 1000)
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def from_text(text: str) -> int:
+    """Unix milliseconds of an RFC 3339 instant; a fraction finer than a millisecond is cut.
+
+    Raises:
+        ValueError: the text is no RFC 3339 instant with an offset.
+    """
+    if not _RFC3339.match(text):
+        raise ValueError(f"not an RFC 3339 instant with an offset: {text[:40]!r}")
+    moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def day_of(ms: int) -> int:
+    """The UTC day of an instant, counted from 1970-01-01."""
+    return ms // DAY_MS
+
+
+def day_text(day: int) -> str:
+    """The date `YYYY-MM-DD` of a day counted from 1970-01-01."""
+    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"

@@ -1,0 +1,243 @@
+"""Tokens of callers: 256 random bits, of which only the SHA-256 hash is kept.
+
+A hash of 256 random bits needs no salt and no slow function: there is nothing to guess. The time of a lookup by
+hash tells an attacker nothing, because the attacker does not choose the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.store.clearance import LABELS
+from ioint_node.store.engine import Store
+from ioint_node.store.schema import tokens
+from ioint_node.store.times import from_text, to_text
+
+PREFIX = "ioint_"
+ROLES = ("agent", "engine", "soc", "admin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who holds a token, and what it opens: a role, the one actor of an agent, a TLP clearance."""
+
+    id: str
+    role: str
+    actor: str | None
+    tlp: str
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A token as it is shown once, at its creation; `expires` in Unix milliseconds."""
+
+    id: str
+    token: str = field(repr=False)
+    role: str
+    actor: str | None
+    tlp: str
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """What is known of a token later; all instants are RFC 3339 text."""
+
+    id: str
+    role: str
+    actor: str | None
+    tlp: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+async def create(
+    connection: AsyncConnection,
+    role: str,
+    actor: str | None,
+    tlp: str,
+    expires: int | None,
+    *,
+    now: int | None = None,
+) -> NewToken:
+    """Make a token; `expires` and `now` in Unix milliseconds.
+
+    Raises:
+        RequestError: an unknown role or label, an agent without its actor, or an expiry in the past.
+    """
+    now = _clock() if now is None else now
+    _check_terms(role, actor, tlp, expires, now)
+    made = NewToken(
+        id=secrets.token_hex(8),
+        token=PREFIX + secrets.token_urlsafe(32),
+        role=role,
+        actor=actor,
+        tlp=tlp,
+        expires=expires,
+    )
+    await connection.execute(
+        insert(tokens).values(
+            id=made.id,
+            hash=_digest(made.token),
+            role=role,
+            actor=actor,
+            tlp=tlp,
+            created_at=to_text(now),
+            expires_at=None if expires is None else to_text(expires),
+        )
+    )
+    return made
+
+
+async def check(connection: AsyncConnection, token: str, now: int) -> Caller | None:
+    """The caller that holds this token, or None when it is unknown, expired or revoked."""
+    digest = _digest(token)
+    row = (await connection.execute(select(tokens).where(tokens.c.hash == digest))).one_or_none()
+    if row is None or not hmac.compare_digest(row.hash, digest) or row.revoked_at is not None:
+        return None
+    expires = None if row.expires_at is None else from_text(row.expires_at)
+    if expires is not None and expires <= now:
+        return None
+    return Caller(id=row.id, role=row.role, actor=row.actor, tlp=row.tlp, expires=expires)
+
+
+async def list_tokens(
+    connection: AsyncConnection, limit: int = 100, after: str | None = None
+) -> tuple[TokenRow, ...]:
+    """Tokens in the order of their ids, those after `after`; never a token itself."""
+    statement = select(tokens).order_by(tokens.c.id).limit(limit)
+    if after is not None:
+        statement = statement.where(tokens.c.id > after)
+    return tuple(_row(row) for row in await connection.execute(statement))
+
+
+async def revoke(connection: AsyncConnection, token_id: str, *, now: int | None = None) -> None:
+    """Make a token worthless; a second time changes nothing.
+
+    Raises:
+        NotFoundError: no token has this id.
+    """
+    row = (await connection.execute(select(tokens.c.revoked_at).where(tokens.c.id == token_id))).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no token {token_id[:32]!r}")
+    if row.revoked_at is None:
+        at = to_text(_clock() if now is None else now)
+        await connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=at))
+
+
+async def note_use(connection: AsyncConnection, used: dict[str, int]) -> None:
+    """Write when tokens were last used: id to Unix milliseconds."""
+    for token_id, at in used.items():
+        await connection.execute(
+            update(tokens).where(tokens.c.id == token_id).values(last_used_at=to_text(at))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLimits:
+    """How many callers are remembered, and for how long without asking the database again."""
+
+    callers: int = 4096
+    fresh_ms: int = 5_000  # a revoke by another process is noticed within this
+    note_use_ms: int = 60_000
+
+
+class TokenCache:
+    """Checks tokens, mostly from memory; belongs to one event loop."""
+
+    def __init__(self, store: Store, limits: CacheLimits | None = None) -> None:
+        self._store = store
+        self._limits = limits or CacheLimits()
+        self._callers: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
+        self._used: dict[str, int] = {}
+        self._noted_at = 0
+
+    async def check(self, token: str, now: int) -> Caller | None:
+        """The caller that holds this token, or None; at most `fresh_ms` old."""
+        digest = _digest(token)
+        caller = self._remembered(digest, now)
+        if caller is None:
+            async with self._store.read() as connection:
+                caller = await check(connection, token, now)
+            if caller is None:
+                return None
+            self._remember(digest, caller, now)
+        self._used[caller.id] = now
+        self._note_sometimes(now)
+        return caller
+
+    def remembered(self, token: str, now: int) -> Caller | None:
+        """The caller that holds this token when it is known without asking the database, else None."""
+        return self._remembered(_digest(token), now)
+
+    def forget(self, token_id: str) -> None:
+        """Drop a token from memory, at once: it was revoked."""
+        for digest in [d for d, (caller, _) in self._callers.items() if caller.id == token_id]:
+            del self._callers[digest]
+
+    def _remembered(self, digest: str, now: int) -> Caller | None:
+        caller, asked_at = self._callers.get(digest, (None, 0))
+        if caller is None or now - asked_at > self._limits.fresh_ms:
+            return None
+        return None if caller.expires is not None and caller.expires <= now else caller
+
+    def _remember(self, digest: str, caller: Caller, now: int) -> None:
+        self._callers[digest] = (caller, now)
+        self._callers.move_to_end(digest)
+        while len(self._callers) > self._limits.callers:
+            self._callers.popitem(last=False)
+
+    def _note_sometimes(self, now: int) -> None:
+        if now - self._noted_at < self._limits.note_use_ms:
+            return
+        used, self._used, self._noted_at = self._used, {}, now
+        self._store.submit(lambda connection: note_use(connection, used)).add_done_callback(_heard)
+
+
+def _heard(future: object) -> None:
+    # When a token was last used is a convenience: losing one note is no fault, an unread exception is noise.
+    getattr(future, "exception", lambda: None)()
+
+
+def _check_terms(role: str, actor: str | None, tlp: str, expires: int | None, now: int) -> None:
+    if role not in ROLES:
+        raise RequestError(f"role: {role[:32]!r} is none of {', '.join(ROLES)}")
+    if (role == "agent") != bool(actor):
+        raise RequestError("actor: an agent's token is bound to one actor, the others to none")
+    if tlp not in LABELS:
+        raise RequestError(f"tlp: {tlp[:32]!r} is none of {', '.join(LABELS)}")
+    if expires is not None and expires <= now:
+        raise RequestError(f"expires: {to_text(expires)} is in the past")
+
+
+def _row(row: Row[tuple[object, ...]]) -> TokenRow:
+    return TokenRow(
+        id=row.id,
+        role=row.role,
+        actor=row.actor,
+        tlp=row.tlp,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _clock() -> int:
+    return time.time_ns() // 1_000_000

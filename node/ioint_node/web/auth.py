@@ -1,0 +1,93 @@
+"""Who is calling, and may they.
+
+A token comes as `Authorization: Bearer`, or as the password of HTTP Basic for tools that know nothing else; never in
+a URL, where logs and referrers would keep it. An address that keeps failing is refused without a look into the
+database; a token that is already known passes even then, so that nobody locks others out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from aiohttp import web
+
+from ioint_node.store.tokens import Caller
+from ioint_node.web.problems import TAXII_PREFIX, Refusal
+from ioint_node.web.site import Site
+
+# What a role opens. `act`: sessions (an agent's own only). `see_session`: one session by its id, likewise. `query`:
+# what is known. `review`: what would leave, and who did what. `opine`: confirm, dispute, mute, allow. `decide`: what
+# leaves. `manage`: tokens.
+MAY = {
+    "agent": frozenset({"act", "see_session"}),
+    "engine": frozenset({"act", "see_session", "query"}),
+    "soc": frozenset({"see_session", "query", "review", "opine"}),
+    "admin": frozenset({"act", "see_session", "query", "review", "opine", "decide", "manage"}),
+}
+ANYONE = Caller(id="-", role="anyone", actor=None, tlp="clear", expires=None)
+_TOKEN_CHARS = 256
+
+
+async def caller_of(site: Site, request: web.Request, may: str | None) -> Caller:
+    """The caller behind a request, when the route lets it in.
+
+    Raises:
+        Refusal: 401 without a valid token, 403 without the right, 429 after too many failures.
+    """
+    if may is None:
+        return ANYONE
+    caller = await _signed_in(site, request)
+    if may not in MAY[caller.role]:
+        raise Refusal(403, "forbidden", f"a token of role {caller.role} does not open this route")
+    return caller
+
+
+def check_actor(caller: Caller, actor: str) -> None:
+    """Let an agent touch its own sessions only.
+
+    Raises:
+        Refusal: 403, the token is bound to another actor.
+    """
+    if caller.role == "agent" and caller.actor != actor:
+        raise Refusal(403, "other_actor", "this token is bound to another actor")
+
+
+async def _signed_in(site: Site, request: web.Request) -> Caller:
+    now = site.parts.now()
+    token = _token(request)
+    if token is None:
+        raise _unauthorised(request, "no_token", "send the token as `Authorization: Bearer TOKEN`")
+    address = request.remote or "unknown"
+    blocked_ms = site.failed.blocked_ms(address, now)
+    caller = site.tokens.remembered(token, now) if blocked_ms else await site.tokens.check(token, now)
+    if caller is not None:
+        return caller
+    if blocked_ms:
+        after = {"Retry-After": str(-(-blocked_ms // 1000))}
+        raise Refusal(429, "too_many_failures", "too many failed sign-ins from this address", headers=after)
+    site.failed.note(address, now)
+    raise _unauthorised(request, "bad_token", "the token is unknown, expired or revoked")
+
+
+def _token(request: web.Request) -> str | None:
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    rest = rest.strip()
+    match scheme.lower():
+        case "bearer":
+            token = rest
+        case "basic":
+            try:
+                token = base64.b64decode(rest, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                return None
+        case _:
+            return None
+    return token if 0 < len(token) <= _TOKEN_CHARS and token.isascii() else None
+
+
+def _unauthorised(request: web.Request, name: str, detail: str) -> Refusal:
+    # A browser answers a Basic challenge with a window of its own; only tools that know nothing else get one.
+    taxii = request.path.startswith(TAXII_PREFIX)
+    challenge = 'Basic realm="ioint", charset="UTF-8"' if taxii else 'Bearer realm="ioint"'
+    return Refusal(401, name, detail, headers={"WWW-Authenticate": challenge})

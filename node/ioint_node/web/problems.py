@@ -1,0 +1,121 @@
+"""Refusals as HTTP: RFC 9457 problem details, or TAXII's own error body under `/taxii2/`.
+
+A refusal has a name from a short list, and is counted by it. Nothing of what the caller sent is echoed but the
+name of the field at fault and at most a few characters of its value.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from ioint_protocol import ProtocolError
+
+from ioint_node.errors import ConfigError, ConflictError, NodeError, NotFoundError, RequestError, TooLargeError
+
+log = logging.getLogger(__name__)
+TAXII_PREFIX = "/taxii2/"
+TAXII_TYPE = "application/taxii+json;version=2.1"
+_TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    408: "Too slow",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Not available",
+}
+_STATUS_NAMES = {
+    404: "no_route",
+    405: "method_not_allowed",
+    413: "too_large",
+    400: "bad_http",
+}
+
+
+class Refusal(Exception):  # noqa: N818 - not an error of ours: an answer
+    """An answer other than success: status, a name that is counted, and a sentence for the caller."""
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        at: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.name = name
+        self.detail = detail
+        self.field = field
+        self.at = at
+        self.headers = dict(headers or {})
+
+
+def bad_field(field: str, detail: str, *, at: int | None = None) -> Refusal:
+    """A refusal of one request field or parameter; `at` points at a character of its value."""
+    return Refusal(400, "bad_field", f"{field}: {detail}", field=field, at=at)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal that an exception of a handler stands for; an unknown one is a bug, logged and answered 500."""
+    match error:
+        case Refusal():
+            return error
+        case NotFoundError():
+            return Refusal(404, "not_found", str(error))
+        case ConflictError():
+            return Refusal(409, "conflict", str(error))
+        case TooLargeError():
+            return Refusal(413, "too_large", str(error))
+        case RequestError() | ProtocolError():
+            return Refusal(400, "bad_request", str(error))
+        case ConfigError():
+            return Refusal(503, "not_configured", str(error))
+        case web.HTTPException() if error.status >= 400:
+            name = _STATUS_NAMES.get(error.status, "bad_http")
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            return Refusal(error.status, name, error.text or error.reason, headers=allow)
+        case NodeError():
+            return Refusal(400, "bad_request", str(error))
+    log.error("a handler failed", exc_info=error)
+    return Refusal(500, "internal", "the node failed to serve this request; its log says why")
+
+
+def render(refusal: Refusal, path: str) -> web.Response:
+    """The response that carries a refusal on this path."""
+    title = _TITLES.get(refusal.status, "Refused")
+    if path.startswith(TAXII_PREFIX):
+        body: dict[str, Any] = {
+            "title": title,
+            "description": refusal.detail,
+            "error_code": refusal.name,
+            "http_status": str(refusal.status),
+        }
+        kind = TAXII_TYPE
+    else:
+        body = {
+            "type": f"urn:ioint:problem:{refusal.name}",
+            "title": title,
+            "status": refusal.status,
+            "detail": refusal.detail,
+        }
+        if refusal.field is not None:
+            body["field"] = refusal.field
+        if refusal.at is not None:
+            body["at"] = refusal.at
+        kind = "application/problem+json"
+    headers = {"Content-Type": kind, "Cache-Control": "no-store", **refusal.headers}
+    return web.Response(status=refusal.status, body=msgspec.json.encode(body), headers=headers)

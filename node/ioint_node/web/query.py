@@ -1,0 +1,208 @@
+"""What is known: indicators, patterns and their receipts, members, peers, agents, sessions, records."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from aiohttp import web
+
+from ioint_node.errors import NotFoundError
+from ioint_node.flows.why import why
+from ioint_node.store import actors, listings, peers, sessions
+from ioint_node.store.tokens import Caller
+from ioint_node.web import rows
+from ioint_node.web.answers import json_answer
+from ioint_node.web.auth import check_actor
+from ioint_node.web.filters import KEYS, indicator_filter
+from ioint_node.web.problems import bad_field
+from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
+from ioint_node.web.site import Route, Site
+
+_PATTERN = re.compile(r"[0-9a-f]{64}")
+RECORD_KINDS = ("report", "sighting", "dispute", "withdrawal")
+
+
+async def list_indicators(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Indicators, the newest change first."""
+    given = parameters(request, "filter", "limit", "cursor", *KEYS)
+    wanted = indicator_filter(given, site.parts.limits)
+    limit, before = limit_of(given, site.parts.limits), _number(given)
+    async with site.parts.store.read() as connection:
+        page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
+        items = await rows.indicator_rows(connection, page.items)
+    return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
+
+
+async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The catalogue, in the order of its ids, with what is known here of each entry."""
+    given = parameters(request, "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
+    after = cursor[0] if cursor else ""
+    catalogue = site.parts.exchange.catalogue
+    keys = sorted(key for key in catalogue.entries if key > after)
+    shown = keys[:limit]
+    async with site.parts.store.read() as connection:
+        wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
+        heard = {one.id: one for one in (await listings.feed(connection, wanted)).items}
+        hits = await listings.local_hits(connection, shown)
+        said_by = await listings.reporters(connection, shown)
+    items = []
+    for key in shown:
+        count = hits.get(key, 0)
+        row = (
+            rows.indicator_row(heard[key], count, said_by.get(key, ()))
+            if key in heard
+            else rows.silent_row(catalogue.entries[key], catalogue.version, count)
+        )
+        items.append(rows.described(row, catalogue))
+    return _page(items, cursor_text(shown[-1]) if len(keys) > limit else None)
+
+
+async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """One pattern or subject as an indicator; a catalogue entry nobody spoke of is unknown."""
+    parameters(request)
+    key = _pattern(request)
+    catalogue = site.parts.exchange.catalogue
+    async with site.parts.store.read() as connection:
+        found = await listings.indicator(connection, key, caller.tlp)
+        hits = (await listings.local_hits(connection, [key])).get(key, 0)
+        said_by = (await listings.reporters(connection, [key])).get(key, ())
+    if found is not None:
+        row = rows.indicator_row(found, hits, said_by)
+    elif key in catalogue.entries:
+        row = rows.silent_row(catalogue.entries[key], catalogue.version, hits)
+    else:
+        raise NotFoundError(f"no pattern {key}")
+    return json_answer(rows.described(row, catalogue))
+
+
+async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The receipt of a pattern's numbers: the voices, the rule, and what this node made of it."""
+    parameters(request)
+    key = _pattern(request)
+    async with site.parts.store.read() as connection:
+        found = await listings.indicator(connection, key, "red")
+    hidden = found is not None and found.tlp not in listings.visible(caller.tlp)
+    if hidden or (found is None and key not in site.parts.exchange.catalogue.entries):
+        raise NotFoundError(f"no pattern {key}")
+    return json_answer(await why(site.parts.exchange, key, site.parts.now()))
+
+
+async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The signed records that this node holds, newest first, with their bytes."""
+    given = parameters(request, "kind", "subject", "author", "limit", "cursor")
+    if given.get("kind", "report") not in RECORD_KINDS:
+        raise bad_field("kind", f"none of {', '.join(RECORD_KINDS)}")
+    async with site.parts.store.read() as connection:
+        page = await listings.newest_records(
+            connection,
+            clearance=caller.tlp,
+            limit=limit_of(given, site.parts.limits),
+            before=_number(given),
+            kind=given.get("kind"),
+            subject=given.get("subject"),
+            author=given.get("author"),
+        )
+    items = [rows.record_row(row) for row in page.items]
+    return _page(items, cursor_text(page.items[-1]["seq"]) if page.more else None)
+
+
+async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+    """The roster in force, with refusals by name and quarantine."""
+    parameters(request)
+    async with site.parts.store.read() as connection:
+        known = await peers.known(connection)
+    exchange = site.parts.exchange
+    return _page(rows.member_rows(exchange.roster(), exchange.member, known), None)
+
+
+async def list_peers(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+    """The connections to the other members."""
+    parameters(request)
+    return _page(site.parts.peers_status(), None)
+
+
+async def list_agents(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+    """Agents, users and workloads with the trust in each."""
+    given = parameters(request, "kind", "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
+    async with site.parts.store.read() as connection:
+        page = await actors.list_agents(
+            connection, limit, cursor[0] if cursor else None, kind=given.get("kind"), now=site.parts.now()
+        )
+    return _page(page["items"], None if page["next"] is None else cursor_text(page["next"]))
+
+
+async def show_agent(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+    """One agent with its newest sessions."""
+    parameters(request)
+    async with site.parts.store.read() as connection:
+        return json_answer(
+            await actors.get_agent(connection, request.match_info["agent"], now=site.parts.now())
+        )
+
+
+async def list_sessions(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+    """Sessions, the newest change first."""
+    given = parameters(request, "actor", "state", "verdict", "pattern", "limit", "cursor")
+    asked = {name: given.get(name) for name in ("actor", "state", "verdict", "pattern")}
+    limit = limit_of(given, site.parts.limits)
+    async with site.parts.store.read() as connection:
+        return json_answer(await sessions.list_sessions(connection, limit, given.get("cursor"), **asked))
+
+
+async def show_session(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """One session with every decision and its reasons; an agent sees its own."""
+    parameters(request)
+    async with site.parts.store.read() as connection:
+        found = await sessions.get_session(connection, request.match_info["session"])
+    check_actor(caller, found["actor"])
+    return json_answer(found)
+
+
+async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+    """The rosters this node has installed, newest first, with their signed bytes."""
+    given = parameters(request, "limit", "cursor")
+    async with site.parts.store.read() as connection:
+        page = await listings.all_rosters(connection, limit_of(given, site.parts.limits), _number(given))
+    items = [rows.roster_row(row) for row in page.items]
+    return _page(items, cursor_text(page.items[-1]["version"]) if page.more else None)
+
+
+def routes() -> tuple[Route, ...]:
+    """The doors of this module."""
+    doors = (
+        ("/api/v1/indicators", "query", "Indicators, newest change first", list_indicators),
+        ("/api/v1/patterns", "query", "The catalogue with what is known of each entry", list_patterns),
+        ("/api/v1/patterns/{pattern}", "query", "One pattern", show_pattern),
+        ("/api/v1/patterns/{pattern}/why", "query", "The receipt of a pattern's numbers", show_why),
+        ("/api/v1/records", "query", "Signed records with their bytes", list_records),
+        ("/api/v1/members", "query", "The roster in force", list_members),
+        ("/api/v1/peers", "query", "Connections to members", list_peers),
+        ("/api/v1/agents", "query", "Agents and the trust in them", list_agents),
+        ("/api/v1/agents/{agent}", "query", "One agent", show_agent),
+        ("/api/v1/sessions", "review", "Sessions, newest change first", list_sessions),
+        ("/api/v1/sessions/{session}", "see_session", "One session with its decisions", show_session),
+        ("/api/v1/rosters", "query", "Installed rosters with their signed bytes", list_rosters),
+    )
+    return tuple(
+        Route(method="GET", path=path, may=may, summary=summary, handler=handler)
+        for path, may, summary, handler in doors
+    )
+
+
+def _pattern(request: web.Request) -> str:
+    key = request.match_info["pattern"]
+    if not _PATTERN.fullmatch(key):
+        raise bad_field("pattern", "not 64 lower-case hex digits")
+    return key
+
+
+def _number(given: dict[str, str]) -> int | None:
+    cursor = cursor_of(given)
+    return None if cursor is None else integer(cursor[0], "cursor")
+
+
+def _page(items: list[dict[str, Any]], following: str | None) -> web.Response:
+    return json_answer({"items": items, "next": following})

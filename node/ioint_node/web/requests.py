@@ -1,0 +1,285 @@
+"""Bodies and parameters as typed values; whatever does not fit is refused with the name of the field."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ioint_node.store.times import from_text
+from ioint_node.web.limits import WebLimits
+from ioint_node.web.problems import Refusal, bad_field
+
+T = TypeVar("T")
+_WHERE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+
+SessionId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+ActionId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+ActorId = Annotated[str, Meta(min_length=1, max_length=256)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+ShortText = Annotated[str, Meta(max_length=2_048)]
+LongText = Annotated[str, Meta(max_length=65_536)]
+Seconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
+
+
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request body: an unknown field is refused."""
+
+
+class CompositionBody(Body):
+    """What an agent is made of."""
+
+    model: ShortText = ""
+    prompt_sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    tools: Annotated[list[Name], Meta(max_length=256)] = []
+
+
+class ActorBody(Body):
+    """Who acts."""
+
+    id: ActorId
+    kind: Literal["agent", "user", "workload"]
+    composition: CompositionBody | None = None
+    on_behalf_of: ActorId | None = None
+
+
+class DeclaredBody(Body):
+    """What a session says it is for."""
+
+    text: LongText = ""
+    family: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    tools: Annotated[list[Name], Meta(max_length=256)] = []
+
+
+class ParentBody(Body):
+    """The action of another session that started this one."""
+
+    session_id: SessionId
+    action_id: ActionId
+
+
+class OpenBody(Body):
+    """`POST /api/v1/sessions`."""
+
+    actor: ActorBody
+    declared: DeclaredBody
+    session_id: SessionId | None = None
+    parent: ParentBody | None = None
+
+
+class ActionBody(Body):
+    """`POST …/actions`."""
+
+    action_id: ActionId
+    tool: Name
+    server: Name | None = None
+    arguments: dict[str, Any] = {}
+    t: Seconds | None = None
+    durable: bool = False
+
+
+class EventBody(Body):
+    """`POST …/events`."""
+
+    kind: Literal["prompt", "response", "reasoning", "tool_result", "observation"]
+    action_id: ActionId | None = None
+    role: Annotated[str, Meta(max_length=32)] = ""
+    text: LongText = ""
+    error: ShortText | None = None
+    data: dict[str, Any] = {}
+    t: Seconds | None = None
+
+
+class ScopeBody(Body):
+    """`POST …/scope-requests`: verbs and resources that the session asks for, and why."""
+
+    verbs: Annotated[list[Name], Meta(max_length=64)] = []
+    resources: Annotated[list[Name], Meta(max_length=64)] = []
+    sensitivity: Name | None = None
+    boundary: Name | None = None
+    reason: ShortText = ""
+
+
+class AlternativeBody(Body):
+    """`POST …/alternatives/{id}`."""
+
+    accepted: bool
+
+
+class FeedbackBody(Body):
+    """`POST …/feedback`."""
+
+    kind: Literal["approve", "reject", "override", "correct", "satisfied", "dissatisfied", "validation"]
+    positive: bool
+    action_id: ActionId | None = None
+
+
+class CloseBody(Body):
+    """`POST …/close`."""
+
+    outcome: Literal["done", "failed", "aborted"]
+
+
+class DecideBody(Body):
+    """`POST /api/v1/approvals/{id}`."""
+
+    approve: bool
+
+
+class TokenBody(Body):
+    """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant."""
+
+    role: Literal["agent", "engine", "soc", "admin"]
+    actor: ActorId | None = None
+    tlp: Literal["clear", "green", "amber", "amber_strict", "red"] = "amber"
+    expires: str | None = None
+
+
+class OpinionBody(Body):
+    """`POST /api/v1/patterns/{id}/opinion`; `expires` is an RFC 3339 instant."""
+
+    kind: Literal["allow", "mute", "confirm", "dispute"]
+    reason: Annotated[str, Meta(min_length=1, max_length=64)]
+    expires: str | UnsetType | None = UNSET
+
+
+async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T:
+    """Read and decode a body of this kind.
+
+    Raises:
+        Refusal: too slow, too large, not JSON, or not of this kind; the field at fault is named.
+    """
+    if "Content-Type" in request.headers and request.content_type != "application/json":
+        raise Refusal(415, "media_type", f"{request.content_type[:64]}: send Content-Type: application/json")
+    try:
+        async with asyncio.timeout(limits.body_s):
+            data = await request.read()
+    except TimeoutError:
+        raise Refusal(408, "slow_body", f"the body took more than {limits.body_s:g} s") from None
+    return decode(data, kind, limits)
+
+
+def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:
+    """Decode JSON into a body of this kind.
+
+    Raises:
+        Refusal: not JSON, nested too deeply, or not of this kind.
+    """
+    if _depth(data) > limits.json_depth:
+        raise Refusal(400, "too_deep", f"the body is nested more than {limits.json_depth} deep")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise _misfit(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(400, "bad_json", f"the body is not JSON: {error}") from None
+
+
+def _depth(data: bytes) -> int:
+    """How deeply arrays and objects of a JSON text are nested, at most; brackets inside strings do not count."""
+    deepest = depth = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data, re.DOTALL):
+        first = data[token.start()]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _misfit(message: str) -> Refusal:
+    where = _WHERE.search(message)
+    path = where["path"] if where else ""
+    text = message[: where.start()] if where else message
+    if unknown := _UNKNOWN.search(text):
+        name = ".".join(part for part in (path, unknown["name"]) if part)
+        return Refusal(400, "unknown_field", f"{name}: no such field", field=name)
+    if not path and (missing := re.search(r"missing required field `([^`]*)`", text)):
+        path = missing[1]
+    return bad_field(path or "body", text)
+
+
+def instant(text: str | None, field: str) -> int | None:
+    """Unix milliseconds of an RFC 3339 instant in a request, None for none.
+
+    Raises:
+        Refusal: no such instant.
+    """
+    if text is None:
+        return None
+    try:
+        return from_text(text)
+    except ValueError as error:
+        raise bad_field(field, str(error)) from None
+
+
+def parameters(request: web.Request, *known: str) -> dict[str, str]:
+    """The query parameters, each at most once.
+
+    Raises:
+        Refusal: an unknown parameter, or one given twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            raise Refusal(400, "unknown_field", f"{name[:64]}: no such parameter", field=name[:64])
+        if name in found:
+            raise bad_field(name, "given twice")
+        found[name] = value
+    return found
+
+
+def limit_of(given: dict[str, str], limits: WebLimits) -> int:
+    """The page size that was asked for, within the bound.
+
+    Raises:
+        Refusal: no positive number, or more than the bound.
+    """
+    text = given.get("limit")
+    if text is None:
+        return limits.page_rows
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= limits.page_rows_max:
+        raise bad_field("limit", f"{text[:16]!r} is no number from 1 to {limits.page_rows_max}")
+    return int(text)
+
+
+def cursor_of(given: dict[str, str], parts: int = 1) -> tuple[str, ...] | None:
+    """The parts of an opaque cursor that `cursor_text` made, None for the first page.
+
+    Raises:
+        Refusal: no cursor of this route.
+    """
+    text = given.get("cursor")
+    if text is None:
+        return None
+    try:
+        found = tuple(base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode().split("\n"))
+    except (binascii.Error, UnicodeDecodeError, UnicodeEncodeError, ValueError):
+        raise bad_field("cursor", "not a cursor of this route") from None
+    if len(found) != parts:
+        raise bad_field("cursor", "not a cursor of this route")
+    return found
+
+
+def cursor_text(*parts: object) -> str:
+    """An opaque cursor that holds these parts."""
+    return base64.urlsafe_b64encode("\n".join(map(str, parts)).encode()).decode().rstrip("=")
+
+
+def integer(text: str, field: str) -> int:
+    """A non-negative integer of at most 18 digits in a cursor or header.
+
+    Raises:
+        Refusal: no such integer.
+    """
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise bad_field(field, "not a number")
+    return int(text)

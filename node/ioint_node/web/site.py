@@ -1,0 +1,70 @@
+"""What the handlers share: the parts that the application gives, and what this process remembers of its callers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.parts import ExchangeParts
+from ioint_node.store.engine import Store
+from ioint_node.store.tokens import Caller, TokenCache
+from ioint_node.web.hub import Hub
+from ioint_node.web.limits import FailedAuth, WebLimits
+
+
+def clock() -> int:
+    """Now, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebParts:
+    """What the web edge is made of.
+
+    `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
+    ready), `counts` are further numbers for `/metrics` (name of the metric → value), `jobs_failed` counts by job.
+    """
+
+    store: Store
+    assess: AssessParts
+    exchange: ExchangeParts
+    hub: Hub
+    peers_status: Callable[[], list[dict[str, Any]]]
+    version: str
+    org: str
+    limits: WebLimits = field(default_factory=WebLimits)
+    refusals: Counter[str] = field(default_factory=Counter)
+    not_ready: Callable[[], tuple[str, ...]] = tuple
+    counts: Callable[[], Mapping[str, float]] = dict
+    now: Callable[[], int] = clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The parts, and this process's memory of callers, requests and open streams."""
+
+    parts: WebParts
+    tokens: TokenCache
+    failed: FailedAuth
+    answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
+    streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
+
+
+Handler = Callable[[Site, web.Request, Caller], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One door: who may come in, and what is behind it. `may` None is open to everybody."""
+
+    method: str
+    path: str
+    may: str | None
+    summary: str
+    handler: Handler

@@ -1,0 +1,151 @@
+"""State and then changes: the snapshot, and server-sent events from where it ends.
+
+Every event has a number that only grows. A subscriber that comes back with `Last-Event-ID` is first given what it
+missed from the store, then joins the hub. A number from before retention, or from the future of a restored
+database, is answered with one `reset`: take the snapshot again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from ioint_node.store import listings, stream
+from ioint_node.store.times import to_text
+from ioint_node.store.tokens import Caller
+from ioint_node.web import rows
+from ioint_node.web.answers import json_answer
+from ioint_node.web.auth import caller_of
+from ioint_node.web.hub import Subscriber, frame
+from ioint_node.web.problems import Refusal
+from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
+from ioint_node.web.site import Route, Site
+
+SNAPSHOT = "/api/v1/snapshot"
+GREETING = b"retry: 2000\n: welcome\n\n"
+
+
+async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """All indicators page by page, with the number after which the stream goes on."""
+    given = parameters(request, "limit", "cursor")
+    limit = limit_of(given, site.parts.limits)
+    cursor = cursor_of(given, 2)
+    async with site.parts.store.read() as connection:
+        # The number is read before the first page: what changes meanwhile is heard twice, never missed.
+        seq = integer(cursor[0], "cursor") if cursor else await stream.high_water(connection)
+        page = await listings.all_indicators(connection, caller.tlp, limit, cursor[1] if cursor else None)
+        items = await rows.indicator_rows(connection, page.items)
+    return json_answer(
+        {
+            "seq": seq,
+            "at": to_text(site.parts.now()),
+            "items": items,
+            "next": cursor_text(seq, page.items[-1].id) if page.more else None,
+        }
+    )
+
+
+async def follow(site: Site, request: web.Request, caller: Caller) -> web.StreamResponse:
+    """The stream, until the caller leaves, its token ends, or it does not keep up."""
+    limits = site.parts.limits
+    parameters(request)
+    if site.streams.total() >= limits.streams:
+        raise Refusal(503, "too_many_streams", f"{limits.streams} streams are open", headers={"Retry-After": "30"})
+    if site.streams[caller.id] >= limits.streams_per_token:
+        raise Refusal(429, "too_many_streams", f"this token has {limits.streams_per_token} streams open")
+    last = request.headers.get("Last-Event-ID")
+    begin = None if last is None else integer(last, "Last-Event-ID")
+    site.streams[caller.id] += 1
+    try:
+        return await _follow(site, request, caller, begin)
+    finally:
+        site.streams[caller.id] -= 1
+        if not site.streams[caller.id]:
+            del site.streams[caller.id]
+
+
+async def _follow(site: Site, request: web.Request, caller: Caller, begin: int | None) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    chunked = request.version >= (1, 1)
+    if chunked:
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    await response.write(GREETING)
+    transport = request.transport
+    if transport is None:  # the caller left between the two
+        return response
+    seq, opening = await _begin(site, begin)
+    if opening:
+        await response.write(opening)
+    subscriber = Subscriber(transport, seq=seq, clearance=caller.tlp, chunked=chunked)
+    try:
+        while not site.parts.hub.join(subscriber):
+            subscriber.seq = await _replay(site, response, caller, subscriber.seq)
+        await _until_over(site, request, subscriber)
+    except ConnectionError:
+        pass  # the caller left while it was being written to
+    finally:
+        site.parts.hub.leave(subscriber)
+    return response
+
+
+async def _begin(site: Site, begin: int | None) -> tuple[int, bytes]:
+    """Where to go on from, and the bytes to say before: a `reset` when what is asked for is gone."""
+    async with site.parts.store.read() as connection:
+        newest = await stream.high_water(connection)
+        oldest = await stream.oldest(connection)
+    if begin is None:
+        return newest, b""
+    if oldest - 1 <= begin <= newest:
+        return begin, b""
+    at = to_text(site.parts.now())
+    body = f'{{"at":"{at}","event":"reset","reason":"retention","snapshot":"{SNAPSHOT}"}}'
+    return newest, frame(stream.StreamRow(seq=newest, at=at, event="reset", tlp="clear", body=body))
+
+
+async def _replay(site: Site, response: web.StreamResponse, caller: Caller, seq: int) -> int:
+    """Write up to a page of missed rows and return the number that the caller has now."""
+    async with site.parts.store.read() as connection:
+        newest = await stream.high_water(connection)
+        missed = await stream.since(connection, seq, site.parts.limits.replay_rows, caller.tlp)
+    if missed:
+        await response.write(b"".join(map(frame, missed)))
+    full = len(missed) == site.parts.limits.replay_rows
+    return missed[-1].seq if full else max(newest, missed[-1].seq if missed else seq)
+
+
+async def _until_over(site: Site, request: web.Request, subscriber: Subscriber) -> None:
+    """Wait until the hub lets go; a token that was revoked or has expired ends its streams within a heartbeat."""
+    while not subscriber.closed.is_set():
+        try:
+            async with asyncio.timeout(site.parts.limits.heartbeat_s):
+                await subscriber.closed.wait()
+        except TimeoutError:
+            try:
+                await caller_of(site, request, "query")
+            except Refusal:
+                return
+
+
+def routes() -> tuple[Route, ...]:
+    """The doors of this module."""
+    return (
+        Route(method="GET", path=SNAPSHOT, may="query", summary="All indicators and where the stream goes on",
+              handler=snapshot),
+        Route(method="GET", path="/api/v1/stream", may="query", summary="Changes as server-sent events",
+              handler=follow),
+    )
+
+
+def counts(site: Site) -> dict[str, Any]:
+    """What the stream tells of itself."""
+    hub = site.parts.hub
+    return {"subscribers": hub.subscribers, "seq": hub.seq, "dropped": sum(hub.dropped.values())}

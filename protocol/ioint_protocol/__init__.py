@@ -1,0 +1,97 @@
+"""What members of a consortium sign, send and check: pure values and bytes, no input or output, no clock.
+
+`../SPEC.md` is the protocol in words; each module cites its section. Read `segment` and `roster` first.
+"""
+
+from __future__ import annotations
+
+from ioint_protocol.canonical import Value, content_id
+from ioint_protocol.errors import REFUSALS, ProtocolError
+from ioint_protocol.keys import SigningKey, VerifyKey, check_public_key, key_id, member_id, peer_id
+from ioint_protocol.limits import LIMITS, Limits
+from ioint_protocol.members import Member
+from ioint_protocol.pattern import (
+    Matcher,
+    MatchState,
+    Pattern,
+    PatternStep,
+    parse_pattern,
+    pattern_id,
+    pattern_value,
+)
+from ioint_protocol.records import (
+    Dispute,
+    Fingerprint,
+    Record,
+    Report,
+    Sighting,
+    Withdrawal,
+    decode_record,
+    encode_record,
+    record_id,
+    record_pattern,
+)
+from ioint_protocol.roster import Release, Roster, VerifiedRoster, add_signature, sign_roster, verify_roster
+from ioint_protocol.segment import (
+    Header,
+    Segment,
+    VerifiedRecord,
+    VerifiedSegment,
+    build_segment,
+    equivocation_proof,
+    parse_segment,
+    verify_equivocation,
+    verify_segment,
+)
+from ioint_protocol.sync import Range, Vector, missing
+
+__all__ = [
+    "LIMITS",
+    "REFUSALS",
+    "Dispute",
+    "Fingerprint",
+    "Header",
+    "Limits",
+    "MatchState",
+    "Matcher",
+    "Member",
+    "Pattern",
+    "PatternStep",
+    "ProtocolError",
+    "Range",
+    "Record",
+    "Release",
+    "Report",
+    "Roster",
+    "Segment",
+    "Sighting",
+    "SigningKey",
+    "Value",
+    "Vector",
+    "VerifiedRecord",
+    "VerifiedRoster",
+    "VerifiedSegment",
+    "VerifyKey",
+    "Withdrawal",
+    "add_signature",
+    "build_segment",
+    "check_public_key",
+    "content_id",
+    "decode_record",
+    "encode_record",
+    "equivocation_proof",
+    "key_id",
+    "member_id",
+    "missing",
+    "parse_pattern",
+    "parse_segment",
+    "pattern_id",
+    "pattern_value",
+    "peer_id",
+    "record_id",
+    "record_pattern",
+    "sign_roster",
+    "verify_equivocation",
+    "verify_roster",
+    "verify_segment",
+]

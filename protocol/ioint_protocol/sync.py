@@ -1,0 +1,200 @@
+"""What members say to one another on a stream (SPEC, "Messages").
+
+Each protocol is one request and one answer, both bounded by `frame_bytes`. A cursor vector says how far a node has each
+author's log; two nodes with the same vector find out by its hash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from ioint_protocol import canonical, frame
+from ioint_protocol.canonical import Value
+from ioint_protocol.errors import ProtocolError
+from ioint_protocol.fields import HEX_32, HEX_64, check_keys, take_code, take_int, take_object, take_text
+from ioint_protocol.frame import Reader
+from ioint_protocol.limits import LIMITS
+
+PUSH: Final = "/ioint/push/1.0.0"
+HEADS: Final = "/ioint/heads/1.0.0"
+PULL: Final = "/ioint/pull/1.0.0"
+ROSTER: Final = "/ioint/roster/1.0.0"
+PROTOCOLS: Final = (PUSH, HEADS, PULL, ROSTER)
+ANSWERS: Final = frozenset({"accepted", "ignored", "rejected"})
+_WHY: Final = re.compile(r"[a-z0-9_]{0,64}")
+
+Vector: TypeAlias = Mapping[str, tuple[int, str]]  # author → (seq, head) of the newest segment held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Segments `from_seq` to `to_seq`, both included, of one author's log."""
+
+    author: str
+    from_seq: int
+    to_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAnswer:
+    """What became of a pushed segment: accepted, ignored or rejected, and why by name (empty when accepted)."""
+
+    result: str
+    why: str = ""
+
+
+def encode_push_answer(answer: PushAnswer) -> bytes:
+    """Give the answer to a pushed segment."""
+    return canonical.encode({"r": answer.result, "why": answer.why})
+
+
+def decode_push_answer(data: bytes) -> PushAnswer:
+    """Read the answer to a pushed segment; raises ProtocolError."""
+    value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
+    check_keys(value, {"r", "why"})
+    return PushAnswer(result=take_code(value, "r", ANSWERS), why=take_text(value, "why", _WHY))
+
+
+def vector_hash(vector: Vector) -> str:
+    """Give the hash by which two nodes find out that they hold the same logs, in hex."""
+    return canonical.content_id("heads", canonical.encode(_heads(vector)))
+
+
+def encode_heads_request(vector: Vector) -> bytes:
+    """Ask for the other's heads, unless they are these."""
+    return canonical.encode({"have": vector_hash(vector)})
+
+
+def decode_heads_request(data: bytes) -> str:
+    """Read whose heads are asked for: the hash of the asker's vector; raises ProtocolError."""
+    value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
+    check_keys(value, {"have"})
+    return take_text(value, "have", HEX_64)
+
+
+def encode_heads_answer(vector: Vector, have: str) -> bytes:
+    """Answer with the own heads, or with `same` when the asker has the same."""
+    if vector_hash(vector) == have:
+        return canonical.encode({"r": "same"})
+    return canonical.encode({"r": "heads", "heads": _heads(vector)})
+
+
+def decode_heads_answer(data: bytes) -> Vector | None:
+    """Read the other's heads, None when they are the same as one's own; raises ProtocolError."""
+    value = canonical.decode_object(data)
+    check_keys(value, {"r"}, {"heads"})
+    if take_code(value, "r", {"same", "heads"}) == "same":
+        check_keys(value, {"r"})
+        return None
+    check_keys(value, {"r", "heads"})
+    heads = take_object(value["heads"], "heads")
+    if len(heads) > LIMITS.heads:
+        raise ProtocolError("bad_field", f"{len(heads)} heads, more than {LIMITS.heads}")
+    return {_author(author): _head(item) for author, item in heads.items()}
+
+
+def encode_pull_request(wanted: Range) -> bytes:
+    """Ask for a range of one author's log."""
+    data = canonical.encode({"author": wanted.author, "from": wanted.from_seq, "to": wanted.to_seq})
+    decode_pull_request(data)
+    return data
+
+
+def decode_pull_request(data: bytes) -> Range:
+    """Read the range that is asked for, at most `range_segments` long; raises ProtocolError."""
+    value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
+    check_keys(value, {"author", "from", "to"})
+    start = take_int(value, "from", 1, LIMITS.integer)
+    end = take_int(value, "to", start, min(start + LIMITS.range_segments - 1, LIMITS.integer))
+    return Range(author=take_text(value, "author", HEX_32), from_seq=start, to_seq=end)
+
+
+def encode_pull_answer(wires: Iterable[bytes]) -> bytes:
+    """Answer with segments in order of seq: as many as one frame holds; the asker asks again for the rest."""
+    return _write_wires(wires, LIMITS.segment_bytes)
+
+
+def decode_pull_answer(data: bytes) -> tuple[bytes, ...]:
+    """Read the segment wires of an answer; raises ProtocolError. They are as untrusted as pushed ones."""
+    return _read_wires(data, LIMITS.segment_bytes)
+
+
+def encode_roster_request(have: int) -> bytes:
+    """Ask for the rosters after version `have` (0: none)."""
+    return canonical.encode({"have": have})
+
+
+def decode_roster_request(data: bytes) -> int:
+    """Read the version that the asker has; raises ProtocolError."""
+    value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
+    check_keys(value, {"have"})
+    return take_int(value, "have", 0, LIMITS.integer)
+
+
+def encode_roster_answer(wires: Iterable[bytes]) -> bytes:
+    """Answer with the newer rosters in order of version: as many as one frame holds."""
+    return _write_wires(wires, LIMITS.roster_bytes)
+
+
+def decode_roster_answer(data: bytes) -> tuple[bytes, ...]:
+    """Read the roster wires of an answer; raises ProtocolError."""
+    return _read_wires(data, LIMITS.roster_bytes)
+
+
+def missing(own: Vector, other: Vector) -> tuple[Range, ...]:
+    """Give what `other` has and `own` has not, by author, no range longer than one pull.
+
+    The same height with another head is asked for too: the two segments convict their author.
+    """
+    ranges = []
+    for author, (seq, head) in sorted(other.items()):
+        have, own_head = own.get(author, (0, ""))
+        if seq > have:
+            ranges.append(
+                Range(author=author, from_seq=have + 1, to_seq=min(seq, have + LIMITS.range_segments))
+            )
+        elif seq == have and head != own_head:
+            ranges.append(Range(author=author, from_seq=seq, to_seq=seq))
+    return tuple(ranges)
+
+
+def _heads(vector: Vector) -> dict[str, Value]:
+    return {author: [seq, head] for author, (seq, head) in vector.items()}
+
+
+def _author(text: str) -> str:
+    if not HEX_32.fullmatch(text):
+        raise ProtocolError("bad_field", "an author that is no member id")
+    return text
+
+
+def _head(item: Value) -> tuple[int, str]:
+    if not isinstance(item, list) or len(item) != 2:
+        raise ProtocolError("bad_shape", "a head is not an array of two")
+    named: dict[str, Value] = {"seq": item[0], "head": item[1]}
+    return take_int(named, "seq", 1, LIMITS.integer), take_text(named, "head", HEX_64)
+
+
+def _write_wires(wires: Iterable[bytes], limit_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    room = LIMITS.frame_bytes
+    for wire in wires:
+        frame.check_size(wire, limit_bytes)
+        part = frame.block(4, wire)
+        if len(part) > room:
+            break
+        parts.append(part)
+        room -= len(part)
+    return b"".join(parts)
+
+
+def _read_wires(data: bytes, limit_bytes: int) -> tuple[bytes, ...]:
+    frame.check_size(data, LIMITS.frame_bytes)
+    reader = Reader(data)
+    wires: list[bytes] = []
+    while not reader.at_end:
+        wires.append(reader.block(4, limit_bytes))
+    return tuple(wires)

@@ -1,0 +1,142 @@
+"""How far a call reaches and how sensitive what it touches is, from its arguments and its resource class.
+
+Reading stays in the model's context. A change takes effect where its resource lives. What is sent, shared, granted or
+paid goes to whom the arguments name: an address of one's own domains is in the tenant, any other is external, for
+nothing here knows who is a partner. A call that asks for a public audience is public.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ioint_taxonomy.lexicon import Lexicon, load_lexicon
+from ioint_taxonomy.release import load_taxonomy
+
+ARGUMENTS_EXAMINED = 24
+VALUES_EXAMINED = 24
+VALUE_CHARACTERS = 512
+
+_DOMAIN = re.compile(r"(?:[^@\s<>\"',;]+@|https?://(?:[^@/\s]+@)?)([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+_PHONE = re.compile(r"\+?\d[\d ().-]{6,}\Z")
+_OUTWARD = frozenset({"send", "share", "delegate", "grant"})
+# A new calendar entry with guests, or an upload to an address, leaves as surely as a message does.
+_MAY_CARRY_RECIPIENTS = frozenset({"create", "update", "schedule", "export", "configure"})
+_BY_VERB = {
+    "export": "same_principal",
+    "escalate": "same_principal",
+    "execute": "same_principal",
+    "authenticate": "same_principal",
+    "install": "same_principal",
+    "deploy": "same_tenant",
+    "delegate": "same_tenant",
+    "grant": "same_tenant",
+    "revoke": "same_tenant",
+    "approve": "same_tenant",
+    "interact": "external",
+    "actuate": "physical_world",
+    "pay": "partner",
+    "order": "partner",
+}
+
+
+def boundary_of(
+    verb: str, resource: str, arguments: Mapping[str, Any], own_domains: frozenset[str] = frozenset()
+) -> str:
+    """Where the effect of a call lands; one of the taxonomy's boundaries."""
+    taxonomy, lexicon = load_taxonomy(), load_lexicon()
+    effect = taxonomy.verbs[verb]
+    if effect in ("observe", "derive"):
+        return "in_context"
+    usual = _usual_boundary(verb, resource)
+    if _asks_for_a_public(arguments, lexicon):
+        return "public"
+    if verb == "pay":
+        return "external" if any(_named(arguments, lexicon.payees)) else usual
+    if verb in _OUTWARD or verb in _MAY_CARRY_RECIPIENTS:
+        named = _recipients_reach(verb, resource, arguments, lexicon, own_domains)
+        if named is not None:
+            if verb in _MAY_CARRY_RECIPIENTS:
+                return max(usual, named, key=taxonomy.boundary_rank)
+            return named
+    return usual
+
+
+def sensitivity_of(resource: str, arguments: Mapping[str, Any]) -> str:
+    """How sensitive the data touched is: that of its class, and restricted for paths that hold credentials."""
+    if resource in ("file", "process", "source_code") and _touches_credentials(arguments):
+        return "restricted"
+    return load_taxonomy().resource_classes[resource].sensitivity
+
+
+def _usual_boundary(verb: str, resource: str) -> str:
+    if verb in ("create", "update", "share", "send") and resource == "web_page":
+        return "public"
+    if verb in ("send", "share") and resource in ("email", "payment", "contact", "file", "media"):
+        return "external"
+    if verb in _BY_VERB:
+        return _BY_VERB[verb]
+    boundary = load_taxonomy().resource_classes[resource].boundary
+    # Pushing or publishing something has an audience, so it lands at least within the organisation.
+    if verb in _OUTWARD and load_taxonomy().boundary_rank(boundary) < load_taxonomy().boundary_rank("same_tenant"):
+        return "same_tenant"
+    return boundary
+
+
+def _recipients_reach(
+    verb: str, resource: str, arguments: Mapping[str, Any], lexicon: Lexicon, own_domains: frozenset[str]
+) -> str | None:
+    """The furthest of the addresses named, or None where no address is."""
+    furthest: str | None = None
+    for text in _named(arguments, lexicon.recipients):
+        domains = _DOMAIN.findall(text)
+        if any(not _is_own(domain, own_domains) for domain in domains) or (not domains and _PHONE.match(text)):
+            if resource in ("profile", "contact", "customer_record") and verb in ("create", "update", "configure"):
+                # The address is part of the record, nobody is written to.
+                continue
+            return "external"
+        if domains:
+            furthest = "same_tenant"
+    return furthest
+
+
+def _is_own(domain: str, own_domains: frozenset[str]) -> bool:
+    domain = domain.lower()
+    return any(domain == own or domain.endswith("." + own) for own in own_domains)
+
+
+def _asks_for_a_public(arguments: Mapping[str, Any], lexicon: Lexicon) -> bool:
+    for name in lexicon.visibility & arguments.keys():
+        value = arguments[name]
+        if name == "private":
+            if value is False:
+                return True
+        elif value is True and name in ("public", "is_public"):
+            return True
+        elif isinstance(value, str) and value[:VALUE_CHARACTERS].lower() in lexicon.public_values:
+            return True
+    return False
+
+
+def _touches_credentials(arguments: Mapping[str, Any]) -> bool:
+    paths = load_lexicon().restricted_paths
+    return any(part in text for text in _texts(arguments.values()) for part in paths)
+
+
+def _named(arguments: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:
+    for name in tuple(arguments)[:ARGUMENTS_EXAMINED]:
+        if str(name).lower() in names:
+            yield from _texts((arguments[name],))
+
+
+def _texts(values: Any) -> Iterator[str]:
+    """The strings in a value, one level into lists, each cut to what is examined."""
+    for value in tuple(values)[:VALUES_EXAMINED]:
+        if isinstance(value, str):
+            if value:
+                yield value[:VALUE_CHARACTERS].lower()
+        elif isinstance(value, (list, tuple)):
+            for item in value[:VALUES_EXAMINED]:
+                if isinstance(item, str) and item:
+                    yield item[:VALUE_CHARACTERS].lower()
