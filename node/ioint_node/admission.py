@@ -111,7 +111,9 @@ def check_place(seq: int, prev: str, head: str, known: Known) -> Ignored | Liter
     return "next"
 
 
-def check_author(author: str, roster: Roster | None, now: int, quarantined: Collection[str]) -> Ignored | Roster:
+def check_author(
+    author: str, roster: Roster | None, now: int, quarantined: Collection[str]
+) -> Ignored | Roster:
     """Whether the author is someone to hear under the roster in force."""
     if roster is None or roster.expires <= now // 1000:
         return Ignored(reason="no_roster")

@@ -46,7 +46,7 @@ PUBLIC_SUBJECT: Final = re.compile(
     rf"pkg:(?:npm/(?:%40{_NAME}/)?{_NAME}"
     rf"|pypi/[a-z0-9]+(?:-[a-z0-9]+)*"
     rf"|(?:cargo|gem)/[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,99}})"
-    rf"|docker/(?:{_NAME}/)?{_NAME}"
+    rf"|docker/(?:[a-z0-9][a-z0-9_-]{{0,99}}/)?{_NAME}"
     rf"|(?:github|huggingface)/{_NAME}/{_NAME})"
     rf"{_VERSION}"
 )

@@ -18,7 +18,9 @@ _SEPARATOR = re.compile(r"&&|\|\||[;|\n&]|\$\(|`")
 _HEAD_WORD = re.compile(r"[\w./+-]+")
 _ASSIGNMENT = re.compile(r"\A\s*(?:\w+=\S*\s+)+")
 _REDIRECTION = re.compile(r"(?<![0-9&])>{1,2}\s*(?!/dev/null|&)\S")
-_UPLOAD = re.compile(r"(?:\A|\s)(?:-d|--data\S*|-F|--form|-T|--upload-file|--post-file\S*|-X\s*(?:POST|PUT))\b")
+_UPLOAD = re.compile(
+    r"(?:\A|\s)(?:-d|--data\S*|-F|--form|-T|--upload-file|--post-file\S*|-X\s*(?:POST|PUT))\b"
+)
 _PREFIXES = frozenset({"sudo", "time", "env", "nohup", "command", "exec"})
 _EFFECT_ORDER = ("derive", "observe", "mutate", "run", "authority", "transfer", "value")
 _COMMENT = re.compile(r"\A(?:\s|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)

@@ -29,7 +29,9 @@ USED_AS_VERB = -2.5
 UNCHANGEABLE = -1.5
 
 _EFFECT_ORDER = ("observe", "derive", "mutate", "run", "transfer", "authority", "value")
-_WORD = re.compile(r"(?<![a-zA-Z])(?:[a-z]{1,2}\d[a-z]?|\d[a-z]{1,2})(?![a-zA-Z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD = re.compile(
+    r"(?<![a-zA-Z])(?:[a-z]{1,2}\d[a-z]?|\d[a-z]{1,2})(?![a-zA-Z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class Lexicon:
     sql: Mapping[str, str]
     http: Mapping[str, str]
     restricted_paths: tuple[str, ...]
+    tool_names: frozenset[str]
+    tool_arguments: frozenset[str]
     specialise: Mapping[str, str]
 
 
@@ -101,6 +105,8 @@ def load_lexicon() -> Lexicon:
         sql=dict(_pairs(data["sql"])),
         http=dict(_pairs(data["http"])),
         restricted_paths=tuple(data["restricted_paths"].split()),
+        tool_names=_words(data["tool_name_arguments"]),
+        tool_arguments=_words(data["tool_argument_arguments"]),
         specialise=data["specialise"],
     )
 
@@ -152,7 +158,9 @@ def _verb(words: tuple[str, ...], lexicon: Lexicon) -> tuple[str | None, float, 
     if any(word in lexicon.joined for word in words[1:3]):
         effects = load_taxonomy().verbs
         joined = [(found, -at) for _, at, found in candidates if -at <= 2]
-        verb, at = max([(verb, -negative_at), *joined], key=lambda item: _EFFECT_ORDER.index(effects[item[0]]))
+        verb, at = max(
+            [(verb, -negative_at), *joined], key=lambda item: _EFFECT_ORDER.index(effects[item[0]])
+        )
         return verb, score, at
     return verb, score, -negative_at
 

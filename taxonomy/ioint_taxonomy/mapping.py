@@ -1,19 +1,20 @@
 """From a tool call to a step of the vocabulary.
 
 The mapping is per call, not per tool, because arguments can hide the verb ("method": "delete"), the boundary (an
-address) and the sensitivity (a path). Three sources in order of trust: a curated map of well-known tools, the hints
-that a server gives with its tools, and a lexicon of words. A hint fills a gap and never overrules a name: the server
-that gives it may be the attacker. What stays unknown is `execute`, with a confidence that says so.
+address) and the sensitivity (a path). Three sources in order of trust: a curated map of well-known tools, a lexicon
+of words, and the hints that a server gives with its tools. A hint fills a gap and never overrules a name: the server
+that gives it may be the attacker. What stays unknown is `execute` of `none`, with a confidence that says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from ioint_taxonomy.commands import read_command, read_query
+from ioint_taxonomy.curated import KnownTool, find_tool
 from ioint_taxonomy.lexicon import (
     NAMES_REMEMBERED,
     STRONG,
@@ -25,14 +26,16 @@ from ioint_taxonomy.lexicon import (
     split_name,
 )
 from ioint_taxonomy.reach import boundary_of, sensitivity_of
-from ioint_taxonomy.release import load_taxonomy, read_data
+from ioint_taxonomy.release import load_taxonomy
 
-CURATED, CURATED_BY_NAME, HINTED = 0.95, 0.9, 0.8
-BOTH_STRONG, ONE_STRONG, BOTH_WEAK, HALF = 0.75, 0.65, 0.55, 0.5
-UNMAPPED = 0.2
+HINTED = 0.8
+BOTH_WEAK, ONE_STRONG, BOTH_STRONG, HALF_KNOWN = 0.55, 0.65, 0.75, 0.5
+RESOURCE_ONLY, UNMAPPED = 0.3, 0.2
 SELECTOR_CHARACTERS = 64
+ARGUMENTS_EXAMINED = 64
 
-_MUTATING_FALLBACK = "execute"
+# An argument of one of these names says what is done whatever the tool is called.
+_OPERATION_NAMES = frozenset({"action", "command", "method", "op", "operation"})
 # With nothing else to go by, these are looked at far more often than changed.
 _LOOKED_AT = frozenset({"reference_data", "web_page", "location", "log", "knowledge_base", "none"})
 
@@ -82,93 +85,111 @@ def map_call(
         curated: False leaves the curated map out, to measure the rest.
         own_domains: mail and web domains of the own organisation, lower case.
     """
-    arguments = arguments if isinstance(arguments, Mapping) else {}
-    kind = _curated_kind(tool, server) if curated else None
-    if kind is None:
-        kind = _read_kind(tool, server, arguments, annotations)
-    kind = _by_arguments(kind, tool, arguments)
+    given = _examined(arguments)
+    kind = _kind(tool, server, given, annotations, curated=curated)
+    if (kind.verb, kind.resource) == ("execute", "tool") and (inner := _inner_call(given)) is not None:
+        # A tool that calls tools is what it calls.
+        tool, given = inner
+        kind = _kind(tool, server, given, None, curated=curated)
     return MappedCall(
         verb=kind.verb,
         resource=kind.resource,
-        sensitivity="unknown" if kind.guessed else sensitivity_of(kind.resource, arguments),
-        boundary=boundary_of(kind.verb, kind.resource, arguments, own_domains),
+        sensitivity="unknown" if kind.guessed else sensitivity_of(kind.resource, given),
+        boundary=boundary_of(kind.verb, kind.resource, given, own_domains),
         confidence=kind.confidence,
         source=kind.source,
     )
 
 
-@lru_cache(maxsize=NAMES_REMEMBERED)
-def _curated_kind(tool: str, server: str | None) -> _Kind | None:
-    by_server, by_name = _curated_tools()
-    if server is not None and (found := by_server.get((_plain(server), _plain(tool)))) is not None:
-        return _Kind(verb=found[0], resource=found[1], confidence=CURATED, source="curated")
-    if (found := by_name.get(_plain(tool))) is not None:
-        confidence = CURATED if server is None else CURATED_BY_NAME
-        return _Kind(verb=found[0], resource=found[1], confidence=confidence, source="curated")
+def _examined(arguments: object) -> dict[str, Any]:
+    if not isinstance(arguments, Mapping):
+        return {}
+    named = ((name, value) for name, value in arguments.items() if isinstance(name, str))
+    return {name: value for (name, value), _ in zip(named, range(ARGUMENTS_EXAMINED), strict=False)}
+
+
+def _kind(
+    tool: str,
+    server: str | None,
+    arguments: Mapping[str, Any],
+    annotations: Mapping[str, Any] | None,
+    *,
+    curated: bool,
+) -> _Kind:
+    known = find_tool(tool, server) if curated else None
+    if known is None:
+        return _by_arguments(_read_kind(tool, server, arguments, annotations), tool, arguments)
+    kind = _Kind(verb=known.verb, resource=known.resource, confidence=known.confidence, source="curated")
+    return _by_rules(kind, known, arguments) or _by_arguments(kind, tool, arguments)
+
+
+def _by_rules(kind: _Kind, known: KnownTool, arguments: Mapping[str, Any]) -> _Kind | None:
+    for argument, meanings in known.rules.items():
+        value = arguments.get(argument)
+        if isinstance(value, str) and (meaning := meanings.get(value.lower())) is not None:
+            return replace(kind, verb=meaning[0], resource=meaning[1])
     return None
 
 
-@cache
-def _curated_tools() -> tuple[dict[tuple[str, str], tuple[str, str]], dict[str, tuple[str, str]]]:
-    """By (server, tool), and by tool alone where every server that has it means the same and the name is its own."""
-    by_server: dict[tuple[str, str], tuple[str, str]] = {}
-    meanings: dict[str, set[tuple[str, str]]] = {}
-    for server, entry in read_data("tools.json")["servers"].items():
-        for meaning, names in entry["tools"].items():
-            verb, resource = meaning.split()
-            for name in names.split():
-                for alias in (server, *entry.get("aliases", ())):
-                    by_server[_plain(alias), _plain(name)] = (verb, resource)
-                meanings.setdefault(_plain(name), set()).add((verb, resource))
-    return by_server, {
-        name: next(iter(found))
-        for name, found in meanings.items()
-        # One bare word ("search", "set") is too common to say whose it is.
-        if len(found) == 1 and len(split_name(name)) > 1
-    }
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "_")
+def _inner_call(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The name and arguments of the tool that a call names, or None."""
+    lexicon = load_lexicon()
+    name = next((value for key, value in arguments.items() if key in lexicon.tool_names), None)
+    if not isinstance(name, str) or not name:
+        return None
+    inner = next((value for key, value in arguments.items() if key in lexicon.tool_arguments), None)
+    return name, _examined(inner)
 
 
 def _read_kind(
     tool: str, server: str | None, arguments: Mapping[str, Any], annotations: Mapping[str, Any] | None
 ) -> _Kind:
-    reading = read_name(tool)
-    verb, resource = reading.verb, reading.resource
     lexicon = load_lexicon()
-    product = reading.product or (read_name(server).product if server is not None else None)
-    if product is not None and lexicon.specialise.get(product) == resource:
-        resource = product
-    evidence = _argument_evidence(frozenset(str(name).lower() for name in arguments), lexicon)
-    if resource is None or reading.resource_strength < WEAK:
-        resource = evidence or resource or product
-    hinted = None
-    if verb is None:
-        verb = _verb_by_arguments(arguments, lexicon)
-        hinted = _hinted_verb(annotations)
-        verb = verb or hinted
+    reading = read_name(tool)
+    resource = _resource(reading, server, arguments, lexicon)
+    hinted = _hinted_verb(annotations) if reading.verb is None else None
+    verb = reading.verb or _verb_by_arguments(arguments, lexicon) or hinted
     if verb is None and resource in _LOOKED_AT:
         verb = "read"
     if verb is None:
         return _Kind(
-            verb=_MUTATING_FALLBACK,
+            verb="execute",
             resource=resource or "none",
-            confidence=UNMAPPED if resource is None else UNMAPPED + 0.1,
+            confidence=UNMAPPED if resource is None else RESOURCE_ONLY,
             source="unmapped",
             guessed=resource is None,
         )
     verb, resource, guessed = _combined(verb, resource, lexicon)
-    source, confidence = "lexicon", _name_confidence(reading, resource_found=not guessed)
-    if hinted is not None or _hints_agree(verb, annotations):
-        source, confidence = "annotation", max(confidence, HINTED if not guessed else HALF)
-    elif _hints_contradict(verb, annotations):
-        confidence = HALF
-    return _Kind(verb=verb, resource=resource, confidence=confidence, source=source, guessed=guessed)
+    confidence = _name_confidence(reading, resource_found=not guessed)
+    agrees = _hint_agrees(verb, annotations)
+    if verb == hinted or agrees:
+        return _Kind(
+            verb=verb,
+            resource=resource,
+            confidence=confidence if guessed else HINTED,
+            source="annotation",
+            guessed=guessed,
+        )
+    if agrees is False:
+        confidence = HALF_KNOWN
+    return _Kind(verb=verb, resource=resource, confidence=confidence, source="lexicon", guessed=guessed)
+
+
+def _resource(
+    reading: NameReading, server: str | None, arguments: Mapping[str, Any], lexicon: Lexicon
+) -> str | None:
+    resource = reading.resource
+    product = reading.product or (read_name(server).product if server else None)
+    if product is not None and lexicon.specialise.get(product) == resource:
+        return product
+    if resource is None or reading.resource_strength < WEAK:
+        names = frozenset(name.lower() for name in arguments)
+        return _resource_by_arguments(names, lexicon) or resource or product
+    return resource
 
 
 def _combined(verb: str, resource: str | None, lexicon: Lexicon) -> tuple[str, str, bool]:
+    """Verb and resource after the combinations, and whether the resource is only a default."""
     rewritten = lexicon.combinations.get((verb, resource or "none"))
     if rewritten is not None:
         return (*rewritten, False)
@@ -177,37 +198,32 @@ def _combined(verb: str, resource: str | None, lexicon: Lexicon) -> tuple[str, s
 
 def _name_confidence(reading: NameReading, *, resource_found: bool) -> float:
     if reading.verb is None or not resource_found:
-        return HALF
+        return HALF_KNOWN
     strong = (reading.verb_strength >= STRONG) + (reading.resource_strength >= STRONG)
     return (BOTH_WEAK, ONE_STRONG, BOTH_STRONG)[strong]
 
 
 def _hinted_verb(annotations: Mapping[str, Any] | None) -> str | None:
-    if not annotations:
+    if not isinstance(annotations, Mapping):
         return None
     if annotations.get("readOnlyHint") is True:
         return "read"
     if annotations.get("destructiveHint") is True:
         return "delete"
-    if annotations.get("readOnlyHint") is False and annotations.get("destructiveHint") is False:
+    if annotations.get("destructiveHint") is False:
         return "create"
     return None
 
 
-def _hints_agree(verb: str, annotations: Mapping[str, Any] | None) -> bool:
-    return bool(annotations) and annotations is not None and annotations.get("readOnlyHint") is _only_reads(verb)
-
-
-def _hints_contradict(verb: str, annotations: Mapping[str, Any] | None) -> bool:
-    return bool(annotations) and annotations is not None and annotations.get("readOnlyHint") is (not _only_reads(verb))
-
-
-def _only_reads(verb: str) -> bool:
-    return load_taxonomy().verbs[verb] == "observe" or verb == "compute"
+def _hint_agrees(verb: str, annotations: Mapping[str, Any] | None) -> bool | None:
+    """Whether the read-only hint says what the verb says; None where no hint is given."""
+    hint = annotations.get("readOnlyHint") if isinstance(annotations, Mapping) else None
+    only_reads = load_taxonomy().verbs[verb] == "observe" or verb == "compute"
+    return hint is only_reads if isinstance(hint, bool) else None
 
 
 @lru_cache(maxsize=NAMES_REMEMBERED)
-def _argument_evidence(names: frozenset[str], lexicon: Lexicon) -> str | None:
+def _resource_by_arguments(names: frozenset[str], lexicon: Lexicon) -> str | None:
     """The resource class that most argument names point to."""
     votes: dict[str, int] = {}
     for name in names:
@@ -218,10 +234,16 @@ def _argument_evidence(names: frozenset[str], lexicon: Lexicon) -> str | None:
 
 
 def _verb_by_arguments(arguments: Mapping[str, Any], lexicon: Lexicon) -> str | None:
-    names = {str(name).lower() for name in arguments}
+    names = {name.lower() for name in arguments}
     if "amount" in names and names & lexicon.payees:
         return "pay"
-    if names & {"recipient", "recipients", "to"} and names & {"subject", "body", "message", "text", "content"}:
+    if names & {"recipient", "recipients", "to"} and names & {
+        "subject",
+        "body",
+        "message",
+        "text",
+        "content",
+    }:
         return "send"
     if names & {"command", "cmd", "code", "script"}:
         return "execute"
@@ -239,29 +261,39 @@ def _by_arguments(kind: _Kind, tool: str, arguments: Mapping[str, Any]) -> _Kind
     if kind.verb == "execute" and (command := _text(arguments, "command", "cmd", "script")) is not None:
         found = read_command(command)
         if found is not None:
-            return _Kind(
-                verb=found[0], resource=found[1], confidence=min(kind.confidence, ONE_STRONG), source=kind.source
-            )
+            confidence = min(kind.confidence, ONE_STRONG)
+            return replace(kind, verb=found[0], resource=found[1], confidence=confidence, guessed=False)
     if kind.resource == "database" and (query := _text(arguments, "sql", "query", "statement")) is not None:
         verb = read_query(query)
         if verb is not None:
             return _with_verb(kind, verb)
     lexicon = load_lexicon()
-    for name in lexicon.selectors & arguments.keys():
-        verb = _selected_verb(arguments[name], kind, lexicon)
-        if verb is not None and _is_generic(tool, lexicon):
+    if (requested := _http_verb(arguments, lexicon)) is not None:
+        return replace(kind, verb=requested, resource="web_page", guessed=False)
+    for name in sorted(lexicon.selectors & arguments.keys()):
+        if kind.verb == "execute" and name == "command":
+            continue
+        verb = _selected_verb(arguments[name])
+        if verb is not None and (name in _OPERATION_NAMES or _is_generic(tool, lexicon)):
             return _with_verb(kind, verb)
     return kind
 
 
-def _selected_verb(value: object, kind: _Kind, lexicon: Lexicon) -> str | None:
-    """The verb that an argument like `method` names, or None."""
-    if not isinstance(value, str) or not value:
+def _http_verb(arguments: Mapping[str, Any], lexicon: Lexicon) -> str | None:
+    """The verb of a web request: a method of the protocol next to an address, or None."""
+    method = arguments.get("method")
+    if not isinstance(method, str) or not (_text(arguments, "url", "uri", "endpoint") or "").startswith(
+        "http"
+    ):
         return None
-    text = value[:SELECTOR_CHARACTERS].lower()
-    if kind.resource == "web_page" and text in lexicon.http:
-        return lexicon.http[text]
-    return read_name(text).verb
+    return lexicon.http.get(method.lower())
+
+
+def _selected_verb(value: object) -> str | None:
+    """The verb that an argument like `action` names, or None; a sentence is not a name."""
+    if not isinstance(value, str) or len(value) > SELECTOR_CHARACTERS or value.count(" ") > 2:
+        return None
+    return read_name(value).verb
 
 
 @lru_cache(maxsize=NAMES_REMEMBERED)
@@ -271,10 +303,8 @@ def _is_generic(tool: str, lexicon: Lexicon) -> bool:
 
 
 def _with_verb(kind: _Kind, verb: str) -> _Kind:
-    rewritten = load_lexicon().combinations.get((verb, kind.resource), (verb, kind.resource))
-    return _Kind(
-        verb=rewritten[0], resource=rewritten[1], confidence=kind.confidence, source=kind.source, guessed=kind.guessed
-    )
+    verb, resource = load_lexicon().combinations.get((verb, kind.resource), (verb, kind.resource))
+    return replace(kind, verb=verb, resource=resource, guessed=kind.guessed and resource == kind.resource)
 
 
 def _text(arguments: Mapping[str, Any], *names: str) -> str | None:

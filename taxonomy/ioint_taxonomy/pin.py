@@ -21,7 +21,7 @@ def pin_release(data: Path = DATA) -> dict[str, str]:
     catalogue = _read(data / "catalogue.json")
     catalogue["entries"] = [entry | {"id": pattern_id(entry["pattern"])} for entry in catalogue["entries"]]
     digests = {"catalogue": digest_of(catalogue), "taxonomy": digest_of(taxonomy, vocabulary)}
-    _write(data / "catalogue.json", catalogue)
+    _write_entries(data / "catalogue.json", catalogue)
     _write(data / "release.json", {"digests": digests, "version": taxonomy["version"]})
     return digests
 
@@ -32,6 +32,15 @@ def _read(path: Path) -> Any:
 
 def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", "utf-8")
+
+
+def _write_entries(path: Path, catalogue: dict[str, Any]) -> None:
+    """One entry a line, so that a change of one entry is a change of one line."""
+    head = "".join(
+        f" {json.dumps(key)}: {json.dumps(catalogue[key])},\n" for key in catalogue if key != "entries"
+    )
+    entries = ",\n".join("  " + json.dumps(entry, ensure_ascii=True) for entry in catalogue["entries"])
+    path.write_text("{\n" + head + ' "entries": [\n' + entries + "\n ]\n}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ ARGUMENTS_EXAMINED = 24
 VALUES_EXAMINED = 24
 VALUE_CHARACTERS = 512
 
-_DOMAIN = re.compile(r"(?:[^@\s<>\"',;]+@|https?://(?:[^@/\s]+@)?)([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+_DOMAIN = re.compile(
+    r"(?:[^@\s<>\"',;]+@|https?://(?:[^@/\s]+@)?)([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE
+)
 _PHONE = re.compile(r"\+?\d[\d ().-]{6,}\Z")
 _OUTWARD = frozenset({"send", "share", "delegate", "grant"})
 # A new calendar entry with guests, or an upload to an address, leaves as surely as a message does.
@@ -71,15 +73,17 @@ def sensitivity_of(resource: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _usual_boundary(verb: str, resource: str) -> str:
-    if verb in ("create", "update", "share", "send") and resource == "web_page":
+    if verb in ("create", "update", "share") and resource == "web_page":
         return "public"
-    if verb in ("send", "share") and resource in ("email", "payment", "contact", "file", "media"):
+    if verb in ("send", "share") and resource in ("email", "payment", "contact", "file", "media", "web_page"):
         return "external"
     if verb in _BY_VERB:
         return _BY_VERB[verb]
     boundary = load_taxonomy().resource_classes[resource].boundary
     # Pushing or publishing something has an audience, so it lands at least within the organisation.
-    if verb in _OUTWARD and load_taxonomy().boundary_rank(boundary) < load_taxonomy().boundary_rank("same_tenant"):
+    if verb in _OUTWARD and load_taxonomy().boundary_rank(boundary) < load_taxonomy().boundary_rank(
+        "same_tenant"
+    ):
         return "same_tenant"
     return boundary
 
@@ -91,8 +95,14 @@ def _recipients_reach(
     furthest: str | None = None
     for text in _named(arguments, lexicon.recipients):
         domains = _DOMAIN.findall(text)
-        if any(not _is_own(domain, own_domains) for domain in domains) or (not domains and _PHONE.match(text)):
-            if resource in ("profile", "contact", "customer_record") and verb in ("create", "update", "configure"):
+        if any(not _is_own(domain, own_domains) for domain in domains) or (
+            not domains and _PHONE.match(text)
+        ):
+            if resource in ("profile", "contact", "customer_record") and verb in (
+                "create",
+                "update",
+                "configure",
+            ):
                 # The address is part of the record, nobody is written to.
                 continue
             return "external"

@@ -50,7 +50,9 @@ def pattern_id(pattern: Mapping[str, Any]) -> str:
 def read_data(name: str) -> Any:
     """The JSON value of one data file; raises TaxonomyError when it is missing or not JSON."""
     try:
-        return msgspec.json.decode(resources.files("ioint_taxonomy").joinpath("data", *name.split("/")).read_bytes())
+        return msgspec.json.decode(
+            resources.files("ioint_taxonomy").joinpath("data", *name.split("/")).read_bytes()
+        )
     except (OSError, msgspec.DecodeError) as error:
         raise TaxonomyError(f"data/{name}: {error}") from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -32,7 +31,7 @@ COMMANDS: Final = {
         "preview",
         "The exact bytes that would leave, field by field, and why each is safe.",
     ),
-    "run": ("node", "run", "Run the node until it is told to stop."),
+    "run": ("run", "run", "Run the node until it is told to stop."),
     "score": ("lab", "score", "Score a file of sessions with the shipped model."),
     "status": ("node", "status", "Whether the node runs, where, and with whom it exchanges."),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
@@ -75,7 +74,6 @@ def ioint() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     try:
         result = ioint.main(args=words, prog_name="ioint", standalone_mode=False)
     except click.UsageError as error:
@@ -98,7 +96,7 @@ def _fail(words: Sequence[str], message: str, remedy: str, *, code: int) -> int:
     if remedy:
         click.echo(f"ioint: {remedy}", err=True)
     if _asks_for_json(words):
-        click.echo(json.dumps({"error": message, "remedy": remedy or message}))
+        click.echo(json.dumps({"error": message, **({"remedy": remedy} if remedy else {})}))
     return code
 
 

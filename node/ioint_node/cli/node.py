@@ -1,21 +1,20 @@
-"""`ioint init`, `run`, `status` and `doctor`: one node's life."""
+"""`ioint init`, `status` and `doctor`: making and diagnosing a node."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import click
-import uvloop
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
-from ioint_node.app import run_node
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import emit, home_option, node_options, show_fields
+from ioint_node.cli.options import emit, node_options, show_fields
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import (
     Config,
@@ -32,8 +31,6 @@ from ioint_node.errors import ConfigError, NodeError
 from ioint_node.store import tokens
 from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import current, newest, upgrade
-
-ROLES: Final = ("web", "scorer", "exchange", "jobs")
 
 
 @click.command(short_help="Make a node: settings, keys, database, a token for this machine.")
@@ -78,33 +75,11 @@ def init(*, home: Path, form: str, announce: tuple[str, ...], **settings: Any) -
 
 
 async def _prepare_store(config: Config) -> str:
+    os.umask(0o077)  # the database, too, is for its owner alone
     await upgrade(config.store_url)
     async with open_store(config.store_url) as store:
         made = await store.write(lambda connection: tokens.create(connection, "admin", None, "red", None))
     return made.token
-
-
-def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(","))
-    for name in names:
-        if name not in ROLES:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(ROLES)}")
-    return names
-
-
-@click.command(short_help="Run the node until it is told to stop.")
-@click.option(
-    "--role",
-    "roles",
-    callback=_roles,
-    default=",".join(ROLES),
-    show_default=True,
-    help="Which parts run here.",
-)
-@home_option
-def run(*, home: Path, roles: Sequence[str]) -> None:
-    """Run the node until it is told to stop (Ctrl-C or SIGTERM)."""
-    uvloop.run(run_node(load_config(home), roles))
 
 
 @click.command(short_help="Whether the node runs, where, and with whom it exchanges.")
@@ -125,9 +100,6 @@ def status(*, home: Path, form: str) -> int:
 
     emit(result, form=form, human=human)
     return 0 if running is not None else 1
-
-
-# --- doctor ---
 
 
 @click.command(short_help="Check everything that this node needs, and say how to repair it.")

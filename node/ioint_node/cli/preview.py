@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import time
 from pathlib import Path
+from typing import Any
 
 import click
+from ioint_taxonomy import load_catalogue, load_taxonomy
 
-from ioint_node.cli.client import connect
-from ioint_node.cli.options import cell, emit, node_options
+from ioint_node.cli.options import cell, emit, node_options, show_table
+from ioint_node.config import Config, load_config, load_keys
+from ioint_node.flows import publish
+from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.roster import open_book
+from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.model import load_model
+from ioint_node.store.engine import open_store
 
 
 @click.command(short_help="The exact bytes that would leave, field by field, and why each is safe.")
@@ -15,17 +26,35 @@ from ioint_node.cli.options import cell, emit, node_options
 @node_options
 def preview(*, home: Path, form: str, session: str | None) -> None:
     """The exact bytes that would leave, field by field, and why each is safe."""
-    records = list(connect(home).items("api", "v1", "preview", session=session))
+    records = asyncio.run(_preview(load_config(home), session))
 
     def human() -> None:
         if not records:
             click.echo("nothing: this session completed no pattern that would be told")
         for record in records:
-            click.echo(f"{cell(record.get('kind'))} {cell(record.get('id'))}")
-            click.echo(f"  bytes  {cell(record.get('body') or record.get('bytes_b64'))}")
-            for item in record.get("explain") or []:
-                click.echo(
-                    f"  {cell(item.get('field'))} = {cell(item.get('value'))}: {cell(item.get('why'))}"
-                )
+            click.echo(
+                f"record {cell(record['record_id'])}: {cell(record['state'])}, {cell(record['reason'])}"
+            )
+            click.echo(f"{record['bytes']} bytes: {cell(base64.b64decode(record['bytes_b64']).decode())}\n")
+            show_table(record["fields"], ("field", "means", "readers", "why"), empty="no field")
 
     emit({"items": records, "next": None}, form=form, human=human)
+
+
+async def _preview(config: Config, session: str | None) -> list[dict[str, Any]]:
+    keys, now = load_keys(config.home), time.time_ns() // 1_000_000
+    async with open_store(config.store_url) as store:
+        book = await open_book(store)
+        parts = ExchangeParts(
+            store=store,
+            member=keys.member,
+            record_key=None,  # nothing is signed here
+            roster=lambda: book.in_force(now),
+            consortium=lambda: book.consortium,
+            taxonomy=load_taxonomy(),
+            catalogue=load_catalogue(),
+            beliefs=Beliefs(),
+            publish_mode=config.publish,
+            detector=load_model().digest,
+        )
+        return await publish.preview(parts, session, now)

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.members import ADDRESS, GROUP, NAME
@@ -19,8 +19,10 @@ from ioint_protocol.members import ADDRESS, GROUP, NAME
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 
-MODES: Final = ("observe", "enforce")
-PUBLISH_MODES: Final = ("hold", "catalogue", "off")
+Mode = Literal["observe", "enforce"]
+PublishMode = Literal["hold", "catalogue", "off"]
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
 STORE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
 
@@ -33,8 +35,8 @@ class Config:
     org: str
     group: str = ""  # affiliation group; "" becomes the organisation's name in lower case
     consortium: str = ""  # what this node calls its consortium; its id is on the roster
-    mode: str = "observe"
-    publish: str = "hold"
+    mode: Mode = "observe"
+    publish: PublishMode = "hold"
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
@@ -167,6 +169,8 @@ def _typed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 _FORMS: Final = {
     "str": "a text in double quotes",
+    "Mode": "a text in double quotes",
+    "PublishMode": "a text in double quotes",
     "int": "a whole number",
     "bool": "true or false",
     "tuple[str, ...]": "a list of texts",
@@ -176,8 +180,8 @@ _FORMS: Final = {
 def _fits(value: object, form: str) -> bool:
     if form == "tuple[str, ...]":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    kinds: dict[str, type] = {"str": str, "int": int, "bool": bool}
-    return type(value) is kinds[form]
+    kinds: dict[str, type] = {"int": int, "bool": bool}
+    return type(value) is kinds.get(form, str)
 
 
 def _toml(value: object) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
+from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,9 +17,8 @@ from ioint_node.flows.journal import Entry, Journal, LocalSighting
 from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Tracker
 from ioint_node.flows.requests import SessionLimits
 from ioint_node.reputation.beliefs import Beliefs
-from ioint_node.scoring.alternative import alternative
 from ioint_node.scoring.model import Model
-from ioint_node.scoring.tracker import SessionTracker
+from ioint_node.scoring.tracker import SessionTracker, alternative
 from ioint_node.scoring.trust import lower_bound
 from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store.actors import find_actor
@@ -59,16 +59,23 @@ class AssessParts:
 
 
 def write(parts: AssessParts, entry: Entry) -> asyncio.Future[None]:
-    """Put what happened in line for the disk; raises TooLargeError when too much waits."""
-    written = parts.journal.add(
-        entry,
-        store=parts.store,
-        propose=parts.on_risky,
-        notify=parts.notify,
-        forget=parts.live.forget,
-    )
-    entry.live.written = written
-    return written
+    """Put what happened in line for the disk.
+
+    Raises:
+        TooLargeError: too much waits; memory has forgotten what was not written.
+    """
+    try:
+        entry.live.written = parts.journal.add(
+            entry,
+            store=parts.store,
+            propose=parts.on_risky,
+            notify=parts.notify,
+            forget=parts.live.forget,
+        )
+    except BaseException:
+        parts.live.forget(entry.live)
+        raise
+    return entry.live.written
 
 
 async def recall(parts: AssessParts, session_id: str, now: int) -> Live:
@@ -91,6 +98,7 @@ async def find_live(parts: AssessParts, session_id: str, now: int) -> Live | Non
     live = parts.live.get(session_id)
     if live is not None:
         return live
+    await parts.live.settled()
     async with parts.store.read() as connection:
         stored = await find_session(connection, session_id)
     if stored is None:
@@ -98,10 +106,11 @@ async def find_live(parts: AssessParts, session_id: str, now: int) -> Live | Non
     actor = await find_live_actor(parts, stored.row["actor"], now)
     if actor is None:
         raise NotFoundError(f"the actor of session {session_id!r} is no longer known")
+    matcher = matcher_of(parts, now)
     if len(stored.events) > REBUILT_IN_LOOP_EVENTS:
-        live = await asyncio.to_thread(rebuild, parts, stored, actor, now)
+        live = await asyncio.to_thread(rebuild, parts, stored, actor, matcher)
     else:
-        live = rebuild(parts, stored, actor, now)
+        live = rebuild(parts, stored, actor, matcher)
     parts.live.put(live)
     return live
 
@@ -128,29 +137,29 @@ async def find_live_actor(parts: AssessParts, actor_id: str, now: int) -> LiveAc
     return actor
 
 
-def start_tracker(parts: AssessParts, declaration: Declaration, now: int) -> Tracker:
-    """A tracker for a new session, on the patterns that are believed now."""
-    return parts.tracker(
-        declaration,
-        model=parts.model,
-        matcher=parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now),
-        taxonomy=parts.taxonomy,
-    )
+def matcher_of(parts: AssessParts, now: int) -> Matcher:
+    """The matcher on the patterns that are believed now."""
+    return parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now)
 
 
-def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, now: int) -> Live:
+def start_tracker(parts: AssessParts, declaration: Declaration, matcher: Matcher) -> Tracker:
+    """A tracker for a session from its beginning."""
+    return parts.tracker(declaration, model=parts.model, matcher=matcher, taxonomy=parts.taxonomy)
+
+
+def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher: Matcher) -> Live:
     """Follow a stored session again from its first event; trust has counted it already and stays as it is."""
     row = stored.row
     opened = from_text(row["opened_at"])
     live = Live(
         id=row["id"],
         actor=actor,
-        tracker=start_tracker(parts, declaration_of(row["declaration"]), now),
-        matcher=parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now),
+        tracker=start_tracker(parts, declaration_of(row["declaration"]), matcher),
+        matcher=matcher,
         opening=row["declaration"],
         opened=opened,
         declared=opened,
-        closed=row["state"] == "closed",
+        closed=None if row["closed_at"] is None else from_text(row["closed_at"]),
         outcome=row["outcome"],
         hashes=dict(stored.answered),
     )
@@ -172,7 +181,7 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         live.ask(Envelope.from_json(msgspec.json.decode(stored.body)["wanted"]), parts.taxonomy)
     elif stored.kind == "feedback":
         value = msgspec.json.decode(stored.body)
-        live.feedbacks.add((value["kind"], value["action_id"]))
+        live.feedbacks.add((value["kind"], value["action_id"], value["by_actor"]))
     elif stored.kind == "alternative":
         value = msgspec.json.decode(stored.body)
         live.alternatives[value["id"]] = value["accepted"]

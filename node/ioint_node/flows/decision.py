@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ioint_taxonomy import Taxonomy
+from ioint_taxonomy import Envelope, Taxonomy
 
 from ioint_node.reputation.beliefs import NetworkEffect
-from ioint_node.scoring.evidence import Evidence
 from ioint_node.scoring.response import WIS_SAFE, Choice, is_harmless
+from ioint_node.scoring.trust import Evidence
 from ioint_node.scoring.values import Judgement, Reason, Response
 
 UNCERTAIN_BELOW = 0.4  # confidence of the mapping under which a changing verb is at least told
@@ -90,7 +90,11 @@ def decision_of(weighed: Weighed, taxonomy: Taxonomy) -> dict[str, Any]:
             for reason in (*judgement.reasons, *reasons_of(weighed))
         ],
         "intents": [
-            {"id": taxonomy.intents[slug].id if slug in taxonomy.intents else slug, "slug": slug, "p": round(p, 4)}
+            {
+                "id": taxonomy.intents[slug].id if slug in taxonomy.intents else slug,
+                "slug": slug,
+                "p": round(p, 4),
+            }
             for slug, p in judgement.intents
         ],
         "alternative": dict(weighed.alternative) if weighed.alternative else None,
@@ -124,7 +128,11 @@ def reasons_of(weighed: Weighed) -> list[Reason]:
         text = "it is not certain what this tool does, and it may change or send something"
         found.append(Reason(code="uncertain_mapping", weight=0.0, text=text))
     if weighed.wis < WIS_SAFE:
-        text = "the declaration has expired" if weighed.left <= 0.0 else "carried too little by the declared intent"
+        text = (
+            "the declaration has expired"
+            if weighed.left <= 0.0
+            else "carried too little by the declared intent"
+        )
         found.append(Reason(code="wis", weight=round(weighed.wis - WIS_SAFE, 4), text=text))
     if "level" in weighed.choice.causes:
         text = f"trust {weighed.trust['lower']:.2f} is {weighed.trust['friction']}: changes are accompanied"
@@ -150,7 +158,11 @@ def evidence_text(evidence: Sequence[Evidence], *, changed: bool = False) -> str
     return EVIDENCE_TEXT[heaviest.kind]
 
 
-def families_for(wanted: Any, taxonomy: Taxonomy, *, most: int = 3) -> Collection[str]:  # noqa: ANN401
+def families_for(wanted: Envelope, taxonomy: Taxonomy, *, most: int = 3) -> tuple[str, ...]:
     """The families whose envelope holds what is wanted, the least risky first."""
-    held = [f for f in taxonomy.families.values() if f.envelope.union(wanted, taxonomy) == f.envelope]
-    return [slug for slug, _ in sorted(((s, f) for s, f in taxonomy.families.items() if f in held), key=lambda one: (one[1].risk, one[0]))[:most]]
+    holding = [
+        (family.risk, slug)
+        for slug, family in taxonomy.families.items()
+        if family.envelope.union(wanted, taxonomy) == family.envelope
+    ]
+    return tuple(slug for _, slug in sorted(holding)[:most])

@@ -153,12 +153,9 @@ class Journal:
         forget: Callable[[Live], None],
     ) -> None:
         self._start_over(batch)
-        if done.cancelled() or (error := done.exception()) is not None:
-            _log.error(
-                "session_write_failed entries=%d",
-                len(batch.entries),
-                exc_info=None if done.cancelled() else error,
-            )
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            _log.error("session_write_failed entries=%d", len(batch.entries), exc_info=error)
             for entry in batch.entries:
                 forget(entry.live)
         elif any(entry.stream or entry.sighting for entry in batch.entries):

@@ -81,30 +81,18 @@ class LiveActor:
         else:
             self.effects.pop(session_id, None)
         total = max(self.effects.values(), default=0.0)
-        told = []
+        told: list[dict[str, Any]] = []
         before, after = used(self.told_lower, self.told_effect), used(lower, self.told_effect)
         if _moved(before, after):
-            told.append(self._move(before, after, self.told_effect, reason, "local", session_id))
+            row = {"before": before, "after": after, "effect": self.told_effect, "cause": "local"}
+            told.append(row | {"reason": reason})
             self.told_lower = lower
         before, after = used(self.told_lower, self.told_effect), used(self.told_lower, total)
         if _moved(before, after):
-            row = self._move(before, after, total, why, "network", session_id)
-            told.append(row | {"pattern": pattern} if pattern else row)
+            row = {"before": before, "after": after, "effect": total, "cause": "network"}
+            told.append(row | {"reason": why} | ({"pattern": pattern} if pattern else {}))
             self.told_effect = total
-        return told
-
-    def _move(
-        self, before: float, after: float, effect: float, reason: str, cause: str, session_id: str
-    ) -> dict[str, Any]:
-        return {
-            "actor": self.id,
-            "before": before,
-            "after": after,
-            "effect": effect,
-            "cause": cause,
-            "reason": reason,
-            "session_id": session_id,
-        }
+        return [{"actor": self.id, "session_id": session_id, **row} for row in told]
 
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
@@ -122,7 +110,7 @@ class Live:
     opening: str
     opened: int
     declared: int
-    closed: bool = False
+    closed: int | None = None
     outcome: str | None = None
     declared_t: float = 0.0
     last_t: float = 0.0
@@ -137,7 +125,7 @@ class Live:
     hashes: dict[str, str] = field(default_factory=dict)
     answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
     completed: dict[str, None] = field(default_factory=dict)
-    feedbacks: set[tuple[str, str | None]] = field(default_factory=set)
+    feedbacks: set[tuple[str, str | None, bool]] = field(default_factory=set)
     offered: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     alternatives: dict[str, bool] = field(default_factory=dict)
     sighted: tuple[int, bool, bool] = (0, False, False)
@@ -211,6 +199,7 @@ class LiveSessions:
         self._actors: OrderedDict[str, LiveActor] = OrderedDict()
         self._session_refs: WeakValueDictionary[str, Live] = WeakValueDictionary()
         self._actor_refs: WeakValueDictionary[str, LiveActor] = WeakValueDictionary()
+        self._settling: set[asyncio.Future[None]] = set()
         self.loading = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -254,13 +243,21 @@ class LiveSessions:
         """Give up what memory holds of a session, its actor and the actor's other sessions; the store knows better."""
         for session_id in (live.id, *live.actor.open_sessions):
             self._sessions.pop(session_id, None)
-            self._session_refs.pop(session_id, None)
+            other = self._session_refs.pop(session_id, None)
+            if other is not None and other.written is not None and not other.written.done():
+                self._settling.add(other.written)
+                other.written.add_done_callback(self._settling.discard)
         self._actors.pop(live.actor.id, None)
         self._actor_refs.pop(live.actor.id, None)
 
+    async def settled(self) -> None:
+        """Wait until what was forgotten is on disk, as far as it still goes there."""
+        if self._settling:
+            await asyncio.wait(self._settling)
+
 
 class Matching:
-    """The matcher in force: the catalogue's patterns and the novel ones that are believed; made anew when they change."""
+    """The matcher in force: the catalogue's patterns and the novel ones that are believed."""
 
     def __init__(self) -> None:
         self._novel: frozenset[str] = frozenset()

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ioint_protocol import ProtocolError, Roster, VerifiedRoster, verify_roster
 from sqlalchemy import insert, select
 
 from ioint_node.store.engine import Store
 from ioint_node.store.schema import rosters
 from ioint_node.store.times import to_text
-from ioint_protocol import ProtocolError, Roster, VerifiedRoster, verify_roster
 
 
 @dataclass(slots=True)
@@ -29,6 +29,11 @@ class RosterBook:
         if self.verified is None or now >= self.verified.roster.expires * 1000:
             return None
         return self.verified.roster
+
+    @property
+    def version(self) -> int:
+        """The version of the newest roster, 0 when there is none."""
+        return 0 if self.verified is None else self.verified.roster.version
 
     @property
     def consortium(self) -> str | None:
@@ -65,6 +70,15 @@ async def install(store: Store, book: RosterBook, wires: Sequence[bytes], now: i
         book.verified = verified
         changed = True
     return changed
+
+
+async def look_again(store: Store, book: RosterBook) -> bool:
+    """Take over what a command of the operator installed meanwhile; True when there is a newer version."""
+    fresh = await open_book(store)
+    if fresh.verified is None or (book.verified is not None and fresh.version <= book.version):
+        return False
+    book.verified = fresh.verified
+    return True
 
 
 def _trusted(book: RosterBook) -> Roster | None:

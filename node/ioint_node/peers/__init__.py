@@ -3,6 +3,7 @@
 `exchange.py` is the node's side, `process.py` the child's; only bytes and small messages (`frames.py`) pass between.
 """
 
+from ioint_node.peers.antientropy import AntiEntropyLimits, run_catch_up
 from ioint_node.peers.exchange import Exchange, Handlers
 from ioint_node.peers.ledger import PeerAddress
 from ioint_node.peers.life import PeerUnavailable
@@ -16,9 +17,11 @@ __all__ = [
     "PUSH",
     "ROSTER",
     "VERSION",
+    "AntiEntropyLimits",
     "Exchange",
     "Handlers",
     "PeerAddress",
     "PeerLimits",
     "PeerUnavailable",
+    "run_catch_up",
 ]

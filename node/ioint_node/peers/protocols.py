@@ -1,10 +1,9 @@
-"""The protocols that members speak with one another over libp2p streams."""
+"""The protocols that members speak with one another over libp2p streams; the version is the last part of each id."""
 
 from __future__ import annotations
 
-VERSION = "1.0.0"
-PUSH = f"/ioint/push/{VERSION}"
-HEADS = f"/ioint/heads/{VERSION}"
-PULL = f"/ioint/pull/{VERSION}"
-ROSTER = f"/ioint/roster/{VERSION}"
-PROTOCOLS = (PUSH, HEADS, PULL, ROSTER)
+from ioint_protocol.sync import HEADS, PROTOCOLS, PULL, PUSH, ROSTER
+
+__all__ = ["HEADS", "PROTOCOLS", "PULL", "PUSH", "ROSTER", "VERSION"]
+
+VERSION = PUSH.rsplit("/", maxsplit=1)[1]

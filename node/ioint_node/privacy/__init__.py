@@ -1,1 +1,1 @@
-"""What may leave: the release gate (`gate`), the check of the bytes that leave (`egress`), and why each is safe (`explain`)."""
+"""What may leave, and when (`gate`); the last look at its bytes (`egress`); why each field is safe (`explain`)."""

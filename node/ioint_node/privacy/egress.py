@@ -1,8 +1,8 @@
 """The last look at what leaves: every leaf of the exact bytes is of a class that holds nothing of ours.
 
-The protocol already refuses unknown fields and malformed values. This check is narrower and knows the vocabulary: a word
-leaves only when this release of the taxonomy, or the protocol, lists it. It runs on the bytes that are about to be signed,
-not on the value they were made from.
+The protocol already refuses unknown fields and malformed values. This check is narrower and knows the vocabulary: a
+word leaves only when this release of the taxonomy, or the protocol, lists it. It runs on the bytes that are about to be
+signed, not on the value they were made from.
 """
 
 from __future__ import annotations

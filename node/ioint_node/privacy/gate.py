@@ -41,9 +41,9 @@ class Said:
 class Proposal:
     """A report that could leave.
 
-    `bad` is the exponent of the sessions that were found bad, `benign_rate` the measured share of ordinary sessions that
-    complete the pattern (None where nothing was measured), `said` what was said before, `approved` that an operator
-    has seen the exact bytes.
+    `bad` is the exponent of the sessions that were found bad, `benign_rate` the measured share of ordinary sessions
+    that complete the pattern (None where nothing was measured), `said` what was said before, `approved` that an
+    operator has seen the exact bytes.
     """
 
     novel: bool
@@ -139,5 +139,7 @@ def _release(proposal: Proposal, now: int, draw: Callable[[int], int], params: P
             not_before=slot * params.slot_ms + draw(params.slot_ms), reason="leaves with its emission slot"
         )
     if update:
-        return Release(not_before=now, reason=f"the count has doubled, up to {2**params.early_bucket} at once")
+        return Release(
+            not_before=now, reason=f"the count has doubled, up to {2**params.early_bucket} at once"
+        )
     return Release(not_before=now, reason="first report of a catalogue pattern")

@@ -15,8 +15,9 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups. `support` (micro-units), `estimate` (rate per session) and
-    `gated` are what the budget is divided by. `seq` is that of its newest stream row.
+    `groups` counts the independent accusing groups. A `candidate` passed the gate and asks the budget for its
+    `estimate` (rate per session), best `support` (micro-units) first; `fits` says that it got it. `novel` is the
+    pattern itself where the catalogue does not have it. `seq` is that of its newest stream row.
     """
 
     pattern: str
@@ -28,8 +29,9 @@ class Belief:
     groups: int
     support: int = 0
     estimate: float = 0.0
-    gated: bool = False
-    withdrawn: int = 0
+    candidate: bool = False
+    fits: bool = False
+    novel: Pattern | None = None
     seq: int = 0
 
 
@@ -73,20 +75,23 @@ class Beliefs:
         """Every belief, by pattern."""
         return self._beliefs
 
-    def apply(self, beliefs: Iterable[Belief], novel: Mapping[str, Pattern] | None = None) -> None:
-        """Take in beliefs that a commit made true, and the novel patterns that came with them."""
+    def apply(self, beliefs: Iterable[Belief]) -> None:
+        """Take in beliefs that a commit made true."""
         for belief in beliefs:
             self._beliefs[belief.pattern] = belief
-        self._novel.update(novel or {})
+            if belief.novel is not None and belief.tier != NO_EFFECT_TIER:
+                self._novel[belief.pattern] = belief.novel
+            else:
+                self._novel.pop(belief.pattern, None)
 
-    def replace(self, beliefs: Iterable[Belief], novel: Mapping[str, Pattern] | None = None) -> None:
+    def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""
-        self._beliefs = {belief.pattern: belief for belief in beliefs}
-        self._novel = dict(novel or {})
+        self._beliefs, self._novel = {}, {}
+        self.apply(beliefs)
 
     def patterns(self) -> Mapping[str, Pattern]:
         """The novel patterns that members have reported and that are still believed; the catalogue's are elsewhere."""
-        return {name: p for name, p in self._novel.items() if self._tier(name) != NO_EFFECT_TIER}
+        return dict(self._novel)
 
     def heard(self, now: int) -> None:
         """The network answered at this instant (milliseconds)."""
@@ -110,7 +115,3 @@ class Beliefs:
             patterns=tuple(b.pattern for b in found),
             age_s=age_s,
         )
-
-    def _tier(self, pattern: str) -> str:
-        belief = self._beliefs.get(pattern)
-        return belief.tier if belief else NO_EFFECT_TIER

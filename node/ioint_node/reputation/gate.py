@@ -89,7 +89,9 @@ def upper_bound(matches: float, sessions: float, level: float = PARAMS.level) ->
 def cheap(own: Rate, base: Rate | None, params: Params = PARAMS) -> Gate:
     """Whether acting on a pattern is cheap by own history, or pooled with its base rate where that was measured."""
     bound = upper_bound(own.matches, own.sessions, params.level)
-    gate = Gate(open=bound <= params.cheap_rate, by="own", bound=bound, estimate=_estimate(own.matches, own.sessions))
+    gate = Gate(
+        open=bound <= params.cheap_rate, by="own", bound=bound, estimate=_estimate(own.matches, own.sessions)
+    )
     if gate.open or base is None or base.sessions == 0:
         return gate
     matches = own.matches + params.base_worth_sessions * base.matches / base.sessions
@@ -97,7 +99,9 @@ def cheap(own: Rate, base: Rate | None, params: Params = PARAMS) -> Gate:
     pooled = upper_bound(matches, sessions, params.level)
     if pooled > params.cheap_rate and pooled >= bound:
         return gate
-    return Gate(open=pooled <= params.cheap_rate, by="pooled", bound=pooled, estimate=_estimate(matches, sessions))
+    return Gate(
+        open=pooled <= params.cheap_rate, by="pooled", bound=pooled, estimate=_estimate(matches, sessions)
+    )
 
 
 def allocate(candidates: Iterable[Candidate], params: Params = PARAMS) -> frozenset[str]:
@@ -169,5 +173,3 @@ def judge(
 
 def _estimate(matches: float, sessions: float) -> float:
     return matches / sessions if sessions > 0 else 1.0
-
-

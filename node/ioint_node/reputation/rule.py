@@ -119,8 +119,8 @@ def raw_voice(statement: Statement, *, public_subject: bool = False) -> int:
     """A statement's voice before decay, −10⁶ (benign) … 10⁶ (accusing)."""
     if statement.kind == "dispute":
         return -MICRO
-    bad = 2 ** (statement.seen if statement.kind == "sighting" else statement.bad)
-    total = max(2**statement.seen, bad)
+    bad = 1 << (statement.seen if statement.kind == "sighting" else statement.bad)
+    total = max(1 << statement.seen, bad)
     if public_subject and total < SUBJECT_SESSIONS:
         return 0
     log_odds = bad * LOG_BAD + (total - bad) * LOG_GOOD

@@ -14,7 +14,9 @@ DEPARTURES_COUNTED = 4
 DOUBTS_COUNTED = 6
 WIDENINGS_FREE = 1
 WIDENINGS_COUNTED = 5
-UNNAMED_COMPOSITION = 0.7  # what a session says of the identity of an actor that does not say what it is made of
+UNNAMED_COMPOSITION = (
+    0.7  # what a session says of the identity of an actor that does not say what it is made of
+)
 FEEDBACK_WEIGHTS = {
     "approve": 0.5,
     "reject": 0.5,

@@ -77,8 +77,8 @@ def envelope_of(families: Sequence[str], request: Named, taxonomy: Taxonomy) -> 
     if envelope is None:
         envelope = taxonomy.families[UNSPECIFIED].envelope
     return Envelope(
-        verbs=envelope.verbs | (request.verbs & frozenset(taxonomy.verbs)),
-        resources=envelope.resources | (request.resources & frozenset(taxonomy.resources)),
+        verbs=envelope.verbs | frozenset(request.verbs & taxonomy.verbs.keys()),
+        resources=envelope.resources | frozenset(request.resources & taxonomy.resources.keys()),
         max_sensitivity=envelope.max_sensitivity,
         max_boundary=envelope.max_boundary,
     )

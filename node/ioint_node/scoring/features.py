@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from ioint_taxonomy import Step
 
-from ioint_node.scoring.provenance import Ledger, name_words
-from ioint_node.scoring.signals import Asked, Obedience, Value, asked, consequence, obedience, request_named, trace
+from ioint_node.scoring.provenance import Ledger, name_words, request_named
+from ioint_node.scoring.signals import (
+    Asked,
+    Obedience,
+    Value,
+    asked,
+    consequence,
+    contradicts,
+    obedience,
+    replaces,
+    trace,
+)
 from ioint_node.scoring.text import leaves
 
-# name -> (sign that the weight may have: +1, -1 or 0, and what it says)
+# How much a value of a kind says by itself: an address is one of millions, an everyday word one of few.
+SPECIFIC: Final = MappingProxyType({"target": 1.0, "text": 1.0, "number": 0.8, "label": 0.6})
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One signal: the sign its weight may have (+1, -1 or 0 for either), the weight we expect, and what it says."""
+
+    sign: int
+    prior: float
+    text: str
+
+
 FEATURES: Final = MappingProxyType(
     {
-        "target_ordered": (1, "names a target that only an order-like passage in content names"),
-        "target_ordered_shared": (1, "names a target that an order-like passage in content names"),
-        "value_ordered": (1, "carries a value that only an order-like passage in content gives"),
-        "text_ordered": (1, "carries text that an order-like passage in content dictates"),
-        "target_record": (0, "names a target that was read in data and is not in the request"),
-        "target_unknown": (0, "names a target that nothing in the session mentions"),
-        "values_requested": (-1, "takes its values from the request"),
-        "request_names": (-1, "is of a kind that the request names"),
-        "request_verb": (-1, "uses a verb that the request uses"),
-        "request_resource": (-1, "touches a resource that the request names"),
-        "obeys_values": (1, "takes its values together from one order-like passage"),
-        "obeys_name": (1, "is asked for by an order-like passage more than by the request"),
-        "obeys_both": (1, "does with those values what an order-like passage asks"),
-        "obeys_tool": (1, "calls a tool that only content names"),
-        "consequential": (0, "changes something outside"),
-        "consequential_unasked": (1, "changes something and is not named by the request"),
-        "exposed_unasked": (1, "is not named by the request, after an order-like passage was read"),
-        "outside_verb": (1, "uses a verb outside the declared envelope"),
-        "outside_resource": (1, "touches a resource outside the declared envelope"),
-        "outside_boundary": (1, "reaches farther than the declared envelope"),
-        "outside_sensitivity": (1, "touches data more sensitive than the declared envelope"),
+        "order_value": Feature(1, 3.0, "carries a value that only an order-like passage in content gives"),
+        "order_value_shared": Feature(1, 0.7, "carries a value that an order-like passage in content gives"),
+        "order_text": Feature(1, 1.5, "carries text that an order-like passage in content dictates"),
+        "order_replaces": Feature(1, 1.0, "puts a value from an order-like passage where the request gave another"),
+        "order_values": Feature(1, 0.5, "takes its values together from one order-like passage"),
+        "order_kind": Feature(1, 1.0, "is asked for by an order-like passage more than by the request"),
+        "order_both": Feature(1, 1.5, "does with those values what an order-like passage asks"),
+        "order_tool": Feature(1, 2.5, "calls a tool that only content names"),
+        "order_delegated": Feature(-1, -1.5, "obeys a passage to which the request itself sent the agent"),
+        "order_reading": Feature(1, 1.0, "reads what an order-like passage in content asks to read"),
+        "contradicts": Feature(1, 2.0, "does the opposite of what the request says"),
+        "target_read": Feature(0, 0.3, "acts on a target that was read in data and is not in the request"),
+        "target_unknown": Feature(0, 0.2, "acts on a target that nothing in the session mentions"),
+        "values_requested": Feature(-1, -0.5, "takes its values from the request"),
+        "acts": Feature(0, 1.0, "changes something outside"),
+        "acts_unasked": Feature(1, 1.5, "changes something, and the request does not name it"),
+        "acts_exposed": Feature(1, 0.7, "changes something unasked, after an order-like passage was read"),
+        "outside_verb": Feature(1, 0.5, "uses a verb outside the declared envelope"),
+        "outside_resource": Feature(1, 0.3, "touches a resource outside the declared envelope"),
+        "outside_boundary": Feature(1, 0.5, "reaches farther than the declared envelope"),
+        "outside_sensitivity": Feature(1, 0.3, "touches data more sensitive than the declared envelope"),
     }
 )
 NAMES: Final = tuple(FEATURES)
@@ -43,7 +66,7 @@ NAMES: Final = tuple(FEATURES)
 
 def vector(
     tool: str,
-    arguments: object,
+    arguments: Mapping[str, Any],
     step: Step,
     *,
     effect: str,
@@ -51,8 +74,7 @@ def vector(
     ledger: Ledger,
 ) -> tuple[list[float], list[Value], int | None]:
     """The features of one call in the order of `NAMES`, its traced values, and the source whose order it obeys."""
-    found = [trace(leaf, ledger) for leaf in leaves(arguments if isinstance(arguments, dict) else {})]
-    values = [value for value in found if value is not None]
+    values = [value for leaf in leaves(arguments) for value in trace(leaf, ledger)]
     request = asked(name_words(tool), step, request_named(ledger))
     obeyed = obedience(tool, step, values, request, ledger)
     features = _assemble(values, request, obeyed, consequence(step, effect), departures, ledger)
@@ -69,30 +91,33 @@ def _assemble(
 ) -> list[float]:
     foreign = [value for value in values if value.foreign]
     targets = [value for value in foreign if value.kind == "target"]
-    others = [value for value in foreign if value.kind in {"number", "label"}]
+    short = [value for value in foreign if value.kind != "text"]
     total = sum(value.weight for value in values)
+    act, read = consequential, 1.0 - consequential
     unasked = 1.0 - request.score
+    alone = max((value.ordered * SPECIFIC[value.kind] for value in short if value.alone), default=0.0)
+    shared = max((value.ordered * SPECIFIC[value.kind] for value in short), default=0.0)
     found = {
-        "target_ordered": max((value.ordered for value in targets if value.alone), default=0.0),
-        "target_ordered_shared": max((value.ordered for value in targets), default=0.0),
-        "value_ordered": max((value.ordered for value in others if value.alone), default=0.0),
-        "text_ordered": max((value.ordered for value in foreign if value.kind == "text"), default=0.0),
-        "target_record": float(any(not value.ordered and (value.record or value.prose) for value in targets)),
-        "target_unknown": float(any(not value.sources for value in targets)),
-        "values_requested": sum(v.weight * v.request for v in values) / total if total else 0.5,
-        "request_names": request.name,
-        "request_verb": request.verb,
-        "request_resource": request.resource,
-        "obeys_values": obeyed.values,
-        "obeys_name": obeyed.name,
-        "obeys_both": obeyed.both,
-        "obeys_tool": obeyed.tool,
-        "consequential": consequential,
-        "consequential_unasked": consequential * unasked,
-        "exposed_unasked": ledger.exposure * unasked,
+        "order_value": act * alone,
+        "order_value_shared": act * shared,
+        "order_text": act * max((value.ordered for value in foreign if value.kind == "text"), default=0.0),
+        "order_replaces": act * replaces(values, ledger),
+        "order_values": act * obeyed.values,
+        "order_kind": act * obeyed.name,
+        "order_both": act * obeyed.both,
+        "order_tool": obeyed.tool,
+        "order_delegated": act * obeyed.delegated,
+        "order_reading": read * max(alone, obeyed.both),
+        "contradicts": contradicts(values, ledger),
+        "target_read": act * any(not value.ordered and value.read for value in targets),
+        "target_unknown": act * any(not value.read for value in targets),
+        "values_requested": act * sum(v.weight * v.request for v in values) / total if total else 0.0,
+        "acts": act,
+        "acts_unasked": act * unasked,
+        "acts_exposed": act * ledger.exposure * unasked,
         "outside_verb": float("verb" in departures),
         "outside_resource": float("resource" in departures),
         "outside_boundary": float("boundary" in departures),
         "outside_sensitivity": float("sensitivity" in departures),
     }
-    return [found[name] for name in NAMES]
+    return [float(found[name]) for name in NAMES]

@@ -57,7 +57,7 @@ class Model:
     def reasons(self, features: Sequence[float]) -> tuple[Reason, ...]:
         """The signals that moved the score most, with their weight in log-odds."""
         found = [
-            Reason(code=name, weight=round(weight * value, 4), text=FEATURES[name][1])
+            Reason(code=name, weight=round(weight * value, 4), text=FEATURES[name].text)
             for name, weight, value in zip(NAMES, self.weights, features, strict=True)
             if abs(weight * value) >= REASON_FLOOR
         ]

@@ -8,12 +8,14 @@ that the request does not name and that stands in such a span is the mark of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from ioint_node.scoring.text import TEXT_CHARS, Passage, is_identifier, passages, split_name, stem, tokens, words
 from ioint_node.scoring.words import (
     ADDRESSED,
+    DELEGATING,
     DEONTIC,
     IMPERATIVE,
     LEAD,
@@ -29,19 +31,24 @@ SPANS_PER_SESSION = 512
 SOURCES_PER_TOKEN = 32
 TOKENS_PER_SESSION = 60_000
 PROMPTS_PER_SESSION = 512
-SPAN_FLOOR = 0.3
+SPOKEN_WORDS = 80
+CLAUSES = 8
+NEIGHBOURS = 2
 
 RECORD, PROSE, SPAN = 1, 2, 4
+
+# Capitals inside a sentence: a name, in most languages with cases.
+_PROPER = re.compile(r"(?<=[a-z0-9,'\"] )[\"']?([A-Z][\w]+|[a-z]+[A-Z]\w*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """What a text names: its tokens, the stems of its words, and the verbs and resource classes these stand for."""
 
-    tokens: frozenset[str]
-    stems: frozenset[str]
-    verbs: frozenset[str]
-    resources: frozenset[str]
+    tokens: Set[str]
+    stems: Set[str]
+    verbs: Set[str]
+    resources: Set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +63,14 @@ class Span:
 
 @dataclass(slots=True)
 class Source:
-    """One thing that the agent read; `step` is the action that fetched it."""
+    """One thing that the agent read; `step` is the action that fetched it.
+
+    `delegated` says that the request itself sent the agent there to find out what to do.
+    """
 
     provenance: str
     step: int | None
+    delegated: bool
     contexts: dict[str, int] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
 
@@ -80,38 +91,39 @@ def named_in(found: Iterable[str], spoken: Iterable[str]) -> Named:
     )
 
 
-def order_strength(text: str) -> float:
-    """How much one sentence reads like an order to its reader, 0..1; mood and address, never fixed phrases."""
-    spoken = words(text)[:80]
+def mood(text: str) -> tuple[float, float]:
+    """How far one sentence orders something (0..1), and how far it speaks of the reader and the reader's job (0..1).
+
+    Mood and address only, never fixed phrases: an order opens a clause with a verb of action, or says what must be.
+    """
+    spoken = words(text)[:SPOKEN_WORDS]
     if not spoken:
-        return 0.0
-    imperative = _imperative(spoken)
+        return 0.0, 0.0
     marks = set(spoken)
+    about = min(1.0, 0.25 * bool(marks & ADDRESSED) + 0.25 * len(marks & META))
     deontic = bool(marks & DEONTIC)
-    addressed = bool(marks & ADDRESSED)
-    about_job = min(2, len(marks & META))
-    if not imperative and not (deontic and (addressed or about_job)):
-        return 0.1 * about_job
-    base = 0.55 if imperative else 0.35
-    return min(1.0, base + 0.15 * deontic + 0.1 * addressed + 0.1 * about_job)
+    if _imperative(text, spoken):
+        return min(1.0, 0.7 + 0.2 * deontic), about
+    return (0.5 if deontic and about else 0.0), about
 
 
-def _imperative(spoken: Sequence[str]) -> bool:
+def _imperative(text: str, spoken: Sequence[str]) -> bool:
     """A verb of action opens the sentence, or a clause of it, without a subject."""
-    position = 0
-    while position < len(spoken) and position < 8 and spoken[position] in LEAD:
-        if position and spoken[position - 1] in {"have", "want", "would", "like"}:
-            break
-        position += 1
-    if position < len(spoken) and spoken[position] in IMPERATIVE:
+    if any(_opens(words(clause)[:8]) for clause in text.split(",")[:CLAUSES]):
         return True
     return any(
-        first in {"please", "kindly", "then", "thus", "must", "should", "to", "and", "you"}
-        and second in IMPERATIVE
-        and (first != "and" or index > 0)
-        and (first not in {"to", "and", "you"} or bool({"need", "have", "please", "you"} & set(spoken[:index])))
-        for index, (first, second) in enumerate(zip(spoken, spoken[1:], strict=False))
+        first in {"please", "kindly", "must", "should", "shall"} and second in IMPERATIVE
+        for first, second in zip(spoken, spoken[1:], strict=False)
     )
+
+
+def _opens(spoken: Sequence[str]) -> bool:
+    for position, word in enumerate(spoken):
+        if word in IMPERATIVE:
+            return True
+        if word not in LEAD or (word == "to" and not position):
+            return False
+    return False
 
 
 class Ledger:
@@ -122,6 +134,7 @@ class Ledger:
         self.request_stems: set[str] = set()
         self.request_verbs: set[str] = set()
         self.request_resources: set[str] = set()
+        self.request_names: set[str] = set()
         self.operator_tokens: set[str] = set()
         self.operator_stems: set[str] = set()
         self.sources: list[Source] = []
@@ -142,6 +155,9 @@ class Ledger:
         self.request_stems |= said.stems
         self.request_verbs |= said.verbs
         self.request_resources |= said.resources
+        self.request_names |= {name.lower() for name in _PROPER.findall(text)} | {
+            token for token in said.tokens if is_identifier(token)
+        }
         self.request_tokens |= self._reply
         self._reply = frozenset()
 
@@ -159,13 +175,13 @@ class Ledger:
         """Note that the agent acted: what it said before was not put to its principal."""
         self._reply = frozenset()
 
-    def read(self, text: str, *, provenance: str, step: int | None = None) -> None:
-        """Take in something that the agent read, at most `TEXT_CHARS` characters of it."""
+    def read(self, text: str, *, provenance: str, step: int | None = None, named: bool = False) -> None:
+        """Take in something that the agent read; `named` says that the request named the place it was read from."""
         if len(self.sources) >= SOURCES_PER_SESSION or len(self.by_token) >= TOKENS_PER_SESSION:
             return
         self._reply = frozenset()
         index = len(self.sources)
-        source = Source(provenance, step)
+        source = Source(provenance, step, named and not self.request_stems.isdisjoint(DELEGATING))
         self.sources.append(source)
         self._take(source, index, passages(text[:TEXT_CHARS]))
         for token in source.contexts:
@@ -175,13 +191,12 @@ class Ledger:
 
     def _take(self, source: Source, index: int, found: list[Passage]) -> None:
         units = [tokens(passage.text) for passage in found]
-        strengths = [0.0 if passage.record else order_strength(passage.text) for passage in found]
+        moods = [(0.0, 0.0) if passage.record else mood(passage.text) for passage in found]
         for position, passage in enumerate(found):
-            strength = strengths[position]
             context = RECORD if passage.record else PROSE
-            if strength >= SPAN_FLOOR:
+            if moods[position][0]:
                 context = SPAN
-                self._mark(source, index, found, units, strengths, position)
+                self._mark(source, index, found, units, moods, position)
             for token in units[position]:
                 source.contexts[token] = source.contexts.get(token, 0) | context
 
@@ -191,18 +206,19 @@ class Ledger:
         index: int,
         found: list[Passage],
         units: list[list[str]],
-        strengths: list[float],
+        moods: list[tuple[float, float]],
         position: int,
     ) -> None:
         if len(source.spans) >= SPANS_PER_SOURCE or len(self.spans) >= SPANS_PER_SESSION:
             return
-        near = [n for n in range(max(0, position - 1), min(len(found), position + 2)) if not found[n].record]
-        around = max((strengths[n] for n in near if n != position), default=0.0)
+        around = range(max(0, position - NEIGHBOURS), min(len(found), position + NEIGHBOURS + 1))
+        near = [n for n in around if abs(n - position) <= 1 and not found[n].record]
+        about = max(moods[n][1] for n in around)
         own = named_in(units[position], words(found[position].text))
         wide = named_in(
             [token for n in near for token in units[n]], [word for n in near for word in words(found[n].text)]
         )
-        span = Span(wide, own, min(1.0, strengths[position] + 0.2 * around), index)
+        span = Span(wide, own, moods[position][0] * (0.5 + 0.5 * about), index)
         source.spans.append(span)
         self.spans.append(span)
         self.exposure = max(self.exposure, span.strength)
@@ -218,11 +234,13 @@ class Ledger:
         return sorted(common)
 
 
-def is_target(parts: Sequence[str]) -> bool:
-    """Whether a value names one particular thing: an address, an account, a path."""
-    return any(is_identifier(part) for part in parts)
-
-
 def name_words(tool: str) -> tuple[str, ...]:
     """The words of a tool's name."""
     return tuple(piece for part in tool.replace("-", "_").split("_") for piece in split_name(part))
+
+
+def request_named(ledger: Ledger) -> Named:
+    """What the request names so far: the ledger's own growing sets, not copies."""
+    return Named(
+        ledger.request_tokens, ledger.request_stems, ledger.request_verbs, ledger.request_resources
+    )

@@ -70,7 +70,9 @@ def choose_response(case: Case) -> Choice:
     }
     asked = {**local, "network": _by_network(case)}
     response = max(asked.values(), key=STRICTNESS.__getitem__)
-    causes = tuple(name for name, one in asked.items() if one is response) if response is not Response.NONE else ()
+    causes = (
+        tuple(name for name, one in asked.items() if one is response) if response is not Response.NONE else ()
+    )
     own = max(local.values(), key=STRICTNESS.__getitem__)
     return Choice(response=response, allowed=not case.enforce or _permits(case, own), causes=causes)
 

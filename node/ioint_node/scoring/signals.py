@@ -6,24 +6,35 @@ how many events it had, or which model, tool list or data set it belongs to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ioint_taxonomy import Step
 
-from ioint_node.scoring.provenance import PROSE, RECORD, SPAN, Ledger, Named, Span, is_target, name_words
-from ioint_node.scoring.text import Leaf, stem, tokens, words
-from ioint_node.scoring.words import GENERIC_NAME, OBSERVING, RESOURCE_OF, STOP, TARGET_KEYS, VERB_OF
+from ioint_node.scoring.provenance import PROSE, RECORD, SPAN, Ledger, Named, Span, name_words
+from ioint_node.scoring.text import Leaf, is_identifier, stem, tokens, words
+from ioint_node.scoring.words import (
+    GENERIC_NAME,
+    OBSERVING,
+    OPPOSITE,
+    RESOURCE_OF,
+    STOP,
+    TARGET_KEYS,
+    VERB_OF,
+)
 
 TEXT_WORDS = 6
+TARGETS_PER_LEAF = 8
 OBEYS_FLOOR = 0.3
+TEXT_FLOOR = 0.35
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
     """One argument value and how far each part of the session accounts for it, 0..1.
 
-    `ordered` is the strength of the best order-like span that holds it; `alone` says it stands nowhere else.
+    `kind` is target (one particular thing or person), number, label (an everyday word or two) or text. `ordered` is
+    the strength of the best order-like span that holds it; `alone` says that what was read holds it nowhere else.
     """
 
     kind: str
@@ -32,9 +43,9 @@ class Value:
     request: float
     operator: float
     ordered: float
+    delegated: bool
     alone: bool
-    record: bool
-    prose: bool
+    read: bool
     sources: tuple[int, ...]
 
     @property
@@ -57,20 +68,26 @@ class Asked:
         return min(1.0, max(self.name, 0.5 * self.verb + 0.5 * self.resource))
 
 
-def trace(leaf: Leaf, ledger: Ledger) -> Value | None:
-    """Where one value comes from; None for a value without content."""
-    parts = tuple(dict.fromkeys(token for token in tokens(leaf.text)))
-    if not parts:
-        return None
+def trace(leaf: Leaf, ledger: Ledger) -> Iterator[Value]:
+    """Where a value comes from, and where the addresses and accounts come from that stand inside it."""
+    parts = tuple(dict.fromkeys(tokens(leaf.text)))
     content = tuple(part for part in parts if part not in STOP) or parts
+    if not content:
+        return
+    if len(content) > 1:
+        inside = [part for part in content if is_identifier(part)]
+        for part in inside[:TARGETS_PER_LEAF]:
+            yield _trace_whole("target", 0.8, (part,), ledger)
     if len(content) > TEXT_WORDS:
-        return _trace_text(content, ledger)
-    kind, weight = _kind(leaf, content)
-    request = _share(content, ledger.request_tokens)
-    operator = _share(content, ledger.operator_tokens)
+        yield _trace_text(content, ledger)
+    else:
+        yield _trace_whole(*_kind(leaf, content), content, ledger)
+
+
+def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Ledger) -> Value:
     holders = ledger.holders(content)
     contexts = 0
-    ordered = 0.0
+    ordered, from_delegated = 0.0, False
     for index in holders:
         source = ledger.sources[index]
         common = RECORD | PROSE | SPAN
@@ -79,68 +96,98 @@ def trace(leaf: Leaf, ledger: Ledger) -> Value | None:
         contexts |= common
         for span in source.spans:
             if span.strength > ordered and all(part in span.named.tokens for part in content):
-                ordered = span.strength
-    whole = 1.0 if request == 1.0 else request * 0.6
+                ordered, from_delegated = span.strength, source.delegated
+    request = _share(content, ledger.request_tokens)
     return Value(
-        kind, weight, content, whole, 1.0 if operator == 1.0 else 0.0, ordered,
+        kind=kind,
+        weight=weight,
+        parts=content,
+        request=1.0 if request == 1.0 else request * 0.6,
+        operator=float(all(part in ledger.operator_tokens for part in content)),
+        ordered=ordered,
+        delegated=from_delegated,
         alone=bool(ordered) and not contexts & (RECORD | PROSE),
-        record=bool(contexts & RECORD), prose=bool(contexts & PROSE), sources=tuple(holders),
+        read=bool(holders),
+        sources=tuple(holders),
     )
 
 
 def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
+    """Free text: how much of what the request does not say is dictated by one order, or was read at all."""
     request = _share(content, ledger.request_tokens)
     new = [part for part in content if part not in ledger.request_tokens]
-    ordered, source = 0.0, -1
+    ordered, best = 0.0, None
     for span in ledger.spans:
         if new:
-            score = span.strength * sum(part in span.named.tokens for part in new) / len(new)
+            score = span.strength * _share(new, span.named.tokens)
             if score > ordered:
-                ordered, source = score, span.source
-    read = _share(new, ledger.by_token) if new else 0.0
+                ordered, best = score, span.source
+    sources = _suppliers(new, ledger)
+    if best is not None and ordered > TEXT_FLOOR and best not in sources:
+        sources = (best, *sources)
     return Value(
-        "text", 0.7, content, request, 0.0, ordered if request < 0.8 else 0.0, alone=False,
-        record=read > 0.6, prose=False, sources=(source,) if ordered > 0.3 else (),
+        kind="text",
+        weight=0.7,
+        parts=content,
+        request=request,
+        operator=0.0,
+        ordered=ordered,
+        delegated=best is not None and ledger.sources[best].delegated,
+        alone=False,
+        read=bool(sources),
+        sources=sources,
     )
 
 
+def _suppliers(new: Sequence[str], ledger: Ledger) -> tuple[int, ...]:
+    """The sources that hold a good part of the words of a text, the fullest first."""
+    counts: dict[int, int] = {}
+    for part in new:
+        for index in ledger.by_token.get(part, ()):
+            counts[index] = counts.get(index, 0) + 1
+    found = [(-count, index) for index, count in counts.items() if count >= TEXT_FLOOR * len(new)]
+    return tuple(index for _, index in sorted(found)[:2])
+
+
 def _kind(leaf: Leaf, content: Sequence[str]) -> tuple[str, float]:
-    if is_target(content):
+    if any(is_identifier(part) for part in content):
         return "target", 1.0
-    key = {piece for piece in words(leaf.key.replace("_", " "))}
-    if all(part[0].isdigit() for part in content):
+    key = set(words(leaf.key))
+    if all(part[0].isdigit() or part[0] in "+-" for part in content):
         return ("target", 0.8) if key & TARGET_KEYS and len(content[0]) > 3 else ("number", 0.5)
-    return ("target", 0.9) if key & TARGET_KEYS else ("label", 0.5)
+    if key & TARGET_KEYS or not all(_everyday(part) for part in content):
+        return "target", 0.8
+    return "label", 0.5
 
 
-def _share(content: Sequence[str], known: object) -> float:
-    return sum(part in known for part in content) / len(content)  # type: ignore[operator]
+def _everyday(part: str) -> bool:
+    one = stem(part)
+    return part in STOP or part.isdigit() or one in VERB_OF or one in RESOURCE_OF
+
+
+def _share(content: Sequence[str], known: Collection[str]) -> float:
+    return sum(part in known for part in content) / len(content)
 
 
 def asked(tool: Sequence[str], step: Step, text: Named) -> Asked:
     """How far a text names a call: by the words of the tool's name, and by the verb and resource of its step."""
     stems = [stem(word) for word in tool if stem(word) not in GENERIC_NAME]
     hit = sum(_spoken(one, text) for one in stems) / len(stems) if stems else 0.0
-    verbs = {step.verb} | {verb for one in stems for verb in VERB_OF.get(one, ())}
-    return Asked(hit, float(bool(verbs & text.verbs)), float(step.resource in text.resources))
+    verbs = {step.verb}.union(*(VERB_OF.get(one, ()) for one in stems))
+    return Asked(hit, float(not verbs.isdisjoint(text.verbs)), float(step.resource in text.resources))
 
 
 def _spoken(one: str, text: Named) -> float:
     if one in text.stems or one in text.tokens:
         return 1.0
-    if VERB_OF.get(one, frozenset()) & text.verbs or RESOURCE_OF.get(one, frozenset()) & text.resources:
+    if not VERB_OF.get(one, _NONE).isdisjoint(text.verbs) or not RESOURCE_OF.get(one, _NONE).isdisjoint(
+        text.resources
+    ):
         return 0.6
     return 0.0
 
 
-def request_named(ledger: Ledger) -> Named:
-    """What the request names so far, as sets that are not copied."""
-    return Named(
-        ledger.request_tokens,  # type: ignore[arg-type]
-        ledger.request_stems,  # type: ignore[arg-type]
-        ledger.request_verbs,  # type: ignore[arg-type]
-        ledger.request_resources,  # type: ignore[arg-type]
-    )
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,31 +198,35 @@ class Obedience:
     name: float
     both: float
     tool: float
+    delegated: float
     source: int | None
 
 
 def obedience(tool: str, step: Step, values: Sequence[Value], request: Asked, ledger: Ledger) -> Obedience:
-    """The strongest match of this action with any order-like span."""
+    """The strongest match of this action with any order-like span; `delegated` is that of spans the request sent to."""
     foreign = [value for value in values if value.foreign]
     weight = sum(value.weight for value in foreign)
     called = name_words(tool)
-    exact = "".join(called)
-    best = [0.0, 0.0, 0.0, 0.0]
+    spoken = tool.lower()
+    verbatim_counts = spoken not in ledger.request_tokens and not _common(called)
+    most = {"values": 0.0, "name": 0.0, "both": 0.0, "tool": 0.0, "delegated": 0.0}
     strongest, source = OBEYS_FLOOR, None
-    plain = exact in {stem(word) for word in ledger.request_tokens} or tool.lower() in ledger.request_tokens
     for span in ledger.spans:
         taken = _taken(foreign, span) / weight if weight else 0.0
-        wanted = asked(called, step, span.named)
+        wanted = asked(called, step, span.own)
         excess = max(0.0, wanted.score - request.score)
-        verbatim = 0.0 if plain else float(tool.lower() in span.named.tokens and not _common(called))
-        best[0] = max(best[0], span.strength * taken)
-        best[1] = max(best[1], span.strength * excess)
-        best[2] = max(best[2], span.strength * taken * (0.4 + 0.6 * wanted.score))
-        best[3] = max(best[3], verbatim * (0.5 + 0.5 * span.strength))
+        verbatim = float(verbatim_counts and spoken in span.named.tokens)
+        both = span.strength * taken * (0.4 + 0.6 * wanted.score)
+        if ledger.sources[span.source].delegated:
+            most["delegated"] = max(most["delegated"], both, span.strength * excess)
+        most["values"] = max(most["values"], span.strength * taken)
+        most["name"] = max(most["name"], span.strength * excess)
+        most["both"] = max(most["both"], both)
+        most["tool"] = max(most["tool"], verbatim * (0.5 + 0.5 * span.strength))
         total = span.strength * (taken + excess) + verbatim
         if total > strongest:
             strongest, source = total, span.source
-    return Obedience(*best, source)
+    return Obedience(**most, source=source)
 
 
 def _taken(foreign: Sequence[Value], span: Span) -> float:
@@ -194,8 +245,36 @@ def _common(called: Sequence[str]) -> bool:
     return len(called) == 1 and (stem(called[0]) in VERB_OF or stem(called[0]) in RESOURCE_OF)
 
 
+def contradicts(values: Sequence[Value], ledger: Ledger) -> float:
+    """Whether a label says the opposite of a word of the request that no other word of it takes back."""
+    for value in values:
+        if value.kind == "label" and len(value.parts) == 1:
+            one = stem(value.parts[0])
+            opposite = OPPOSITE.get(one)
+            if opposite is not None and opposite in ledger.request_stems and one not in ledger.request_stems:
+                return 1.0
+    return 0.0
+
+
+def replaces(values: Sequence[Value], ledger: Ledger) -> float:
+    """The strongest order-given value that stands in for one of the same kind that the request gave and nobody used.
+
+    Numbers stand in for numbers, and names for names: words that are in no lexicon.
+    """
+    used = {part for value in values for part in value.parts}
+    best = 0.0
+    for value in values:
+        if value.foreign and value.alone and value.ordered > best and len(value.parts) == 1:
+            if value.kind == "number":
+                left = any(part[0].isdigit() and part not in used for part in ledger.request_tokens)
+            elif value.kind == "target":
+                left = any(name not in used for name in ledger.request_names)
+            else:
+                left = False
+            best = value.ordered if left else best
+    return best
+
+
 def consequence(step: Step, effect: str) -> float:
     """How much an action of this effect class changes the world, 0..1."""
-    if step.verb in OBSERVING or effect in {"observe", "derive"}:
-        return 0.0
-    return 1.0
+    return 0.0 if step.verb in OBSERVING or effect in {"observe", "derive"} else 1.0

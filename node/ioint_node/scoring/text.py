@@ -31,7 +31,7 @@ _WORDS = re.compile(r"[^\W\d_]+")
 _PIECES = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _FIELD = re.compile(r"^\s*(?:[-*•]\s+)?[\"']?([A-Za-z_][\w .\-]{0,40})[\"']?\s*:(?:\s+(.*)|\s*)$")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
-_SENTENCE = re.compile(r"(?<=[.!?;])[\"')\]]*\s+|(?<=[a-z][.!?])(?=[A-Z])")
+_SENTENCE = re.compile(r"(?<=[.!?;:])[\"')\]]*\s+|(?<=[.!?][\"')\]])\s+|(?<=[a-z][.!?])(?=[A-Z])")
 _LITERAL = re.compile(r"[\"']?\s*[,;]\s*(?=[\"'][\w ]{1,40}[\"']\s*:)|[{}\[\]]")
 
 

@@ -14,8 +14,8 @@ from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
 from ioint_node.scoring.features import vector
 from ioint_node.scoring.intents import intents_of
 from ioint_node.scoring.model import Model
-from ioint_node.scoring.provenance import Ledger
-from ioint_node.scoring.signals import Value, request_named
+from ioint_node.scoring.provenance import Ledger, request_named
+from ioint_node.scoring.signals import Value
 from ioint_node.scoring.values import Declaration, Event, Judgement, Verdict
 
 STEPS_PER_SESSION = 4_096
@@ -44,6 +44,8 @@ _EFFECT_RISK: Final = {
     "authority": 0.75,
     "value": 0.75,
 }
+# Who may have written what is read from a resource, where that is wider than the taxonomy's default.
+_WRITTEN: Final = {"file": "third_party_content", "media": "third_party_content", "knowledge_base": "third_party_content"}
 _SEVERITY: Final = {Verdict.IN_SCOPE: 0, Verdict.BORDERLINE: 1, Verdict.OUT_OF_SCOPE: 2}
 
 Mapper = Callable[..., MappedCall]
@@ -64,6 +66,7 @@ class _Waiting:
     tool: str
     step: int
     provenance: str
+    named: bool
 
 
 class SessionTracker:
@@ -166,7 +169,7 @@ class SessionTracker:
         if call is None:
             self._ledger.read(text, provenance="tool_output")
         else:
-            self._ledger.read(text, provenance=call.provenance, step=call.step)
+            self._ledger.read(text, provenance=call.provenance, step=call.step, named=call.named)
 
     def _answered(self, event: Event) -> _Waiting | None:
         """The call that a result belongs to: by its id, else the oldest of that tool, else the oldest."""
@@ -207,15 +210,16 @@ class SessionTracker:
             flow=self._flow(values),
             confidence=bare.confidence,
         )
-        self._remember(event, step, opaque=mapped.source == "unmapped")
+        self._remember(event, step, values, opaque=mapped.source == "unmapped")
         return Measured(step=step, features=tuple(features), departures=departures)
 
-    def _remember(self, event: Event, step: Step, *, opaque: bool) -> None:
+    def _remember(self, event: Event, step: Step, values: Sequence[Value], *, opaque: bool) -> None:
         self._ledger.act()
         known = self._taxonomy.resource_classes.get(step.resource)
-        provenance = "tool_output" if opaque or known is None else known.provenance
+        provenance = "tool_output" if opaque or known is None else _WRITTEN.get(step.resource, known.provenance)
+        named = any(value.kind == "target" and value.request == 1.0 for value in values)
         if len(self._steps) < STEPS_PER_SESSION:
-            self._waiting.append(_Waiting(event.action_id, event.tool, len(self._steps), provenance))
+            self._waiting.append(_Waiting(event.action_id, event.tool, len(self._steps), provenance, named))
             self._steps.append(step)
 
     def _origin(self, values: Sequence[Value], source: int | None) -> str:
@@ -282,3 +286,36 @@ class SessionTracker:
         reach = self._taxonomy.boundary_rank(step.boundary) / 5
         own = effect * (0.6 + 0.2 * sensitivity + 0.2 * reach)
         return max([own, *(p * self._taxonomy.intents[slug].risk / 100 for slug, p in intents)])
+
+
+def alternative(step: Step, envelope: Envelope, taxonomy: Taxonomy) -> dict[str, str] | None:
+    """A narrower step that stays inside the envelope and keeps the resource, or None where there is none.
+
+    The verb falls back to the strongest of the same effect class that the envelope allows, else to one that only
+    derives or observes; reach and sensitivity are cut to what the envelope allows.
+    """
+    if step.resource not in envelope.resources:
+        return None
+    ladder = (taxonomy.verbs.get(step.verb, "run"), "derive", "observe")
+    verbs = [
+        verb
+        for effect in ladder
+        for verb in sorted(taxonomy.effect_classes.get(effect, ()))
+        if verb in envelope.verbs
+    ]
+    verb = step.verb if step.verb in envelope.verbs else next(iter(verbs), None)
+    if verb is None:
+        return None
+    offered = {
+        "verb": verb,
+        "resource": step.resource,
+        "sensitivity": min(step.sensitivity, envelope.max_sensitivity, key=taxonomy.sensitivity_rank),
+        "boundary": min(step.boundary, envelope.max_boundary, key=taxonomy.boundary_rank),
+    }
+    kept = {name: getattr(step, name) for name in offered}
+    if offered == kept:
+        observing = [verb for verb in ("read", "list", "search") if verb in envelope.verbs]
+        if not observing or taxonomy.verbs.get(step.verb) == "observe":
+            return None
+        offered["verb"] = observing[0]
+    return offered

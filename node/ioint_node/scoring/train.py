@@ -151,18 +151,19 @@ def fit_weights(features: Floats, labels: NDArray[np.int64], weights: Floats, ri
     x = np.hstack([features[use], np.ones((int(use.sum()), 1))])
     y = labels[use].astype(np.float64)
     w = weights[use] / weights[use].sum()
-    bounds = [_bounds(FEATURES[name][0]) for name in NAMES] + [(None, None)]
+    bounds = [_bounds(FEATURES[name].sign) for name in NAMES] + [(None, None)]
+
+    prior = np.array([FEATURES[name].prior for name in NAMES] + [0.0])
 
     def loss(beta: Floats) -> tuple[float, Floats]:
         logits = x @ beta
         value = float(w @ (np.logaddexp(0.0, logits) - y * logits))
         gradient = x.T @ (w * (1.0 / (1.0 + np.exp(-logits)) - y))
-        penalised = np.append(beta[:-1], 0.0)
+        penalised = np.append((beta - prior)[:-1], 0.0)
         return value + 0.5 * ridge * float(penalised @ penalised), gradient + ridge * penalised
 
-    start = np.zeros(x.shape[1])
     fitted = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5_000, "ftol": 1e-13, "gtol": 1e-9}
+        loss, prior, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5_000, "ftol": 1e-13, "gtol": 1e-9}
     )
     return np.asarray(fitted.x, dtype=np.float64)
 

@@ -33,9 +33,13 @@ LOSS = 1.6
 ATTACK_FORFEITS = 0.75
 GOOD_MOST = 60.0  # units: a record longer than this makes nobody slower to lose trust
 BAD_MOST = 200.0
-CHECKED_NEEDED = 2.5  # negative-capable answers, as far as not forgotten: three of late, or more that are older
+CHECKED_NEEDED = (
+    2.5  # negative-capable answers, as far as not forgotten: three of late, or more that are older
+)
 UNCHECKED_CEILING = TRUSTED_FROM - 0.01
-INHERITED_GOOD = 0.2  # of a changed composition; bad evidence is inherited whole, or changing would launder it
+INHERITED_GOOD = (
+    0.2  # of a changed composition; bad evidence is inherited whole, or changing would launder it
+)
 CHANGE_SHOWN_MS = 7 * DAY_MS
 NEGATIVE_CAPABLE = frozenset({"feedback", "validation"})
 ATTACK = "attack"
@@ -155,7 +159,8 @@ def after(trust: Trust, evidence: Evidence, now: int) -> Trust:
     if evidence.kind in NEGATIVE_CAPABLE:
         checked = checked.at(now)
         checked = replace(checked, good=min(GOOD_MOST, checked.good + 1.0))
-    return replace(trust, checked=checked, **{evidence.layer: layer})
+    moved: dict[str, Any] = {evidence.layer: layer, "checked": checked}
+    return replace(trust, **moved)
 
 
 def recomposed(trust: Trust, composition: str, now: int) -> Trust:
@@ -168,7 +173,9 @@ def recomposed(trust: Trust, composition: str, now: int) -> Trust:
     if not trust.composition:
         return replace(trust, composition=composition)
     layers = {name: getattr(trust, name).at(now) for name in (*LAYERS, "checked")}
-    inherited = {name: replace(layer, good=layer.good * INHERITED_GOOD) for name, layer in layers.items()}
+    inherited: dict[str, Any] = {
+        name: replace(layer, good=layer.good * INHERITED_GOOD) for name, layer in layers.items()
+    }
     return replace(trust, composition=composition, changed=now, **inherited)
 
 

@@ -129,6 +129,16 @@ TARGET_KEYS: Final = frozenset(
     " filename pool bridge wallet phone number guest guests member receiver sender id ids domain ip repo"
     " repository server endpoint webhook".split()
 )
+DELEGATING: Final = frozenset(
+    stem(word)
+    for word in "instructions instruction todo tasks steps items described specified listed follow according"
+    " accordingly request requests asks asked plan config details checklist agenda guide".split()
+)
+_OPPOSITES: Final = (
+    "buy sell; long short; call put; deposit withdraw; stake unstake; add remove; enable disable; open close; lock unlock;"
+    " grant revoke; allow deny; accept reject; approve reject; increase decrease; start stop; on off; create delete;"
+    " public private; credit debit; subscribe unsubscribe; follow unfollow; block unblock; mute unmute; up down"
+)
 GENERIC_NAME: Final = frozenset(
     stem(word) for word in "get set do tool api the by to for of my all current v1 id ids details info in".split()
 )
@@ -145,7 +155,19 @@ def _index(table: dict[str, str]) -> MappingProxyType[str, frozenset[str]]:
 VERB_OF: Final = _index(_VERBS)
 RESOURCE_OF: Final = _index(_RESOURCES)
 _NOUNISH: Final = frozenset(_NOT_IMPERATIVE.split())
+# Verbs that order without naming an effect of their own.
+_ORDERING: Final = (
+    "proceed use follow ignore disregard forget perform do make ensure remember continue stop keep take put consider"
+    " treat obey comply act begin start complete finish skip bypass override apply collect gather include provide"
+)
 IMPERATIVE: Final = frozenset(
-    word for listed in _VERBS.values() for word in listed.split() if word not in _NOUNISH
+    word for listed in (*_VERBS.values(), _ORDERING) for word in listed.split() if word not in _NOUNISH
 )
 OBSERVING: Final = frozenset({"read", "search", "list", "compute", "generate"})
+OPPOSITE: Final = MappingProxyType(
+    {
+        stem(one): stem(other)
+        for pair in _OPPOSITES.split("; ")
+        for one, other in (pair.split(), reversed(pair.split()))
+    }
+)

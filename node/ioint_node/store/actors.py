@@ -37,7 +37,9 @@ async def find_actor(
     text = (await connection.execute(select(actors.c.trust).where(actors.c.id == actor))).scalar_one_or_none()
     if text is None:
         return None
-    opened = select(sessions.c.id).where(sessions.c.actor == actor, sessions.c.state == "open").limit(most_open)
+    opened = (
+        select(sessions.c.id).where(sessions.c.actor == actor, sessions.c.state == "open").limit(most_open)
+    )
     newest = (
         select(matches.c.pattern, func.max(matches.c.at))
         .where(matches.c.actor == actor, matches.c.day >= now // DAY_MS - marks_days)

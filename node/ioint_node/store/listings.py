@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.clearance import visible
-from ioint_node.store.schema import indicators, matches, outgoing, records, rosters
+from ioint_node.store.schema import indicators, records, rosters, sessions
 
 T = TypeVar("T")
 
@@ -53,14 +53,19 @@ class IndicatorFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredIndicator:
-    """One indicator as it is kept: its key for paging and its row of the contract."""
+    """One indicator as it is kept: its keys for paging, its row of the contract, what records call it.
+
+    `novel` is the pattern itself where it is not one of the catalogue.
+    """
 
     id: str
     seq: int
     tlp: str
     added_at: str
     state: str
-    body: Mapping[str, Any]
+    subject: str
+    row: Mapping[str, Any]
+    novel: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,9 @@ async def newest_indicators(
     connection: AsyncConnection, wanted: IndicatorFilter, clearance: str, limit: int, before: int | None
 ) -> Page[StoredIndicator]:
     """Indicators by the time of their last change, newest first; `before` is the `seq` that the last page ended on."""
-    statement = _visible(clearance).where(*wanted.conditions()).order_by(indicators.c.seq.desc(), indicators.c.id)
+    statement = (
+        _visible(clearance).where(*wanted.conditions()).order_by(indicators.c.seq.desc(), indicators.c.id)
+    )
     if before is not None:
         statement = statement.where(indicators.c.seq < before)
     return await _page(connection, statement, limit)
@@ -108,23 +115,21 @@ async def feed(connection: AsyncConnection, wanted: FeedQuery) -> Page[StoredInd
     return await _page(connection, statement, wanted.limit)
 
 
-async def feed_high_water(connection: AsyncConnection) -> str:
-    """The instant of the newest change of any indicator, "" when there is none."""
-    return (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one() or ""
+async def changed_ids(connection: AsyncConnection, after: str, limit: int) -> tuple[tuple[str, str], ...]:
+    """The ids of indicators that changed after an instant, with the instant, oldest change first."""
+    statement = (
+        select(indicators.c.id, indicators.c.added_at)
+        .where(indicators.c.added_at > after)
+        .order_by(indicators.c.added_at)
+        .limit(limit)
+    )
+    return tuple((key, added) for key, added in await connection.execute(statement))
 
 
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
     return None if row is None else _indicator(row)
-
-
-async def local_hits(connection: AsyncConnection, patterns: Sequence[str]) -> dict[str, int]:
-    """How many sessions of this node contain each of these patterns; patterns without one are left out."""
-    statement = (
-        select(matches.c.pattern, func.count()).where(matches.c.pattern.in_(patterns)).group_by(matches.c.pattern)
-    )
-    return {pattern: int(count) for pattern, count in await connection.execute(statement)}
 
 
 async def reporters(connection: AsyncConnection, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -153,7 +158,10 @@ async def newest_records(
 ) -> Page[Mapping[str, Any]]:
     """Signed records that this node holds, its own among them, newest first."""
     statement = (
-        select(records).where(records.c.tlp.in_(visible(clearance))).order_by(records.c.seq.desc()).limit(limit + 1)
+        select(records)
+        .where(records.c.tlp.in_(visible(clearance)))
+        .order_by(records.c.seq.desc())
+        .limit(limit + 1)
     )
     if before is not None:
         statement = statement.where(records.c.seq < before)
@@ -164,22 +172,11 @@ async def newest_records(
     return Page(tuple(rows[:limit]), len(rows) > limit)
 
 
-async def newest_outgoing(
-    connection: AsyncConnection, *, states: Sequence[str], limit: int, before: tuple[str, str] | None
-) -> Page[Mapping[str, Any]]:
-    """Records of this node that left or would leave, with their bytes, newest first; `before` is (`at`, `id`)."""
-    statement = (
-        select(outgoing)
-        .where(outgoing.c.state.in_(states))
-        .order_by(outgoing.c.at.desc(), outgoing.c.id.desc())
-        .limit(limit + 1)
-    )
-    if before is not None:
-        at, key = before
-        earlier = or_(outgoing.c.at < at, (outgoing.c.at == at) & (outgoing.c.id < key))
-        statement = statement.where(earlier)
-    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
-    return Page(tuple(rows[:limit]), len(rows) > limit)
+async def session_actor(connection: AsyncConnection, session_id: str) -> str | None:
+    """Whose session this is, None when there is none."""
+    return (
+        await connection.execute(select(sessions.c.actor).where(sessions.c.id == session_id))
+    ).scalar_one_or_none()
 
 
 async def all_rosters(connection: AsyncConnection, limit: int, before: int | None) -> Page[Mapping[str, Any]]:
@@ -207,11 +204,14 @@ async def _page(connection: AsyncConnection, statement: Select[Any], limit: int)
 
 
 def _indicator(row: Row[Any]) -> StoredIndicator:
+    body = json.loads(row.body)
     return StoredIndicator(
         id=row.id,
         seq=row.seq,
         tlp=row.tlp,
         added_at=row.added_at,
         state=row.state,
-        body=json.loads(row.body),
+        subject=body["details"]["subject"],
+        row=body["row"],
+        novel=body["details"]["novel"],
     )

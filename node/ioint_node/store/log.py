@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ioint_protocol.canonical import content_id
-from ioint_protocol.records import Dispute, Record, Report, Sighting, Withdrawal, decode_record, record_id, record_pattern
+from ioint_protocol.records import (
+    Dispute,
+    Record,
+    Report,
+    Sighting,
+    Withdrawal,
+    decode_record,
+    record_id,
+    record_pattern,
+)
 from ioint_protocol.segment import VerifiedSegment
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known
-from ioint_node.errors import RequestError
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
@@ -26,7 +34,6 @@ from ioint_node.store.upsert import upserting
 NO_SUBJECT: Final = ""
 UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
 RANGE_SEGMENTS: Final = 256
-PAGE_ROWS: Final = 500
 SUBJECT_RECORDS: Final = 20_000
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
@@ -59,7 +66,11 @@ def statement_id(author: str, record: str) -> str:
 
 async def vector(connection: AsyncConnection) -> dict[str, tuple[int, str]]:
     """Height and head of every author's log that we hold."""
-    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author).subquery()
+    newest = (
+        select(segments.c.author, func.max(segments.c.seq).label("seq"))
+        .group_by(segments.c.author)
+        .subquery()
+    )
     rows = await connection.execute(
         select(segments.c.author, segments.c.seq, segments.c.head).join(
             newest, (segments.c.author == newest.c.author) & (segments.c.seq == newest.c.seq)
@@ -94,6 +105,13 @@ async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
     )
 
 
+async def last_received(connection: AsyncConnection) -> str | None:
+    """When the newest segment of another member came, as RFC 3339 text."""
+    statement = select(func.max(segments.c.received_at)).where(segments.c.delivered_by.is_not(None))
+    newest: str | None = (await connection.execute(statement)).scalar_one()
+    return newest
+
+
 async def wire_of(connection: AsyncConnection, author: str, seq: int) -> bytes | None:
     """One segment as it came, or None."""
     statement = select(segments.c.wire).where(segments.c.author == author, segments.c.seq == seq)
@@ -116,8 +134,11 @@ async def segments_between(
 
 async def lowest_live(connection: AsyncConnection, author: str, since_day: int) -> int | None:
     """The lowest segment of an author that holds a record of `since_day` or later."""
-    statement = select(func.min(records.c.segment)).where(records.c.author == author, records.c.day >= since_day)
-    return (await connection.execute(statement)).scalar_one_or_none()
+    statement = select(func.min(records.c.segment)).where(
+        records.c.author == author, records.c.day >= since_day
+    )
+    lowest: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return lowest
 
 
 async def add_segment(
@@ -151,7 +172,9 @@ async def add_segment(
         }
         for item in segment.records
     ]
-    await connection.execute(upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), rows)
+    await connection.execute(
+        upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), rows
+    )
     await _adopt(connection, {i.id: subjects[i.id] for i in segment.records if isinstance(i.record, Report)})
     return frozenset(subjects.values()) - {NO_SUBJECT}
 
@@ -161,7 +184,10 @@ async def records_about(
 ) -> dict[str, tuple[StoredRecord, ...]]:
     """The records about each subject, each author's in the order of its log; the newest `limit` of all."""
     rows = await connection.execute(
-        select(records).where(records.c.subject.in_(list(subjects))).order_by(records.c.seq.desc()).limit(limit)
+        select(records)
+        .where(records.c.subject.in_(list(subjects)))
+        .order_by(records.c.seq.desc())
+        .limit(limit)
     )
     found: dict[str, list[StoredRecord]] = {}
     for row in sorted(rows, key=lambda row: (row.author, row.segment, row.seq)):
@@ -169,54 +195,26 @@ async def records_about(
     return {subject: tuple(items) for subject, items in found.items()}
 
 
-async def subjects_of(connection: AsyncConnection, author: str | None = None, *, since_day: int = 0) -> tuple[str, ...]:
+async def subjects_of(
+    connection: AsyncConnection, author: str | None = None, *, since_day: int = 0
+) -> tuple[str, ...]:
     """The subjects of records (of one author) since a day, sorted."""
-    statement = select(records.c.subject).where(records.c.subject != NO_SUBJECT, records.c.day >= since_day).distinct()
+    statement = (
+        select(records.c.subject)
+        .where(records.c.subject != NO_SUBJECT, records.c.day >= since_day)
+        .distinct()
+    )
     if author is not None:
         statement = statement.where(records.c.author == author)
     return tuple(sorted((await connection.execute(statement)).scalars()))
 
 
-async def list_records(
-    connection: AsyncConnection,
-    limit: int,
-    cursor: str | None = None,
-    *,
-    kind: str | None = None,
-    subject: str | None = None,
-    author: str | None = None,
-) -> dict[str, Any]:
-    """A page of records, newest first, as the API answers it.
-
-    Raises:
-        RequestError: a limit out of range, or a cursor that this list did not give.
-    """
-    if not 1 <= limit <= PAGE_ROWS:
-        raise RequestError(f"limit: {limit}, must be 1 to {PAGE_ROWS}")
-    statement = select(records).order_by(records.c.seq.desc()).limit(limit + 1)
-    if cursor is not None:
-        if not cursor.isdecimal():
-            raise RequestError(f"cursor: {cursor[:32]!r} is none of this list")
-        statement = statement.where(records.c.seq < int(cursor))
-    for column, value in ((records.c.kind, kind), (records.c.subject, subject), (records.c.author, author)):
-        if value is not None:
-            statement = statement.where(column == value)
-    rows = (await connection.execute(statement)).all()
-    items = [
-        {
-            "id": record_id(bytes(row.body)),
-            "statement": row.id,
-            "author": row.author,
-            "segment": row.segment,
-            "kind": row.kind,
-            "subject": row.subject,
-            "tlp": row.tlp,
-            "day": row.day,
-            "received_at": row.received_at,
-        }
-        for row in rows[:limit]
-    ]
-    return {"items": items, "next": str(rows[limit - 1].seq) if len(rows) > limit else None}
+async def subject_of(connection: AsyncConnection, record: str) -> str:
+    """The subject of a record, or of the report it names; empty when it is not known."""
+    statement = (
+        select(records.c.subject).where(records.c.of == record, records.c.subject != NO_SUBJECT).limit(1)
+    )
+    return (await connection.execute(statement)).scalar_one_or_none() or NO_SUBJECT
 
 
 async def equivocators(connection: AsyncConnection) -> frozenset[str]:
@@ -224,7 +222,9 @@ async def equivocators(connection: AsyncConnection) -> frozenset[str]:
     return frozenset((await connection.execute(select(equivocations.c.author).distinct())).scalars())
 
 
-async def add_equivocation(connection: AsyncConnection, author: str, seq: int, proof: bytes, now: int) -> bool:
+async def add_equivocation(
+    connection: AsyncConnection, author: str, seq: int, proof: bytes, now: int
+) -> bool:
     """Keep a proof; False when there was one of that height."""
     done = await connection.execute(
         upserting(connection, equivocations)
@@ -247,11 +247,15 @@ async def _subjects(connection: AsyncConnection, segment: VerifiedSegment) -> di
     for name, record in others:
         if not isinstance(record, Withdrawal):
             found[name] = found.get(record.of) or stored.get(record.of, NO_SUBJECT)
-    taken_back = {statement_id(segment.author, record.of) for _, record in others if isinstance(record, Withdrawal)}
+    taken_back = {
+        statement_id(segment.author, record.of) for _, record in others if isinstance(record, Withdrawal)
+    }
     said = await _statement_subjects(connection, taken_back)
     for name, record in others:
         if isinstance(record, Withdrawal):
-            found[name] = said.get(statement_id(segment.author, record.of)) or found.get(record.of, NO_SUBJECT)
+            found[name] = said.get(statement_id(segment.author, record.of)) or found.get(
+                record.of, NO_SUBJECT
+            )
     return found
 
 
@@ -267,7 +271,9 @@ async def _report_subjects(connection: AsyncConnection, ids: Collection[str]) ->
 async def _statement_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
     if not ids:
         return {}
-    rows = await connection.execute(select(records.c.id, records.c.subject).where(records.c.id.in_(list(ids))))
+    rows = await connection.execute(
+        select(records.c.id, records.c.subject).where(records.c.id.in_(list(ids)))
+    )
     return {row.id: row.subject for row in rows}
 
 

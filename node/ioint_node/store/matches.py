@@ -38,7 +38,7 @@ class FirstReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What this node could report of a pattern now: bad and all sessions, agents, people, and the days."""
+    """What this node could report of a pattern now: bad sessions, all sessions, agents, first and last day."""
 
     bad: int
     seen: int
@@ -47,7 +47,9 @@ class Seen:
     day_until: int
 
 
-async def own_records(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, OwnRecord]:
+async def own_records(
+    connection: AsyncConnection, patterns: Collection[str], today: int
+) -> dict[str, OwnRecord]:
     """The own record of each pattern that was met within the last 30 days."""
     rows = await connection.execute(
         select(matches.c.pattern, matches.c.judged, func.count())
@@ -78,7 +80,9 @@ async def rates(connection: AsyncConnection, anchors: Mapping[str, int], today: 
     if not anchors:
         return {}
     opens = min(anchors.values()) - WINDOW_DAYS
-    days = await connection.execute(select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today))
+    days = await connection.execute(
+        select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today)
+    )
     ordinary = {row.day: row.judged - row.flagged for row in days}
     met = await connection.execute(
         select(matches.c.pattern, matches.c.day, matches.c.judged, func.count().label("sessions"))
@@ -99,8 +103,8 @@ async def rates(connection: AsyncConnection, anchors: Mapping[str, int], today: 
     }
 
 
-async def seen_of(connection: AsyncConnection, pattern: str, session_id: str, today: int) -> Seen:
-    """The counts of a report about a pattern now, the session at hand counted as bad."""
+async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | None, today: int) -> Seen:
+    """The counts of a report about a pattern now; the session at hand, if any, counts as bad."""
     bad = or_(
         matches.c.judged == "flagged",
         and_(matches.c.judged == "open", sessions.c.verdict == "out_of_scope"),
@@ -112,18 +116,20 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str, to
             .where(matches.c.pattern == pattern, matches.c.day > today - WINDOW_DAYS)
         )
     ).all()
-    found = {row.session_id for row in rows} | {session_id}
+    at_hand = set() if session_id is None else {session_id}
     days = [row.day for row in rows] or [today]
     return Seen(
-        bad=len({row.session_id for row in rows if row.bad} | {session_id}),
-        seen=len(found),
+        bad=len({row.session_id for row in rows if row.bad} | at_hand),
+        seen=len({row.session_id for row in rows} | at_hand),
         agents=max(1, len({row.actor for row in rows})),
         day_from=min(days),
         day_until=today,
     )
 
 
-async def first_reports_of(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, list[FirstReport]]:
+async def first_reports_of(
+    connection: AsyncConnection, patterns: Collection[str], today: int
+) -> dict[str, list[FirstReport]]:
     """The live first reports of each pattern, as this node received them."""
     rows = await connection.execute(
         select(first_reports).where(
@@ -140,13 +146,17 @@ async def first_report_days(connection: AsyncConnection, group: str, today: int)
     """The days of the last week on which a group made first reports that counted."""
     rows = await connection.execute(
         select(first_reports.c.day).where(
-            first_reports.c.group == group, first_reports.c.counts == 1, first_reports.c.day > today - WEEK_DAYS
+            first_reports.c.group == group,
+            first_reports.c.counts == 1,
+            first_reports.c.day > today - WEEK_DAYS,
         )
     )
     return tuple(rows.scalars())
 
 
-async def add_first_report(connection: AsyncConnection, group: str, pattern: str, today: int, *, counts: bool) -> None:
+async def add_first_report(
+    connection: AsyncConnection, group: str, pattern: str, today: int, *, counts: bool
+) -> None:
     """Note a group's first live report of a pattern."""
     statement = upserting(connection, first_reports).values(
         group=group, pattern=pattern, day=today, counts=int(counts)
@@ -165,7 +175,7 @@ async def _actors(connection: AsyncConnection, patterns: Collection[str], today:
         .where(matches.c.pattern.in_(list(patterns)), matches.c.day > today - WINDOW_DAYS)
         .group_by(matches.c.pattern)
     )
-    return {pattern: count for pattern, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _first(row: Row[tuple[str, str, int, int]]) -> FirstReport:

@@ -113,7 +113,9 @@ async def decide(
 async def mark_left(connection: AsyncConnection, ids: Sequence[str], segment: int, now: int) -> None:
     """Note that records left in a segment of our own log."""
     await connection.execute(
-        update(outgoing).where(outgoing.c.id.in_(ids)).values(state="left", left_at=to_text(now), segment=segment)
+        update(outgoing)
+        .where(outgoing.c.id.in_(ids))
+        .values(state="left", left_at=to_text(now), segment=segment)
     )
 
 
@@ -134,9 +136,7 @@ async def list_outgoing(
         statement = statement.where(outgoing.c.state == state)
     if cursor is not None:
         at, _, last = cursor.partition("~")
-        statement = statement.where(
-            (outgoing.c.at < at) | ((outgoing.c.at == at) & (outgoing.c.id > last))
-        )
+        statement = statement.where((outgoing.c.at < at) | ((outgoing.c.at == at) & (outgoing.c.id > last)))
     rows = (await connection.execute(statement)).all()
     page = [_value(row) for row in rows[:limit]]
     return {

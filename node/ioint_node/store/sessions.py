@@ -63,7 +63,7 @@ async def add_decisions(connection: AsyncConnection, rows: Sequence[Values]) -> 
 
 async def update_sessions(connection: AsyncConnection, rows: Sequence[Values]) -> None:
     """Bring sessions up to date; every row has the same columns and its key as `session_id`."""
-    columns = {name: bindparam(name) for name in rows[0] if name != "session_id"}
+    columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "session_id"}
     statement = update(sessions).where(sessions.c.id == bindparam("session_id")).values(columns)
     await connection.execute(statement, rows)
 
@@ -162,7 +162,11 @@ async def list_sessions(
     if not 1 <= limit <= PAGE_ROWS:
         raise RequestError(f"limit: {limit}, must be 1 to {PAGE_ROWS}")
     statement = select(sessions).order_by(sessions.c.updated_at.desc(), sessions.c.id.desc()).limit(limit + 1)
-    for column, value in ((sessions.c.actor, actor), (sessions.c.state, state), (sessions.c.verdict, verdict)):
+    for column, value in (
+        (sessions.c.actor, actor),
+        (sessions.c.state, state),
+        (sessions.c.verdict, verdict),
+    ):
         if value is not None:
             statement = statement.where(column == value)
     if pattern is not None:
@@ -198,15 +202,14 @@ async def get_session(connection: AsyncConnection, session_id: str) -> dict[str,
         .where(matches.c.session_id == session_id)
         .order_by(matches.c.seq)
     )
-    counted = (
-        select(events.c.kind, func.count()).where(events.c.session_id == session_id).group_by(events.c.kind)
-    )
+    happened = select(events.c.kind, func.count().label("happened")).where(events.c.session_id == session_id)
+    counted = happened.group_by(events.c.kind)
     return {
         **_summary(row),
         "declared": json.loads(row.declaration),
         "envelope": json.loads(row.envelope),
         "parent": json.loads(row.parent) if row.parent else None,
-        "events": {kind: count for kind, count in await connection.execute(counted)},
+        "events": {row.kind: row.happened for row in await connection.execute(counted)},
         "patterns": [dict(one) for one in (await connection.execute(matched)).mappings()],
         "decisions": [{**json.loads(body), "at": at} for body, at in await connection.execute(decided)],
     }

@@ -39,7 +39,9 @@ def indicator_filter(given: Mapping[str, str], limits: WebLimits) -> IndicatorFi
     found: dict[str, _Term] = {}
     for field, term in terms:
         if term.key in found:
-            raise bad_field(field, f"{term.key} is asked for twice", at=term.at if field == "filter" else None)
+            raise bad_field(
+                field, f"{term.key} is asked for twice", at=term.at if field == "filter" else None
+            )
         _check(field, term)
         found[term.key] = term
     return IndicatorFilter(
@@ -53,7 +55,9 @@ def indicator_filter(given: Mapping[str, str], limits: WebLimits) -> IndicatorFi
 
 def _terms(text: str, limits: WebLimits) -> list[_Term]:
     if len(text) > limits.filter_chars:
-        raise bad_field("filter", f"{len(text)} characters, more than {limits.filter_chars}", at=limits.filter_chars)
+        raise bad_field(
+            "filter", f"{len(text)} characters, more than {limits.filter_chars}", at=limits.filter_chars
+        )
     found = []
     at = 0
     while at < len(text):
@@ -68,8 +72,11 @@ def _terms(text: str, limits: WebLimits) -> list[_Term]:
         value = match["value"]
         if value.startswith('"'):
             if len(value) < 2 or not value.endswith('"'):
-                raise bad_field("filter", f"at character {match.start('value')}: the quote is not closed",
-                                at=match.start("value"))
+                raise bad_field(
+                    "filter",
+                    f"at character {match.start('value')}: the quote is not closed",
+                    at=match.start("value"),
+                )
             value = value[1:-1]
         found.append(_Term(match["key"], value, match.start("value")))
         at = match.end()

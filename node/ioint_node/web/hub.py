@@ -111,7 +111,9 @@ class Hub:
             after = max(subscriber.seq, self.seq)
             key = (subscriber.rank, subscriber.chunked, after)
             if key not in made:
-                payload = b"".join(data for seq, rank, data in built if seq > after and rank <= subscriber.rank)
+                payload = b"".join(
+                    data for seq, rank, data in built if seq > after and rank <= subscriber.rank
+                )
                 made[key] = chunk(payload) if subscriber.chunked else payload
             self._send(subscriber, made[key])
             subscriber.seq = max(subscriber.seq, rows[-1].seq)

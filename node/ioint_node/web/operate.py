@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
+from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 from msgspec import UNSET
 
+from ioint_node.errors import NotFoundError
 from ioint_node.flows import publish
-from ioint_node.flows.believe import refresh_all
-from ioint_node.store import listings, overrides, stream, tokens
+from ioint_node.flows.believe import believe, put_in_force
+from ioint_node.store import listings, outgoing, overrides, stream, tokens
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_node.store.tokens import Caller
-from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
@@ -26,67 +26,69 @@ from ioint_node.web.requests import (
     instant,
     limit_of,
     parameters,
+    pattern_key,
     read_json,
 )
 from ioint_node.web.site import Route, Site
 
-OUTGOING_STATES = ("held", "ready", "left", "refused")
 DEFAULT_OVERRIDE_MS = 30 * DAY_MS  # an override that names no end is looked at again after a month
 
 
-async def list_approvals(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_approvals(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Records that wait for a person: the exact bytes that would leave."""
-    return await _outgoing(site, parameters(request, "limit", "cursor"), ("held",))
+    return await _outgoing(site, parameters(request, "limit", "cursor"), "held")
 
 
-async def list_outgoing(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_outgoing(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """What left and what would, with its bytes, for ever."""
     given = parameters(request, "state", "limit", "cursor")
-    state = given.get("state")
-    if state is not None and state not in OUTGOING_STATES:
-        raise bad_field("state", f"none of {', '.join(OUTGOING_STATES)}")
-    return await _outgoing(site, given, OUTGOING_STATES if state is None else (state,))
+    return await _outgoing(site, given, given.get("state"))
 
 
 async def decide_approval(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Let a held record leave, or refuse it for good."""
     body = await read_json(request, DecideBody, site.parts.limits)
-    record = request.match_info["record"]
-    await publish.decide(site.parts.exchange, record, body.approve, f"token:{caller.id}", site.parts.now())
-    return json_answer({"id": record, "approved": body.approve})
+    made = await publish.decide(
+        site.parts.exchange,
+        request.match_info["record"],
+        approve=body.approve,
+        by=_by(caller),
+        now=site.parts.now(),
+    )
+    return json_answer(made)
 
 
 async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """Allow, mute, confirm or dispute a pattern here; a month long when no end is named, for ever with null."""
+    """What a person thinks of a pattern: for this node alone, or told to the others."""
     body = await read_json(request, OpinionBody, site.parts.limits)
-    now = site.parts.now()
-    expires = now + DEFAULT_OVERRIDE_MS if body.expires is UNSET else instant(body.expires or None, "expires")
-    made = await site.parts.store.write(
-        lambda connection: overrides.put(
-            connection,
-            subject=_pattern(request),
-            kind=body.kind,
-            reason=body.reason,
-            by=f"token:{caller.id}",
-            expires=expires,
-            now=now,
-        )
-    )
-    await refresh_all(site.parts.exchange, now)
-    return json_answer(asdict(made), 201)
+    subject = await _subject(site, request, caller)
+    if body.kind in ("allow", "mute"):
+        return await _override(site, caller, subject, body)
+    if body.expires is not UNSET:
+        raise bad_field("expires", f"{body.kind} is told to the others and has no end of its own")
+    exchange, now, by = site.parts.exchange, site.parts.now(), _by(caller)
+    if body.kind == "confirm":
+        records = [await publish.confirm_pattern(exchange, subject, by=by, now=now)]
+    elif body.kind == "dispute":
+        _check_reason(body.reason, DISPUTE_REASONS)
+        records = [await publish.dispute_pattern(exchange, subject, reason=body.reason, by=by, now=now)]
+    else:
+        _check_reason(body.reason, WITHDRAWAL_REASONS)
+        records = await publish.withdraw_pattern(exchange, subject, reason=body.reason, by=by, now=now)
+    return json_answer({"kind": body.kind, "subject": subject, "records": records}, 201)
 
 
-async def drop_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
-    """Take an opinion back."""
+async def drop_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Take an opinion of this node back: allow or mute."""
     kind = request.match_info["kind"]
-    pattern = _pattern(request)
-    gone = await site.parts.store.write(lambda connection: overrides.remove(connection, pattern, kind))
+    subject = await _subject(site, request, caller)
+    gone = await site.parts.store.write(lambda connection: overrides.remove(connection, subject, kind))
     if gone:
-        await refresh_all(site.parts.exchange, site.parts.now())
+        await _believe_again(site, subject)
     return json_answer({"removed": gone})
 
 
-async def list_overrides(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_overrides(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The opinions of this organisation that still hold."""
     parameters(request)
     async with site.parts.store.read() as connection:
@@ -94,7 +96,7 @@ async def list_overrides(site: Site, request: web.Request, caller: Caller) -> we
     return json_answer({"items": [asdict(one) for one in found], "next": None})
 
 
-async def make_token(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def make_token(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Make a token; it is shown in this answer and never again."""
     body = await read_json(request, TokenBody, site.parts.limits)
     now = site.parts.now()
@@ -106,7 +108,7 @@ async def make_token(site: Site, request: web.Request, caller: Caller) -> web.Re
     return json_answer(answer, 201)
 
 
-async def list_tokens(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_tokens(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Tokens without the tokens themselves."""
     given = parameters(request, "limit", "cursor")
     limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
@@ -117,7 +119,7 @@ async def list_tokens(site: Site, request: web.Request, caller: Caller) -> web.R
     return json_answer({"items": [asdict(row) for row in shown], "next": following})
 
 
-async def revoke_token(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def revoke_token(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Make a token worthless, at once."""
     key = request.match_info["token"]
     now = site.parts.now()
@@ -126,7 +128,7 @@ async def revoke_token(site: Site, request: web.Request, caller: Caller) -> web.
     return json_answer({"id": key, "revoked": True})
 
 
-async def show_status(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def show_status(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The node in one answer: who it is, what it belongs to, what it hears, what it waits for."""
     parameters(request)
     parts, exchange = site.parts, site.parts.exchange
@@ -168,8 +170,20 @@ def routes() -> tuple[Route, ...]:
         ("POST", "/api/v1/approvals/{record}", "decide", "Let a record leave, or refuse it", decide_approval),
         ("GET", "/api/v1/outgoing", "review", "What left and would leave, with its bytes", list_outgoing),
         ("GET", "/api/v1/overrides", "query", "Opinions of this organisation", list_overrides),
-        ("POST", "/api/v1/patterns/{pattern}/opinion", "opine", "Allow, mute, confirm or dispute", put_opinion),
-        ("DELETE", "/api/v1/patterns/{pattern}/opinion/{kind}", "opine", "Take an opinion back", drop_opinion),
+        (
+            "POST",
+            "/api/v1/patterns/{pattern}/opinion",
+            "opine",
+            "Allow, mute, confirm or dispute",
+            put_opinion,
+        ),
+        (
+            "DELETE",
+            "/api/v1/patterns/{pattern}/opinion/{kind}",
+            "opine",
+            "Take an opinion back",
+            drop_opinion,
+        ),
         ("GET", "/api/v1/tokens", "manage", "Tokens", list_tokens),
         ("POST", "/api/v1/tokens", "manage", "Make a token", make_token),
         ("DELETE", "/api/v1/tokens/{token}", "manage", "Revoke a token", revoke_token),
@@ -180,23 +194,53 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-async def _outgoing(site: Site, given: dict[str, str], states: tuple[str, ...]) -> web.Response:
-    cursor = cursor_of(given, 2)
-    before = None if cursor is None else (cursor[0], cursor[1])
+async def _outgoing(site: Site, given: dict[str, str], state: str | None) -> web.Response:
+    limit = limit_of(given, site.parts.limits)
     async with site.parts.store.read() as connection:
-        page = await listings.newest_outgoing(
-            connection, states=states, limit=limit_of(given, site.parts.limits), before=before
+        return json_answer(await outgoing.list_outgoing(connection, limit, given.get("cursor"), state=state))
+
+
+async def _override(site: Site, caller: Caller, subject: str, body: OpinionBody) -> web.Response:
+    now = site.parts.now()
+    expires = now + DEFAULT_OVERRIDE_MS if body.expires is UNSET else instant(body.expires, "expires")
+    made = await site.parts.store.write(
+        lambda connection: overrides.put(
+            connection,
+            subject=subject,
+            kind=body.kind,
+            reason=body.reason,
+            by=_by(caller),
+            expires=expires,
+            now=now,
         )
-    last = page.items[-1] if page.more else None
-    following = None if last is None else cursor_text(last["at"], last["id"])
-    return json_answer({"items": [rows.outgoing_row(row) for row in page.items], "next": following})
+    )
+    await _believe_again(site, subject)
+    return json_answer(asdict(made), 201)
 
 
-def _pattern(request: web.Request) -> str:
-    key = request.match_info["pattern"]
-    if not re.fullmatch(r"[0-9a-f]{64}", key):
-        raise bad_field("pattern", "not 64 lower-case hex digits")
-    return key
+async def _believe_again(site: Site, subject: str) -> None:
+    exchange, now = site.parts.exchange, site.parts.now()
+    beliefs = await site.parts.store.write(lambda connection: believe(connection, exchange, (subject,), now))
+    put_in_force(exchange, beliefs)
+
+
+async def _subject(site: Site, request: web.Request, caller: Caller) -> str:
+    """What records call the indicator of the path."""
+    key = pattern_key(request)
+    async with site.parts.store.read() as connection:
+        found = await listings.indicator(connection, key, caller.tlp)
+    if found is None and key not in site.parts.exchange.catalogue.entries:
+        raise NotFoundError(f"no pattern {key}")
+    return key if found is None else found.subject
+
+
+def _check_reason(reason: str, known: frozenset[str]) -> None:
+    if reason not in known:
+        raise bad_field("reason", f"{reason[:32]!r} is none of {', '.join(sorted(known))}")
+
+
+def _by(caller: Caller) -> str:
+    return f"token:{caller.id}"
 
 
 def _peer_counts(peers: list[dict[str, Any]]) -> dict[str, int]:

@@ -14,7 +14,14 @@ import msgspec
 from aiohttp import web
 from ioint_protocol import ProtocolError
 
-from ioint_node.errors import ConfigError, ConflictError, NodeError, NotFoundError, RequestError, TooLargeError
+from ioint_node.errors import (
+    ConfigError,
+    ConflictError,
+    NodeError,
+    NotFoundError,
+    RequestError,
+    TooLargeError,
+)
 
 log = logging.getLogger(__name__)
 TAXII_PREFIX = "/taxii2/"
@@ -34,6 +41,15 @@ _TITLES = {
     500: "Internal error",
     503: "Not available",
 }
+_FAULTS = (  # the narrowest first
+    (NotFoundError, 404, "not_found"),
+    (ConflictError, 409, "conflict"),
+    (TooLargeError, 413, "too_large"),
+    (RequestError, 400, "bad_request"),
+    (ProtocolError, 400, "bad_request"),
+    (ConfigError, 503, "not_configured"),
+    (NodeError, 400, "bad_request"),
+)
 _STATUS_NAMES = {
     404: "no_route",
     405: "method_not_allowed",
@@ -71,25 +87,15 @@ def bad_field(field: str, detail: str, *, at: int | None = None) -> Refusal:
 
 def refusal_of(error: Exception) -> Refusal:
     """The refusal that an exception of a handler stands for; an unknown one is a bug, logged and answered 500."""
-    match error:
-        case Refusal():
-            return error
-        case NotFoundError():
-            return Refusal(404, "not_found", str(error))
-        case ConflictError():
-            return Refusal(409, "conflict", str(error))
-        case TooLargeError():
-            return Refusal(413, "too_large", str(error))
-        case RequestError() | ProtocolError():
-            return Refusal(400, "bad_request", str(error))
-        case ConfigError():
-            return Refusal(503, "not_configured", str(error))
-        case web.HTTPException() if error.status >= 400:
-            name = _STATUS_NAMES.get(error.status, "bad_http")
-            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return Refusal(error.status, name, error.text or error.reason, headers=allow)
-        case NodeError():
-            return Refusal(400, "bad_request", str(error))
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, web.HTTPException) and error.status >= 400:
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        name = _STATUS_NAMES.get(error.status, "bad_http")
+        return Refusal(error.status, name, error.text or error.reason, headers=allow)
+    for kind, status, name in _FAULTS:
+        if isinstance(error, kind):
+            return Refusal(status, name, str(error))
     log.error("a handler failed", exc_info=error)
     return Refusal(500, "internal", "the node failed to serve this request; its log says why")
 

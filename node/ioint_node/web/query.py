@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from aiohttp import web
@@ -10,16 +9,17 @@ from aiohttp import web
 from ioint_node.errors import NotFoundError
 from ioint_node.flows.why import why
 from ioint_node.store import actors, listings, peers, sessions
+from ioint_node.store.matches import OwnRecord, own_records
+from ioint_node.store.times import day_of
 from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
 from ioint_node.web.filters import KEYS, indicator_filter
 from ioint_node.web.problems import bad_field
-from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
+from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters, pattern_key
 from ioint_node.web.site import Route, Site
 
-_PATTERN = re.compile(r"[0-9a-f]{64}")
 RECORD_KINDS = ("report", "sighting", "dispute", "withdrawal")
 
 
@@ -30,7 +30,7 @@ async def list_indicators(site: Site, request: web.Request, caller: Caller) -> w
     limit, before = limit_of(given, site.parts.limits), _number(given)
     async with site.parts.store.read() as connection:
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
-        items = await rows.indicator_rows(connection, page.items)
+        items = await rows.indicator_rows(connection, page.items, site.parts.now())
     return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
 
 
@@ -44,49 +44,44 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
     shown = keys[:limit]
     async with site.parts.store.read() as connection:
         wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
-        heard = {one.id: one for one in (await listings.feed(connection, wanted)).items}
-        hits = await listings.local_hits(connection, shown)
-        said_by = await listings.reporters(connection, shown)
-    items = []
-    for key in shown:
-        count = hits.get(key, 0)
-        row = (
-            rows.indicator_row(heard[key], count, said_by.get(key, ()))
-            if key in heard
-            else rows.silent_row(catalogue.entries[key], catalogue.version, count)
+        heard = await rows.indicator_rows(
+            connection, (await listings.feed(connection, wanted)).items, site.parts.now()
         )
-        items.append(rows.described(row, catalogue))
+        own = await own_records(connection, shown, day_of(site.parts.now()))
+    known = {str(row["id"]): row for row in heard}
+    items = [
+        rows.described(known.get(key) or _silent(site, key, own.get(key, OwnRecord())), catalogue)
+        for key in shown
+    ]
     return _page(items, cursor_text(shown[-1]) if len(keys) > limit else None)
 
 
 async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """One pattern or subject as an indicator; a catalogue entry nobody spoke of is unknown."""
     parameters(request)
-    key = _pattern(request)
+    key = pattern_key(request)
     catalogue = site.parts.exchange.catalogue
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
-        hits = (await listings.local_hits(connection, [key])).get(key, 0)
-        said_by = (await listings.reporters(connection, [key])).get(key, ())
-    if found is not None:
-        row = rows.indicator_row(found, hits, said_by)
-    elif key in catalogue.entries:
-        row = rows.silent_row(catalogue.entries[key], catalogue.version, hits)
-    else:
-        raise NotFoundError(f"no pattern {key}")
+        if found is not None:
+            (row,) = await rows.indicator_rows(connection, [found], site.parts.now())
+        elif key in catalogue.entries:
+            own = await own_records(connection, [key], day_of(site.parts.now()))
+            row = _silent(site, key, own.get(key, OwnRecord()))
+        else:
+            raise NotFoundError(f"no pattern {key}")
     return json_answer(rows.described(row, catalogue))
 
 
 async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The receipt of a pattern's numbers: the voices, the rule, and what this node made of it."""
     parameters(request)
-    key = _pattern(request)
+    key = pattern_key(request)
     async with site.parts.store.read() as connection:
-        found = await listings.indicator(connection, key, "red")
-    hidden = found is not None and found.tlp not in listings.visible(caller.tlp)
-    if hidden or (found is None and key not in site.parts.exchange.catalogue.entries):
-        raise NotFoundError(f"no pattern {key}")
-    return json_answer(await why(site.parts.exchange, key, site.parts.now()))
+        found = await listings.indicator(connection, key, caller.tlp)
+    if found is None:
+        raise NotFoundError(f"nobody has said anything of {key} that this token may see")
+    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now()))
 
 
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -108,7 +103,7 @@ async def list_records(site: Site, request: web.Request, caller: Caller) -> web.
     return _page(items, cursor_text(page.items[-1]["seq"]) if page.more else None)
 
 
-async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The roster in force, with refusals by name and quarantine."""
     parameters(request)
     async with site.parts.store.read() as connection:
@@ -117,13 +112,13 @@ async def list_members(site: Site, request: web.Request, caller: Caller) -> web.
     return _page(rows.member_rows(exchange.roster(), exchange.member, known), None)
 
 
-async def list_peers(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_peers(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The connections to the other members."""
     parameters(request)
     return _page(site.parts.peers_status(), None)
 
 
-async def list_agents(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_agents(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Agents, users and workloads with the trust in each."""
     given = parameters(request, "kind", "limit", "cursor")
     limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
@@ -134,7 +129,7 @@ async def list_agents(site: Site, request: web.Request, caller: Caller) -> web.R
     return _page(page["items"], None if page["next"] is None else cursor_text(page["next"]))
 
 
-async def show_agent(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def show_agent(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """One agent with its newest sessions."""
     parameters(request)
     async with site.parts.store.read() as connection:
@@ -143,7 +138,7 @@ async def show_agent(site: Site, request: web.Request, caller: Caller) -> web.Re
         )
 
 
-async def list_sessions(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_sessions(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Sessions, the newest change first."""
     given = parameters(request, "actor", "state", "verdict", "pattern", "limit", "cursor")
     asked = {name: given.get(name) for name in ("actor", "state", "verdict", "pattern")}
@@ -161,7 +156,7 @@ async def show_session(site: Site, request: web.Request, caller: Caller) -> web.
     return json_answer(found)
 
 
-async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG001
+async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The rosters this node has installed, newest first, with their signed bytes."""
     given = parameters(request, "limit", "cursor")
     async with site.parts.store.read() as connection:
@@ -192,11 +187,9 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-def _pattern(request: web.Request) -> str:
-    key = request.match_info["pattern"]
-    if not _PATTERN.fullmatch(key):
-        raise bad_field("pattern", "not 64 lower-case hex digits")
-    return key
+def _silent(site: Site, key: str, own: OwnRecord) -> dict[str, Any]:
+    exchange = site.parts.exchange
+    return rows.silent_row(exchange.catalogue.entries[key], exchange.taxonomy, own)
 
 
 def _number(given: dict[str, str]) -> int | None:

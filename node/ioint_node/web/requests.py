@@ -33,7 +33,7 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request body: an unknown field is refused."""
 
 
-class CompositionBody(Body):
+class CompositionBody(Body, frozen=True):
     """What an agent is made of."""
 
     model: ShortText = ""
@@ -41,7 +41,7 @@ class CompositionBody(Body):
     tools: Annotated[list[Name], Meta(max_length=256)] = []
 
 
-class ActorBody(Body):
+class ActorBody(Body, frozen=True):
     """Who acts."""
 
     id: ActorId
@@ -50,7 +50,7 @@ class ActorBody(Body):
     on_behalf_of: ActorId | None = None
 
 
-class DeclaredBody(Body):
+class DeclaredBody(Body, frozen=True):
     """What a session says it is for."""
 
     text: LongText = ""
@@ -58,14 +58,14 @@ class DeclaredBody(Body):
     tools: Annotated[list[Name], Meta(max_length=256)] = []
 
 
-class ParentBody(Body):
+class ParentBody(Body, frozen=True):
     """The action of another session that started this one."""
 
     session_id: SessionId
     action_id: ActionId
 
 
-class OpenBody(Body):
+class OpenBody(Body, frozen=True):
     """`POST /api/v1/sessions`."""
 
     actor: ActorBody
@@ -74,7 +74,7 @@ class OpenBody(Body):
     parent: ParentBody | None = None
 
 
-class ActionBody(Body):
+class ActionBody(Body, frozen=True):
     """`POST …/actions`."""
 
     action_id: ActionId
@@ -85,7 +85,7 @@ class ActionBody(Body):
     durable: bool = False
 
 
-class EventBody(Body):
+class EventBody(Body, frozen=True):
     """`POST …/events`."""
 
     kind: Literal["prompt", "response", "reasoning", "tool_result", "observation"]
@@ -97,7 +97,7 @@ class EventBody(Body):
     t: Seconds | None = None
 
 
-class ScopeBody(Body):
+class ScopeBody(Body, frozen=True):
     """`POST …/scope-requests`: verbs and resources that the session asks for, and why."""
 
     verbs: Annotated[list[Name], Meta(max_length=64)] = []
@@ -107,13 +107,13 @@ class ScopeBody(Body):
     reason: ShortText = ""
 
 
-class AlternativeBody(Body):
+class AlternativeBody(Body, frozen=True):
     """`POST …/alternatives/{id}`."""
 
     accepted: bool
 
 
-class FeedbackBody(Body):
+class FeedbackBody(Body, frozen=True):
     """`POST …/feedback`."""
 
     kind: Literal["approve", "reject", "override", "correct", "satisfied", "dissatisfied", "validation"]
@@ -121,19 +121,19 @@ class FeedbackBody(Body):
     action_id: ActionId | None = None
 
 
-class CloseBody(Body):
+class CloseBody(Body, frozen=True):
     """`POST …/close`."""
 
     outcome: Literal["done", "failed", "aborted"]
 
 
-class DecideBody(Body):
+class DecideBody(Body, frozen=True):
     """`POST /api/v1/approvals/{id}`."""
 
     approve: bool
 
 
-class TokenBody(Body):
+class TokenBody(Body, frozen=True):
     """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant."""
 
     role: Literal["agent", "engine", "soc", "admin"]
@@ -142,11 +142,15 @@ class TokenBody(Body):
     expires: str | None = None
 
 
-class OpinionBody(Body):
-    """`POST /api/v1/patterns/{id}/opinion`; `expires` is an RFC 3339 instant."""
+class OpinionBody(Body, frozen=True):
+    """`POST /api/v1/patterns/{id}/opinion`.
 
-    kind: Literal["allow", "mute", "confirm", "dispute"]
-    reason: Annotated[str, Meta(min_length=1, max_length=64)]
+    `allow` and `mute` stay here and run out at `expires` (RFC 3339); `confirm`, `dispute` and `withdraw` are told to
+    the other members, the last two with a reason from the protocol's lists.
+    """
+
+    kind: Literal["allow", "mute", "confirm", "dispute", "withdraw"]
+    reason: Annotated[str, Meta(min_length=1, max_length=64)] = "false_positive"
     expires: str | UnsetType | None = UNSET
 
 
@@ -283,3 +287,15 @@ def integer(text: str, field: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise bad_field(field, "not a number")
     return int(text)
+
+
+def pattern_key(request: web.Request) -> str:
+    """The id of an indicator in the path.
+
+    Raises:
+        Refusal: not 64 lower-case hex digits.
+    """
+    key = request.match_info["pattern"]
+    if not re.fullmatch(r"[0-9a-f]{64}", key):
+        raise bad_field("pattern", "not 64 lower-case hex digits")
+    return key

@@ -3,55 +3,52 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ioint_protocol import Roster
-from ioint_taxonomy import Catalogue, CatalogueEntry
+from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.store import listings
+from ioint_node.store import listings, overrides
+from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
+from ioint_node.store.matches import OwnRecord, own_records
 from ioint_node.store.peers import PeerRow
-
-INDICATOR_FIELDS = (
-    "id", "kind", "label", "intents", "layer", "declared", "state", "score", "confidence", "tier", "effect",
-    "reporters", "first_reporter", "first_seen", "last_seen", "valid_until", "trend", "seen_locally", "local_hits",
-    "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "why", "seq",
-)  # fmt: skip
+from ioint_node.store.times import day_of
 
 
 async def indicator_rows(
-    connection: AsyncConnection, found: Sequence[StoredIndicator]
+    connection: AsyncConnection, found: Sequence[StoredIndicator], now: int
 ) -> list[dict[str, Any]]:
     """The rows of indicators, with what this node has seen of each itself as of now."""
-    keys = [one.id for one in found]
-    hits = await listings.local_hits(connection, keys)
-    said_by = await listings.reporters(connection, keys)
-    return [indicator_row(one, hits.get(one.id, 0), said_by.get(one.id, ())) for one in found]
+    subjects = [one.subject for one in found]
+    own = await own_records(connection, subjects, day_of(now))
+    said_by = await listings.reporters(connection, subjects)
+    muted = {one.subject for one in await overrides.active(connection, now, kind="mute")}
+    return [
+        {
+            **one.row,
+            "seq": one.seq,
+            # Own hits are counted now, not when the indicator last changed.
+            **_seen(own.get(one.subject, OwnRecord())),
+            "reported_by": list(said_by.get(one.subject, ())),
+            "muted": one.subject in muted,
+        }
+        for one in found
+    ]
 
 
-def indicator_row(found: StoredIndicator, hits: int, said_by: Sequence[str]) -> dict[str, Any]:
-    """One row in the order of the contract; own hits are counted now, not when the indicator last changed."""
-    own = {
-        "id": found.id,
-        "seq": found.seq,
-        "tlp": found.tlp,
-        "local_hits": hits,
-        "seen_locally": hits > 0,
-    }
-    row = {name: own.get(name, found.body.get(name)) for name in INDICATOR_FIELDS}
-    return {**row, "reported_by": list(said_by)}
-
-
-def silent_row(entry: CatalogueEntry, version: str, hits: int) -> dict[str, Any]:
+def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dict[str, Any]:
     """The row of a catalogue pattern of which no member has said anything: unknown, which is not safe."""
     known = {
         "id": entry.id,
         "kind": "pattern",
         "label": entry.title,
         "intents": list(entry.intents),
+        "layer": next(
+            (taxonomy.intents[name].layer for name in entry.intents if name in taxonomy.intents), ""
+        ),
         "declared": list(entry.pattern.get("declared", ())),
         "state": "unknown",
         "score": 0,
@@ -60,17 +57,19 @@ def silent_row(entry: CatalogueEntry, version: str, hits: int) -> dict[str, Any]
         "effect": 0.0,
         "reporters": 0,
         "trend": "steady",
-        "seen_locally": hits > 0,
-        "local_hits": hits,
-        "blast_radius": hits,
+        **_seen(own),
         "disputed": False,
         "revoked": False,
         "tlp": "clear",
-        "taxonomy_version": version,
+        "taxonomy_version": taxonomy.version,
         "why": "no member has reported this pattern",
         "seq": 0,
     }
-    return {**{name: known.get(name) for name in INDICATOR_FIELDS}, "reported_by": []}
+    return {**{name: known.get(name) for name in COLUMNS}, "reported_by": [], "muted": False}
+
+
+def _seen(own: OwnRecord) -> dict[str, Any]:
+    return {"seen_locally": own.sessions > 0, "local_hits": own.sessions, "blast_radius": own.actors}
 
 
 def described(row: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
@@ -82,9 +81,7 @@ def described(row: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
     return {**row, "catalogue": about}
 
 
-def member_rows(
-    roster: Roster | None, own: str | None, known: Sequence[PeerRow]
-) -> list[dict[str, Any]]:
+def member_rows(roster: Roster | None, own: str | None, known: Sequence[PeerRow]) -> list[dict[str, Any]]:
     """The members of the roster in force, each with what this node remembers of it as a peer."""
     if roster is None:
         return []
@@ -118,16 +115,6 @@ def record_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """One signed record as it is kept."""
     kept = ("id", "author", "segment", "kind", "subject", "of", "tlp", "day", "received_at")
     return {**{name: row[name] for name in kept}, "bytes_b64": _b64(row["body"])}
-
-
-def outgoing_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One record of this node that left or would leave: its exact bytes, and why each field is safe."""
-    kept = ("id", "kind", "subject", "state", "reason", "not_before", "at", "decided_by", "left_at", "segment")
-    return {
-        **{name: row[name] for name in kept},
-        "explain": json.loads(row["explain"]),
-        "bytes_b64": _b64(row["body"]),
-    }
 
 
 def roster_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ioint_node.errors import NotFoundError
 from ioint_node.flows import assess
 from ioint_node.flows.requests import ActionRequest, Feedback, OpenSession, ScopeRequest
 from ioint_node.scoring.values import Declaration, Event
-from ioint_node.store import sessions as stored
+from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import accepted, json_answer
 from ioint_node.web.auth import check_actor
@@ -85,9 +85,7 @@ async def declare(site: Site, request: web.Request, caller: Caller) -> web.Respo
     """Declare anew what the session is for."""
     session = await _session(site, request, caller)
     body = await read_json(request, DeclaredBody, site.parts.limits)
-    return json_answer(
-        await assess.declare(site.parts.assess, session, _declaration(body), site.parts.now())
-    )
+    return json_answer(await assess.declare(site.parts.assess, session, _declaration(body), site.parts.now()))
 
 
 async def ask_scope(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -110,7 +108,11 @@ async def answer_alternative(site: Site, request: web.Request, caller: Caller) -
     body = await read_json(request, AlternativeBody, site.parts.limits)
     return json_answer(
         await assess.answer_alternative(
-            site.parts.assess, session, request.match_info["alternative"], body.accepted, site.parts.now()
+            site.parts.assess,
+            session,
+            request.match_info["alternative"],
+            site.parts.now(),
+            accepted=body.accepted,
         )
     )
 
@@ -120,7 +122,10 @@ async def give_feedback(site: Site, request: web.Request, caller: Caller) -> web
     session = await _session(site, request, caller)
     body = await read_json(request, FeedbackBody, site.parts.limits)
     said = Feedback(kind=body.kind, positive=body.positive, action_id=body.action_id)
-    return json_answer(await assess.feedback(site.parts.assess, session, said, site.parts.now()))
+    own = caller.role == "agent"
+    return json_answer(
+        await assess.feedback(site.parts.assess, session, said, site.parts.now(), by_actor=own)
+    )
 
 
 async def close(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -158,7 +163,7 @@ async def _session(site: Site, request: web.Request, caller: Caller) -> str:
         actor: str | None = live.actor.id
     else:
         async with site.parts.store.read() as connection:
-            actor = await stored.actor_of(connection, session)
+            actor = await listings.session_actor(connection, session)
     if actor is None:
         raise NotFoundError(f"no session {session[:128]!r}")
     check_actor(caller, actor)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.store import listings
 from ioint_node.store.listings import StoredIndicator
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:ioint:stix:1")
@@ -31,6 +33,7 @@ _TLP_IDS = {
     "amber_strict": "939a9414-2ddd-4d32-a0cd-375ea402b003",
     "red": "e828b379-4e03-4974-9ac4-e53a884c97c1",
 }
+_IDS_PER_READ = 10_000
 _TYPES = {"benign": "benign", "malicious": "malicious-activity", "suspicious": "anomalous-activity"}
 
 
@@ -87,7 +90,7 @@ def definitions() -> tuple[dict[str, Any], ...]:
 
 def indicator(found: StoredIndicator, pattern: Mapping[str, Any] | None) -> dict[str, Any]:
     """The STIX indicator of one row; `pattern` is the abstract path itself where it is known."""
-    row = found.body
+    row = found.row
     valid_from = _day(row.get("first_seen")) or found.added_at
     valid_until = _day(row.get("valid_until"))
     made: dict[str, Any] = {
@@ -98,9 +101,13 @@ def indicator(found: StoredIndicator, pattern: Mapping[str, Any] | None) -> dict
         "created": min(valid_from, found.added_at),
         "modified": found.added_at,
         "name": str(row.get("label") or found.id),
-        "description": str(row.get("why") or "An intent pattern that members of this consortium have reported."),
+        "description": str(
+            row.get("why") or "An intent pattern that members of this consortium have reported."
+        ),
         "indicator_types": [_TYPES.get(found.state, "unknown")],
-        "pattern": json.dumps(pattern or {"id": found.id}, sort_keys=True, separators=(",", ":")),
+        "pattern": json.dumps(
+            found.novel or pattern or {"id": found.subject}, sort_keys=True, separators=(",", ":")
+        ),
         "pattern_type": "ioint",
         "pattern_version": "1",
         "valid_from": valid_from,
@@ -122,12 +129,37 @@ def _ours(found: StoredIndicator) -> dict[str, Any]:
         "kind", "intents", "layer", "declared", "score", "tier", "effect", "reporters",
         "first_seen", "last_seen", "trend", "disputed", "taxonomy_version",
     )  # fmt: skip
-    values = {name: found.body[name] for name in shared if found.body.get(name) not in (None, [], "")}
+    values = {name: found.row[name] for name in shared if found.row.get(name) not in (None, [], "")}
     return {"pattern_id": found.id, "state": found.state, **values}
 
 
 def _day(day: object) -> str | None:
-    return f"{day}T00:00:00.000Z" if isinstance(day, str) and len(day) == 10 else day if isinstance(day, str) else None
+    return (
+        f"{day}T00:00:00.000Z"
+        if isinstance(day, str) and len(day) == 10
+        else day
+        if isinstance(day, str)
+        else None
+    )
+
+
+class Names:
+    """From STIX ids back to patterns: a UUIDv5 cannot be undone, so the ids that exist are remembered, once each."""
+
+    def __init__(self, catalogue: Iterable[str]) -> None:
+        self._patterns = {indicator_id(pattern): pattern for pattern in catalogue}
+        self._seen = ""  # the newest change that was taken in
+
+    async def patterns_of(self, connection: AsyncConnection, wanted: Iterable[str]) -> tuple[str, ...]:
+        """The patterns behind these STIX ids; unknown ones are left out."""
+        asked = tuple(wanted)
+        while any(name not in self._patterns for name in asked):
+            fresh = await listings.changed_ids(connection, self._seen, _IDS_PER_READ)
+            if not fresh:
+                break
+            self._patterns.update((indicator_id(pattern), pattern) for pattern, _ in fresh)
+            self._seen = fresh[-1][1]
+        return tuple(self._patterns[name] for name in asked if name in self._patterns)
 
 
 class Rendered:

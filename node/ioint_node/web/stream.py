@@ -8,7 +8,6 @@ database, is answered with one `reset`: take the snapshot again.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
@@ -36,7 +35,7 @@ async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Resp
         # The number is read before the first page: what changes meanwhile is heard twice, never missed.
         seq = integer(cursor[0], "cursor") if cursor else await stream.high_water(connection)
         page = await listings.all_indicators(connection, caller.tlp, limit, cursor[1] if cursor else None)
-        items = await rows.indicator_rows(connection, page.items)
+        items = await rows.indicator_rows(connection, page.items, site.parts.now())
     return json_answer(
         {
             "seq": seq,
@@ -52,7 +51,9 @@ async def follow(site: Site, request: web.Request, caller: Caller) -> web.Stream
     limits = site.parts.limits
     parameters(request)
     if site.streams.total() >= limits.streams:
-        raise Refusal(503, "too_many_streams", f"{limits.streams} streams are open", headers={"Retry-After": "30"})
+        raise Refusal(
+            503, "too_many_streams", f"{limits.streams} streams are open", headers={"Retry-After": "30"}
+        )
     if site.streams[caller.id] >= limits.streams_per_token:
         raise Refusal(429, "too_many_streams", f"this token has {limits.streams_per_token} streams open")
     last = request.headers.get("Last-Event-ID")
@@ -138,14 +139,18 @@ async def _until_over(site: Site, request: web.Request, subscriber: Subscriber) 
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     return (
-        Route(method="GET", path=SNAPSHOT, may="query", summary="All indicators and where the stream goes on",
-              handler=snapshot),
-        Route(method="GET", path="/api/v1/stream", may="query", summary="Changes as server-sent events",
-              handler=follow),
+        Route(
+            method="GET",
+            path=SNAPSHOT,
+            may="query",
+            summary="All indicators and where the stream goes on",
+            handler=snapshot,
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/stream",
+            may="query",
+            summary="Changes as server-sent events",
+            handler=follow,
+        ),
     )
-
-
-def counts(site: Site) -> dict[str, Any]:
-    """What the stream tells of itself."""
-    hub = site.parts.hub
-    return {"subscribers": hub.subscribers, "seq": hub.seq, "dropped": sum(hub.dropped.values())}

@@ -1,0 +1,137 @@
+"""What happens in a session besides its actions, and the rows that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import msgspec
+
+from ioint_node.errors import ConflictError, RequestError, TooLargeError
+from ioint_node.flows.assessing import AssessParts, recall, write
+from ioint_node.flows.decision import FORGOTTEN, evidence_text
+from ioint_node.flows.journal import Entry, StreamEvent
+from ioint_node.flows.live import Live
+from ioint_node.scoring.trust import Evidence, after, lower_bound, view
+from ioint_node.scoring.values import Declaration
+from ioint_node.store.times import to_text
+
+ENCODER = msgspec.json.Encoder()
+
+
+def record(
+    parts: AssessParts,
+    live: Live,
+    now: int,
+    *,
+    kind: str,
+    body: object,
+    evidence: Sequence[Evidence] = (),
+) -> None:
+    """Write an event that is no action, and what it says of the actor."""
+    actor = live.actor
+    if evidence:
+        actor.trust = reduce(lambda trust, one: after(trust, one, now), evidence, actor.trust)
+    entry = Entry(
+        live=live,
+        now=now,
+        events=(event_row(live, kind, body, now),),
+        session=session_row(live, now),
+        trust=actor.trust if evidence else None,
+        stream=changed(live, now, evidence_text(evidence)) if evidence else (),
+    )
+    write(parts, entry)
+
+
+def changed(
+    live: Live,
+    now: int,
+    reason: str = FORGOTTEN,
+    *,
+    effect: float | None = None,
+    why: str = "",
+    pattern: str | None = None,
+) -> tuple[StreamEvent, ...]:
+    """What engines must hear of the actor's trust now; without `effect` the network's part stays as it is."""
+    actor = live.actor
+    moves = actor.moves(
+        live.id,
+        lower=round(lower_bound(actor.trust, now), 4),
+        effect=actor.effects.get(live.id, 0.0) if effect is None else effect,
+        reason=reason,
+        why=why,
+        pattern=pattern,
+    )
+    return tuple(StreamEvent(event="trust", body=body) for body in moves)
+
+
+def event_row(live: Live, kind: str, body: object, now: int) -> Mapping[str, Any]:
+    """A row of `events`."""
+    return {
+        "session_id": live.id,
+        "kind": kind,
+        "body": ENCODER.encode(body).decode(),
+        "at": to_text(now),
+    }
+
+
+def session_row(live: Live, now: int) -> dict[str, Any]:
+    """What a row of `sessions` says now."""
+    family, confidence = live.tracker.families[0]
+    return {
+        "session_id": live.id,
+        "family": family,
+        "family_confidence": confidence,
+        "envelope": live.envelope_text(),
+        "state": "open" if live.closed is None else "closed",
+        "outcome": live.outcome,
+        "verdict": live.tracker.verdict.value,
+        "risk": live.tracker.session_risk,
+        "actions": live.actions,
+        "updated_at": to_text(now),
+        "closed_at": None if live.closed is None else to_text(live.closed),
+    }
+
+
+def opened(parts: AssessParts, live: Live, now: int) -> dict[str, Any]:
+    """The answer to an opening or a declaration: the authority map, and the trust."""
+    family, confidence = live.tracker.families[0]
+    return {
+        "session_id": live.id,
+        "declared": {"family": family, "confidence": round(confidence, 4)},
+        "envelope": live.tracker.envelope.to_json(),
+        "trust": trust_of(live, now),
+    }
+
+
+async def recall_open(parts: AssessParts, session_id: str, now: int) -> Live:
+    """An open session, from memory or the store, that may take one more event.
+
+    Raises:
+        NotFoundError: no such session.
+        ConflictError: it is closed.
+        TooLargeError: it has too many events.
+    """
+    live = await recall(parts, session_id, now)
+    check_open(live)
+    if live.events >= parts.limits.events:
+        raise TooLargeError(f"session {session_id!r} has {live.events} events, the most that one may have")
+    return live
+
+
+def check_open(live: Live) -> None:
+    """Refuse a session that is closed."""
+    if live.closed is not None:
+        raise ConflictError(f"session {live.id!r} is closed")
+
+
+def check_family(parts: AssessParts, declaration: Declaration) -> None:
+    """Refuse a family that the taxonomy does not have."""
+    if declaration.family is not None and declaration.family not in parts.taxonomy.families:
+        raise RequestError(f"declared.family: {declaration.family[:64]!r} is no family of the taxonomy")
+
+
+def trust_of(live: Live, now: int) -> dict[str, Any]:
+    """TRUST of the session's actor, with what the network takes off in this session."""
+    return view(live.actor.trust, now, live.actor.effects.get(live.id, 0.0))

@@ -1,0 +1,84 @@
+"""The receipt for a number: what everybody computes alike, what only this node adds, and the records behind it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict
+from typing import Any
+
+from ioint_protocol.roster import Roster
+
+from ioint_node.errors import NotFoundError
+from ioint_node.flows.believe import Case, examine
+from ioint_node.flows.parts import ExchangeParts
+from ioint_node.reputation.gate import EFFECT, Local
+from ioint_node.reputation.view import indicator_id, network_json, why_line
+from ioint_node.store import indicators
+from ioint_node.store.times import day_of, day_text
+
+
+async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
+    """Explain what is believed of a pattern or subject, in one JSON document with one line for people.
+
+    Raises:
+        NotFoundError: nobody ever said anything of it, or there is no roster to read it by.
+    """
+    roster = parts.roster()
+    if roster is None:
+        raise NotFoundError("no roster in force: nothing can be weighed; see `ioint consortium show`")
+    async with parts.store.read() as connection:
+        case = (await examine(connection, parts, roster, (pattern,), now))[pattern]
+        stored = await indicators.get(connection, indicator_id(pattern))
+    if not case.records and pattern not in parts.catalogue.entries:
+        raise NotFoundError(f"nobody has said anything of {pattern[:64]!r}")
+    belief = parts.beliefs.get(pattern)
+    local = case.judged(fits=belief.fits if belief else False)
+    names = {member.id: member.name for member in roster.members}
+    return {
+        "pattern": pattern,
+        "line": why_line(case.network, local, case.gate),
+        "indicator": stored,
+        "today": day_text(day_of(now)),
+        "roster_version": roster.version,
+        "network": network_json(case.network, names),
+        "local": _local_json(parts, case, local, now),
+        "records": [_record_json(case, index, roster) for index in range(len(case.records))],
+    }
+
+
+def _local_json(parts: ExchangeParts, case: Case, local: Local, now: int) -> dict[str, Any]:
+    effect = parts.beliefs.effect_of((case.subject,), now)
+    return {
+        "tier": local.tier,
+        "effect": local.effect,
+        "reason": local.reason,
+        "effect_now": effect.effect,
+        "silence_s": effect.age_s,
+        "largest_effects": dict(EFFECT),
+        "gate": asdict(case.gate) | {"limit": parts.params.cheap_rate},
+        "budget": {
+            "limit": parts.params.budget,
+            "spent": sum(b.estimate for b in parts.beliefs.all().values() if b.candidate and b.fits),
+        },
+        "own_record": asdict(case.own) | {"clean": case.clean},
+        "another_group_accuses": case.others,
+        "within_quota": case.first,
+        "allowed_here": case.allowed,
+    }
+
+
+def _record_json(case: Case, index: int, roster: Roster) -> dict[str, Any]:
+    stored = case.records[index]
+    member = roster.member(stored.author)
+    heard = {(s.author, s.id) for voice in case.network.voices for s in voice.statements}
+    return {
+        "id": stored.id,
+        "kind": stored.kind,
+        "member": member.name if member else stored.author,
+        "group": member.group if member else "",
+        "segment": stored.segment,
+        "day": day_text(stored.day),
+        "received_at": stored.received_at,
+        "counts": (stored.author, stored.id) in heard,
+        "bytes_b64": base64.b64encode(stored.body).decode("ascii"),
+    }

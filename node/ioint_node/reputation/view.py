@@ -1,0 +1,172 @@
+"""The indicator row of the contract and the one line that says why, from the network part and the local part."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from ioint_protocol.pattern import Pattern
+from ioint_taxonomy import Catalogue, Taxonomy
+
+from ioint_node.reputation.gate import Gate, Local
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
+
+LABELS: Final = ("clear", "green", "amber", "amber_strict", "red")
+_HEX_64: Final = re.compile(r"[0-9a-f]{64}")
+LOCAL_WORDS: Final[Mapping[str, str]] = {
+    "no_accusation": "nobody accuses it now",
+    "allowed_here": "allowed here by a person",
+    "only_our_own": "only we report it: our own evidence already counts",
+    "over_quota": "its reporters made more first reports this week than count",
+    "not_cheap_here": "acting on it is not measurably cheap here",
+    "over_budget": "better supported patterns use up the tolerance",
+    "own_record_clean": "our own record speaks for it: capped",
+    "precautionary": "acting on it is cheap here: precaution",
+    "disputed": "accused and defended: a small effect",
+    "corroborated": "corroborated, and acting on it is cheap here",
+    "consensus": "consensus",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the live records say beside their voices: who was first, and days.
+
+    `pattern` is the novel pattern itself where there is one.
+    """
+
+    intents: tuple[str, ...]
+    first_reporter: str
+    first_day: int
+    last_day: int
+    tlp: str
+    pattern: Pattern | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sightings:
+    """What this node saw of it itself within 30 days: sessions, and actors."""
+
+    sessions: int
+    actors: int
+
+
+def indicator_id(subject: str) -> str:
+    """The id of an indicator: the pattern's, or the SHA-256 of a public subject."""
+    return subject if _HEX_64.fullmatch(subject) else hashlib.sha256(subject.encode()).hexdigest()
+
+
+def strictest(labels: Iterable[str], default: str = "amber") -> str:
+    """The most closed of some labels of TLP 2.0."""
+    return max(labels, key=LABELS.index, default=default)
+
+
+def trend(score: int, a_week_ago: int) -> str:
+    """Where a score is going: rising, falling or steady."""
+    if score == a_week_ago:
+        return "steady"
+    return "rising" if score > a_week_ago else "falling"
+
+
+def indicator_row(
+    subject: str,
+    *,
+    network: Network,
+    local: Local,
+    gate: Gate,
+    facts: Facts,
+    seen: Sightings,
+    trend: str,
+    taxonomy: Taxonomy,
+    catalogue: Catalogue,
+) -> dict[str, Any]:
+    """The indicator row of the contract, without its `seq`."""
+    entry = catalogue.entries.get(subject)
+    is_pattern = _HEX_64.fullmatch(subject) is not None
+    return {
+        "id": indicator_id(subject),
+        "kind": "pattern" if is_pattern else "subject",
+        "label": entry.title if entry else (f"novel pattern {subject[:12]}" if is_pattern else subject),
+        "intents": list(facts.intents),
+        "layer": _layer(facts.intents, taxonomy),
+        "declared": _declared(entry.pattern if entry else None, facts.pattern),
+        "state": network.state,
+        "score": network.score,
+        "confidence": network.confidence,
+        "tier": local.tier,
+        "effect": local.effect,
+        "reporters": network.independent,
+        "first_reporter": facts.first_reporter,
+        "first_seen": _date(facts.first_day),
+        "last_seen": _date(facts.last_day),
+        "valid_until": _date(facts.last_day + LIFE_DAYS),
+        "trend": trend,
+        "seen_locally": seen.sessions > 0,
+        "local_hits": seen.sessions,
+        "blast_radius": seen.actors,
+        "disputed": network.benign > 0,
+        "revoked": network.state == "withdrawn",
+        "tlp": facts.tlp,
+        "taxonomy_version": taxonomy.version,
+        "why": why_line(network, local, gate),
+    }
+
+
+def why_line(network: Network, local: Local, gate: Gate) -> str:
+    """One sentence: who accuses, what is left after removal, what this node makes of it."""
+    if network.tier == "none":
+        return {
+            "withdrawn": "those who reported it have taken it back",
+            "benign": "only benign voices",
+            "unknown": "nobody says anything of it now",
+        }[network.state]
+    return (
+        f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
+        f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {network.benign_after_b / MICRO:.2f}; "
+        f"{LOCAL_WORDS[local.reason]} (own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by})"
+    )
+
+
+def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:
+    """The network part as JSON: integers in micro-units, members by name."""
+    whole = asdict(network)
+    whole["voices"] = [
+        {
+            "group": voice.group,
+            "accusing": voice.accusing,
+            "benign": voice.benign,
+            "tenure": voice.tenure,
+            "members": [_said(statement, names) for statement in voice.statements],
+        }
+        for voice in network.voices
+    ]
+    return whole
+
+
+def _said(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "member": names.get(statement.author, statement.author),
+        "record": statement.id,
+        "kind": statement.kind,
+        "bad": statement.bad,
+        "seen": statement.seen,
+        "day": _date(statement.day),
+    }
+
+
+def _layer(intents: Sequence[str], taxonomy: Taxonomy) -> str:
+    return next((taxonomy.intents[name].layer for name in intents if name in taxonomy.intents), "")
+
+
+def _declared(catalogued: Mapping[str, Any] | None, novel: Pattern | None) -> list[str]:
+    if catalogued is not None:
+        return list(catalogued.get("declared", []))
+    return list(novel.declared) if novel else []
+
+
+def _date(day: int) -> str:
+    return str(date(1970, 1, 1) + timedelta(days=day))

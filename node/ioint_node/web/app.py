@@ -1,0 +1,132 @@
+"""The web application: every route behind one guard, every error one kind of answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import web
+from aiohttp.typedefs import Handler as Enter
+from aiohttp.typedefs import Middleware
+
+from ioint_node.store.tokens import TokenCache
+from ioint_node.web import console, operate, query, sessions, status, stream, taxii
+from ioint_node.web.answers import json_answer
+from ioint_node.web.auth import caller_of
+from ioint_node.web.limits import FailedAuth
+from ioint_node.web.problems import refusal_of, render
+from ioint_node.web.site import Route, Site, WebParts
+
+_NO_ROUTE = "(no route)"
+
+
+def build_web(parts: WebParts) -> web.Application:
+    """The application over its parts; `serve` runs it."""
+    site = Site(parts=parts, tokens=TokenCache(parts.store), failed=FailedAuth(parts.limits))
+    application = web.Application(
+        client_max_size=parts.limits.body_bytes, middlewares=[_counting(site), _refusing(site)]
+    )
+    routes = all_routes(site)
+    for route in routes:
+        application.router.add_route(route.method, route.path, _guarded(site, route))
+    described = json_answer(status.openapi(routes, parts.version)).body
+
+    async def openapi(request: web.Request) -> web.Response:
+        return web.Response(body=described, headers={"Content-Type": "application/json"})
+
+    application.router.add_get("/openapi.json", openapi)
+    application.cleanup_ctx.append(_feeding(parts))
+    application.on_shutdown.append(_stop_streams(parts))
+    return application
+
+
+def all_routes(site: Site) -> tuple[Route, ...]:
+    """Every door of the node."""
+    return (
+        *console.routes(),
+        *status.routes(),
+        *operate.routes(),
+        *query.routes(),
+        *sessions.routes(),
+        *stream.routes(),
+        *taxii.routes(site),
+    )
+
+
+@asynccontextmanager
+async def serve(application: web.Application, host: str, port: int, parts: WebParts) -> AsyncIterator[str]:
+    """Listen, and yield the URL; `port` 0 takes a free one. Leaving the block stops within `limits.stop_s`."""
+    runner = web.AppRunner(
+        application,
+        handle_signals=False,
+        access_log=None,
+        max_line_size=parts.limits.header_bytes,
+        max_field_size=parts.limits.header_bytes,
+        shutdown_timeout=parts.limits.stop_s,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0][1]
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{bound}"
+    finally:
+        await runner.cleanup()
+
+
+def _guarded(site: Site, route: Route) -> Enter:
+    async def enter(request: web.Request) -> web.StreamResponse:
+        caller = await caller_of(site, request, route.may)
+        return await route.handler(site, request, caller)
+
+    return enter
+
+
+def _counting(site: Site) -> Middleware:
+    @web.middleware
+    async def count(request: web.Request, handler: Enter) -> web.StreamResponse:
+        response = await handler(request)
+        resource = request.match_info.route.resource
+        name = _NO_ROUTE if resource is None else resource.canonical
+        site.answered[name, _method(request), response.status] += 1
+        return response
+
+    return count
+
+
+def _refusing(site: Site) -> Middleware:
+    @web.middleware
+    async def refuse(request: web.Request, handler: Enter) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Exception as error:  # the one place where a bug becomes an answer; `refusal_of` logs it
+            refusal = refusal_of(error)
+            site.parts.refusals[refusal.name] += 1
+            return render(refusal, request.path)
+
+    return refuse
+
+
+def _method(request: web.Request) -> str:
+    # A method is any token that a caller invents: the counter knows those that exist.
+    return request.method if request.method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH") else "other"
+
+
+def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def feed(application: web.Application) -> AsyncIterator[None]:
+        await parts.hub.start()
+        task = asyncio.create_task(parts.hub.run(), name="stream-hub")
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    return feed
+
+
+def _stop_streams(parts: WebParts) -> Callable[[web.Application], Awaitable[None]]:
+    async def stop(application: web.Application) -> None:
+        parts.hub.close()
+
+    return stop

@@ -1,0 +1,129 @@
+"""For operation: is it alive, is it ready, what does it count, what does it answer to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+
+from ioint_node.store import stream
+from ioint_node.store.tokens import Caller
+from ioint_node.web.answers import json_answer
+from ioint_node.web.site import Route, Site
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def healthz(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The process answers."""
+    return json_answer({"status": "ok"})
+
+
+async def readyz(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The database answers, and nothing that the node needs is missing."""
+    async with site.parts.store.read() as connection:
+        await stream.high_water(connection)
+    waiting = site.parts.not_ready()
+    return json_answer({"ready": not waiting, "waiting_for": list(waiting)}, 503 if waiting else 200)
+
+
+async def metrics(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Counts in the text format of Prometheus."""
+    parts = site.parts
+    lines = [
+        *_counter(
+            "ioint_refused_total",
+            "Refused requests by name.",
+            (({"name": name}, count) for name, count in sorted(parts.refusals.items())),
+        ),
+        *_counter(
+            "ioint_http_answers_total",
+            "Answers by route, method and status.",
+            (
+                ({"route": route, "method": method, "status": str(status)}, count)
+                for (route, method, status), count in sorted(site.answered.items())
+            ),
+        ),
+        *_counter(
+            "ioint_stream_dropped_total",
+            "Subscribers that were cut off, by reason.",
+            (({"reason": reason}, count) for reason, count in sorted(parts.hub.dropped.items())),
+        ),
+        *_gauge("ioint_stream_subscribers", "Subscribers of the stream.", parts.hub.subscribers),
+        *_gauge("ioint_stream_seq", "Number of the newest event given to subscribers.", parts.hub.seq),
+        *_gauge(
+            "ioint_network_silence_seconds",
+            "Since the network was last heard.",
+            parts.exchange.beliefs.age_s(parts.now()),
+        ),
+        *_gauge(
+            "ioint_peers_connected",
+            "Members with an open connection.",
+            sum(1 for peer in parts.peers_status() if peer.get("connected_since") is not None),
+        ),
+    ]
+    for name, value in sorted(parts.counts().items()):
+        lines += _gauge(name, "Given by the node.", value)
+    return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": METRICS_TYPE})
+
+
+def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
+    """The routes as an OpenAPI 3.1 document: every path that is served, and no other."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        operation: dict[str, Any] = {
+            "summary": route.summary,
+            "security": [] if route.may is None else [{"bearer": []}, {"basic": []}],
+            "responses": {
+                "default": {"description": "An answer, or a problem (RFC 9457; TAXII has its own body)"}
+            },
+        }
+        names = re.findall(r"{(\w+)(?::[^}]*)?}", route.path)
+        if names:
+            operation["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+            ]
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "IOINT node", "version": version},
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "any user name; the token as password",
+                },
+            }
+        },
+    }
+
+
+def routes() -> tuple[Route, ...]:
+    """The doors of this module; `/openapi.json` is added by the application, which knows all routes."""
+    return (
+        Route(method="GET", path="/healthz", may=None, summary="The process answers", handler=healthz),
+        Route(method="GET", path="/readyz", may=None, summary="The node is ready to serve", handler=readyz),
+        Route(method="GET", path="/metrics", may="query", summary="Counts for Prometheus", handler=metrics),
+    )
+
+
+def _counter(name: str, text: str, samples: Iterable[tuple[dict[str, str], int]]) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} counter", *(_sample(name, *one) for one in samples)]
+
+
+def _gauge(name: str, text: str, value: float) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name} {value:g}"]
+
+
+def _sample(name: str, labels: dict[str, str], value: int) -> str:
+    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    return f"{name}{{{inside}}} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,334 @@
+"""Vectors with signatures: Ed25519 in its context, rosters, segments, proofs of equivocation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import nacl.bindings as sodium
+from ioint_protocol import envelope, keys, roster, segment
+from nacl.signing import SigningKey
+from seeds import DAY, STEWARDS, Case, changed, first_roster, member, public, raw_json, seeded
+from unsigned import DISPUTE, REPORT, SIGHTING, WITHDRAWAL
+
+CONSORTIUM = hashlib.sha256(b"vectors").hexdigest()
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of the prime-order group
+# y = 1, -1 (mod p), 0, and y of a point of order 8: math, not anybody's text.
+SMALL_ORDER = {
+    "the identity": "01" + "00" * 31,
+    "order 2": "ec" + "ff" * 30 + "7f",
+    "order 4": "00" * 32,
+    "order 8": "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "the identity, y not reduced": "ee" + "ff" * 30 + "7f",
+}
+
+
+def make_signatures() -> Case:
+    """Signatures that verify and all the ways in which a lax library would let others pass."""
+    kind = envelope.payload_type("segment", CONSORTIUM)
+    body = b'{"v":1}'
+    signer = seeded("signer")
+    good = envelope.sign(signer, kind, body)
+    key = bytes(signer.verify_key)
+    larger = good[:32] + (int.from_bytes(good[32:], "little") + ORDER).to_bytes(32, "little")
+    other = envelope.payload_type("segment", hashlib.sha256(b"other").hexdigest())
+
+    def case(name: str, *, key: bytes = key, kind: str = kind, body: bytes = body, sig: bytes = good) -> Case:
+        return {"name": name, "key": key.hex(), "type": kind, "body": body.hex(), "signature": sig.hex()}
+
+    cases = [
+        case("as signed") | {"pae": envelope.pae(kind, body).hex()},
+        case("a changed body", body=b'{"v":2}') | {"refusal": "bad_signature"},
+        case("another consortium", kind=other) | {"refusal": "bad_signature"},
+        case("another kind", kind=kind.replace("segment", "roster")) | {"refusal": "bad_signature"},
+        case("another key", key=bytes.fromhex(public("a"))) | {"refusal": "bad_signature"},
+        case("S + L", sig=larger) | {"refusal": "bad_signature"},
+        case("S all ones", sig=good[:32] + b"\xff" * 32) | {"refusal": "bad_signature"},
+        case("R not reduced", sig=bytes.fromhex(SMALL_ORDER["the identity, y not reduced"]) + good[32:])
+        | {"refusal": "bad_signature"},
+        case("63 bytes", sig=good[:63]) | {"refusal": "bad_signature"},
+        case("65 bytes", sig=good + b"\0") | {"refusal": "bad_signature"},
+    ]
+    for name, text in SMALL_ORDER.items():
+        point = bytes.fromhex(text)
+        # Were the key accepted, S = 0 and R = the key or the identity would verify for many messages or for any.
+        cases.append(case(f"key is {name}", key=point, sig=point + bytes(32)) | {"refusal": "bad_signature"})
+    cases.append(_cofactored(case, kind, body))
+    mixed = sodium.crypto_core_ed25519_add(key, bytes.fromhex(SMALL_ORDER["order 8"]))
+    bad_keys = {
+        **SMALL_ORDER,
+        "mixed order": mixed.hex(),
+        "not on the curve": "02" + "00" * 31,
+        "31 bytes": "00" * 31,
+    }
+    key_cases: list[Case] = [{"name": "a key", "key": key.hex()}]
+    key_cases += [{"name": name, "key": text, "refusal": "bad_key"} for name, text in bad_keys.items()]
+    return {
+        "about": "signature over PAE(type, body) under key; and which keys are admitted",
+        "cases": cases,
+        "keys": key_cases,
+    }
+
+
+def _cofactored(case: Callable[..., Case], kind: str, body: bytes) -> Case:
+    """A signature under a key of mixed order that only verification times the cofactor accepts."""
+    secret = sodium.crypto_core_ed25519_scalar_reduce(hashlib.sha512(b"secret").digest())
+    torsion = bytes.fromhex(SMALL_ORDER["order 8"])
+    key = sodium.crypto_core_ed25519_add(sodium.crypto_scalarmult_ed25519_base_noclamp(secret), torsion)
+    for nonce in range(64):
+        r = sodium.crypto_core_ed25519_scalar_reduce(hashlib.sha512(b"nonce %d" % nonce).digest())
+        point = sodium.crypto_scalarmult_ed25519_base_noclamp(r)
+        h = sodium.crypto_core_ed25519_scalar_reduce(
+            hashlib.sha512(point + key + envelope.pae(kind, body)).digest()
+        )
+        if int.from_bytes(h, "little") % 8:
+            s = sodium.crypto_core_ed25519_scalar_add(r, sodium.crypto_core_ed25519_scalar_mul(h, secret))
+            return case("verifies with the cofactor only", key=key, sig=point + s) | {
+                "refusal": "bad_signature"
+            }
+    raise AssertionError("every nonce gave a multiple of the cofactor")
+
+
+def make_rosters() -> Case:
+    """Rosters after the one that is trusted, taken or refused."""
+    genesis = roster.sign_roster(first_roster(), STEWARDS[:2])
+    trusted = roster.verify_roster(genesis, None).roster
+    second = replace(
+        trusted,
+        version=2,
+        issued_day=DAY + 1,
+        members=(*trusted.members, member("d", since=2, sponsor=trusted.members[0].id)),
+    )
+    other = roster.verify_roster(
+        roster.sign_roster(replace(first_roster(), catalogue="3" * 64), STEWARDS), None
+    ).roster
+    signed = roster.sign_roster(second, STEWARDS[:2])
+    ring = STEWARDS[:2]
+
+    def case(name: str, wire: bytes, after: str | None, refusal: str | None = None) -> Case:
+        end: Case = {"refusal": refusal} if refusal else {"consortium": trusted.consortium}
+        return {"name": name, "wire": wire.hex(), **({"after": after} if after else {}), **end}
+
+    rotated = replace(second, stewards=tuple(sorted((public("steward x"), public("steward w")))))
+    outside = roster.sign_roster(second, [STEWARDS[0], seeded("nobody")])
+    gone = replace(second, members=second.members[1:])
+    moved = replace(second, members=(replace(second.members[0], group="elsewhere"), *second.members[1:]))
+    backdated = replace(second, members=(*trusted.members, member("d", since=1, since_day=DAY)))
+    cases = [
+        case("the first, taken at its word", genesis, None),
+        case("the first again", genesis, "first"),
+        case("the second", signed, "first"),
+        case("the second by all three", roster.sign_roster(second, STEWARDS), "first"),
+        case(
+            "stewards rotated by both lists",
+            roster.sign_roster(rotated, [*STEWARDS[:2], seeded("steward w")]),
+            "first",
+        ),
+        case(
+            "rotated by the new list only",
+            roster.sign_roster(rotated, [STEWARDS[0], seeded("steward w")]),
+            "first",
+            "below_threshold",
+        ),
+        case("one steward of two", roster.sign_roster(second, STEWARDS[:1]), "first", "below_threshold"),
+        case("one steward twice", _repeat_signature(second), "first", "duplicate_signer"),
+        case("one signer who is no steward", outside, "first", "unknown_signer"),
+        case("a flipped bit of a signature", signed[:-1] + bytes([signed[-1] ^ 1]), "first", "bad_signature"),
+        case("a byte after the end", signed + b"\0", "first", "bad_frame"),
+        case("cut short", signed[:-1], "first", "bad_frame"),
+        case("an older version", genesis, "second", "rollback"),
+        case(
+            "another of the same version",
+            roster.sign_roster(replace(second, catalogue="4" * 64), ring),
+            "second",
+            "roster_fork",
+        ),
+        case(
+            "a version is missing",
+            roster.sign_roster(replace(second, version=3), ring),
+            "first",
+            "version_gap",
+        ),
+        case("the second, with nothing trusted", signed, None, "version_gap"),
+        case(
+            "another consortium's",
+            roster.sign_roster(replace(second, consortium=other.consortium), ring),
+            "first",
+            "wrong_consortium",
+        ),
+        case("a member gone unremoved", roster.sign_roster(gone, ring), "first", "member_changed"),
+        case("a member in another group", roster.sign_roster(moved, ring), "first", "member_changed"),
+        case("a new member as a founder", roster.sign_roster(backdated, ring), "first", "member_changed"),
+    ]
+    cases += [case(name, _sign_anything(value), None, refusal) for name, value, refusal in _refused_rosters()]
+    return {
+        "about": "a roster when nothing is trusted, or after the one that `after` names",
+        "first": genesis.hex(),
+        "second": signed.hex(),
+        "cases": cases,
+    }
+
+
+def _repeat_signature(value: roster.Roster) -> bytes:
+    wire = roster.sign_roster(value, STEWARDS[:1])
+    entry = wire[-83:]  # algorithm 1, key id 16, length 2, signature 64
+    return wire[:-84] + b"\x02" + entry + entry
+
+
+def _sign_anything(value: Mapping[str, Any]) -> bytes:
+    payload = raw_json(value)
+    kind = envelope.payload_type("roster", hashlib.sha256(payload).hexdigest())
+    parts = sorted(
+        keys.key_id(bytes(key.verify_key)) + b"\0\x40" + envelope.sign(key, kind, payload) for key in STEWARDS
+    )
+    return (
+        b"IORO\x01"
+        + len(payload).to_bytes(4, "big")
+        + payload
+        + b"\x03"
+        + b"".join(b"\x01" + part for part in parts)
+    )
+
+
+def _refused_rosters() -> Iterable[tuple[str, Mapping[str, Any], str]]:
+    wire = roster.sign_roster(first_roster(), STEWARDS)
+    good = json.loads(wire[9 : 9 + int.from_bytes(wire[5:9], "big")])
+    first = good["members"][0]
+
+    def with_first(**fields: object) -> dict[str, Any]:
+        return changed(good, members=[changed(first, **fields), *good["members"][1:]])
+
+    yield "an unknown field", changed(good, note="x"), "bad_shape"
+    yield "a member with an unknown field", with_first(mail="x"), "bad_shape"
+    yield "threshold 0", changed(good, threshold=0), "bad_field"
+    yield "threshold above the stewards", changed(good, threshold=4), "bad_field"
+    yield "a steward twice", changed(good, stewards=[*good["stewards"], good["stewards"][-1]]), "bad_field"
+    yield (
+        "a steward of small order",
+        changed(good, stewards=sorted([*good["stewards"], "00" * 32])),
+        "bad_key",
+    )
+    yield "a member twice", changed(good, members=[*good["members"], first]), "bad_field"
+    yield "one node key twice", with_first(node_key=good["members"][1]["node_key"]), "bad_field"
+    yield "a node key of small order", with_first(node_key="01" + "00" * 31), "bad_key"
+    yield "a record key that is the node key", with_first(node_key=first["record_key"]), "bad_key"
+    yield "an id of another key", with_first(id="0" * 32), "bad_field"
+    yield "a group with a space", with_first(group="group a"), "bad_field"
+    yield "an upper-case group", with_first(group="Group"), "bad_field"
+    yield "another class", with_first(**{"class": "owner"}), "bad_field"
+    yield "another state", with_first(state="away"), "bad_field"
+    yield "an address without a port", with_first(addresses=["/ip4/192.0.2.1"]), "bad_field"
+    yield "five addresses", with_first(addresses=[f"/ip4/192.0.2.{n}/tcp/1" for n in range(5)]), "bad_field"
+    yield "a member since a later version", with_first(since=2), "bad_field"
+    yield "a member since another day", with_first(since_day=DAY - 1), "bad_field"
+    yield "expired when issued", changed(good, expires=DAY), "bad_field"
+    yield "no members", changed(good, members=[]), "bad_field"
+
+
+def make_segments() -> Case:
+    """Segments against one roster, and proofs of equivocation."""
+    genesis = roster.sign_roster(
+        replace(first_roster(), members=(member("a"), member("b", state="suspended"))), STEWARDS
+    )
+    verified = roster.verify_roster(genesis, None)
+    bodies = [raw_json(value) for value in (REPORT, SIGHTING, WITHDRAWAL)]
+    author, key = member("a").id, seeded("a record")
+
+    def build(
+        records: list[bytes] = bodies,
+        *,
+        by: str = "a",
+        key: SigningKey = key,
+        consortium: str = verified.consortium,
+        prev: str | None = None,
+    ) -> bytes:
+        seq = 2 if prev else 1
+        return segment.build_segment(key, consortium, member(by).id, seq, prev or segment.GENESIS, 1, records)
+
+    first = build()
+    head = segment.parse_segment(first).head
+    second = build([raw_json(DISPUTE)], prev=head)
+    fork = build([raw_json(SIGHTING)], prev=head)
+    refused = [
+        ("a changed record", first.replace(b'"seen":3', b'"seen":4'), "bad_root"),
+        ("a changed header", first.replace(b'"low":1', b'"low":2'), "bad_field"),
+        ("another seq", second.replace(b'"seq":2', b'"seq":3'), "bad_signature"),
+        ("a flipped bit of the signature", _flip_signature(first), "bad_signature"),
+        ("of another consortium", build(consortium=CONSORTIUM), "bad_signature"),
+        ("by another member's key", build(key=seeded("b record")), "unknown_signer"),
+        ("by a stranger", build(key=seeded("d record"), by="d"), "unknown_member"),
+        ("by a suspended member", build(key=seeded("b record"), by="b"), "inactive_member"),
+        ("one record twice", build([bodies[0], bodies[0]]), "duplicate_record"),
+        ("a record that is no record", build([b'{"v":1}']), "bad_shape"),
+        ("a record that is not canonical", build([bodies[1] + b" "]), "not_canonical"),
+        ("a byte after the end", first + b"\0", "bad_frame"),
+        ("cut short", first[:-1], "bad_frame"),
+        ("empty", b"", "bad_frame"),
+        ("another magic", b"IOSX" + first[4:], "bad_frame"),
+        ("version 2", first[:4] + b"\x02" + first[5:], "bad_frame"),
+        ("a header with a space", _respace(first), "not_canonical"),
+        ("an algorithm that is not known", _algorithm(first, 2), "unknown_algorithm"),
+    ]
+    cases: list[Case] = []
+    for name, wire in (("the first", first), ("the second", second)):
+        checked = segment.verify_segment(segment.parse_segment(wire), verified.consortium, verified.roster)
+        ids = [record.id for record in checked.records]
+        cases.append({"name": name, "wire": wire.hex(), "head": checked.head, "records": ids})
+    cases += [{"name": name, "wire": wire.hex(), "refusal": refusal} for name, wire, refusal in refused]
+    cases.append({"name": "more than 262,144 bytes", "wire": "", "zeros": 262_145, "refusal": "too_large"})
+    proof = segment.equivocation_proof(second, fork)
+    half = len(proof[5:]) // 2
+    proofs: list[Case] = [
+        {"name": "two heads at one height", "proof": proof.hex(), "author": author, "seq": 2},
+        {
+            "name": "in the other order",
+            "proof": (proof[:5] + proof[5 + half :] + proof[5 : 5 + half]).hex(),
+            "refusal": "no_equivocation",
+        },
+        {
+            "name": "one header twice",
+            "proof": (proof[:5] + proof[5 : 5 + half] * 2).hex(),
+            "refusal": "no_equivocation",
+        },
+        {
+            "name": "a flipped bit",
+            "proof": (proof[:-1] + bytes([proof[-1] ^ 1])).hex(),
+            "refusal": "bad_signature",
+        },
+        {"name": "cut short", "proof": proof[:-1].hex(), "refusal": "bad_frame"},
+        {"name": "a byte after the end", "proof": (proof + b"\0").hex(), "refusal": "bad_frame"},
+    ]
+    trees = [
+        {"leaves": list(range(n)), "root": segment.merkle_root([b"%d" % i for i in range(n)]).hex()}
+        for n in (1, 2, 3, 5, 8)
+    ]
+    return {
+        "about": "segments (`zeros`: so many zero bytes) and proofs against the roster; tree hashes of decimal numbers",
+        "roster": genesis.hex(),
+        "cases": cases,
+        "proofs": proofs,
+        "trees": trees,
+    }
+
+
+def _flip_signature(wire: bytes) -> bytes:
+    at = _signatures_at(wire) + 1 + 1 + 16 + 2
+    return wire[:at] + bytes([wire[at] ^ 1]) + wire[at + 1 :]
+
+
+def _algorithm(wire: bytes, code: int) -> bytes:
+    at = _signatures_at(wire) + 1
+    return wire[:at] + bytes([code]) + wire[at + 1 :]
+
+
+def _respace(wire: bytes) -> bytes:
+    length = int.from_bytes(wire[5:7], "big") + 1
+    return wire[:5] + length.to_bytes(2, "big") + wire[7:].replace(b'{"author"', b'{ "author"', 1)
+
+
+def _signatures_at(wire: bytes) -> int:
+    """Give where the signature list of a segment begins: after magic, version and header."""
+    return 7 + int.from_bytes(wire[5:7], "big")

@@ -1,0 +1,186 @@
+"""Commands as an operator types them: what they print, where, and with which exit code."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from ioint_node.cli import main
+from ioint_node.cli.main import COMMANDS, ioint
+
+
+class Shell:
+    """Runs command lines in this process and keeps what they printed."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def run(self, *words: object) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        self._capture.readouterr()
+        code = main([str(word) for word in words])
+        printed = self._capture.readouterr()
+        return code, printed.out, printed.err
+
+    def json(self, *words: object) -> dict[str, Any]:
+        """The one document on standard output of a command that must succeed."""
+        code, out, err = self.run(*words, "-o", "json")
+        assert code == 0, err
+        document: dict[str, Any] = json.loads(out)
+        return document
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(capsys)
+
+
+def every_command() -> list[tuple[str, ...]]:
+    """The path of every command and subcommand."""
+    paths: list[tuple[str, ...]] = []
+    context = click.Context(ioint)
+    for name in ioint.list_commands(context):
+        command = ioint.get_command(context, name)
+        paths.append((name,))
+        if isinstance(command, click.Group):
+            paths += [(name, inner) for inner in command.list_commands(context)]
+    return paths
+
+
+def make_node(shell: Shell, home: Path, org: str) -> dict[str, Any]:
+    return shell.json("init", "--home", home, "--org", org, "--web-port", 0, "--exchange-port", 0)
+
+
+def test_every_command_has_help_and_the_list_tells_the_same() -> None:
+    context = click.Context(ioint)
+    for name in COMMANDS:
+        command = ioint.get_command(context, name)
+        assert command is not None
+        assert command.short_help == COMMANDS[name][2]
+        assert command.help
+        for inner in command.commands.values() if isinstance(command, click.Group) else ():
+            assert inner.help, inner.name
+
+
+def test_every_command_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
+    missing = [" ".join(path) for path in every_command() if f"`ioint {' '.join(path)}" not in text]
+    assert missing == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from ioint_node.cli import main; main(['--help']); "
+        "sys.exit(any(name in sys.modules for name in ('sklearn', 'numpy', 'sqlalchemy', 'aiohttp', 'libp2p')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_wrong_option_is_a_usage_error_and_names_the_help(shell: Shell) -> None:
+    code, out, err = shell.run("token", "create", "--rol", "admin")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "ioint: see `ioint token create --help`"
+
+
+def test_an_unknown_command_is_a_usage_error(shell: Shell) -> None:
+    code, _, err = shell.run("frobnicate")
+    assert code == 2
+    assert err.splitlines()[-1] == "ioint: see `ioint --help`"
+
+
+def test_a_failure_says_what_to_do_and_keeps_standard_output_json(shell: Shell, tmp_path: Path) -> None:
+    code, out, err = shell.run("status", "--home", tmp_path / "nowhere", "-o", "json")
+    assert code == 1
+    assert "ioint init" in err.splitlines()[-1]
+    assert "ioint init" in json.loads(out)["error"]
+
+
+def test_init_makes_a_node_that_nobody_else_can_read(shell: Shell, tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    made = make_node(shell, home, "Alpha")
+    assert made["publish"] == "hold"
+    assert made["mode"] == "observe"
+    for path in (home, *home.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_init_keeps_what_is_there(shell: Shell, tmp_path: Path) -> None:
+    first = make_node(shell, tmp_path / "node", "Alpha")
+    code, out, err = shell.run("init", "--home", tmp_path / "node", "--org", "Beta")
+    assert (code, out) == (1, "")
+    assert "it is kept" in err
+    card = shell.json("consortium", "card", "--home", tmp_path / "node")
+    assert (card["member"], card["name"]) == (first["member"], "Alpha")
+
+
+def test_a_token_is_shown_once_and_works_until_it_is_revoked(shell: Shell, tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    make_node(shell, home, "Alpha")
+    made = shell.json("token", "create", "--home", home, "--role", "agent", "--actor", "a-17")
+    assert set(made) == {"id", "token", "role", "actor", "tlp", "expires"}
+    listed = shell.json("token", "list", "--home", home)
+    assert made["token"] not in json.dumps(listed)
+    assert {row["role"] for row in listed["items"]} == {"admin", "agent"}
+    shell.json("token", "revoke", made["id"], "--home", home)
+    rows = {row["id"]: row for row in shell.json("token", "list", "--home", home)["items"]}
+    assert rows[made["id"]]["revoked_at"] is not None
+
+
+def test_an_agents_token_needs_its_actor(shell: Shell, tmp_path: Path) -> None:
+    make_node(shell, tmp_path / "node", "Alpha")
+    code, _, err = shell.run("token", "create", "--home", tmp_path / "node", "--role", "agent")
+    assert code == 1
+    assert "one actor" in err
+
+
+def test_the_database_is_upgraded_twice_without_harm(shell: Shell, tmp_path: Path) -> None:
+    make_node(shell, tmp_path / "node", "Alpha")
+    done = shell.json("db", "upgrade", "--home", tmp_path / "node")
+    assert done["from"] == done["to"]
+
+
+def test_the_doctor_names_every_failure_with_its_repair(shell: Shell, tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    make_node(shell, home, "Alpha")
+    (home / "keys" / "record.key").chmod(0o644)
+    code, out, _ = shell.run("doctor", "--home", home, "-o", "json")
+    checks = {row["check"]: row for row in json.loads(out)["checks"]}
+    assert code == 1
+    assert checks["settings"]["ok"]
+    assert checks["database"]["ok"]
+    assert "chmod 0600" in checks["keys"]["detail"]
+    assert "ioint run" in checks["running"]["detail"]
+
+
+def test_a_command_for_a_running_node_says_how_to_start_it(shell: Shell, tmp_path: Path) -> None:
+    make_node(shell, tmp_path / "node", "Alpha")
+    for words in (["agents", "list"], ["peers"], ["why", "ab" * 32], ["approvals", "list"]):
+        code, out, err = shell.run(*words, "--home", tmp_path / "node")
+        assert (code, out) == (1, "")
+        assert "ioint run --home" in err.splitlines()[-1]
+
+
+def test_foreign_text_cannot_move_the_cursor(shell: Shell) -> None:
+    from ioint_node.cli.options import cell
+
+    assert "\x1b" not in cell("\x1b[2J evil")
+    assert cell({"a": "\x1b"}).isprintable()
+
+
+def test_a_preview_shows_the_very_bytes_before_anything_can_leave(shell: Shell, tmp_path: Path) -> None:
+    make_node(shell, tmp_path / "node", "Alpha")
+    (record,) = shell.json("preview", "--home", tmp_path / "node")["items"]
+    told = json.loads(base64.b64decode(record["bytes_b64"]))
+    assert {row["field"] for row in record["fields"]} == set(told)
+    assert record["state"] == "held"
+    code, out, err = shell.run("preview", "--home", tmp_path / "node")
+    assert code == 0, err
+    assert all(row["why"] in out for row in record["fields"])

@@ -1,0 +1,160 @@
+"""Settings and keys: what is refused, and what the refusal says to do."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from ioint_node.config import (
+    Config,
+    RunInfo,
+    change_setting,
+    clear_run,
+    default_home,
+    load_config,
+    load_keys,
+    make_keys,
+    make_steward_key,
+    read_run,
+    write_config,
+    write_run,
+)
+from ioint_node.errors import ConfigError
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def test_what_was_written_is_what_is_read(home: Path) -> None:
+    config = Config(
+        home=home, org="Org & Sons", announce=("/dns4/node.example.org/tcp/4470",), mode="enforce"
+    )
+    write_config(config)
+    assert load_config(home) == config
+
+
+def test_the_store_follows_a_home_that_was_moved(home: Path) -> None:
+    write_config(Config(home=home, org="Org"))
+    moved = home.rename(home.with_name("moved"))
+    assert str(moved / "ioint.db") in load_config(moved).store_url
+
+
+def test_one_setting_changes_and_the_rest_of_the_file_stays(home: Path) -> None:
+    write_config(Config(home=home, org="Org"))
+    path = home / "config.toml"
+    path.write_text(path.read_text() + "# a note of the operator\n")
+    changed = change_setting(load_config(home), "publish", "catalogue")
+    assert changed.publish == "catalogue"
+    assert load_config(home) == changed
+    assert "# a note of the operator" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ('org = ""', "write 1 to 64"),
+        ('mode = "block"', "observe, enforce"),
+        ('publish = "all"', "hold, catalogue, off"),
+        ("web_port = 70000", "from 0 to 65535"),
+        ("retention_days = 0", "from 1 to"),
+        ('web_host = "localhost"', "IP address"),
+        ('web_host = "0.0.0.0"', "web_tls_proxy = true"),
+        ('announce = ["node.example.org:4470"]', "/dns4/"),
+        ('store_url = "mysql://db"', "sqlite+aiosqlite"),
+        ("web_prot = 1", "did you mean web_port?"),
+        ("nonsense = 1", "docs/configuration.md"),
+        ('web_port = "8470"', "a whole number"),
+        ("web_port = true", "a whole number"),
+        ("announce = [1]", "a list of texts"),
+        ("web_port = ", "correct that line"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_to_write(home: Path, line: str, remedy: str) -> None:
+    home.mkdir(mode=0o700)
+    org = "" if line.startswith("org") else 'org = "Org"\n'
+    (home / "config.toml").write_text(f"{org}{line}\n")
+    with pytest.raises(ConfigError, match=r".*") as caught:
+        load_config(home)
+    assert remedy in str(caught.value)
+
+
+def test_a_missing_node_is_named_with_the_command_that_makes_it(home: Path) -> None:
+    with pytest.raises(ConfigError, match="ioint init --home"):
+        load_config(home)
+
+
+def test_a_password_in_the_database_address_is_not_shown(home: Path) -> None:
+    config = Config(home=home, org="Org", store_url="postgresql+asyncpg://ioint:hidden@127.0.0.1/ioint")
+    assert "hidden" not in repr(config)
+
+
+def test_keys_are_for_their_owner_alone_and_never_shown(home: Path) -> None:
+    keys = make_keys(home)
+    for path in (home / "keys").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert keys.node_seed != keys.record_seed
+    assert keys.node_seed.hex() not in repr(keys)
+    assert load_keys(home) == keys
+
+
+def test_a_key_is_never_overwritten(home: Path) -> None:
+    before = make_keys(home)
+    with pytest.raises(ConfigError, match="exists"):
+        make_keys(home)
+    assert load_keys(home) == before
+
+
+def test_a_key_that_others_can_read_is_refused(home: Path) -> None:
+    make_keys(home)
+    (home / "keys" / "node.key").chmod(0o640)
+    with pytest.raises(ConfigError, match="chmod 0600"):
+        load_keys(home)
+
+
+def test_a_home_that_others_can_enter_is_refused(home: Path) -> None:
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    with pytest.raises(ConfigError, match="chmod 0700"):
+        make_keys(home)
+
+
+def test_a_damaged_key_is_refused(home: Path) -> None:
+    make_keys(home)
+    (home / "keys" / "record.key").write_text("not a key")
+    with pytest.raises(ConfigError, match="64 hex digits"):
+        load_keys(home)
+
+
+def test_a_steward_key_is_made_beside_the_others(home: Path) -> None:
+    keys = make_keys(home)
+    assert keys.steward_key is None
+    steered = make_steward_key(home)
+    assert steered.steward_key is not None
+    assert steered.record_seed == keys.record_seed
+
+
+def test_a_running_node_is_found_and_a_dead_one_is_not(home: Path) -> None:
+    config = Config(home=home, org="Org")
+    write_config(config)
+    assert read_run(config) is None
+    run = RunInfo(url="http://127.0.0.1:8470", pid=os.getpid(), peer_id="12D3KooW")
+    write_run(config, run)
+    assert read_run(config) == run
+    assert stat.S_IMODE(config.run_file.stat().st_mode) == 0o600
+    clear_run(config)
+    assert read_run(config) is None
+
+
+def test_the_home_comes_from_the_option_then_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("IOINT_HOME", str(tmp_path / "environment"))
+    assert default_home() == tmp_path / "environment"
+    assert default_home(tmp_path / "option") == tmp_path / "option"
+    monkeypatch.delenv("IOINT_HOME")
+    assert default_home() == Path.home() / ".ioint"

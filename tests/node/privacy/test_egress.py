@@ -1,0 +1,120 @@
+"""What leaves is of a class that holds nothing of ours: on the exact bytes, for every leaf."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ioint_node.privacy.egress import CLASSES, EgressError, check_record, check_segment
+from ioint_node.privacy.explain import READERS, WHY, explain
+from ioint_protocol import canonical
+from ioint_protocol.pattern import parse_pattern
+from ioint_protocol.records import Dispute, Fingerprint, Report, Sighting, Withdrawal, encode_record
+from ioint_protocol.segment import GENESIS, build_segment
+from ioint_taxonomy import load_catalogue, load_taxonomy
+from nacl.signing import SigningKey
+
+TAXONOMY, CATALOGUE = load_taxonomy(), load_catalogue()
+ENTRY = next(iter(CATALOGUE.entries.values()))
+HEX = "ab" * 32
+
+
+def report(**changes: object) -> bytes:
+    fields: dict[str, object] = {
+        "tax": TAXONOMY.version,
+        "kind": "pattern",
+        "pat": ENTRY.id,
+        "intents": tuple(sorted(ENTRY.intents)),
+        "basis": "threshold",
+        "bad": 0,
+        "seen": 2,
+        "agents": 1,
+        "day_from": 20_000,
+        "day_until": 20_001,
+        "det": HEX,
+        "tlp": "green",
+    }
+    return encode_record(Report(**(fields | changes)))  # type: ignore[arg-type]
+
+
+def check(body: bytes) -> set[str]:
+    return {leaf.source for leaf in check_record(body, TAXONOMY, CATALOGUE)}
+
+
+def test_a_report_of_a_catalogue_pattern_may_leave() -> None:
+    assert check(report()) <= CLASSES
+
+
+def test_the_other_records_may_leave() -> None:
+    for record in (
+        Sighting(of=HEX, seen=3, day=20_000),
+        Dispute(of=HEX, reason="false_positive", day=20_000),
+        Withdrawal(of=HEX, reason="mistake"),
+    ):
+        assert check(encode_record(record)) <= CLASSES
+
+
+def test_a_novel_pattern_in_words_of_the_taxonomy_may_leave() -> None:
+    assert "enum" in check(report(pat=parse_pattern(ENTRY.pattern)))
+
+
+def test_a_public_package_may_leave() -> None:
+    assert "purl" in check(report(kind="subject", pat=None, subj="pkg:npm/left-pad@1.3.0"))
+
+
+def test_a_keyed_fingerprint_may_leave() -> None:
+    marked = Fingerprint(scheme="blake2b", epoch=2950, mac="0" * 32)
+    assert "mac" in check(report(fps=(marked,)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"intents": ("acme_secret_project",)}, "intents"),
+        ({"tax": "1999.01"}, "tax"),
+        ({"pat": HEX}, "pat"),
+        ({"pat": parse_pattern({"gaps": 1, "steps": [{"v": ["email_bob"]}]})}, "pat.steps"),
+        ({"fps": (Fingerprint(scheme="acme", epoch=1, mac="0" * 32),)}, "scheme"),
+    ],
+)
+def test_a_word_that_no_public_list_has_does_not_leave(changes: dict[str, object], field: str) -> None:
+    with pytest.raises(EgressError, match=field):
+        check(report(**changes))
+
+
+def test_the_refusal_does_not_repeat_the_value() -> None:
+    with pytest.raises(EgressError) as refused:
+        check(report(intents=("acme_secret_project",)))
+    assert "acme" not in str(refused.value)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_record_do_not_leave(body: bytes) -> None:
+    with pytest.raises(EgressError):
+        check(body)
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=20))
+def test_no_text_of_ours_passes_in_any_text_field(text: str) -> None:
+    value = canonical.decode_object(report())
+    for name in ("tax", "basis", "tlp", "det", "pat"):
+        if value[name] != text:
+            with pytest.raises(EgressError):
+                check(canonical.encode({**value, name: text}))
+
+
+def test_a_segment_is_checked_as_it_will_be_sent() -> None:
+    key = SigningKey(bytes(32))
+    good = build_segment(key, HEX, "0" * 32, 1, GENESIS, 1, [report()])
+    check_segment(good, TAXONOMY, CATALOGUE)
+    bad = build_segment(key, HEX, "0" * 32, 1, GENESIS, 1, [report(intents=("acme_secret_project",))])
+    with pytest.raises(EgressError):
+        check_segment(bad, TAXONOMY, CATALOGUE)
+
+
+def test_every_field_is_explained_with_its_class_and_its_readers() -> None:
+    rows = explain(report(), TAXONOMY, CATALOGUE)
+    assert {row["field"] for row in rows} >= {"pat", "bad", "seen", "agents", "day_from", "det", "tlp"}
+    assert all(row["why"] == WHY[row["source"]] and row["readers"] == READERS["green"] for row in rows)
+    assert next(row["means"] for row in rows if row["field"] == "pat") == ENTRY.title
+    assert next(row["means"] for row in rows if row["field"] == "seen") == "4 to 7"

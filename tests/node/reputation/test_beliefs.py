@@ -1,0 +1,50 @@
+"""What assess reads: one largest effect, fading with the silence of the network."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ioint_node.reputation.beliefs import Belief, Beliefs, Staleness
+
+HOUR_MS = 3_600_000
+
+
+def belief(name: str, effect: float, tier: str = "corroborated") -> Belief:
+    return Belief(pattern=name, state="watched", tier=tier, effect=effect, score=1, confidence=1, groups=1)
+
+
+def heard_now() -> Beliefs:
+    beliefs = Beliefs()
+    beliefs.replace([belief("a", 0.05, "precautionary"), belief("b", 0.10), belief("c", 0.0, "advisory")])
+    beliefs.heard(0)
+    return beliefs
+
+
+def test_the_largest_effect_counts_and_never_the_sum() -> None:
+    found = heard_now().effect_of(("a", "b", "c"), 1_000)
+    assert (found.effect, found.tier, found.patterns, found.age_s) == (0.10, "corroborated", ("b", "a"), 1)
+
+
+def test_a_pattern_that_nobody_believes_has_no_effect() -> None:
+    assert heard_now().effect_of(("c", "unheard-of"), 1_000).effect == 0
+
+
+def test_an_hour_of_silence_changes_nothing() -> None:
+    assert heard_now().effect_of(("b",), HOUR_MS).effect == 0.10
+
+
+def test_after_a_week_of_silence_nothing_is_left() -> None:
+    found = heard_now().effect_of(("b",), 7 * 24 * HOUR_MS)
+    assert (found.effect, found.tier, found.patterns) == (0.0, "none", ())
+
+
+def test_a_network_that_was_never_heard_has_no_effect() -> None:
+    beliefs = Beliefs()
+    beliefs.apply([belief("a", 0.3)])
+    assert beliefs.effect_of(("a",), 1_700_000_000_000).effect == 0
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_more_silence_never_means_more_effect(one: int, other: int) -> None:
+    staleness = Staleness()
+    assert staleness.left(max(one, other)) <= staleness.left(min(one, other)) <= 1

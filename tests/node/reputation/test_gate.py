@@ -1,0 +1,147 @@
+"""The local part: where acting is measurably cheap, and what fits the budget."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ioint_node.reputation.gate import (
+    PARAMS,
+    Candidate,
+    Gate,
+    Local,
+    Rate,
+    allocate,
+    cheap,
+    judge,
+    own_record_clean,
+    upper_bound,
+    within_quota,
+)
+
+OPEN = Gate(open=True, by="own", bound=0.0005, estimate=0.0)
+SHUT = Gate(open=False, by="own", bound=0.02, estimate=0.01)
+
+
+def decide(
+    tier: str,
+    *,
+    gate: Gate = OPEN,
+    others: bool = True,
+    first: bool = True,
+    clean: bool = False,
+    fits: bool = True,
+    allowed: bool = False,
+) -> Local:
+    return judge(tier, others=others, first=first, clean=clean, gate=gate, fits=fits, allowed=allowed)
+
+
+def test_the_bound_without_a_match_is_the_closed_form() -> None:
+    assert upper_bound(0, 3_000) == pytest.approx(1 - 0.05 ** (1 / 3_000))
+
+
+def test_where_nothing_was_seen_the_bound_is_one() -> None:
+    assert upper_bound(0, 0) == 1.0
+
+
+def test_three_thousand_own_sessions_without_a_match_are_enough() -> None:
+    gate = cheap(Rate(matches=0, sessions=3_000), None)
+    assert (gate.open, gate.by, gate.estimate) == (True, "own", 0.0)
+
+
+def test_two_thousand_are_not() -> None:
+    assert not cheap(Rate(matches=0, sessions=2_000), None).open
+
+
+def test_a_newcomer_leans_on_the_signed_base_rate() -> None:
+    gate = cheap(Rate(matches=0, sessions=0), Rate(matches=0, sessions=20_000))
+    assert (gate.open, gate.by) == (True, "pooled")
+
+
+def test_a_base_rate_that_was_not_measured_opens_nothing() -> None:
+    assert not cheap(Rate(matches=0, sessions=0), Rate(matches=0, sessions=0)).open
+
+
+def test_a_pattern_in_daily_use_shuts_the_gate_whatever_the_base_rate_says() -> None:
+    assert not cheap(Rate(matches=40, sessions=1_000), Rate(matches=0, sessions=20_000)).open
+
+
+def test_own_history_opens_the_gate_of_a_pattern_that_is_common_elsewhere() -> None:
+    gate = cheap(Rate(matches=0, sessions=5_000), Rate(matches=900, sessions=20_000))
+    assert (gate.open, gate.by) == (True, "own")
+
+
+@given(matches=st.integers(0, 50), sessions=st.integers(51, 10_000))
+def test_the_bound_is_above_the_estimate(matches: int, sessions: int) -> None:
+    assert matches / sessions < upper_bound(matches, sessions) <= 1
+
+
+def test_a_first_report_is_a_precaution_where_it_is_cheap() -> None:
+    assert decide("advisory") == Local(tier="precautionary", effect=0.05, reason="precautionary")
+
+
+@pytest.mark.parametrize("tier", ["advisory", "disputed", "corroborated"])
+def test_nothing_below_consensus_acts_where_it_is_not_cheap(tier: str) -> None:
+    assert decide(tier, gate=SHUT) == Local(tier="advisory", effect=0.0, reason="not_cheap_here")
+
+
+def test_a_consensus_needs_no_gate() -> None:
+    assert decide("consensus", gate=SHUT, fits=False).effect == 0.30
+
+
+def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped() -> None:
+    assert decide("consensus", clean=True).effect == 0.05
+    assert decide("consensus", clean=True, gate=SHUT).effect == 0.0
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ({"others": False}, "only_our_own"),
+        ({"first": False}, "over_quota"),
+        ({"fits": False}, "over_budget"),
+        ({"allowed": True}, "allowed_here"),
+    ],
+)
+def test_each_stop_leaves_an_advisory_and_names_itself(what: dict[str, bool], reason: str) -> None:
+    assert decide("advisory", **what) == Local(tier="advisory", effect=0.0, reason=reason)  # type: ignore[arg-type]
+
+
+def test_fourteen_benign_sessions_and_no_bad_one_are_a_clean_record() -> None:
+    assert own_record_clean(benign=14, flagged=0)
+    assert not own_record_clean(benign=13, flagged=0)
+    assert not own_record_clean(benign=400, flagged=1)
+
+
+def test_the_least_supported_waits_when_the_budget_is_short() -> None:
+    half = PARAMS.budget * 0.6
+    asked = [
+        Candidate(pattern="weak", support=1, estimate=half),
+        Candidate(pattern="strong", support=9, estimate=half),
+        Candidate(pattern="free", support=0, estimate=0.0),
+    ]
+    assert allocate(asked) == {"strong", "free"}
+
+
+@given(
+    st.lists(
+        st.builds(
+            Candidate,
+            pattern=st.text("abc", min_size=1, max_size=3),
+            support=st.integers(0, 9),
+            estimate=st.floats(0, 0.02),
+        ),
+        unique_by=lambda candidate: candidate.pattern,
+        max_size=20,
+    )
+)
+def test_what_fits_is_within_the_budget_and_costs_nothing_more_than_it(asked: list[Candidate]) -> None:
+    fits = allocate(asked)
+    assert sum(c.estimate for c in asked if c.pattern in fits) <= PARAMS.budget + 1e-12
+    assert all(c.pattern in fits for c in asked if c.estimate == 0)
+
+
+def test_a_group_has_five_first_reports_a_week() -> None:
+    assert within_quota([10, 10, 11, 12], today=12)
+    assert not within_quota([10, 10, 11, 12, 12], today=12)
+    assert within_quota([5, 5, 5, 5, 5], today=12)

@@ -1,0 +1,221 @@
+"""The vectors that another implementation can run, run against this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ioint_protocol import canonical, envelope, keys, pattern, records, roster, segment, sync
+from ioint_protocol.errors import REFUSALS, ProtocolError
+from ioint_protocol.limits import LIMITS
+from ioint_taxonomy import Step, Taxonomy
+
+VECTORS = Path(__file__).parents[2] / "protocol" / "vectors"
+Case = dict[str, Any]
+
+
+def load(name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((VECTORS / f"{name}.json").read_text(encoding="ascii"))
+    return value
+
+
+def cases(name: str, part: str = "cases") -> list[Any]:
+    return [pytest.param(case, id=case["name"]) for case in load(name)[part]]
+
+
+def holds(case: Case, run: Callable[[], object]) -> bool:
+    """Run a case; True when it is one that is accepted."""
+    if "refusal" not in case:
+        run()
+        return True
+    with pytest.raises(ProtocolError) as caught:
+        run()
+    assert caught.value.name == case["refusal"]
+    return False
+
+
+def test_the_script_writes_the_files_that_are_there() -> None:
+    done = subprocess.run(
+        [sys.executable, str(VECTORS / "make_vectors.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("case", cases("canonical"))
+def test_canonical_bytes(case: Case) -> None:
+    data = bytes.fromhex(case["bytes"])
+    if holds(case, lambda: canonical.decode(data)):
+        assert canonical.decode(data) == case["value"]
+        assert canonical.encode(case["value"]) == data
+
+
+def test_content_ids() -> None:
+    for case in load("ids")["contents"]:
+        assert canonical.content_id(case["kind"], bytes.fromhex(case["bytes"])) == case["id"]
+
+
+def test_key_ids() -> None:
+    for case in load("ids")["keys"]:
+        raw = bytes.fromhex(case["key"])
+        assert keys.key_id(raw).hex() == keys.member_id(raw) == case["key_id"]
+        assert keys.peer_id(raw) == case["peer_id"]
+
+
+@pytest.mark.parametrize("case", cases("signatures"))
+def test_signatures(case: Case) -> None:
+    key, body, signature = (bytes.fromhex(case[name]) for name in ("key", "body", "signature"))
+    holds(case, lambda: envelope.verify(key, case["type"], body, signature))
+    if "pae" in case:
+        assert envelope.pae(case["type"], body).hex() == case["pae"]
+
+
+@pytest.mark.parametrize("case", cases("signatures", "keys"))
+def test_keys_that_are_admitted(case: Case) -> None:
+    holds(case, lambda: keys.check_public_key(bytes.fromhex(case["key"])))
+
+
+@pytest.mark.parametrize("case", cases("records"))
+def test_records(case: Case) -> None:
+    body = case["body"].encode("ascii")
+    if holds(case, lambda: records.decode_record(body)):
+        assert records.encode_record(records.decode_record(body)) == body
+        assert records.record_id(body) == case["id"]
+
+
+@pytest.mark.parametrize("case", cases("rosters"))
+def test_rosters(case: Case) -> None:
+    trusted = followed(case.get("after"))
+    wire = bytes.fromhex(case["wire"])
+    if holds(case, lambda: roster.verify_roster(wire, trusted)):
+        assert roster.verify_roster(wire, trusted).consortium == case["consortium"]
+
+
+def followed(name: str | None) -> roster.Roster | None:
+    vectors = load("rosters")
+    trusted = None
+    for known in ("first", "second"):
+        if name is not None and (trusted is None or known == name):
+            trusted = roster.verify_roster(bytes.fromhex(vectors[known]), trusted).roster
+    return trusted
+
+
+def the_roster() -> roster.VerifiedRoster:
+    return roster.verify_roster(bytes.fromhex(load("segments")["roster"]), None)
+
+
+@pytest.mark.parametrize("case", cases("segments"))
+def test_segments(case: Case) -> None:
+    wire = bytes.fromhex(case["wire"]) + bytes(case.get("zeros", 0))
+    by = the_roster()
+
+    def verify() -> segment.VerifiedSegment:
+        return segment.verify_segment(segment.parse_segment(wire), by.consortium, by.roster)
+
+    if holds(case, verify):
+        assert verify().head == case["head"]
+        assert [record.id for record in verify().records] == case["records"]
+
+
+@pytest.mark.parametrize("case", cases("segments", "proofs"))
+def test_proofs_of_equivocation(case: Case) -> None:
+    proof = bytes.fromhex(case["proof"])
+    by = the_roster()
+    if holds(case, lambda: segment.verify_equivocation(proof, by.consortium, by.roster)):
+        assert segment.verify_equivocation(proof, by.consortium, by.roster) == (case["author"], case["seq"])
+
+
+def test_tree_hashes() -> None:
+    for case in load("segments")["trees"]:
+        assert segment.merkle_root([b"%d" % leaf for leaf in case["leaves"]]).hex() == case["root"]
+
+
+@pytest.mark.parametrize("case", cases("patterns", "patterns"))
+def test_patterns(case: Case) -> None:
+    if holds(case, lambda: pattern.parse_pattern(case["pattern"])):
+        assert pattern.pattern_value(pattern.parse_pattern(case["pattern"])) == case["pattern"]
+        assert pattern.pattern_id(case["pattern"]) == case["id"]
+
+
+@pytest.mark.parametrize("case", cases("patterns", "sessions"))
+def test_what_sessions_complete(case: Case) -> None:
+    vocabulary = load("patterns")["vocabulary"]
+    taxonomy = Taxonomy(
+        version="2026.11",
+        digest="0" * 64,
+        layers=(),
+        intents={},
+        families={},
+        resource_classes={},
+        provenances=(),
+        data_kinds=(),
+        **vocabulary,
+    )
+    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, taxonomy)
+    state = matcher.start(tuple(case["families"]))
+    completed = []
+    for value in case["steps"]:
+        step = dict(value)
+        outside = bool(step.pop("outside", 0))
+        step["flow"] = tuple(step.get("flow", ()))
+        state, now = matcher.advance(state, Step(**step), outside)
+        completed.append(len(now))
+    assert completed == case["completed"]
+
+
+def read_message(name: str, data: bytes) -> object:
+    decode: dict[str, Callable[[bytes], object]] = {
+        "push_answer": sync.decode_push_answer,
+        "heads_request": sync.decode_heads_request,
+        "heads_answer": sync.decode_heads_answer,
+        "pull_request": sync.decode_pull_request,
+        "pull_answer": sync.decode_pull_answer,
+        "roster_request": sync.decode_roster_request,
+    }
+    return decode[name](data)
+
+
+@pytest.mark.parametrize("case", load("messages")["cases"])
+def test_messages(case: Case) -> None:
+    data = bytes.fromhex(case["bytes"])
+    accepted = holds(case, lambda: read_message(case["message"], data))
+    if accepted and "value" in case:
+        assert canonical.encode(case["value"]) == data
+    if accepted and "wires" in case:
+        assert [wire.hex() for wire in sync.decode_pull_answer(data)] == case["wires"]
+
+
+def test_every_refusal_has_a_vector() -> None:
+    named = set()
+    for path in VECTORS.glob("*.json"):
+        for part in json.loads(path.read_text(encoding="ascii")).values():
+            named |= (
+                {case["refusal"] for case in part if "refusal" in case} if isinstance(part, list) else set()
+            )
+    assert named == REFUSALS
+
+
+def test_every_refusal_is_in_the_specification() -> None:
+    text = (VECTORS.parent / "SPEC.md").read_text(encoding="utf-8")
+    assert {name for name in REFUSALS if f"`{name}`" not in text} == set()
+
+
+def test_the_consortium_is_the_hash_of_its_first_roster() -> None:
+    wire = bytes.fromhex(load("rosters")["first"])
+    payload = wire[9 : 9 + int.from_bytes(wire[5:9], "big")]
+    assert roster.verify_roster(wire, None).consortium == hashlib.sha256(payload).hexdigest()
+
+
+def test_every_limit_is_in_the_specification() -> None:
+    text = (VECTORS.parent / "SPEC.md").read_text(encoding="utf-8")
+    rows = [f"| `{item.name}` | {getattr(LIMITS, item.name):,} |" for item in fields(LIMITS)]
+    assert [row for row in rows if row not in text] == []
