@@ -12,11 +12,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ioint_protocol.errors import ProtocolError
+from ioint_protocol import (
+    ProtocolError,
+    Report,
+    Roster,
+    Segment,
+    VerifiedSegment,
+    Withdrawal,
+    parse_segment,
+    verify_segment,
+)
 from ioint_protocol.limits import LIMITS as PROTOCOL
-from ioint_protocol.records import Report, Withdrawal
-from ioint_protocol.roster import Roster
-from ioint_protocol.segment import Segment, VerifiedSegment, parse_segment, verify_segment
 
 DAY_S: Final = 86_400
 HOUR_MS: Final = 3_600_000

@@ -9,7 +9,7 @@ silently, and not every reader the same one.
 from __future__ import annotations
 
 import hashlib
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import msgspec
 
@@ -70,28 +70,31 @@ def content_id(kind: str, body: bytes) -> str:
 
 
 def _check(value: object, depth: int) -> None:
-    # The exact type, not isinstance: a bool is an int to Python and not to the protocol.
-    kind = type(value)
-    if kind is str:
-        _check_text(cast("str", value))
-    elif kind is int:
-        if abs(cast("int", value)) > LIMITS.integer:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if not -LIMITS.integer <= value <= LIMITS.integer:
             raise ProtocolError("bad_value", f"an integer beyond {LIMITS.integer}")
-    elif kind is not dict and kind is not list:
-        raise ProtocolError("bad_value", f"a {kind.__name__} is not in the value set")
-    elif depth == 0:
-        raise ProtocolError("bad_value", f"nested more than {LIMITS.depth} deep")
-    elif kind is list:
-        for item in cast("list[object]", value):
-            _check(item, depth - 1)
-    else:
-        for key, item in cast("dict[object, object]", value).items():
-            if type(key) is not str:
+    elif isinstance(value, dict):
+        _check_depth(depth)
+        for key, item in value.items():
+            if not isinstance(key, str):
                 raise ProtocolError("bad_value", "a key that is no string")
             _check_text(key)
             _check(item, depth - 1)
+    elif isinstance(value, list):
+        _check_depth(depth)
+        for item in value:
+            _check(item, depth - 1)
+    else:
+        raise ProtocolError("bad_value", f"a {type(value).__name__} is not in the value set")
 
 
 def _check_text(text: str) -> None:
     if not (text.isascii() and text.isprintable()):
         raise ProtocolError("bad_value", "a string with characters other than printable ASCII")
+
+
+def _check_depth(depth: int) -> None:
+    if depth == 0:
+        raise ProtocolError("bad_value", f"nested more than {LIMITS.depth} deep")

@@ -40,7 +40,7 @@ def take_object(value: Value, name: str) -> dict[str, Value]:
 def take_int(value: Object, name: str, low: int, high: int) -> int:
     """Give the integer `name`, at least `low` and at most `high`."""
     number = value[name]
-    if not isinstance(number, int):
+    if not isinstance(number, int) or isinstance(number, bool):
         raise ProtocolError("bad_shape", f"{name} is not an integer")
     if not low <= number <= high:
         raise ProtocolError("bad_field", f"{name} is {number}, outside {low}..{high}")

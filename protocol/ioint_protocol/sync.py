@@ -184,7 +184,7 @@ def _write_wires(wires: Iterable[bytes], limit_bytes: int) -> bytes:
     for wire in wires:
         frame.check_size(wire, limit_bytes)
         part = frame.block(4, wire)
-        if len(part) > room:
+        if len(part) > room or len(parts) == LIMITS.range_segments:
             break
         parts.append(part)
         room -= len(part)
@@ -196,5 +196,7 @@ def _read_wires(data: bytes, limit_bytes: int) -> tuple[bytes, ...]:
     reader = Reader(data)
     wires: list[bytes] = []
     while not reader.at_end:
+        if len(wires) == LIMITS.range_segments:
+            raise ProtocolError("bad_frame", f"more than {LIMITS.range_segments} wires in one answer")
         wires.append(reader.block(4, limit_bytes))
     return tuple(wires)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from paths import make_messages, make_patterns
+from reputations import make_reputations
 from signed import make_rosters, make_segments, make_signatures
 from unsigned import make_canonical, make_ids, make_records
 
@@ -24,6 +25,7 @@ FILES = {
     "segments.json": make_segments,
     "patterns.json": make_patterns,
     "messages.json": make_messages,
+    "reputations.json": make_reputations,
 }
 
 

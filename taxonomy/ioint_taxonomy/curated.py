@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
-from ioint_taxonomy.lexicon import split_name
+from ioint_taxonomy.lexicon import NAMES_REMEMBERED, split_name
 from ioint_taxonomy.release import read_data
 
 CURATED, CURATED_BY_NAME = 0.95, 0.9
@@ -26,6 +26,7 @@ class KnownTool:
     rules: Rules = field(default_factory=dict)
 
 
+@lru_cache(maxsize=NAMES_REMEMBERED)
 def find_tool(tool: str, server: str | None) -> KnownTool | None:
     """The tool of this server, else the only meaning that a tool of this name has anywhere, else None."""
     by_server, by_name = _index()

@@ -69,7 +69,7 @@ class Lexicon:
     shell: Mapping[str, tuple[str, str]]
     sql: Mapping[str, str]
     http: Mapping[str, str]
-    restricted_paths: tuple[str, ...]
+    restricted_paths: re.Pattern[str]
     tool_names: frozenset[str]
     tool_arguments: frozenset[str]
     specialise: Mapping[str, str]
@@ -104,7 +104,7 @@ def load_lexicon() -> Lexicon:
         shell={word: _pair(key) for key, words in data["shell"].items() for word in words.split()},
         sql=dict(_pairs(data["sql"])),
         http=dict(_pairs(data["http"])),
-        restricted_paths=tuple(data["restricted_paths"].split()),
+        restricted_paths=re.compile("|".join(map(re.escape, data["restricted_paths"].split()))),
         tool_names=_words(data["tool_name_arguments"]),
         tool_arguments=_words(data["tool_argument_arguments"]),
         specialise=data["specialise"],

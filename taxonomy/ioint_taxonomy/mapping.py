@@ -262,14 +262,16 @@ def _by_arguments(kind: _Kind, tool: str, arguments: Mapping[str, Any]) -> _Kind
         found = read_command(command)
         if found is not None:
             confidence = min(kind.confidence, ONE_STRONG)
-            return replace(kind, verb=found[0], resource=found[1], confidence=confidence, guessed=False)
+            return _understood(
+                replace(kind, verb=found[0], resource=found[1], confidence=confidence, guessed=False)
+            )
     if kind.resource == "database" and (query := _text(arguments, "sql", "query", "statement")) is not None:
         verb = read_query(query)
         if verb is not None:
             return _with_verb(kind, verb)
     lexicon = load_lexicon()
     if (requested := _http_verb(arguments, lexicon)) is not None:
-        return replace(kind, verb=requested, resource="web_page", guessed=False)
+        return _understood(replace(kind, verb=requested, resource="web_page", guessed=False))
     for name in sorted(lexicon.selectors & arguments.keys()):
         if kind.verb == "execute" and name == "command":
             continue
@@ -304,7 +306,15 @@ def _is_generic(tool: str, lexicon: Lexicon) -> bool:
 
 def _with_verb(kind: _Kind, verb: str) -> _Kind:
     verb, resource = load_lexicon().combinations.get((verb, kind.resource), (verb, kind.resource))
-    return replace(kind, verb=verb, resource=resource, guessed=kind.guessed and resource == kind.resource)
+    guessed = kind.guessed and resource == kind.resource
+    return _understood(replace(kind, verb=verb, resource=resource, guessed=guessed))
+
+
+def _understood(kind: _Kind) -> _Kind:
+    """The kind of a call whose name said nothing and whose arguments did."""
+    if kind.source != "unmapped":
+        return kind
+    return replace(kind, source="lexicon", confidence=HALF_KNOWN)
 
 
 def _text(arguments: Mapping[str, Any], *names: str) -> str | None:

@@ -26,8 +26,9 @@ def pin_release(data: Path = DATA) -> dict[str, str]:
     return digests
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+def _read(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return value
 
 
 def _write(path: Path, value: object) -> None:

@@ -8,7 +8,8 @@ nothing here knows who is a partner. A call that asks for a public audience is p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from ioint_taxonomy.lexicon import Lexicon, load_lexicon
@@ -22,9 +23,13 @@ _DOMAIN = re.compile(
     r"(?:[^@\s<>\"',;]+@|https?://(?:[^@/\s]+@)?)([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE
 )
 _PHONE = re.compile(r"\+?\d[\d ().-]{6,}\Z")
+# Flags that open an audience: two by being true, one by being false.
+_AUDIENCE_FLAGS = frozenset({"is_public", "private", "public"})
 _OUTWARD = frozenset({"send", "share", "delegate", "grant"})
 # A new calendar entry with guests, or an upload to an address, leaves as surely as a message does.
 _MAY_CARRY_RECIPIENTS = frozenset({"create", "update", "schedule", "export", "configure"})
+# An address in one of these is part of the record; nobody is written to.
+_HOLDS_ADDRESSES = frozenset({"contact", "customer_record", "hr_record", "identity", "profile"})
 _BY_VERB = {
     "export": "same_principal",
     "escalate": "same_principal",
@@ -56,12 +61,11 @@ def boundary_of(
         return "public"
     if verb == "pay":
         return "external" if any(_named(arguments, lexicon.payees)) else usual
-    if verb in _OUTWARD or verb in _MAY_CARRY_RECIPIENTS:
-        named = _recipients_reach(verb, resource, arguments, lexicon, own_domains)
-        if named is not None:
-            if verb in _MAY_CARRY_RECIPIENTS:
-                return max(usual, named, key=taxonomy.boundary_rank)
-            return named
+    if verb in _OUTWARD:
+        return _recipients_reach(arguments, lexicon, own_domains) or usual
+    if verb in _MAY_CARRY_RECIPIENTS and resource not in _HOLDS_ADDRESSES:
+        named = _recipients_reach(arguments, lexicon, own_domains)
+        return usual if named is None else max(usual, named, key=taxonomy.boundary_rank)
     return usual
 
 
@@ -79,6 +83,9 @@ def _usual_boundary(verb: str, resource: str) -> str:
         return "external"
     if verb in _BY_VERB:
         return _BY_VERB[verb]
+    if resource == "none":
+        # A change to something that no word names is somewhere in the organisation, not in the model's context.
+        return "same_tenant"
     boundary = load_taxonomy().resource_classes[resource].boundary
     # Pushing or publishing something has an audience, so it lands at least within the organisation.
     if verb in _OUTWARD and load_taxonomy().boundary_rank(boundary) < load_taxonomy().boundary_rank(
@@ -89,22 +96,15 @@ def _usual_boundary(verb: str, resource: str) -> str:
 
 
 def _recipients_reach(
-    verb: str, resource: str, arguments: Mapping[str, Any], lexicon: Lexicon, own_domains: frozenset[str]
+    arguments: Mapping[str, Any], lexicon: Lexicon, own_domains: frozenset[str]
 ) -> str | None:
     """The furthest of the addresses named, or None where no address is."""
     furthest: str | None = None
     for text in _named(arguments, lexicon.recipients):
         domains = _DOMAIN.findall(text)
-        if any(not _is_own(domain, own_domains) for domain in domains) or (
-            not domains and _PHONE.match(text)
-        ):
-            if resource in ("profile", "contact", "customer_record") and verb in (
-                "create",
-                "update",
-                "configure",
-            ):
-                # The address is part of the record, nobody is written to.
-                continue
+        if any(not _is_own(domain, own_domains) for domain in domains):
+            return "external"
+        if not domains and _PHONE.match(text):
             return "external"
         if domains:
             furthest = "same_tenant"
@@ -119,30 +119,28 @@ def _is_own(domain: str, own_domains: frozenset[str]) -> bool:
 def _asks_for_a_public(arguments: Mapping[str, Any], lexicon: Lexicon) -> bool:
     for name in lexicon.visibility & arguments.keys():
         value = arguments[name]
-        if name == "private":
-            if value is False:
+        if isinstance(value, bool):
+            if value is (name in ("public", "is_public")) and name in _AUDIENCE_FLAGS:
                 return True
-        elif value is True and name in ("public", "is_public"):
-            return True
         elif isinstance(value, str) and value[:VALUE_CHARACTERS].lower() in lexicon.public_values:
             return True
     return False
 
 
 def _touches_credentials(arguments: Mapping[str, Any]) -> bool:
-    paths = load_lexicon().restricted_paths
-    return any(part in text for text in _texts(arguments.values()) for part in paths)
+    marks = load_lexicon().restricted_paths
+    return any(marks.search(text) for text in _texts(arguments.values()))
 
 
 def _named(arguments: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:
-    for name in tuple(arguments)[:ARGUMENTS_EXAMINED]:
-        if str(name).lower() in names:
-            yield from _texts((arguments[name],))
+    for name, value in islice(arguments.items(), ARGUMENTS_EXAMINED):
+        if name.lower() in names:
+            yield from _texts((value,))
 
 
-def _texts(values: Any) -> Iterator[str]:
+def _texts(values: Iterable[object]) -> Iterator[str]:
     """The strings in a value, one level into lists, each cut to what is examined."""
-    for value in tuple(values)[:VALUES_EXAMINED]:
+    for value in islice(values, VALUES_EXAMINED):
         if isinstance(value, str):
             if value:
                 yield value[:VALUE_CHARACTERS].lower()

@@ -29,6 +29,7 @@ from ioint_taxonomy.values import (
     Taxonomy,
 )
 
+DATA = resources.files("ioint_taxonomy").joinpath("data")
 PATTERN_DOMAIN = b"ioint/pattern/v1\0"
 
 
@@ -47,12 +48,10 @@ def pattern_id(pattern: Mapping[str, Any]) -> str:
     return hashlib.sha256(PATTERN_DOMAIN + canonical_json(pattern)).hexdigest()
 
 
-def read_data(name: str) -> Any:
-    """The JSON value of one data file; raises TaxonomyError when it is missing or not JSON."""
+def read_data(name: str) -> dict[str, Any]:
+    """The JSON object in one data file; raises TaxonomyError when it is missing or not one."""
     try:
-        return msgspec.json.decode(
-            resources.files("ioint_taxonomy").joinpath("data", *name.split("/")).read_bytes()
-        )
+        return msgspec.json.decode(DATA.joinpath(name).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:
         raise TaxonomyError(f"data/{name}: {error}") from error
 
@@ -93,7 +92,7 @@ def _check_pin(part: str, digest: str) -> None:
 
 
 def _base_rates() -> Mapping[str, list[int]]:
-    if not resources.files("ioint_taxonomy").joinpath("data", "base_rates.json").is_file():
+    if not DATA.joinpath("base_rates.json").is_file():
         return {}
     rates: Mapping[str, list[int]] = read_data("base_rates.json")
     return rates

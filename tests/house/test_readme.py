@@ -70,6 +70,6 @@ def test_the_session_of_the_readme_works_as_written(tmp_path: Path) -> None:
         told.seek(0)
         text = told.read().decode()
     assert code == 0, text
-    assert "a-2" in text
+    assert "\na-2  out_of_scope" in text
     assert "support-7" in text
     assert "Pact" in text

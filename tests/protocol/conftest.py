@@ -5,6 +5,11 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "protocol", database=None, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "protocol",
+    max_examples=40,
+    database=None,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("protocol")

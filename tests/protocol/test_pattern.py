@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -114,7 +114,7 @@ def first_completion(pattern: Pattern, session: Session) -> int | None:
     """Try every assignment of pattern steps to session steps."""
     ends = []
     for places in combinations(range(len(session)), len(pattern.steps)):
-        adjacent = all(b == a + 1 for a, b in zip(places, places[1:], strict=False))
+        adjacent = all(b == a + 1 for a, b in pairwise(places))
         if (pattern.gaps or adjacent) and all(
             fits(asked, *session[place])
             and {places[source] for source in asked.flow} <= set(session[place][0].flow)
@@ -143,13 +143,12 @@ def test_a_pattern_round_trips_and_keeps_its_id(pattern: Pattern) -> None:
     assert pattern_id(value) == pattern_id(pattern)
 
 
-@settings(max_examples=300)
-@given(st.lists(patterns(3), min_size=1, max_size=4), sessions())
+@given(st.lists(patterns(3), min_size=1, max_size=3), sessions())
 def test_the_matcher_finds_what_trying_everything_finds(some: list[Pattern], session: Session) -> None:
     agree(some, session)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(loose_patterns(), min_size=1, max_size=4), sessions())
 def test_it_also_does_where_much_completes(some: list[Pattern], session: Session) -> None:
     agree(some, session)
@@ -237,14 +236,17 @@ junk: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(junk)
-def test_any_value_is_a_pattern_or_refused_as_one(value: Any) -> None:
+def test_any_value_is_a_pattern_or_refused_as_one(value: object) -> None:
     try:
         parse_pattern(value)
     except ProtocolError as error:
-        assert error.name == "bad_pattern"
+        name = error.name
+    else:
+        name = "bad_pattern"
+    assert name == "bad_pattern"
 
 
 @pytest.mark.parametrize("value", [{"gaps": True, "steps": [{"x": 1}]}, {"gaps": 1, "steps": [{"x": True}]}])
-def test_a_flag_is_no_boolean(value: Any) -> None:
+def test_a_flag_is_no_boolean(value: object) -> None:
     with pytest.raises(ProtocolError, match="bad_pattern"):
         parse_pattern(value)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import cell, emit, node_options, show_fields, show_table
+from ioint_node.cli.options import cell, emit, node_options, show_fields, show_table, show_tree
 
 COLUMNS = ("id", "kind", "score", "lower", "friction", "autonomy", "used")
 
@@ -42,7 +42,7 @@ def list_all(*, home: Path, form: str, limit: int) -> None:
 def show(*, home: Path, form: str, actor: str) -> None:
     """Show one actor and the layers of the trust in it."""
     row = connect(home).get("api", "v1", "agents", actor)
-    emit(row, form=form, human=lambda: show_fields(row))
+    emit(row, form=form, human=lambda: show_tree(row))
 
 
 @click.command(short_help="One session, action by action: verdicts, reasons, trust, network.")
@@ -56,7 +56,7 @@ def explain(*, home: Path, form: str, session: str) -> None:
 
 def _show_session(found: Mapping[str, Any]) -> None:
     decisions = found.get("decisions") or []
-    show_fields({name: value for name, value in found.items() if name != "decisions"})
+    show_tree({name: value for name, value in found.items() if name != "decisions"})
     for decision in decisions:
         click.echo("")
         step = decision.get("step") or {}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import emit, node_options, show_fields, show_table
+from ioint_node.cli.options import emit, node_options, show_fields, show_table, show_tree
 from ioint_node.store.times import DAY_MS, to_text
 
 COLUMNS = (
@@ -57,7 +55,7 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
 def show(*, home: Path, form: str, pattern: str) -> None:
     """Show one pattern and its reputation."""
     row = connect(home).get("api", "v1", "patterns", pattern)
-    emit(row, form=form, human=lambda: show_fields(row))
+    emit(row, form=form, human=lambda: show_tree(row))
 
 
 @indicators.command()
@@ -115,20 +113,4 @@ def why(*, home: Path, form: str, pattern: str) -> None:
     The network part is the same at every node with the same records and roster; the local part is this node's own.
     """
     receipt = connect(home).get("api", "v1", "patterns", pattern, "why")
-    emit(receipt, form=form, human=lambda: _show_tree(receipt))
-
-
-def _show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
-    """Print a nested answer, one name a line, parts indented below their name."""
-    for name, item in value.items():
-        lead = "  " * depth
-        if isinstance(item, Mapping) and item:
-            click.echo(f"{lead}{name}")
-            _show_tree(item, depth + 1)
-        elif isinstance(item, list) and item and all(isinstance(each, Mapping) for each in item):
-            click.echo(f"{lead}{name}")
-            for number, each in enumerate(item, 1):
-                click.echo(f"{lead}  {number}.")
-                _show_tree(each, depth + 2)
-        else:
-            show_fields({f"{lead}{name}": item})
+    emit(receipt, form=form, human=lambda: show_tree(receipt))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -38,6 +39,16 @@ COMMANDS: Final = {
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
     "why": ("indicators", "why", "The receipt for a pattern's number: whose voices, which rule."),
 }
+# Whatever else is raised is a bug, and its traceback says where.
+FAILURES: Final = (
+    NodeError,
+    ProtocolError,
+    TaxonomyError,
+    OSError,
+    click.ClickException,
+    click.Abort,
+    KeyboardInterrupt,
+)
 
 
 class LazyCommands(click.Group):
@@ -79,16 +90,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "ioint"
         return _fail(words, error.format_message(), f"see `{path} --help`", code=2)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail(words, "stopped", "run the command again", code=1)
-    except click.ClickException as error:
-        return _fail(words, error.format_message(), "", code=1)
-    except (ProtocolError, TaxonomyError) as error:
-        return _fail(words, str(error), "install this release anew: its data or its input is damaged", code=1)
-    except NodeError as error:
-        remedy = "correct that line, then run the command again" if isinstance(error, PredictionError) else ""
-        return _fail(words, str(error), remedy, code=1)
+    except BrokenPipeError:  # the reader of our output has gone, and so has the reason to print
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except FAILURES as error:
+        return _fail(words, *_told(error), code=1)
     return result if isinstance(result, int) else 0
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """What happened, and what to do where the message does not say it."""
+    match error:
+        case PredictionError():
+            return str(error), "correct that line, then run the command again"
+        case ProtocolError() | TaxonomyError():
+            return str(error), "install this release anew: its data or its input is damaged"
+        case OSError():
+            return str(error), "check the file or port that it names, its owner, and the space left"
+        case click.ClickException():
+            return error.format_message(), ""
+        case NodeError():
+            return str(error), ""
+    return "stopped", "run the command again"
 
 
 def _fail(words: Sequence[str], message: str, remedy: str, *, code: int) -> int:

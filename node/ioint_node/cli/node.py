@@ -14,7 +14,7 @@ from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import emit, node_options, show_fields
+from ioint_node.cli.options import emit, node_options, show_fields, show_tree
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import (
     Config,
@@ -94,7 +94,7 @@ def status(*, home: Path, form: str) -> int:
         result |= connect(home).get("api", "v1", "status")
 
     def human() -> None:
-        show_fields(result)
+        show_tree(result)
         if running is None:
             click.echo(f"start it with `ioint run --home {home}`")
 
@@ -168,8 +168,8 @@ def _check_roster(home: Path) -> str:
 
 
 def _check_running(home: Path) -> str:
-    ready = connect(home).get("readyz")
-    return f"ready ({ready})" if ready else "ready"
+    waiting = connect(home).get("readyz").get("waiting_for")
+    return f"waits for {', '.join(waiting)}" if waiting else "ready"
 
 
 def _check_input(home: Path) -> str:

@@ -68,6 +68,22 @@ def show_table(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, 
         click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
+def show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
+    """Print a nested answer: one name a line, its parts indented below it."""
+    for name, item in value.items():
+        lead = "  " * depth
+        if isinstance(item, Mapping) and item:
+            click.echo(f"{lead}{name}")
+            show_tree(item, depth + 1)
+        elif isinstance(item, list) and item and all(isinstance(each, Mapping) for each in item):
+            click.echo(f"{lead}{name}")
+            for number, each in enumerate(item, 1):
+                click.echo(f"{lead}  {number}.")
+                show_tree(each, depth + 2)
+        else:
+            show_fields({f"{lead}{name}": item})
+
+
 def cell(value: object) -> str:
     """A value as a person reads it; control characters of foreign text cannot move the cursor."""
     if value is None:

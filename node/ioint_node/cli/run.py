@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 import uvloop
 
-from ioint_node.app import run_node
+from ioint_node.app import ROLES, run_node
 from ioint_node.cli.options import home_option
-from ioint_node.config import load_config
-
-ROLES: Final = ("web", "scorer", "exchange", "jobs")
+from ioint_node.config import hold_home, load_config
+from ioint_node.errors import NodeError
 
 
 def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -36,4 +34,19 @@ def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @home_option
 def run(*, home: Path, roles: Sequence[str]) -> None:
     """Run the node until it is told to stop (Ctrl-C or SIGTERM)."""
-    uvloop.run(run_node(load_config(home), roles))
+    config = load_config(home)
+    with hold_home(config):
+        try:
+            uvloop.run(run_node(config, roles))
+        except BaseExceptionGroup as group:
+            # A task group wraps what its tasks raise. A fault that has a remedy is told as such, all else in full.
+            fault = _innermost(group)
+            if isinstance(fault, (NodeError, OSError)):
+                raise fault from None
+            raise
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ioint_node.config.files import make_home, read_private, replace_private, write_private
 from ioint_node.config.keys import Keys, load_keys, make_keys, make_steward_key
-from ioint_node.config.run import RunInfo, clear_run, read_run, write_run
+from ioint_node.config.run import RunInfo, clear_run, hold_home, read_run, write_run
 from ioint_node.config.settings import (
     Config,
     change_setting,
@@ -35,6 +35,7 @@ __all__ = [
     "clear_run",
     "default_home",
     "group_of",
+    "hold_home",
     "load_config",
     "load_keys",
     "make_home",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ioint_node.config.files import replace_private
 from ioint_node.config.settings import Config
+from ioint_node.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +43,23 @@ def read_run(config: Config) -> RunInfo | None:
 def clear_run(config: Config) -> None:
     """The node has stopped."""
     config.run_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold_home(config: Config) -> Iterator[None]:
+    """Hold the home directory for one running node; the system lets go of it however the process ends.
+
+    Raises:
+        ConfigError: another process runs this node.
+    """
+    handle = os.open(config.home, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"a node runs in {config.home} already: stop it first, or name another --home"
+            ) from None
+        yield
+    finally:
+        os.close(handle)

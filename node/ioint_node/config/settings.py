@@ -45,7 +45,6 @@ class Config:
     announce: tuple[str, ...] = ()
     store_url: str = field(default="", repr=False)  # "": SQLite at home; another may hold a password
     retention_days: int = 30
-    emission_slot_s: int = 3600
     live_sessions: int = 10_000
 
     def __post_init__(self) -> None:
@@ -212,7 +211,6 @@ def _check_ranges(config: Config) -> None:
         ("web_port", 0, 65_535),
         ("exchange_port", 0, 65_535),
         ("retention_days", 1, 3_650),
-        ("emission_slot_s", 1, 86_400),
         ("live_sessions", 1, 1_000_000),
     ):
         value = getattr(config, name)

@@ -37,7 +37,7 @@ class Client:
     ) -> None:
         self._http = http
         self.url = url
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self.headers = {"Authorization": f"Bearer {token}"}
         self._limits = limits or ClientLimits()
 
     async def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON of the contract
@@ -74,7 +74,7 @@ class Client:
         """Follow the stream as an engine does, from now on, until cancelled."""
         last = "0"
         while True:
-            headers = {**self._headers, "Accept": "text/event-stream", "Last-Event-ID": last}
+            headers = {**self.headers, "Accept": "text/event-stream", "Last-Event-ID": last}
             try:
                 async with self._http.get(
                     f"{self.url}/api/v1/stream", headers=headers, timeout=aiohttp.ClientTimeout(total=None)
@@ -91,7 +91,7 @@ class Client:
                 await asyncio.sleep(self._limits.poll_s)
 
     async def _call(self, method: str, path: str, **rest: Any) -> Any:  # noqa: ANN401
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = {**self.headers, "Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=self._limits.request_s)
         async with self._http.request(
             method, self.url + path, headers=headers, timeout=timeout, **rest

@@ -14,6 +14,7 @@ from ioint_taxonomy import load_catalogue
 from ioint_node.demo.stage import Organisation
 from ioint_node.demo.summary import Reported
 
+ATTACK_OF = {"duplicate": "replay", "equivocation": "equivocation", "quarantined": "equivocation"}
 TAXII = "application/taxii+json;version=2.1"
 
 
@@ -31,7 +32,10 @@ async def most_used_pattern(http: aiohttp.ClientSession, honest: Sequence[Organi
 
 
 async def collect(
-    http: aiohttp.ClientSession, honest: Sequence[Organisation], hostile: Organisation
+    http: aiohttp.ClientSession,
+    honest: Sequence[Organisation],
+    hostile: Organisation,
+    refused_before: Mapping[str, int],
 ) -> Reported:
     """Ask every honest node for what left, what arrived, what it believes and whom it refuses."""
     left = {each.name: [item async for item in _left(http, each)] for each in honest}
@@ -54,7 +58,7 @@ async def collect(
         ),
         propagation_ms=_propagation(receipts, members),
         soc_objects=await _taxii_objects(http, honest[-1]),
-        refused=await _refused(http, honest, hostile),
+        refused=_by_attack(await refusals_of(http, honest, hostile), refused_before),
         quarantined=await _quarantined(http, honest, hostile),
         only_hostile=frozenset(
             pattern for pattern, authors in reporters.items() if authors == {hostile.member}
@@ -115,17 +119,25 @@ async def _taxii_objects(http: aiohttp.ClientSession, organisation: Organisation
     return sum(each["type"] == "indicator" for page in pages for each in page.get("objects", []))
 
 
-async def _refused(
+async def refusals_of(
     http: aiohttp.ClientSession, honest: Sequence[Organisation], hostile: Organisation
-) -> dict[str, int]:
-    """What the honest nodes refused of the hostile member, by name of the refusal."""
+) -> Counter[str]:
+    """What the honest nodes have refused of the hostile member so far, by name of the refusal."""
     refused: Counter[str] = Counter()
     for organisation in honest:
         page = await organisation.client(http, "soc").get("/api/v1/members")
         for row in page["items"]:
             if row["id"] == hostile.member:
                 refused.update({str(name): int(count) for name, count in row["refused"].items()})
-    return dict(refused)
+    return refused
+
+
+def _by_attack(refused: Counter[str], before: Mapping[str, int]) -> dict[str, int]:
+    """Refusals since the attacks began: what every relay brings twice now and then was refused before them."""
+    found: Counter[str] = Counter({"replay": 0, "garbage": 0, "equivocation": 0})
+    for name, count in refused.items():
+        found[ATTACK_OF.get(name, "garbage")] += count - before.get(name, 0)
+    return dict(found)
 
 
 async def _quarantined(

@@ -64,7 +64,7 @@ class Playback:
     async def open(self) -> Mapping[str, Any]:
         """Declare the session; the answer holds the authority map and the trust before the first action."""
         actor: dict[str, Any] = {"id": self._agent, "kind": "agent"}
-        answer = await self._client.post(
+        answer: Mapping[str, Any] = await self._client.post(
             "/api/v1/sessions",
             {"session_id": self._session_id, "actor": actor, "declared": {"text": self._recorded.declared}},
         )

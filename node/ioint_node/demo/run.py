@@ -26,7 +26,7 @@ import aiohttp
 import msgspec
 
 from ioint_node.demo.cast import Part, cast, waves
-from ioint_node.demo.collect import collect, most_used_pattern
+from ioint_node.demo.collect import collect, most_used_pattern, refusals_of
 from ioint_node.demo.play import Playback, Played
 from ioint_node.demo.screen import Screen
 from ioint_node.demo.stage import Organisation, order, stage
@@ -125,9 +125,10 @@ class Story:
                 await self._arrivals(http)
             with self._screen.progress("second wave", sum(part.wave == 2 for part in self._parts)) as done:
                 await self._second_wave(http, held, done)
+            refused = await refusals_of(http, self._honest, self._hostile)
             if network:
                 await self._attack(http)
-            reported = await collect(http, self._honest, self._hostile)
+            reported = await collect(http, self._honest, self._hostile, refused)
             if not network:
                 self._observed.first_report_s = None
             return document(self._observed, reported, self._nodes(), self._hostile.name)
@@ -249,7 +250,7 @@ class Story:
         arrived = [
             each.client(http, "soc").until(
                 f"/api/v1/patterns/{pattern}",
-                lambda row: self._hostile.member in row["reported_by"],
+                _reported_by(self._hostile.member),
                 within_s=LIMITS.arrival_s,
             )
             for each in self._honest
@@ -277,7 +278,7 @@ class Story:
                     *(
                         other.client(http, "soc").until(
                             f"/api/v1/patterns/{item['subject']}",
-                            lambda row, member=sender.member: member in row["reported_by"],
+                            _reported_by(sender.member),
                             within_s=LIMITS.arrival_s,
                         )
                         for other in self._honest
@@ -305,3 +306,7 @@ class Story:
         self._screen.attacked(
             self._hostile.name, self._observed.attacks, sum(row is not None for row in rows)
         )
+
+
+def _reported_by(member: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda row: member in row["reported_by"]

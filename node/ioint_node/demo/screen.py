@@ -135,7 +135,8 @@ class Screen:
             "reports published, received": f"{summary['reports_published']}, {summary['reports_received']}",
             "propagation": f"p50 {delay['p50']:.0f} ms, max {delay['max']:.0f} ms ({delay['n']} arrivals)",
             "first change of trust": f"{summary['first_trust_change_s']} s after the start",
-            "engines heard, SOC sees": f"{summary['engine_events']} events, {summary['soc_objects']} indicators by TAXII",
+            "engines heard": f"{summary['engine_events']} events over SSE",
+            "the SOC sees": f"{summary['soc_objects']} indicators by TAXII",
             "hostile member's effect": f"{hostile['effect']:.2f} · refused {json.dumps(hostile['refused'])} · "
             f"quarantined {'everywhere' if hostile['quarantined'] else 'not everywhere'}",
         }

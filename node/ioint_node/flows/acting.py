@@ -63,14 +63,16 @@ def decide(
         live,
         now,
         evidence_text(evidence),
+        lower=weighed.trust["lower"],
         effect=network.effect,
         why=network_text(network, weighed.groups) if network.effect else "the network no longer warns",
         pattern=network.patterns[0] if network.patterns else None,
     )
+    at = to_text(now)
     entry = Entry(
         live=live,
         now=now,
-        events=(event_row(live, "tool_call", event, now),),
+        events=(event_row(live, "tool_call", event, at),),
         decision={
             "id": weighed.decision_id,
             "session_id": live.id,
@@ -81,9 +83,9 @@ def decide(
             "response": weighed.choice.response.value,
             "effect": network.effect,
             "body": body,
-            "at": to_text(now),
+            "at": at,
         },
-        session=session_row(live, now),
+        session=session_row(live, at),
         matches=tuple(_match_row(live, pattern, request.action_id, now) for pattern in fresh),
         trust=live.actor.trust if evidence else None,
         stream=(*moves, *_response_event(live, decision, weighed.choice)),

@@ -55,7 +55,7 @@ from ioint_node.flows.requests import (
 )
 from ioint_node.flows.scope import answer_alternative, declare, scope_request
 from ioint_node.scoring.evidence import of_close, of_feedback
-from ioint_node.scoring.trust import after, lower_bound, new_trust, recomposed
+from ioint_node.scoring.trust import DECIMALS, after, lower_bound, new_trust, recomposed
 from ioint_node.scoring.values import Event, Verdict
 from ioint_node.store.sessions import find_decision, idle_sessions
 from ioint_node.store.times import day_of, to_text
@@ -223,7 +223,7 @@ async def close_idle(parts: AssessParts, now: int) -> int:
 
 def _new_actor(parts: AssessParts, request: OpenSession, now: int) -> LiveActor:
     trust = new_trust(request.kind, composition_of(request, parts.limits), now)
-    return LiveActor(id=request.actor, trust=trust, told_lower=round(lower_bound(trust, now), 4))
+    return LiveActor(id=request.actor, trust=trust, told_lower=round(lower_bound(trust, now), DECIMALS))
 
 
 def _open(
@@ -249,13 +249,14 @@ def _open(
     parts.live.put_actor(actor)
     parts.live.put(live)
     text = evidence_text((), changed=actor.trust is not before)
+    at = to_text(now)
     row = {
-        **session_row(live, now),
+        **session_row(live, at),
         "id": session_id,
         "actor": actor.id,
         "declaration": opening,
         "parent": None if request.parent is None else msgspec.json.encode(request.parent).decode(),
-        "opened_at": to_text(now),
+        "opened_at": at,
     }
     del row["session_id"]
     # A new actor is written even though its trust has not moved.
@@ -295,7 +296,7 @@ def _close(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
     entry = Entry(
         live=live,
         now=now,
-        session=session_row(live, now),
+        session=session_row(live, to_text(now)),
         trust=actor.trust if evidence else None,
         stream=changed(live, now, evidence_text(evidence), effect=0.0, why=ended),
         judged=judged,

@@ -19,7 +19,7 @@ from ioint_node.flows.requests import SessionLimits
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.tracker import SessionTracker, alternative
-from ioint_node.scoring.trust import lower_bound
+from ioint_node.scoring.trust import DECIMALS, lower_bound
 from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store.actors import find_actor
 from ioint_node.store.engine import Store
@@ -129,7 +129,7 @@ async def find_live_actor(parts: AssessParts, actor_id: str, now: int) -> LiveAc
     actor = LiveActor(
         id=actor_id,
         trust=stored.trust,
-        told_lower=round(lower_bound(stored.trust, now), 4),
+        told_lower=round(lower_bound(stored.trust, now), DECIMALS),
         open_sessions=set(stored.open_sessions),
         marks=dict(stored.marks),
     )

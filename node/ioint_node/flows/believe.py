@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from ioint_protocol.pattern import Pattern, parse_pattern, pattern_value
-from ioint_protocol.records import Dispute, Report, Sighting
-from ioint_protocol.roster import Roster
+from ioint_protocol import Dispute, Pattern, Report, Roster, Sighting, parse_pattern, pattern_value
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
@@ -38,6 +36,7 @@ from ioint_node.store.matches import OwnRecord
 from ioint_node.store.times import day_of, from_text
 
 WEEK_DAYS: Final = 7
+REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and clocks differ
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
 HEARD: Final = ("state", "tier", "score", "confidence", "effect", "revoked", "disputed")
 """Columns whose change engines hear of."""
@@ -115,7 +114,7 @@ async def examine(
 ) -> dict[str, Case]:
     """Gather all evidence about some subjects, by subject."""
     today = day_of(now)
-    records = await log.records_about(connection, subjects)
+    records = await log.records_about(connection, subjects, since_day=today - REMEMBERED_DAYS)
     equivocators = await log.equivocators(connection)
     voters, voters_then = electorate(roster, today), electorate(roster, today - WEEK_DAYS)
     firsts = await matches.first_reports_of(connection, subjects, today)
@@ -175,7 +174,7 @@ async def reload(parts: ExchangeParts, now: int) -> None:
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
     """Recompute everything that was said within a record's life: daily, and after a change of the roster."""
     async with parts.store.read() as connection:
-        subjects = await log.subjects_of(connection, since_day=day_of(now) - 2 * matches.WINDOW_DAYS)
+        subjects = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
         beliefs = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))

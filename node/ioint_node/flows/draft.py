@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ioint_protocol.pattern import Pattern
-from ioint_protocol.records import Report, encode_record, record_id
+from ioint_protocol import Pattern, Report, encode_record, record_id
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ioint_protocol.roster import Roster
+from ioint_protocol import Roster
 from ioint_taxonomy import Catalogue, Taxonomy
 from nacl.signing import SigningKey
 

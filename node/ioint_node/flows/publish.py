@@ -11,22 +11,26 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from ioint_protocol.records import (
+from ioint_protocol import (
     Dispute,
     Record,
     Report,
+    Roster,
+    VerifiedSegment,
     Withdrawal,
+    build_segment,
     encode_record,
+    parse_segment,
     record_id,
     record_pattern,
+    verify_segment,
 )
-from ioint_protocol.roster import Roster
-from ioint_protocol.segment import GENESIS, VerifiedSegment, build_segment, parse_segment, verify_segment
+from ioint_protocol.segment import GENESIS
 from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
-from ioint_node.flows.believe import believe, note_first_reports, put_in_force, statement
+from ioint_node.flows.believe import REMEMBERED_DAYS, believe, note_first_reports, put_in_force, statement
 from ioint_node.flows.draft import STATE_OF, Draft, draft_report, sample_report
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.parts import ExchangeParts
@@ -37,6 +41,7 @@ from ioint_node.privacy.gate import Release
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store import log, matches, outbox, outgoing, sessions
+from ioint_node.store.log import StoredRecord
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, to_text
 
@@ -212,7 +217,9 @@ async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by
         ConflictError: publishing is off.
     """
     async with parts.store.read() as connection:
-        said = (await log.records_about(connection, (pattern,))).get(pattern, ())
+        said = (await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)).get(
+            pattern, ()
+        )
     reports = [s for s in said if isinstance(s.record, Report) and s.author != parts.member]
     if not reports:
         raise NotFoundError("no other member has reported it: there is nothing to dispute")
@@ -230,7 +237,9 @@ async def withdraw_pattern(
         ConflictError: publishing is off.
     """
     async with parts.store.read() as connection:
-        said = (await log.records_about(connection, (pattern,))).get(pattern, ())
+        said = (await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)).get(
+            pattern, ()
+        )
     ours = [statement(s) for s in said if s.author == parts.member]
     gone = {s.of for s in ours if s.kind == "withdrawal"}
     # All of them: else an older report would speak again where the newest was taken back.
@@ -296,6 +305,11 @@ async def _sign(
     check_segment(wire, parts.taxonomy, parts.catalogue)
     # Others will verify these bytes: if they would not, better to find out before they are our history.
     return verify_segment(parse_segment(wire), sender.consortium, sender.roster)
+
+
+async def _said_of(connection: AsyncConnection, pattern: str, now: int) -> tuple[StoredRecord, ...]:
+    since = day_of(now) - REMEMBERED_DAYS
+    return (await log.records_about(connection, (pattern,), since_day=since)).get(pattern, ())
 
 
 async def _subject(connection: AsyncConnection, record: Record) -> str:

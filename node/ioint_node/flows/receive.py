@@ -11,9 +11,7 @@ import hashlib
 import logging
 from dataclasses import dataclass
 
-from ioint_protocol.records import Report, record_pattern
-from ioint_protocol.roster import Roster
-from ioint_protocol.segment import VerifiedSegment, equivocation_proof
+from ioint_protocol import Report, Roster, VerifiedSegment, equivocation_proof, record_pattern
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import (

@@ -13,7 +13,7 @@ from ioint_node.flows.assessing import AssessParts, recall, write
 from ioint_node.flows.decision import FORGOTTEN, evidence_text
 from ioint_node.flows.journal import Entry, StreamEvent
 from ioint_node.flows.live import Live
-from ioint_node.scoring.trust import Evidence, after, lower_bound, view
+from ioint_node.scoring.trust import DECIMALS, Evidence, after, lower_bound, view
 from ioint_node.scoring.values import Declaration
 from ioint_node.store.times import to_text
 
@@ -33,11 +33,12 @@ def record(
     actor = live.actor
     if evidence:
         actor.trust = reduce(lambda trust, one: after(trust, one, now), evidence, actor.trust)
+    at = to_text(now)
     entry = Entry(
         live=live,
         now=now,
-        events=(event_row(live, kind, body, now),),
-        session=session_row(live, now),
+        events=(event_row(live, kind, body, at),),
+        session=session_row(live, at),
         trust=actor.trust if evidence else None,
         stream=changed(live, now, evidence_text(evidence)) if evidence else (),
     )
@@ -49,15 +50,19 @@ def changed(
     now: int,
     reason: str = FORGOTTEN,
     *,
+    lower: float | None = None,
     effect: float | None = None,
     why: str = "",
     pattern: str | None = None,
 ) -> tuple[StreamEvent, ...]:
-    """What engines must hear of the actor's trust now; without `effect` the network's part stays as it is."""
+    """What engines must hear of the actor's trust now; without `effect` the network's part stays as it is.
+
+    `lower` spares computing the local lower bound where it is known already.
+    """
     actor = live.actor
     moves = actor.moves(
         live.id,
-        lower=round(lower_bound(actor.trust, now), 4),
+        lower=round(lower_bound(actor.trust, now), DECIMALS) if lower is None else lower,
         effect=actor.effects.get(live.id, 0.0) if effect is None else effect,
         reason=reason,
         why=why,
@@ -66,18 +71,18 @@ def changed(
     return tuple(StreamEvent(event="trust", body=body) for body in moves)
 
 
-def event_row(live: Live, kind: str, body: object, now: int) -> Mapping[str, Any]:
-    """A row of `events`."""
+def event_row(live: Live, kind: str, body: object, at: str) -> Mapping[str, Any]:
+    """A row of `events`; `at` is RFC 3339 text."""
     return {
         "session_id": live.id,
         "kind": kind,
         "body": ENCODER.encode(body).decode(),
-        "at": to_text(now),
+        "at": at,
     }
 
 
-def session_row(live: Live, now: int) -> dict[str, Any]:
-    """What a row of `sessions` says now."""
+def session_row(live: Live, at: str) -> dict[str, Any]:
+    """What a row of `sessions` says at an instant, given as RFC 3339 text."""
     family, confidence = live.tracker.families[0]
     return {
         "session_id": live.id,
@@ -89,7 +94,7 @@ def session_row(live: Live, now: int) -> dict[str, Any]:
         "verdict": live.tracker.verdict.value,
         "risk": live.tracker.session_risk,
         "actions": live.actions,
-        "updated_at": to_text(now),
+        "updated_at": at,
         "closed_at": None if live.closed is None else to_text(live.closed),
     }
 

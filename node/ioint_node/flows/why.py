@@ -6,7 +6,7 @@ import base64
 from dataclasses import asdict
 from typing import Any
 
-from ioint_protocol.roster import Roster
+from ioint_protocol import Roster
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows.believe import Case, examine

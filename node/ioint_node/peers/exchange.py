@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ioint_protocol import ProtocolError
+
 from ioint_node.peers.frames import Call, Ready, Start
 from ioint_node.peers.ledger import Ledger, Marks, PeerAddress
 from ioint_node.peers.life import ChildGone, Events, Life, PeerUnavailable
@@ -149,6 +151,10 @@ class Exchange:
             return None
         try:
             answer = await handler(member, call.body)
+        except ProtocolError as error:
+            # What a peer may provoke at will gets no traceback.
+            log.info("member %s: %s refused: %s", member, call.protocol, error.name)
+            return None
         except Exception:
             # This loop must survive whatever a request leads to; the peer sees a reset stream.
             log.exception("answering %s of member %s", call.protocol, member)

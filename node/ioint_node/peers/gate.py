@@ -18,8 +18,8 @@ REASONS = frozenset(
         "buffers_full",  # a connection sent more than is read of it
         "connection_replaced",  # more connections of one peer than allowed: the oldest went
         "frame_too_large",
-        "handler_failed",  # our own side had no answer
         "handshake",  # no Noise, or not to the end
+        "no_answer",  # our own side gave none: the request was none, or it took too long
         "not_a_member",  # a proven key that is not on the list
         "not_ed25519",  # an identity of another kind, refused before it is parsed
         "slow_frame",  # a frame begun and not finished in time

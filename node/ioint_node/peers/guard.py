@@ -195,7 +195,7 @@ class MemberSwarm(Swarm):
         muxed = cast(Yamux, conn.muxed_conn)
         with trio.move_on_after(self.limits.close_s) as scope:
             await conn.close()
-        if scope.cancelled_caught:
+        if scope.cancelled_caught or conn in self.get_connections(muxed.peer_id):
             with suppress(Exception), trio.move_on_after(self.limits.close_s):
                 await muxed.secured_conn.close()
             muxed.event_closed.set()

@@ -5,6 +5,7 @@ libp2p is imported here and in `guard.py`, and nowhere else.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -208,6 +209,11 @@ class Node:
 
         self._host.set_stream_handler(TProtocol(protocol), handle)
 
+    def look_again(self) -> None:
+        """Notice connections that ended without a word of the library."""
+        for peer in [peer for peer in self._since if not self._swarm.get_connections(ID.from_string(peer))]:
+            self.note_change(peer)
+
     def note_change(self, peer: str) -> None:
         """Look again whether a peer is connected, and wake who waits."""
         if self._swarm.get_connections(ID.from_string(peer)):
@@ -229,6 +235,7 @@ async def open_node(
         HostError: the address cannot be listened on.
     """
     forget_other_identities()
+    _check_free(host, port)
     keys = create_new_key_pair(seed)
     swarm = _make_swarm(keys, gate, limits)
     libp2p_host = MemberHost(swarm, disable_identify_address_discovery=True)
@@ -250,6 +257,17 @@ async def open_node(
             # Leaving the block alone would leave the peers with connections that nobody answers.
             with trio.CancelScope(shield=True), trio.move_on_after(limits.close_s):
                 await libp2p_host.close()
+
+
+def _check_free(host: str, port: int) -> None:
+    # The library's listener shares its port with whoever asks, so that two nodes would each get half of the peers.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise HostError(f"cannot listen on {host} port {port}: {error.strerror}") from None
 
 
 def _make_swarm(keys: KeyPair, gate: Gate, limits: PeerLimits) -> MemberSwarm:

@@ -151,6 +151,7 @@ class Child:
             with trio.move_on_after(self._limits.report_idle_s):
                 await self._node.changed.wait()
             self._node.changed = trio.Event()
+            self._node.look_again()
             await self._pipe.send(self._state())
             await trio.sleep(self._limits.report_every_s)
 
@@ -241,7 +242,7 @@ class Child:
             with trio.move_on_after(self._limits.answer_s):
                 if (reply := await answer.receive()) is not None:
                     return reply
-            raise Refused("handler_failed")
+            raise Refused("no_answer")
         finally:
             del self._calls[call]
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ioint_protocol.canonical import Value, decode
+from ioint_protocol import ProtocolError, Value, decode_record, parse_segment
+from ioint_protocol.canonical import decode
 from ioint_protocol.records import (
     BASES,
     DISPUTE_REASONS,
@@ -20,9 +21,7 @@ from ioint_protocol.records import (
     TAXONOMY_VERSION,
     TLP,
     WITHDRAWAL_REASONS,
-    decode_record,
 )
-from ioint_protocol.segment import parse_segment
 from ioint_taxonomy import Catalogue, Taxonomy
 
 CLASSES: Final = frozenset({"enum", "bucket", "day", "number", "id", "purl", "mac"})
@@ -56,7 +55,7 @@ def check_record(body: bytes, taxonomy: Taxonomy, catalogue: Catalogue) -> tuple
     try:
         decode_record(body)
         value = decode(body)
-    except Exception as error:
+    except ProtocolError as error:
         raise EgressError("the bytes are no record of the protocol") from error
     return tuple(
         Leaf(field=field, value=leaf, source=_source(field, leaf, taxonomy, catalogue))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from ioint_protocol.pattern import Pattern
+from ioint_protocol import Pattern
 
 NO_EFFECT_TIER = "none"
 

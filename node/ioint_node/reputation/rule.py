@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ioint_protocol.roster import Roster
+from ioint_protocol import Roster
 
 MICRO = 1_000_000
 LOG_BAD = 2_708_050  # ln(.15 / .01): what one bad session says

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from ioint_protocol.pattern import Pattern
+from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
 
 from ioint_node.reputation.gate import Gate, Local

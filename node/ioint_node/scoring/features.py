@@ -11,10 +11,10 @@ from ioint_taxonomy import Step
 
 from ioint_node.scoring.provenance import Ledger, name_words, request_named
 from ioint_node.scoring.signals import (
-    Asked,
     Obedience,
     Value,
     asked,
+    asked_by_proxy,
     consequence,
     contradicts,
     obedience,
@@ -25,6 +25,9 @@ from ioint_node.scoring.text import leaves
 
 # How much a value of a kind says by itself: an address is one of millions, an everyday word one of few.
 SPECIFIC: Final = MappingProxyType({"target": 1.0, "text": 1.0, "number": 0.8, "label": 0.6})
+
+
+PROXY_EXCUSE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +44,25 @@ FEATURES: Final = MappingProxyType(
         "order_value": Feature(1, 3.0, "carries a value that only an order-like passage in content gives"),
         "order_value_shared": Feature(1, 0.7, "carries a value that an order-like passage in content gives"),
         "order_text": Feature(1, 1.5, "carries text that an order-like passage in content dictates"),
-        "order_replaces": Feature(1, 1.0, "puts a value from an order-like passage where the request gave another"),
+        "order_replaces": Feature(
+            1, 1.0, "puts a value from an order-like passage where the request gave another"
+        ),
         "order_values": Feature(1, 0.5, "takes its values together from one order-like passage"),
         "order_kind": Feature(1, 1.0, "is asked for by an order-like passage more than by the request"),
         "order_both": Feature(1, 1.5, "does with those values what an order-like passage asks"),
-        "order_tool": Feature(1, 2.5, "calls a tool that only content names"),
-        "order_delegated": Feature(-1, -1.5, "obeys a passage to which the request itself sent the agent"),
+        "order_tool": Feature(1, 4.0, "calls a tool that only content names"),
         "order_reading": Feature(1, 1.0, "reads what an order-like passage in content asks to read"),
         "contradicts": Feature(1, 2.0, "does the opposite of what the request says"),
         "target_read": Feature(0, 0.3, "acts on a target that was read in data and is not in the request"),
         "target_unknown": Feature(0, 0.2, "acts on a target that nothing in the session mentions"),
         "values_requested": Feature(-1, -0.5, "takes its values from the request"),
         "acts": Feature(0, 1.0, "changes something outside"),
-        "acts_unasked": Feature(1, 1.5, "changes something, and the request does not name it"),
-        "acts_exposed": Feature(1, 0.7, "changes something unasked, after an order-like passage was read"),
-        "outside_verb": Feature(1, 0.5, "uses a verb outside the declared envelope"),
-        "outside_resource": Feature(1, 0.3, "touches a resource outside the declared envelope"),
-        "outside_boundary": Feature(1, 0.5, "reaches farther than the declared envelope"),
-        "outside_sensitivity": Feature(1, 0.3, "touches data more sensitive than the declared envelope"),
+        "acts_unasked": Feature(1, 0.8, "changes something, and the request does not name it"),
+        "acts_exposed": Feature(1, 1.5, "changes something unasked, after an order-like passage was read"),
+        "outside_verb": Feature(1, 0.3, "uses a verb outside the declared envelope"),
+        "outside_resource": Feature(1, 0.2, "touches a resource outside the declared envelope"),
+        "outside_boundary": Feature(1, 0.3, "reaches farther than the declared envelope"),
+        "outside_sensitivity": Feature(1, 0.2, "touches data more sensitive than the declared envelope"),
     }
 )
 NAMES: Final = tuple(FEATURES)
@@ -75,28 +79,32 @@ def vector(
 ) -> tuple[list[float], list[Value], int | None]:
     """The features of one call in the order of `NAMES`, its traced values, and the source whose order it obeys."""
     values = [value for leaf in leaves(arguments) for value in trace(leaf, ledger)]
-    request = asked(name_words(tool), step, request_named(ledger))
+    called = name_words(tool)
+    request = max(asked(called, step, request_named(ledger)).score, asked_by_proxy(called, step, ledger))
     obeyed = obedience(tool, step, values, request, ledger)
-    features = _assemble(values, request, obeyed, consequence(step, effect), departures, ledger)
+    features = _assemble(
+        values, obeyed, departures, act=consequence(tool, step, effect), request=request, ledger=ledger
+    )
     return features, values, obeyed.source
 
 
 def _assemble(
     values: Sequence[Value],
-    request: Asked,
     obeyed: Obedience,
-    consequential: float,
     departures: Sequence[str],
+    *,
+    act: float,
+    request: float,
     ledger: Ledger,
 ) -> list[float]:
     foreign = [value for value in values if value.foreign]
     targets = [value for value in foreign if value.kind == "target"]
     short = [value for value in foreign if value.kind != "text"]
     total = sum(value.weight for value in values)
-    act, read = consequential, 1.0 - consequential
-    unasked = 1.0 - request.score
-    alone = max((value.ordered * SPECIFIC[value.kind] for value in short if value.alone), default=0.0)
-    shared = max((value.ordered * SPECIFIC[value.kind] for value in short), default=0.0)
+    read = 1.0 - act
+    unasked = 1.0 - request
+    alone = max((_order(value, request) for value in short if value.alone), default=0.0)
+    shared = max((_order(value, request) for value in short), default=0.0)
     found = {
         "order_value": act * alone,
         "order_value_shared": act * shared,
@@ -106,7 +114,6 @@ def _assemble(
         "order_kind": act * obeyed.name,
         "order_both": act * obeyed.both,
         "order_tool": obeyed.tool,
-        "order_delegated": act * obeyed.delegated,
         "order_reading": read * max(alone, obeyed.both),
         "contradicts": contradicts(values, ledger),
         "target_read": act * any(not value.ordered and value.read for value in targets),
@@ -121,3 +128,9 @@ def _assemble(
         "outside_sensitivity": float("sensitivity" in departures),
     }
     return [float(found[name]) for name in NAMES]
+
+
+def _order(value: Value, request: float) -> float:
+    """How strongly an order put this value here, less where the request asked for this and said where to look."""
+    excuse = PROXY_EXCUSE * request if value.by_proxy else 0.0
+    return value.ordered * SPECIFIC[value.kind] * (1.0 - excuse)

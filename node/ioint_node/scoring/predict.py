@@ -6,10 +6,9 @@ import contextlib
 import gzip
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NoReturn
 
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Taxonomy, load_taxonomy
@@ -51,7 +50,7 @@ def predict_file(
             for session in read_sessions(input, progress):
                 out.write(json.dumps(predict_session(session, model, matcher, taxonomy)) + "\n")
                 count += 1
-        os.replace(part, output)
+        part.replace(output)
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
@@ -121,7 +120,7 @@ def events_of(session: Mapping[str, Any]) -> Iterator[Event]:
 
 def _session(line: str, number: int) -> Mapping[str, Any]:
     try:
-        session = json.loads(line)
+        session: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise PredictionError(f"line {number}: not JSON ({error})") from error
     if not isinstance(session, dict):
@@ -141,11 +140,13 @@ def _session(line: str, number: int) -> Mapping[str, Any]:
     return session
 
 
-def _check(event: object, number: int, index: int) -> None:
+def _check(event: Any, number: int, index: int) -> None:  # noqa: ANN401 - any JSON value
     if not isinstance(event, dict):
         _fault(number, f"events[{index}] is not an object")
     if event.get("kind") not in KINDS:
-        _fault(number, f"events[{index}].kind is {event.get('kind')!r}, not one of {', '.join(sorted(KINDS))}")
+        _fault(
+            number, f"events[{index}].kind is {event.get('kind')!r}, not one of {', '.join(sorted(KINDS))}"
+        )
     for name in _TEXTS:
         if event.get(name) is not None and not isinstance(event[name], str):
             _fault(number, f"events[{index}].{name} is not a string")
@@ -157,16 +158,16 @@ def _check(event: object, number: int, index: int) -> None:
         _fault(number, f"events[{index}] is a tool_call without a tool")
 
 
-def _fault(number: int, fault: str) -> None:
+def _fault(number: int, fault: str) -> NoReturn:
     raise PredictionError(f"line {number}: {fault}")
 
 
 def _reader(raw: IO[bytes], *, compressed: bool) -> IO[str]:
     source = gzip.GzipFile(fileobj=raw, mode="rb") if compressed else raw
-    return io.TextIOWrapper(source, encoding="utf-8")  # type: ignore[type-var, arg-type]
+    return io.TextIOWrapper(source, encoding="utf-8")
 
 
 def _writer(path: Path, *, compressed: bool) -> IO[str]:
     if compressed:
-        return io.TextIOWrapper(gzip.GzipFile(path, "wb", mtime=0), encoding="utf-8")  # type: ignore[type-var]
+        return io.TextIOWrapper(gzip.GzipFile(path, "wb", mtime=0), encoding="utf-8")
     return path.open("w", encoding="utf-8")

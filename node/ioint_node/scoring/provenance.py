@@ -11,8 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from ioint_node.scoring.text import TEXT_CHARS, Passage, is_identifier, passages, split_name, stem, tokens, words
+from ioint_node.scoring.text import (
+    PASSAGE_TOKENS,
+    TEXT_CHARS,
+    Passage,
+    is_identifier,
+    passages,
+    split_name,
+    stem,
+    tokens,
+    words,
+)
 from ioint_node.scoring.words import (
     ADDRESSED,
     DELEGATING,
@@ -27,13 +38,17 @@ from ioint_node.scoring.words import (
 
 SOURCES_PER_SESSION = 256
 SPANS_PER_SOURCE = 48
-SPANS_PER_SESSION = 512
+SPANS_PER_SESSION = 256
 SOURCES_PER_TOKEN = 32
 TOKENS_PER_SESSION = 60_000
 PROMPTS_PER_SESSION = 512
 SPOKEN_WORDS = 80
 CLAUSES = 8
 NEIGHBOURS = 2
+# A list of things to do, to which the request sent the agent, is an order by proxy, unless it talks of the agent's job.
+ORDER_BASE = 0.6
+MEDDLING = 0.5
+DELEGATED_SHARE = 0.35
 
 RECORD, PROSE, SPAN = 1, 2, 4
 
@@ -53,11 +68,12 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One sentence that reads like an order, with the sentences around it, in what the agent read."""
+    """One sentence that reads like an order, with those around it; one that `meddles` talks of the reader's job."""
 
     named: Named
     own: Named
     strength: float
+    meddles: bool
     source: int
 
 
@@ -65,12 +81,15 @@ class Span:
 class Source:
     """One thing that the agent read; `step` is the action that fetched it.
 
-    `delegated` says that the request itself sent the agent there to find out what to do.
+    `named`: the request names this place; `delegated`: it sent the agent there to find out what to do; `taint` 0..1:
+    how strongly an order in something read before sent it there.
     """
 
     provenance: str
     step: int | None
+    named: bool
     delegated: bool
+    taint: float
     contexts: dict[str, int] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
 
@@ -113,7 +132,7 @@ def _imperative(text: str, spoken: Sequence[str]) -> bool:
         return True
     return any(
         first in {"please", "kindly", "must", "should", "shall"} and second in IMPERATIVE
-        for first, second in zip(spoken, spoken[1:], strict=False)
+        for first, second in pairwise(spoken)
     )
 
 
@@ -126,6 +145,24 @@ def _opens(spoken: Sequence[str]) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text taken apart: its passages with the tokens and the mood of each."""
+
+    passages: list[Passage]
+    units: list[list[str]]
+    moods: list[tuple[float, float]]
+
+
+def _taken_apart(text: str) -> _Text:
+    found = passages(text[:TEXT_CHARS])
+    return _Text(
+        found,
+        [tokens(passage.text)[:PASSAGE_TOKENS] for passage in found],
+        [(0.0, 0.0) if passage.record else mood(passage.text) for passage in found],
+    )
+
+
 class Ledger:
     """Who said what in one session; it only ever grows, up to its bounds."""
 
@@ -135,6 +172,7 @@ class Ledger:
         self.request_verbs: set[str] = set()
         self.request_resources: set[str] = set()
         self.request_names: set[str] = set()
+        self.delegates = False
         self.operator_tokens: set[str] = set()
         self.operator_stems: set[str] = set()
         self.sources: list[Source] = []
@@ -155,6 +193,7 @@ class Ledger:
         self.request_stems |= said.stems
         self.request_verbs |= said.verbs
         self.request_resources |= said.resources
+        self.delegates = self.delegates or not DELEGATING.isdisjoint(words(text))
         self.request_names |= {name.lower() for name in _PROPER.findall(text)} | {
             token for token in said.tokens if is_identifier(token)
         }
@@ -175,50 +214,51 @@ class Ledger:
         """Note that the agent acted: what it said before was not put to its principal."""
         self._reply = frozenset()
 
-    def read(self, text: str, *, provenance: str, step: int | None = None, named: bool = False) -> None:
-        """Take in something that the agent read; `named` says that the request named the place it was read from."""
+    def read(
+        self, text: str, *, provenance: str, step: int | None = None, named: bool = False, taint: float = 0.0
+    ) -> None:
+        """Take in something that the agent read; `named`: the request named its place; `taint`: an order did."""
         if len(self.sources) >= SOURCES_PER_SESSION or len(self.by_token) >= TOKENS_PER_SESSION:
             return
         self._reply = frozenset()
         index = len(self.sources)
-        source = Source(provenance, step, named and not self.request_stems.isdisjoint(DELEGATING))
+        source = Source(provenance, step, named, named and self.delegates, taint)
         self.sources.append(source)
-        self._take(source, index, passages(text[:TEXT_CHARS]))
+        self._take(source, index, _taken_apart(text))
         for token in source.contexts:
             listed = self.by_token.setdefault(token, [])
             if len(listed) < SOURCES_PER_TOKEN:
                 listed.append(index)
 
-    def _take(self, source: Source, index: int, found: list[Passage]) -> None:
-        units = [tokens(passage.text) for passage in found]
-        moods = [(0.0, 0.0) if passage.record else mood(passage.text) for passage in found]
-        for position, passage in enumerate(found):
-            context = RECORD if passage.record else PROSE
-            if moods[position][0]:
+    def _take(self, source: Source, index: int, text: _Text) -> None:
+        for position, passage in enumerate(text.passages):
+            context = SPAN if source.taint else RECORD if passage.record else PROSE
+            if text.moods[position][0]:
                 context = SPAN
-                self._mark(source, index, found, units, moods, position)
-            for token in units[position]:
+                self._mark(source, index, text, position)
+            for token in text.units[position]:
                 source.contexts[token] = source.contexts.get(token, 0) | context
 
-    def _mark(
-        self,
-        source: Source,
-        index: int,
-        found: list[Passage],
-        units: list[list[str]],
-        moods: list[tuple[float, float]],
-        position: int,
-    ) -> None:
+    def _mark(self, source: Source, index: int, text: _Text, position: int) -> None:
         if len(source.spans) >= SPANS_PER_SOURCE or len(self.spans) >= SPANS_PER_SESSION:
             return
-        around = range(max(0, position - NEIGHBOURS), min(len(found), position + NEIGHBOURS + 1))
-        near = [n for n in around if abs(n - position) <= 1 and not found[n].record]
-        about = max(moods[n][1] for n in around)
-        own = named_in(units[position], words(found[position].text))
-        wide = named_in(
-            [token for n in near for token in units[n]], [word for n in near for word in words(found[n].text)]
+        around = range(max(0, position - NEIGHBOURS), min(len(text.passages), position + NEIGHBOURS + 1))
+        near = [n for n in around if abs(n - position) <= 1 and not text.passages[n].record]
+        about = max(text.moods[n][1] for n in around)
+        strength = text.moods[position][0] * (ORDER_BASE + (1.0 - ORDER_BASE) * about)
+        meddles = about >= MEDDLING
+        if source.delegated and not meddles:
+            strength *= DELEGATED_SHARE
+        span = Span(
+            named=named_in(
+                [token for n in near for token in text.units[n]],
+                [word for n in near for word in words(text.passages[n].text)],
+            ),
+            own=named_in(text.units[position], words(text.passages[position].text)),
+            strength=strength,
+            meddles=meddles,
+            source=index,
         )
-        span = Span(wide, own, moods[position][0] * (0.5 + 0.5 * about), index)
         source.spans.append(span)
         self.spans.append(span)
         self.exposure = max(self.exposure, span.strength)
@@ -228,9 +268,7 @@ class Ledger:
         lists = [self.by_token.get(part, []) for part in parts]
         if not lists or not all(lists):
             return []
-        common = set(min(lists, key=len))
-        for listed in lists:
-            common &= set(listed)
+        common = set(lists[0]).intersection(*lists[1:])
         return sorted(common)
 
 
@@ -241,6 +279,4 @@ def name_words(tool: str) -> tuple[str, ...]:
 
 def request_named(ledger: Ledger) -> Named:
     """What the request names so far: the ledger's own growing sets, not copies."""
-    return Named(
-        ledger.request_tokens, ledger.request_stems, ledger.request_verbs, ledger.request_resources
-    )
+    return Named(ledger.request_tokens, ledger.request_stems, ledger.request_verbs, ledger.request_resources)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from ioint_taxonomy import Step
 
 from ioint_node.scoring.provenance import PROSE, RECORD, SPAN, Ledger, Named, Span, name_words
-from ioint_node.scoring.text import Leaf, is_identifier, stem, tokens, words
+from ioint_node.scoring.text import Leaf, is_address, is_identifier, stem, tokens, words
 from ioint_node.scoring.words import (
+    ACTING,
     GENERIC_NAME,
+    LOOKING,
     OBSERVING,
     OPPOSITE,
     RESOURCE_OF,
@@ -27,6 +29,7 @@ TEXT_WORDS = 6
 TARGETS_PER_LEAF = 8
 OBEYS_FLOOR = 0.3
 TEXT_FLOOR = 0.35
+NAME_ACTS = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Value:
     """One argument value and how far each part of the session accounts for it, 0..1.
 
     `kind` is target (one particular thing or person), number, label (an everyday word or two) or text. `ordered` is
-    the strength of the best order-like span that holds it; `alone` says that what was read holds it nowhere else.
+    the strength of the best order-like span that holds it, and `by_proxy` says that this span stands where the request
+    said to look; `alone` says that what was read holds it nowhere else.
     """
 
     kind: str
@@ -43,7 +47,7 @@ class Value:
     request: float
     operator: float
     ordered: float
-    delegated: bool
+    by_proxy: bool
     alone: bool
     read: bool
     sources: tuple[int, ...]
@@ -75,7 +79,7 @@ def trace(leaf: Leaf, ledger: Ledger) -> Iterator[Value]:
     if not content:
         return
     if len(content) > 1:
-        inside = [part for part in content if is_identifier(part)]
+        inside = [part for part in content if is_address(part)]
         for part in inside[:TARGETS_PER_LEAF]:
             yield _trace_whole("target", 0.8, (part,), ledger)
     if len(content) > TEXT_WORDS:
@@ -87,16 +91,17 @@ def trace(leaf: Leaf, ledger: Ledger) -> Iterator[Value]:
 def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Ledger) -> Value:
     holders = ledger.holders(content)
     contexts = 0
-    ordered, from_delegated = 0.0, False
+    ordered, by_proxy = 0.0, False
     for index in holders:
         source = ledger.sources[index]
         common = RECORD | PROSE | SPAN
         for part in content:
             common &= source.contexts.get(part, 0)
         contexts |= common
+        ordered = max(ordered, source.taint)
         for span in source.spans:
             if span.strength > ordered and all(part in span.named.tokens for part in content):
-                ordered, from_delegated = span.strength, source.delegated
+                ordered, by_proxy = span.strength, source.named and not span.meddles
     request = _share(content, ledger.request_tokens)
     return Value(
         kind=kind,
@@ -105,7 +110,7 @@ def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Led
         request=1.0 if request == 1.0 else request * 0.6,
         operator=float(all(part in ledger.operator_tokens for part in content)),
         ordered=ordered,
-        delegated=from_delegated,
+        by_proxy=by_proxy,
         alone=bool(ordered) and not contexts & (RECORD | PROSE),
         read=bool(holders),
         sources=tuple(holders),
@@ -116,12 +121,13 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
     """Free text: how much of what the request does not say is dictated by one order, or was read at all."""
     request = _share(content, ledger.request_tokens)
     new = [part for part in content if part not in ledger.request_tokens]
-    ordered, best = 0.0, None
+    ordered, best, by_proxy = 0.0, None, False
     for span in ledger.spans:
         if new:
             score = span.strength * _share(new, span.named.tokens)
             if score > ordered:
                 ordered, best = score, span.source
+                by_proxy = ledger.sources[span.source].named and not span.meddles
     sources = _suppliers(new, ledger)
     if best is not None and ordered > TEXT_FLOOR and best not in sources:
         sources = (best, *sources)
@@ -131,8 +137,8 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
         parts=content,
         request=request,
         operator=0.0,
-        ordered=ordered,
-        delegated=best is not None and ledger.sources[best].delegated,
+        ordered=ordered if request < 0.8 else 0.0,
+        by_proxy=by_proxy,
         alone=False,
         read=bool(sources),
         sources=sources,
@@ -177,6 +183,12 @@ def asked(tool: Sequence[str], step: Step, text: Named) -> Asked:
     return Asked(hit, float(not verbs.isdisjoint(text.verbs)), float(step.resource in text.resources))
 
 
+def asked_by_proxy(tool: Sequence[str], step: Step, ledger: Ledger) -> float:
+    """How far a list of things to do, to which the request sent the agent, names a call."""
+    listed = (span for span in ledger.spans if ledger.sources[span.source].delegated and not span.meddles)
+    return max((asked(tool, step, span.own).score for span in listed), default=0.0)
+
+
 def _spoken(one: str, text: Named) -> float:
     if one in text.stems or one in text.tokens:
         return 1.0
@@ -198,27 +210,24 @@ class Obedience:
     name: float
     both: float
     tool: float
-    delegated: float
     source: int | None
 
 
-def obedience(tool: str, step: Step, values: Sequence[Value], request: Asked, ledger: Ledger) -> Obedience:
-    """The strongest match of this action with any order-like span; `delegated` is that of spans the request sent to."""
+def obedience(tool: str, step: Step, values: Sequence[Value], request: float, ledger: Ledger) -> Obedience:
+    """The strongest match of this action with any order-like span of what was read."""
     foreign = [value for value in values if value.foreign]
     weight = sum(value.weight for value in foreign)
     called = name_words(tool)
     spoken = tool.lower()
-    verbatim_counts = spoken not in ledger.request_tokens and not _common(called)
-    most = {"values": 0.0, "name": 0.0, "both": 0.0, "tool": 0.0, "delegated": 0.0}
+    news = 0.0 if spoken in ledger.request_tokens or _common(called) else 1.0 - request
+    most = {"values": 0.0, "name": 0.0, "both": 0.0, "tool": 0.0}
     strongest, source = OBEYS_FLOOR, None
     for span in ledger.spans:
         taken = _taken(foreign, span) / weight if weight else 0.0
         wanted = asked(called, step, span.own)
-        excess = max(0.0, wanted.score - request.score)
-        verbatim = float(verbatim_counts and spoken in span.named.tokens)
+        excess = max(0.0, wanted.score - request)
+        verbatim = news if spoken in span.named.tokens else 0.0
         both = span.strength * taken * (0.4 + 0.6 * wanted.score)
-        if ledger.sources[span.source].delegated:
-            most["delegated"] = max(most["delegated"], both, span.strength * excess)
         most["values"] = max(most["values"], span.strength * taken)
         most["name"] = max(most["name"], span.strength * excess)
         most["both"] = max(most["both"], both)
@@ -275,6 +284,13 @@ def replaces(values: Sequence[Value], ledger: Ledger) -> float:
     return best
 
 
-def consequence(step: Step, effect: str) -> float:
-    """How much an action of this effect class changes the world, 0..1."""
-    return 0.0 if step.verb in OBSERVING or effect in {"observe", "derive"} else 1.0
+def consequence(tool: str, step: Step, effect: str) -> float:
+    """How surely an action changes the world, 0..1: by the effect class of its step, else by the words of its name."""
+    if step.verb not in OBSERVING and effect not in {"observe", "derive"}:
+        return 1.0
+    for word in name_words(tool):
+        if word in LOOKING:
+            return 0.0
+        if word in ACTING:
+            return NAME_ACTS
+    return 0.0

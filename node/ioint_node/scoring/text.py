@@ -21,6 +21,7 @@ LEAVES_PER_CALL = 64
 LEAF_CHARS = 4_000
 NESTING = 8
 RECORD_WORDS = 6
+COLON_WORDS = 2
 
 _TOKEN = re.compile(r"[^\W_](?:[\w.@:/+#%&=?~\-]*[\w/])?")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -31,7 +32,8 @@ _WORDS = re.compile(r"[^\W\d_]+")
 _PIECES = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _FIELD = re.compile(r"^\s*(?:[-*•]\s+)?[\"']?([A-Za-z_][\w .\-]{0,40})[\"']?\s*:(?:\s+(.*)|\s*)$")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
-_SENTENCE = re.compile(r"(?<=[.!?;:])[\"')\]]*\s+|(?<=[.!?][\"')\]])\s+|(?<=[a-z][.!?])(?=[A-Z])")
+_SENTENCE = re.compile(r"(?<=[.!?;])[\"')\]]*\s+|(?<=[.!?][\"')\]])\s+|(?<=[a-z][.!?])(?=[A-Z])")
+_COLON = re.compile(r":\s+")
 _LITERAL = re.compile(r"[\"']?\s*[,;]\s*(?=[\"'][\w ]{1,40}[\"']\s*:)|[{}\[\]]")
 
 
@@ -99,6 +101,23 @@ def is_identifier(token: str) -> bool:
         return True
     head, dot, tail = token.rpartition(".")
     return bool(dot and head and 2 <= len(tail) <= 5 and tail.islower() and tail.isalpha())
+
+
+def is_address(token: str) -> bool:
+    """Whether a token inside a text is a place to reach or an account: not a mere compound name."""
+    return (
+        "@" in token
+        or token.startswith("www.")
+        or "/" in token
+        or sum(c.isdigit() for c in token) >= 6
+        or (
+            bool(
+                re.fullmatch(
+                    r"[a-z0-9\-]+(?:\.[a-z0-9\-]+)*\.(?:com|org|net|io|biz|info|dev|gov|edu|[a-z]{2})", token
+                )
+            )
+        )
+    )
 
 
 @lru_cache(maxsize=16_384)
@@ -192,8 +211,20 @@ def _close(block: list[str]) -> Iterator[Passage]:
         yield Passage(joined, record=True)
         return
     for sentence in _SENTENCE.split(joined):
-        if sentence.strip():
-            yield Passage(sentence.strip(), record=False)
+        for clause in _at_colons(sentence):
+            if clause.strip():
+                yield Passage(clause.strip(), record=False)
+
+
+def _at_colons(sentence: str) -> Iterator[str]:
+    """A colon after a few words announces something new; one in brackets or after a label does not."""
+    start = 0
+    for colon in _COLON.finditer(sentence):
+        head = sentence[start : colon.start()]
+        if len(head.split()) >= COLON_WORDS and head.count("(") == head.count(")"):
+            yield head
+            start = colon.end()
+    yield sentence[start:]
 
 
 def leaves(arguments: Mapping[str, Any]) -> list[Leaf]:

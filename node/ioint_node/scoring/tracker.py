@@ -11,7 +11,7 @@ from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import CatalogueEntry, Envelope, MappedCall, Step, Taxonomy, load_catalogue, map_call
 
 from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
-from ioint_node.scoring.features import vector
+from ioint_node.scoring.features import NAMES, vector
 from ioint_node.scoring.intents import intents_of
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.provenance import Ledger, request_named
@@ -21,7 +21,7 @@ from ioint_node.scoring.values import Declaration, Event, Judgement, Verdict
 STEPS_PER_SESSION = 4_096
 CALLS_WAITING = 64
 FLOW_PER_STEP = 8
-ORIGIN_FLOOR = 0.3
+TAINT_FLOOR = 0.3
 
 # From the most to the least trusted origin.
 TRUST_ORDER: Final = (
@@ -45,8 +45,14 @@ _EFFECT_RISK: Final = {
     "value": 0.75,
 }
 # Who may have written what is read from a resource, where that is wider than the taxonomy's default.
-_WRITTEN: Final = {"file": "third_party_content", "media": "third_party_content", "knowledge_base": "third_party_content"}
+_WRITTEN: Final = {
+    "file": "third_party_content",
+    "media": "third_party_content",
+    "knowledge_base": "third_party_content",
+}
 _SEVERITY: Final = {Verdict.IN_SCOPE: 0, Verdict.BORDERLINE: 1, Verdict.OUT_OF_SCOPE: 2}
+
+_READING: Final = NAMES.index("order_reading")
 
 Mapper = Callable[..., MappedCall]
 
@@ -67,6 +73,7 @@ class _Waiting:
     step: int
     provenance: str
     named: bool
+    taint: float
 
 
 class SessionTracker:
@@ -165,11 +172,13 @@ class SessionTracker:
 
     def _read(self, event: Event) -> None:
         call = self._answered(event)
-        text = event.text if event.text else (event.error or "")
+        text = event.text or (event.error or "")
         if call is None:
             self._ledger.read(text, provenance="tool_output")
         else:
-            self._ledger.read(text, provenance=call.provenance, step=call.step, named=call.named)
+            self._ledger.read(
+                text, provenance=call.provenance, step=call.step, named=call.named, taint=call.taint
+            )
 
     def _answered(self, event: Event) -> _Waiting | None:
         """The call that a result belongs to: by its id, else the oldest of that tool, else the oldest."""
@@ -182,9 +191,7 @@ class SessionTracker:
         return chosen
 
     def _act(self, event: Event) -> Measured:
-        mapped = self._map(
-            event.tool, server=event.server, arguments=event.arguments, curated=self._curated
-        )
+        mapped = self._map(event.tool, server=event.server, arguments=event.arguments, curated=self._curated)
         bare = Step(
             verb=mapped.verb,
             resource=mapped.resource,
@@ -210,16 +217,23 @@ class SessionTracker:
             flow=self._flow(values),
             confidence=bare.confidence,
         )
-        self._remember(event, step, values, opaque=mapped.source == "unmapped")
+        taint = features[_READING] if features[_READING] >= TAINT_FLOOR else 0.0
+        self._remember(event, step, values, taint=taint, opaque=mapped.source == "unmapped")
         return Measured(step=step, features=tuple(features), departures=departures)
 
-    def _remember(self, event: Event, step: Step, values: Sequence[Value], *, opaque: bool) -> None:
+    def _remember(
+        self, event: Event, step: Step, values: Sequence[Value], *, taint: float, opaque: bool
+    ) -> None:
         self._ledger.act()
         known = self._taxonomy.resource_classes.get(step.resource)
-        provenance = "tool_output" if opaque or known is None else _WRITTEN.get(step.resource, known.provenance)
+        provenance = (
+            "tool_output" if opaque or known is None else _WRITTEN.get(step.resource, known.provenance)
+        )
         named = any(value.kind == "target" and value.request == 1.0 for value in values)
         if len(self._steps) < STEPS_PER_SESSION:
-            self._waiting.append(_Waiting(event.action_id, event.tool, len(self._steps), provenance, named))
+            self._waiting.append(
+                _Waiting(event.action_id, event.tool, len(self._steps), provenance, named, taint)
+            )
             self._steps.append(step)
 
     def _origin(self, values: Sequence[Value], source: int | None) -> str:
@@ -237,7 +251,8 @@ class SessionTracker:
         found = {
             step
             for value in values
-            if value.foreign and value.sources
+            if value.foreign
+            and value.sources
             and (step := self._ledger.sources[value.sources[0]].step) is not None
         }
         return tuple(sorted(found)[-FLOW_PER_STEP:])

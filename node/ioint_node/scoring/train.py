@@ -8,7 +8,6 @@ session: who has more recordings has no louder voice. Thresholds come from sessi
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +34,8 @@ RIDGE = 0.02
 FAMILY_C = 30.0
 DIGITS = 6
 POSITIVE_SHARE = 0.3
-FALSE_BLOCKS = 0.005
-FALSE_BLOCKS_RESISTED = 0.03
+FALSE_BLOCKS = 0.003
+FALSE_BLOCKS_RESISTED = 0.012
 BORDERLINES = 0.03
 THRESHOLD_MARGIN = 0.005
 PUBLISH_MARGIN = 0.8
@@ -61,7 +60,9 @@ def fit_families() -> FamilyModel:
     labels = [index for index, slug in enumerate(slugs) for _ in DECLARATIONS[slug]]
     vectorizer = TfidfVectorizer(analyzer=stems, sublinear_tf=True)
     matrix = vectorizer.fit_transform(texts)
-    fitted = LogisticRegression(C=FAMILY_C, max_iter=2_000, tol=1e-8, class_weight="balanced").fit(matrix, labels)
+    fitted = LogisticRegression(C=FAMILY_C, max_iter=2_000, tol=1e-8, class_weight="balanced").fit(
+        matrix, labels
+    )
     names = [str(name) for name in vectorizer.get_feature_names_out()]
     return FamilyModel(
         slugs=slugs,
@@ -142,7 +143,7 @@ def row_weights(rows: Rows, use: Iterable[int]) -> Floats:
             for grouped in goals.values():
                 for members in grouped.values():
                     weights[members] = share / len(grouped) / len(members)
-    return weights * (np.count_nonzero(weights) / weights.sum())
+    return np.asarray(weights * (np.count_nonzero(weights) / weights.sum()), dtype=np.float64)
 
 
 def fit_weights(features: Floats, labels: NDArray[np.int64], weights: Floats, ridge: float = RIDGE) -> Floats:
@@ -163,7 +164,12 @@ def fit_weights(features: Floats, labels: NDArray[np.int64], weights: Floats, ri
         return value + 0.5 * ridge * float(penalised @ penalised), gradient + ridge * penalised
 
     fitted = minimize(
-        loss, prior, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5_000, "ftol": 1e-13, "gtol": 1e-9}
+        loss,
+        prior,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 5_000, "ftol": 1e-13, "gtol": 1e-9},
     )
     return np.asarray(fitted.x, dtype=np.float64)
 
@@ -233,7 +239,7 @@ def choose_thresholds(rows: Rows) -> Thresholds:
     """One set of thresholds for all sources, from scores of fits that had not seen the suite.
 
     Out of scope is the lowest drift that keeps false verdicts at `FALSE_BLOCKS` of the sessions without attack and
-    `FALSE_BLOCKS_RESISTED` of those whose agent resisted, in the mean over suites; publish lies above every one of them.
+    `FALSE_BLOCKS_RESISTED` of those whose agent resisted, in the mean over suites; publish lies above every one.
     """
     labels = [session["label"] for session in rows.sessions]
     suites = np.array([f"{session['source']}/{session['suite']}" for session in rows.sessions])
@@ -245,9 +251,12 @@ def choose_thresholds(rows: Rows) -> Thresholds:
         _limit(risk, suites, calm & attacked, FALSE_BLOCKS_RESISTED),
     )
     near = max(
-        _limit(risk, suites, calm & ~attacked, BORDERLINES), _limit(risk, suites, calm & attacked, 2 * BORDERLINES)
+        _limit(risk, suites, calm & ~attacked, BORDERLINES),
+        _limit(risk, suites, calm & attacked, 2 * BORDERLINES),
     )
-    final = scores(rows, fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions)))))
+    final = scores(
+        rows, fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions))))
+    )
     worst = float(max(risk[calm].max(initial=0.0), session_scores(rows, final)[calm].max(initial=0.0)))
     publish = 1.0 - (1.0 - max(worst, out)) * PUBLISH_MARGIN
     return Thresholds(
@@ -257,7 +266,7 @@ def choose_thresholds(rows: Rows) -> Thresholds:
 
 def _limit(risk: Floats, suites: NDArray[np.str_], chosen: NDArray[np.bool_], share: float) -> float:
     """The lowest drift that at most `share` of the chosen sessions reach, suites counting the same."""
-    listed = []
+    listed: list[tuple[float, float]] = []
     for suite in sorted(set(suites[chosen].tolist())):
         members = risk[chosen & (suites == suite)]
         listed.extend((float(value), 1.0 / len(members)) for value in members)
@@ -293,4 +302,4 @@ def write_model(
     }
     part = output.with_name(f".{output.name}.part")
     part.write_text(json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n", encoding="utf-8")
-    os.replace(part, output)
+    part.replace(output)

@@ -186,7 +186,7 @@ def recently_changed(trust: Trust, now: int) -> bool:
 
 def lower_bound(trust: Trust, now: int) -> float:
     """The one number that levels are read from: the least lower bound of the layers, under its ceiling."""
-    return _capped(trust, min(_lowers(trust, now)), now)
+    return _capped(trust, min(lower for _, lower in _layers(trust, now)), now)
 
 
 def view(trust: Trust, now: int, effect: float = 0.0) -> dict[str, Any]:
@@ -194,14 +194,12 @@ def view(trust: Trust, now: int, effect: float = 0.0) -> dict[str, Any]:
 
     Friction and autonomy are read from the local `lower`, so that remote records alone never change a level.
     """
-    weights = KINDS[trust.kind]
-    means = [_mean(weights, index, getattr(trust, name).at(now)) for index, name in enumerate(LAYERS)]
-    lowers = _lowers(trust, now)
-    lower = round(_capped(trust, min(lowers), now), DECIMALS)
+    layers = _layers(trust, now)
+    lower = round(_capped(trust, min(lower for _, lower in layers), now), DECIMALS)
     return {
-        "score": round(min(means), DECIMALS),
+        "score": round(min(mean for mean, _ in layers), DECIMALS),
         "lower": lower,
-        "layers": {name: round(value, DECIMALS) for name, value in zip(LAYERS, lowers, strict=True)},
+        "layers": {name: round(value, DECIMALS) for name, (_, value) in zip(LAYERS, layers, strict=True)},
         "friction": friction(lower).value,
         "autonomy": autonomy(lower),
         "used": used(lower, effect),
@@ -213,25 +211,28 @@ def used(lower: float, effect: float) -> float:
     return round(max(0.0, lower - effect), DECIMALS)
 
 
-def _lowers(trust: Trust, now: int) -> tuple[float, ...]:
+def _layers(trust: Trust, now: int) -> list[tuple[float, float]]:
+    """Mean and lower bound of each layer, in the order of `LAYERS`."""
     weights = KINDS[trust.kind]
-    return tuple(_lower(weights, index, getattr(trust, name).at(now)) for index, name in enumerate(LAYERS))
+    found = []
+    for index, layer in enumerate((trust.identity, trust.behaviour, trust.context, trust.outcome)):
+        current = layer.at(now)
+        mean = _mean(weights, index, current)
+        units = weights.good[index] + weights.bad[index] + current.good + current.bad
+        margin = Z_ONE_SIDED_90 * math.sqrt(mean * (1.0 - mean) / (units + 1.0))
+        found.append((mean, max(0.0, mean - margin)))
+    return found
 
 
 def _capped(trust: Trust, lower: float, now: int) -> float:
-    checked = trust.checked.at(now).good >= CHECKED_NEEDED
-    return lower if checked else min(lower, UNCHECKED_CEILING)
+    if lower <= UNCHECKED_CEILING or trust.checked.at(now).good >= CHECKED_NEEDED:
+        return lower
+    return UNCHECKED_CEILING
 
 
 def _mean(weights: Weights, index: int, layer: Layer) -> float:
     good = weights.good[index] + layer.good
     return good / (good + weights.bad[index] + layer.bad)
-
-
-def _lower(weights: Weights, index: int, layer: Layer) -> float:
-    mean = _mean(weights, index, layer)
-    units = weights.good[index] + weights.bad[index] + layer.good + layer.bad
-    return max(0.0, mean - Z_ONE_SIDED_90 * math.sqrt(mean * (1.0 - mean) / (units + 1.0)))
 
 
 def _layer(good: float, bad: float, last: float) -> Layer:

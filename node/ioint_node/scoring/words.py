@@ -11,6 +11,11 @@ from typing import Final
 
 from ioint_node.scoring.text import stem
 
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
 _VERBS: Final = {
     "read": "read open view see look show get fetch retrieve check inspect visit tell give display load review",
     "search": "search find seek query locate lookup filter browse discover",
@@ -99,40 +104,49 @@ _NOT_IMPERATIVE: Final = (
     " book turn copy lock type review comment rate like see look set"
 )
 
-DEONTIC: Final = frozenset(
+DEONTIC: Final = _words(
     "must should shall need needs needed require requires required requirement mandatory necessary ensure obliged"
     " supposed only always never instead allowed permitted forbidden changed replaced reversed converted set fixed"
-    " redirected assigned updated moved".split()
+    " redirected assigned updated moved"
 )
-ADDRESSED: Final = frozenset("you your yours yourself u".split())
+ADDRESSED: Final = _words("you your yours yourself u")
 # Talk about the reader's own job, which data about the world seldom is.
-META: Final = frozenset(
+META: Final = _words(
     "task tasks instruction instructions instruct request requests requested assistant agent ai model llm chatbot"
     " prompt system user user's function functions tool tools call calls directive directives objective goal"
-    " policy ignore disregard forget override previous prior original before first after proceed".split()
+    " policy ignore disregard forget override previous prior original before first after proceed"
 )
-LEAD: Final = frozenset(
+LEAD: Final = _words(
     "please kindly then thus therefore now also first second third next finally just do so hence and or but"
     " additionally moreover afterwards immediately urgently instead simply always to ok okay hello hi hey important"
-    " attention note your task is you must should need have i want would like can could will".split()
+    " attention note your task is you must should need have i want would like can could will"
 )
-STOP: Final = frozenset(
+STOP: Final = _words(
     "a an the of to in on at by for with from and or but if is are was were be been being it its this that these"
     " those i me my mine we our us you your he she they them their his her as not no do does did done have has had"
     " will would can could should may might must so than then there here what which who whom when where why how"
     " all any some each every other into out up down over under again more most very just also only own same too"
-    " about please thanks thank hi hello dear best regards am s t re".split()
+    " about please thanks thank hi hello dear best regards am s t re"
 )
-TARGET_KEYS: Final = frozenset(
+TARGET_KEYS: Final = _words(
     "recipient recipients to cc bcc account iban address url uri link email mail user username users participant"
     " participants attendee attendees owner payee beneficiary channel contact destination target host path file"
     " filename pool bridge wallet phone number guest guests member receiver sender id ids domain ip repo"
-    " repository server endpoint webhook".split()
+    " repository server endpoint webhook"
 )
-DELEGATING: Final = frozenset(
-    stem(word)
-    for word in "instructions instruction todo tasks steps items described specified listed follow according"
-    " accordingly request requests asks asked plan config details checklist agenda guide".split()
+# What sends an agent to a text to find out what to do; whole words, since "follow-up" is no such thing.
+DELEGATING: Final = _words(
+    "instructions instruction todo todos tasks steps described specified listed according accordingly checklist"
+    " requests asks asked says said following"
+)
+# In the name of a tool these say that it acts, unless a word of looking comes first.
+ACTING: Final = _words(
+    "send forward reply publish share grant invite revoke remove delete cancel pay withdraw deposit buy sell reserve"
+    " purchase update modify reset create add unlock lock enable disable deploy install execute schedule upload submit"
+    " approve block ban kick transfer refund insert write append move rename exchange"
+)
+LOOKING: Final = _words(
+    "get list read search find view check fetch show lookup query describe count look browse inspect calculate"
 )
 _OPPOSITES: Final = (
     "buy sell; long short; call put; deposit withdraw; stake unstake; add remove; enable disable; open close; lock unlock;"
@@ -140,7 +154,8 @@ _OPPOSITES: Final = (
     " public private; credit debit; subscribe unsubscribe; follow unfollow; block unblock; mute unmute; up down"
 )
 GENERIC_NAME: Final = frozenset(
-    stem(word) for word in "get set do tool api the by to for of my all current v1 id ids details info in".split()
+    stem(word)
+    for word in _words("get set do tool api the by to for of my all current v1 id ids details info in")
 )
 
 

@@ -7,22 +7,22 @@ dispute or a withdrawal that comes before the report it names has no subject unt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ioint_protocol.canonical import content_id
-from ioint_protocol.records import (
+from ioint_protocol import (
     Dispute,
     Record,
     Report,
     Sighting,
+    VerifiedSegment,
     Withdrawal,
+    content_id,
     decode_record,
     record_id,
     record_pattern,
 )
-from ioint_protocol.segment import VerifiedSegment
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,7 +34,8 @@ from ioint_node.store.upsert import upserting
 NO_SUBJECT: Final = ""
 UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
 RANGE_SEGMENTS: Final = 256
-SUBJECT_RECORDS: Final = 20_000
+AUTHOR_RECORDS: Final = 256  # about one subject, of one author
+ORPHANS: Final = 4_096  # records that one report gives a subject to
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
     Sighting: "sighting",
@@ -180,17 +181,29 @@ async def add_segment(
 
 
 async def records_about(
-    connection: AsyncConnection, subjects: Collection[str], *, limit: int = SUBJECT_RECORDS
+    connection: AsyncConnection, subjects: Collection[str], *, since_day: int = 0
 ) -> dict[str, tuple[StoredRecord, ...]]:
-    """The records about each subject, each author's in the order of its log; the newest `limit` of all."""
+    """The records about each subject since a day, each author's in the order of its log.
+
+    Of one author only the newest `AUTHOR_RECORDS` about a subject: whoever says more can only drown itself out, and
+    every node drops the same.
+    """
+    place = func.row_number().over(
+        partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
+    )
+    newest = (
+        select(records.c.seq, place.label("place"))
+        .where(records.c.subject.in_(list(subjects)), records.c.day >= since_day)
+        .subquery()
+    )
     rows = await connection.execute(
         select(records)
-        .where(records.c.subject.in_(list(subjects)))
-        .order_by(records.c.seq.desc())
-        .limit(limit)
+        .join(newest, records.c.seq == newest.c.seq)
+        .where(newest.c.place <= AUTHOR_RECORDS)
+        .order_by(records.c.author, records.c.segment, records.c.seq)
     )
     found: dict[str, list[StoredRecord]] = {}
-    for row in sorted(rows, key=lambda row: (row.author, row.segment, row.seq)):
+    for row in rows:
         found.setdefault(row.subject, []).append(_stored(row))
     return {subject: tuple(items) for subject, items in found.items()}
 
@@ -278,26 +291,27 @@ async def _statement_subjects(connection: AsyncConnection, ids: Collection[str])
 
 
 async def _adopt(connection: AsyncConnection, reports: Mapping[str, str]) -> None:
-    """Give records that came before the report they name its subject, and the withdrawals of those records."""
-    if not reports:
-        return
+    """Give records that came before the report they name its subject, and the withdrawals of those records too."""
     orphans = await _orphans(connection, reports)
-    for row in orphans:
-        await _set_subject(connection, (row,), reports[row.of])
-        if row.kind != "withdrawal":
-            name = record_id(bytes(row.body))
-            withdrawn = [r for r in await _orphans(connection, (name,)) if r.author == row.author]
-            await _set_subject(connection, withdrawn, reports[row.of])
+    found = {row.seq: reports[row.of] for row in orphans}
+    said = {record_id(bytes(row.body)): row for row in orphans if row.kind != "withdrawal"}
+    for row in await _orphans(connection, said):
+        if row.author == said[row.of].author:
+            found[row.seq] = reports[said[row.of].of]
+    for seq, subject in found.items():
+        await connection.execute(update(records).where(records.c.seq == seq).values(subject=subject))
 
 
-async def _orphans(connection: AsyncConnection, ids: Iterable[str]) -> Sequence[Row[Any]]:
-    statement = select(records).where(records.c.of.in_(list(ids)), records.c.subject == NO_SUBJECT)
+async def _orphans(connection: AsyncConnection, ids: Collection[str]) -> Sequence[Row[Any]]:
+    if not ids:
+        return ()
+    statement = (
+        select(records)
+        .where(records.c.of.in_(list(ids)), records.c.subject == NO_SUBJECT)
+        .order_by(records.c.seq)
+        .limit(ORPHANS)
+    )
     return (await connection.execute(statement)).all()
-
-
-async def _set_subject(connection: AsyncConnection, rows: Iterable[Row[Any]], subject: str) -> None:
-    for row in rows:
-        await connection.execute(update(records).where(records.c.seq == row.seq).values(subject=subject))
 
 
 def _day(record: Record, now: int) -> int:

@@ -215,29 +215,6 @@ async def get_session(connection: AsyncConnection, session_id: str) -> dict[str,
     }
 
 
-def explain(detail: Mapping[str, Any]) -> tuple[str, ...]:
-    """What `get_session` gave, as lines for a person: each action, what was decided, and why."""
-    lines = [
-        f"{detail['session_id']}  {detail['actor']}  {detail['family']}"
-        f" ({detail['family_confidence']:.2f})  {detail['state']}",
-        f"worst verdict {detail['verdict']}, risk {detail['risk']:.2f}, {detail['actions']} actions",
-    ]
-    for number, decision in enumerate(detail["decisions"], start=1):
-        step = decision["step"]
-        lines.append(
-            f"{number:>3}. {step['verb']} {step['resource']}"
-            f" [{step['sensitivity']}, {step['boundary']}, {step['provenance']}]"
-            f"  {decision['verdict']} → {decision['response']}"
-            f"  drift {decision['drift']:.2f}  wis {decision['wis']:.2f}  trust {decision['trust']['used']:.2f}"
-        )
-        lines.extend(
-            f"       {reason['weight']:+.2f}  {reason['code']}: {reason['text']}"
-            for reason in decision["reasons"]
-        )
-    lines.extend(f"pattern {one['pattern']} at {one['at']}: {one['judged']}" for one in detail["patterns"])
-    return tuple(lines)
-
-
 def _summary(row: Row[Any]) -> dict[str, Any]:
     return {
         "session_id": row.id,

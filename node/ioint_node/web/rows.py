@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ioint_protocol import Roster
+from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -112,9 +112,15 @@ def _memory(row: PeerRow) -> dict[str, Any]:
 
 
 def record_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One signed record as it is kept."""
-    kept = ("id", "author", "segment", "kind", "subject", "of", "tlp", "day", "received_at")
-    return {**{name: row[name] for name in kept}, "bytes_b64": _b64(row["body"])}
+    """One signed record; `id` is that of its bytes, `statement` that of these bytes said by this author."""
+    kept = ("author", "segment", "kind", "subject", "of", "tlp", "day", "received_at")
+    body = bytes(row["body"])
+    return {
+        "id": record_id(body),
+        "statement": row["id"],
+        **{name: row[name] for name in kept},
+        "bytes_b64": _b64(body),
+    }
 
 
 def roster_row(row: Mapping[str, Any]) -> dict[str, Any]:

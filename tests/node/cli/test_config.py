@@ -13,6 +13,7 @@ from ioint_node.config import (
     change_setting,
     clear_run,
     default_home,
+    hold_home,
     load_config,
     load_keys,
     make_keys,
@@ -158,3 +159,12 @@ def test_the_home_comes_from_the_option_then_the_environment(
     assert default_home(tmp_path / "option") == tmp_path / "option"
     monkeypatch.delenv("IOINT_HOME")
     assert default_home() == Path.home() / ".ioint"
+
+
+def test_one_home_runs_one_node(home: Path) -> None:
+    config = Config(home=home, org="Org")
+    write_config(config)
+    with hold_home(config), pytest.raises(ConfigError, match="stop it first"), hold_home(config):
+        pass
+    with hold_home(config):
+        pass

@@ -7,10 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.privacy.egress import CLASSES, EgressError, check_record, check_segment
 from ioint_node.privacy.explain import READERS, WHY, explain
-from ioint_protocol import canonical
-from ioint_protocol.pattern import parse_pattern
-from ioint_protocol.records import Dispute, Fingerprint, Report, Sighting, Withdrawal, encode_record
-from ioint_protocol.segment import GENESIS, build_segment
+from ioint_protocol import (
+    Dispute,
+    Fingerprint,
+    Report,
+    Sighting,
+    Withdrawal,
+    build_segment,
+    canonical,
+    encode_record,
+    parse_pattern,
+)
+from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 

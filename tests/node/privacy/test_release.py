@@ -7,7 +7,18 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ioint_node.privacy.gate import DAY_MS, PARAMS, Hold, Mode, Proposal, Refuse, Release, Said, bucket, decide
+from ioint_node.privacy.gate import (
+    DAY_MS,
+    PARAMS,
+    Hold,
+    Mode,
+    Proposal,
+    Refuse,
+    Release,
+    Said,
+    bucket,
+    decide,
+)
 
 NOW = 20_000 * DAY_MS + 12_345_678
 

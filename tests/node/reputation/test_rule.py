@@ -34,7 +34,9 @@ def founders(count: int) -> Electorate:
 
 def report(member: int, *, bad: int = 0, seen: int = 0, day: int = TODAY, name: str = "r") -> Statement:
     author = f"m-g{member:02d}"
-    return Statement(id=f"{name}-{author}", author=author, kind="report", bad=bad, seen=max(bad, seen), day=day)
+    return Statement(
+        id=f"{name}-{author}", author=author, kind="report", bad=bad, seen=max(bad, seen), day=day
+    )
 
 
 def dispute(member: int, day: int = TODAY) -> Statement:
@@ -201,7 +203,7 @@ def test_no_lie_of_b_groups_lifts_a_pattern_without_honest_support_above_advisor
     said: list[Statement], groups: int, seed: int
 ) -> None:
     b, _ = removals(groups)
-    liars = {f"m-g{index:02d}" for index in Random(seed).sample(range(groups), b)}
+    liars = {f"m-g{index:02d}" for index in Random(seed).sample(range(groups), b)}  # noqa: S311 - no secret
     found = part(*(s for s in said if s.author in liars), groups=groups)
     assert found.tier in ("none", "advisory")
 
@@ -218,7 +220,7 @@ def test_the_order_in_which_logs_arrive_changes_no_integer(said: list[Statement]
     by_author: dict[str, list[Statement]] = {}
     for statement in said:
         by_author.setdefault(statement.author, []).append(statement)
-    draw, mixed = Random(seed), []
+    draw, mixed = Random(seed), []  # noqa: S311 - no secret
     queues = list(by_author.values())
     while queues:
         queue = draw.choice(queues)

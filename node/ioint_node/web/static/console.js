@@ -23,7 +23,7 @@ function el(tag, options = {}, ...children) {
 function as_node(child) { return child instanceof Node ? child : String(child); }
 function put(id, ...children) { byId(id).replaceChildren(...children.filter((child) => child !== null)); }
 function short(id) { return `${id.slice(0, 10)}…`; }
-function percent(value) { return `−${(100 * value).toFixed(0)} %`; }
+function lowered(value) { return `−${Number(value).toFixed(2)}`; }
 function when(text) { return text ? new Date(text).toLocaleTimeString() : "never"; }
 function bar(value) {
   const inside = el("i");
@@ -102,16 +102,16 @@ function line(row, { open, fresh }) {
     el("td", { class: "num" }, row.confidence, bar(row.confidence)),
     el("td", { class: "num" }, row.reporters),
     el("td", {}, row.first_reporter || "—"),
-    el("td", { class: "mono" }, row.last_seen || "—"),
+    el("td", { class: "mono day" }, row.last_seen || "—"),
     el("td", { class: `num${row.local_hits ? " hit" : ""}` }, row.local_hits || "—"),
-    el("td", { class: "num", title: row.tier }, row.effect > 0 ? percent(row.effect) : "—"));
+    el("td", { class: "num", title: row.tier }, row.effect > 0 ? lowered(row.effect) : "—"));
 }
 
 // --- has it hit us -------------------------------------------------------------------------------------------------
 function show_hits() {
   const hit = [...store.rows.values()].filter((row) => row.local_hits > 0).sort((a, b) => b.local_hits - a.local_hits);
   if (!hit.length) { put("hits", el("p", { class: "empty" }, "None of the indicators shown has occurred in this organisation's sessions of the last 30 days.")); return; }
-  put("hits", el("table", { class: "small" }, el("tbody", {}, ...hit.slice(0, 8).map((row) =>
+  put("hits", el("table", { class: "small" }, el("tbody", {}, ...hit.slice(0, 4).map((row) =>
     el("tr", { class: "row", onclick: () => choose(row.id) },
       el("td", {}, row.label), el("td", { class: "num" }, el("span", { class: "hit" }, row.local_hits), row.local_hits === 1 ? " session" : " sessions"),
       el("td", { class: "num dim" }, `${row.blast_radius} ${row.blast_radius === 1 ? "agent" : "agents"}`))))));
@@ -141,7 +141,6 @@ function show_nothing_open() {
 }
 function show_panel(row, receipt) {
   const network = receipt.network || {};
-  const local = receipt.local || {};
   const voices = network.voices || [];
   put("panel",
     el("div", { class: "head" }, el("h2", {}, row.label), el("span", { class: `state ${row.state}` }, row.state)),
@@ -159,9 +158,21 @@ function show_panel(row, receipt) {
     el("h3", {}, `Voices of the network (${voices.length})`),
     voices.length ? voice_table(voices) : el("p", { class: "dim" }, "No live voice."),
     el("h3", {}, "What this node makes of it"),
-    facts(Object.entries(local).filter(([, value]) => value !== null && typeof value !== "object").map(([name, value]) => [name.replaceAll("_", " "), String(value)])),
+    facts(local_facts(receipt.local)),
     opinions(row),
     el("details", {}, el("summary", {}, "The whole receipt"), el("pre", { class: "mono" }, JSON.stringify(receipt, null, 2))));
+}
+function local_facts(local) {
+  const thousand = (rate) => `${(1000 * rate).toFixed(2)} in 1,000 sessions`;
+  const own = local.own_record;
+  return [
+    ["Conclusion", `${local.tier}, trust ${lowered(local.effect)}: ${local.reason.replaceAll("_", " ")}`],
+    ["Now", local.silence_s > 3600 ? `trust ${lowered(local.effect_now)}: the network was last heard ${age(local.silence_s)} ago` : `trust ${lowered(local.effect_now)}`],
+    ["Own rate", `at most ${thousand(local.gate.bound)}; acting is cheap up to ${thousand(local.gate.limit)}`],
+    ["Own record", own.sessions ? `${own.sessions} sessions: ${own.benign} benign, ${own.flagged} flagged` : "never met here"],
+    ["Tolerance", `${thousand(local.budget.spent)} spent of ${thousand(local.budget.limit)}`],
+    ["Allowed here", local.allowed_here ? "yes, by a person" : "no"],
+  ];
 }
 function facts(pairs) { return el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])); }
 function voice_table(voices) {

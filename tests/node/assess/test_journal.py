@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from ioint_node.errors import TooLargeError
+from ioint_node.flows.journal import Journal
+from ioint_node.flows.live import LiveSessions
+
+from tests.node.assess.scripted import NOW, MakeNode, Node
+
+
+async def test_decisions_made_together_are_written_together(node: Node) -> None:
+    await node.open()
+    for number in range(50):
+        await node.act("look", number)
+    live = node.parts.live.get("s1")
+    assert live is not None
+    first = live.written
+    await node.act("look", 50)
+
+    assert live.written is first
+    assert len(await node.rows("select * from decisions")) == 51
+
+
+async def test_too_many_waiting_decisions_are_refused_and_decided_anew_later(make_node: MakeNode) -> None:
+    node = make_node(journal=Journal(entries=2))
+    await node.open()
+    await node.act("out", 1)
+    with pytest.raises(TooLargeError, match="try again later"):
+        await node.act("out", 2)
+    await node.flushed()
+    await node.act("out", 2, durable=True)
+    live = node.parts.live.get("s1")
+
+    assert live is not None
+    assert (live.actions, live.departures) == (2, 2)
+    assert len(await node.rows("select * from decisions")) == 2
+
+
+async def test_what_was_refused_is_never_rebuilt_from_a_disk_that_lags(make_node: MakeNode) -> None:
+    node = make_node(journal=Journal(entries=3))
+    await node.open()
+    await node.act("out", 1)
+    await node.act("out", 2)
+    with pytest.raises(TooLargeError):
+        await node.act("out", 3)
+    # Nothing has been awaited in between: the first two are still on their way to the disk.
+    decision = await node.act("out", 3)
+    live = node.parts.live.get("s1")
+
+    assert live is not None
+    assert live.departures == 3
+    assert decision["response"] == "suspend"
+
+
+async def test_one_session_is_rebuilt_once_for_many_who_ask(make_node: MakeNode) -> None:
+    node = make_node()
+    await node.open()
+    await node.flushed()
+    again = make_node(live=LiveSessions(10))
+    decisions = await asyncio.gather(*(again.act("look", number) for number in range(20)))
+    live = again.parts.live.get("s1")
+
+    assert len({decision["decision_id"] for decision in decisions}) == 20
+    assert live is not None
+    assert live.actions == 20
+
+
+async def test_sessions_of_one_actor_share_its_trust_however_few_fit_into_memory(make_node: MakeNode) -> None:
+    node = make_node(live=LiveSessions(1, actors=1))
+    for number in range(3):
+        await node.open(f"s{number}")
+        await node.open(f"x{number}", actor=f"b{number}", now=NOW)
+    first = await node.act("out", session="s0")
+    second = await node.act("look", session="s1")
+
+    assert second["trust"]["lower"] == first["trust"]["lower"]

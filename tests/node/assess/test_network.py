@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ioint_node.flows.assess import close
+
+from tests.node.assess.scripted import NOW, PATTERN, MakeNode, Node, believe
+
+DAY_MS = 86_400_000
+
+
+async def moves(node: Node) -> list[dict[str, Any]]:
+    rows = await node.rows("select body from stream where event = 'trust' order by seq")
+    return [json.loads(row["body"]) for row in rows]
+
+
+async def test_precaution_acts_on_the_completing_action_and_the_rest_of_the_session(node: Node) -> None:
+    await node.open()
+    believe(node, "precautionary", 0.05)
+    before, completing, rest = [await node.act(tool, n) for n, tool in enumerate(["look", "match", "look"])]
+
+    assert before["network"]["effect"] == 0.0
+    assert before["trust"]["used"] == before["trust"]["lower"]
+    for decision in (completing, rest):
+        assert decision["network"]["tier"] == "precautionary"
+        assert decision["network"]["patterns"] == [PATTERN]
+        assert decision["trust"]["used"] == pytest.approx(decision["trust"]["lower"] - 0.05)
+        assert "2 independent groups, precautionary, effect .05" in [
+            reason["text"] for reason in decision["reasons"]
+        ]
+
+
+async def test_precaution_asks_for_a_step_up_and_never_blocks(make_node: MakeNode) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    believe(node, "precautionary", 0.05)
+    decision = await node.act("match")
+
+    assert (decision["verdict"], decision["response"], decision["allowed"]) == ("in_scope", "step_up", True)
+
+
+async def test_a_consensus_asks_for_approval_and_never_blocks(make_node: MakeNode) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    believe(node, "consensus", 0.3)
+    decision = await node.act("match")
+
+    assert (decision["response"], decision["allowed"]) == ("approve", True)
+
+
+async def test_the_network_never_changes_local_trust(node: Node) -> None:
+    await node.open()
+    opened = await node.act("look", 1)
+    believe(node, "consensus", 0.3)
+    decision = await node.act("match", 2)
+
+    assert decision["trust"]["lower"] == opened["trust"]["lower"]
+    assert decision["trust"]["layers"] == opened["trust"]["layers"]
+
+
+async def test_engines_hear_when_the_network_moves_trust_and_when_it_ends(node: Node) -> None:
+    await node.open()
+    believe(node, "precautionary", 0.05)
+    decision = await node.act("match")
+    lower = decision["trust"]["lower"]
+    await close(node.parts, "s1", "aborted", NOW)
+    first, last = await moves(node)
+
+    assert (first["before"], first["after"], first["effect"]) == (lower, decision["trust"]["used"], 0.05)
+    assert (first["cause"], first["pattern"], first["actor"]) == ("network", PATTERN, "a1")
+    assert (last["cause"], last["after"], last["effect"]) == ("network", lower, 0.0)
+
+
+async def test_a_belief_that_comes_after_the_match_acts_on_the_very_next_action(node: Node) -> None:
+    await node.open()
+    await node.act("match", 1)
+    believe(node, "corroborated", 0.1, groups=4)
+    decision = await node.act("look", 2)
+
+    assert decision["network"]["effect"] == 0.1
+    assert decision["trust"]["used"] == pytest.approx(decision["trust"]["lower"] - 0.1)
+
+
+async def test_a_withdrawal_gives_trust_back_on_the_very_next_action(node: Node) -> None:
+    await node.open()
+    believe(node, "precautionary", 0.05)
+    await node.act("match", 1)
+    believe(node, "none", 0.0)
+    decision = await node.act("look", 2)
+
+    assert decision["trust"]["used"] == decision["trust"]["lower"]
+    assert [move["after"] for move in await moves(node)][-1] == decision["trust"]["lower"]
+
+
+async def test_below_consensus_a_match_stays_in_its_session(node: Node) -> None:
+    await node.open("s1")
+    await node.open("s2")
+    believe(node, "corroborated", 0.1)
+    await node.act("match", session="s1")
+    decision = await node.act("look", session="s2")
+
+    assert decision["network"]["effect"] == 0.0
+
+
+@pytest.mark.parametrize(("days", "effect"), [(1, 0.3), (6, 0.3), (8, 0.0)])
+async def test_a_consensus_follows_the_actor_for_a_week(
+    node: Node, make_node: MakeNode, days: int, effect: float
+) -> None:
+    await node.open("s1")
+    await node.act("match", session="s1", durable=True)
+    later = NOW + days * DAY_MS
+    again = make_node()
+    again.parts.beliefs.heard(later)
+    believe(again, "consensus", 0.3)
+    await again.open("s2", now=later)
+    decision = await again.act("look", session="s2", now=later)
+
+    assert decision["network"]["effect"] == effect
+
+
+async def test_a_silent_network_fades_and_says_for_how_long(node: Node) -> None:
+    await node.open()
+    believe(node, "precautionary", 0.05)
+    fresh = await node.act("match", 1)
+    stale = await node.act("look", 2, now=NOW + 4 * DAY_MS)
+
+    assert stale["network"]["age_s"] == 4 * 86_400
+    assert 0 < stale["network"]["effect"] < fresh["network"]["effect"]

@@ -1,0 +1,62 @@
+"""The console in a real browser: sign in, read, choose, see a change arrive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from ioint_node.store import stream
+
+from tests.node.web.browser import BINARY, Page, chromium
+
+if TYPE_CHECKING:
+    from tests.node.web.conftest import Node
+
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.skipif(BINARY is None, reason="no Chromium on this machine"),
+]
+
+
+async def sign_in(page: Page, node: Node) -> None:
+    await page.command("Page.enable")
+    await page.command("Page.navigate", url=str(node.client.make_url("/")))
+    await page.until("document.readyState === 'complete' && document.getElementById('token')")
+    script = f"document.getElementById('token').value = '{node.keys['soc']}'"
+    await page.run(f"{script}; document.getElementById('sign').requestSubmit()")
+    await page.until("document.documentElement.dataset.ready === '1'")
+
+
+async def text_of(page: Page, selector: str) -> str:
+    return str(await page.run(f"document.querySelector({selector!r}).textContent"))
+
+
+async def test_an_analyst_reads_the_story_and_sees_it_go_on(node: Node, tmp_path: Path) -> None:
+    first, second = node.patterns(2)
+    await node.hear("contoso", node.report(first))
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await sign_in(page, node)
+        label = node.parts.exchange.catalogue.entries[first].title
+        assert label in await text_of(page, "#rows")
+        await page.run("document.querySelector('#rows tr').click()")
+        await page.until("document.querySelector('#panel dl')")
+        assert "contoso" in await text_of(page, "#panel")
+        assert first in await page.run("location.hash")
+        await page.until("document.getElementById('live').textContent === 'live'")
+        await node.hear("fabrikam", node.report(second))
+        await page.until("document.querySelectorAll('#rows tr').length === 2")
+        moved = {"actor": "invoice-agent", "before": 0.62, "after": 0.57, "cause": "network", "reason": "x"}
+        await node.parts.store.write(lambda c: stream.append(c, "trust", moved, "amber", node.clock.now))
+        node.parts.hub.wake()
+        await page.until("document.querySelectorAll('#moves li').length === 1")
+        assert await text_of(page, "#trouble") == ""
+        assert node.keys["soc"] not in await page.run("location.href + document.body.innerHTML")
+
+
+async def test_a_page_without_indicators_says_why(node: Node, tmp_path: Path) -> None:
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await sign_in(page, node)
+        assert (await text_of(page, "#empty")).startswith("No indicators yet, because")
+        await page.run("location.hash = 'q=nothing'")
+        await page.until("document.getElementById('empty').textContent.includes('filters')")

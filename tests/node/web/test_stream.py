@@ -1,0 +1,201 @@
+"""Snapshot and stream: identity, order, replay, reset, clearance, back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ioint_node.store import stream, tokens
+from ioint_node.web import WebLimits
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+    from tests.node.web.conftest import Node
+
+WAIT_S = 10
+
+
+@asynccontextmanager
+async def following(
+    node: Node, last: int | None = None, role: str = "engine"
+) -> AsyncIterator[ClientResponse]:
+    headers = node.headers(role) | ({} if last is None else {"Last-Event-ID": str(last)})
+    async with node.client.get("/api/v1/stream", headers=headers) as answer:
+        assert answer.status == 200
+        await until(lambda: node.parts.hub.subscribers > 0)
+        yield answer
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not holds():  # noqa: ASYNC110 - what it waits for happens in the server, which has no event
+            await asyncio.sleep(0)
+
+
+async def events(answer: ClientResponse, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    number = name = ""
+    async with asyncio.timeout(WAIT_S):
+        while len(found) < count:
+            line = (await answer.content.readline()).decode().rstrip("\n")
+            if line.startswith("id: "):
+                number = line[4:]
+            elif line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                data = json.loads(line[6:])
+                assert (str(data["seq"]), data["event"]) == (number, name)
+                found.append(data)
+    return found
+
+
+async def say(node: Node, count: int = 1, tlp: str = "amber") -> list[int]:
+    """Commit events as a flow does, then wake the hub."""
+    seqs = []
+    for index in range(count):
+        body = {"actor": f"a-{index}", "before": 0.6, "after": 0.5}
+        seqs.append(
+            await node.parts.store.write(lambda c, b=body: stream.append(c, "trust", b, tlp, node.clock.now))
+        )
+    node.parts.hub.wake()
+    return seqs
+
+
+async def test_an_event_arrives_with_its_number_name_and_data(node: Node) -> None:
+    async with following(node) as answer:
+        (seq,) = await say(node)
+        (event,) = await events(answer, 1)
+    assert event["seq"] == seq
+    assert (event["actor"], event["before"], event["after"]) == ("a-0", 0.6, 0.5)
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    assert answer.content_type == "text/event-stream"
+
+
+async def test_a_subscriber_that_comes_back_misses_nothing_and_gets_nothing_twice(node: Node) -> None:
+    async with following(node) as answer:
+        first = await say(node, 3)
+        heard = await events(answer, 3)
+    missed = await say(node, 5)
+    async with following(node, heard[-1]["seq"]) as answer:
+        heard += await events(answer, 5)
+        live = await say(node, 2)
+        heard += await events(answer, 2)
+    assert [event["seq"] for event in heard] == first + missed + live
+
+
+class TestSmallPages:
+    @pytest.fixture
+    def limits(self) -> WebLimits:
+        return WebLimits(replay_rows=3)
+
+    async def test_replay_goes_over_many_pages_while_more_is_written(self, node: Node) -> None:
+        before = await say(node, 10)
+        async with following(node, 0) as answer:
+            after = await say(node, 10)
+            heard = await events(answer, 20)
+        assert [event["seq"] for event in heard] == before + after
+
+
+async def test_a_number_from_before_retention_is_answered_with_one_reset(node: Node) -> None:
+    seqs = await say(node, 4)
+    await node.parts.store.write(lambda c: stream.trim(c, node.clock.now + 1))
+    async with following(node, seqs[0]) as answer:
+        (event,) = await events(answer, 1)
+        assert (event["event"], event["snapshot"]) == ("reset", "/api/v1/snapshot")
+        assert event["seq"] == seqs[-1]
+        live = await say(node)
+        assert [one["seq"] for one in await events(answer, 1)] == live
+
+
+async def test_a_number_from_the_future_is_answered_with_a_reset(node: Node) -> None:
+    await say(node)
+    async with following(node, 999) as answer:
+        assert (await events(answer, 1))[0]["event"] == "reset"
+
+
+async def test_events_above_the_clearance_are_not_sent_and_do_not_stop_the_others(node: Node) -> None:
+    (first,) = await say(node)
+    await say(node, 2, tlp="red")
+    async with following(node, first, role="soc") as answer:
+        await say(node, 1, tlp="red")
+        (last,) = await say(node, 1, tlp="clear")
+        assert [event["seq"] for event in await events(answer, 1)] == [last]
+
+
+async def test_a_report_that_arrives_is_heard_by_engines(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    async with following(node) as answer:
+        await node.hear("contoso", node.report(pattern))
+        (event,) = await events(answer, 1)
+    assert (event["event"], event["pattern"], event["state"]) == ("reputation", pattern, "watched")
+
+
+async def test_the_snapshot_ends_where_the_stream_goes_on(node: Node) -> None:
+    patterns = node.patterns(5)
+    await node.hear("contoso", *(node.report(pattern) for pattern in patterns[:4]))
+    page = await node.json("/api/v1/snapshot", "engine", params={"limit": "3"})
+    rest = await node.json("/api/v1/snapshot", "engine", params={"limit": "3", "cursor": page["next"]})
+    assert page["seq"] == rest["seq"]
+    assert {row["id"] for row in page["items"] + rest["items"]} == set(patterns[:4])
+    await node.hear("fabrikam", node.report(patterns[4]))
+    async with following(node, page["seq"]) as answer:
+        assert [event["pattern"] for event in await events(answer, 1)] == [patterns[4]]
+
+
+@pytest.mark.parametrize("last", ["-1", "soon", "9" * 30])
+async def test_a_number_that_is_none_is_refused(node: Node, last: str) -> None:
+    answer = await node.get("/api/v1/stream", "engine", headers={"Last-Event-ID": last})
+    assert answer.status == 400
+    assert (await answer.json(content_type=None))["field"] == "Last-Event-ID"
+
+
+class TestTightLimits:
+    @pytest.fixture
+    def limits(self) -> WebLimits:
+        return WebLimits(streams_per_token=1, stream_buffer_bytes=64_000, heartbeat_s=0.02)
+
+    async def test_a_token_has_so_many_streams_and_no_more(self, node: Node) -> None:
+        async with following(node):
+            answer = await node.get("/api/v1/stream", "engine")
+            assert answer.status == 429
+            assert node.parts.refusals["too_many_streams"] == 1
+            assert (await node.get("/api/v1/status")).status == 200
+
+    async def test_a_quiet_stream_is_kept_alive_by_comments(self, node: Node) -> None:
+        async with following(node) as answer, asyncio.timeout(WAIT_S):
+            while not (await answer.content.readline()).startswith(b": still here"):
+                pass
+
+    async def test_a_revoked_token_ends_its_streams(self, node: Node) -> None:
+        async with following(node) as answer, asyncio.timeout(WAIT_S):
+            rows = (await node.json("/api/v1/tokens", "admin"))["items"]
+            engine = next(row["id"] for row in rows if row["role"] == "engine")
+            await node.client.delete(f"/api/v1/tokens/{engine}", headers=node.headers("admin"))
+            while await answer.content.readline():
+                pass
+        assert node.parts.hub.subscribers == 0
+
+    async def test_a_consumer_that_does_not_read_is_cut_off_and_nobody_else(self, node: Node) -> None:
+        made = await node.parts.store.write(lambda c: tokens.create(c, "engine", None, "amber", None))
+        _, lazy = await asyncio.open_connection("127.0.0.1", node.client.port, limit=1024)
+        lazy.write(
+            f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {made.token}\r\n\r\n".encode()
+        )
+        await until(lambda: node.parts.hub.subscribers == 1)
+        body = {"actor": "a", "reason": "x" * 60_000}
+        async with following(node) as answer:
+            await until(lambda: node.parts.hub.subscribers == 2)
+            async with asyncio.timeout(WAIT_S):
+                while not node.parts.hub.dropped["slow_consumer"]:
+                    await node.parts.store.write(
+                        lambda c: stream.append(c, "trust", body, "amber", node.clock.now)
+                    )
+                    node.parts.hub.wake()
+                    assert (await events(answer, 1))[0]["reason"] == body["reason"]
+            assert node.parts.hub.subscribers == 1
+        lazy.close()

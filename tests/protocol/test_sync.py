@@ -1,0 +1,100 @@
+"""What members say to one another, and what a node asks for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ioint_protocol import ProtocolError, sync
+from ioint_protocol.limits import LIMITS
+from ioint_protocol.sync import PushAnswer, Range, missing
+
+authors = st.sampled_from([letter * 32 for letter in "abcd"])
+heads = st.tuples(st.integers(1, 9), st.sampled_from(["1" * 64, "2" * 64]))
+vectors = st.dictionaries(authors, heads)
+
+
+@given(vectors)
+def test_equal_vectors_are_answered_by_same(vector: sync.Vector) -> None:
+    have = sync.decode_heads_request(sync.encode_heads_request(vector))
+    assert (
+        sync.decode_heads_answer(sync.encode_heads_answer(dict(sorted(vector.items(), reverse=True)), have))
+        is None
+    )
+
+
+@given(vectors)
+def test_other_vectors_are_answered_in_full(vector: sync.Vector) -> None:
+    assert sync.decode_heads_answer(sync.encode_heads_answer(vector, "0" * 64)) == vector
+
+
+@given(st.sampled_from(sorted(sync.ANSWERS)), st.text("abc_9", max_size=64))
+def test_a_push_answer_round_trips(result: str, why: str) -> None:
+    answer = PushAnswer(result=result, why=why)
+    assert sync.decode_push_answer(sync.encode_push_answer(answer)) == answer
+
+
+@given(authors, st.integers(1, 10**9), st.integers(0, LIMITS.range_segments - 1))
+def test_a_pull_request_round_trips(author: str, start: int, more: int) -> None:
+    wanted = Range(author=author, from_seq=start, to_seq=start + more)
+    assert sync.decode_pull_request(sync.encode_pull_request(wanted)) == wanted
+
+
+def test_a_range_that_is_too_long_is_not_asked_for() -> None:
+    with pytest.raises(ProtocolError, match=r"bad_field: to is 257, outside 1\.\.256"):
+        sync.encode_pull_request(Range(author="a" * 32, from_seq=1, to_seq=257))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200_000), max_size=4))
+def test_an_answer_holds_the_first_wires_that_fit(wires: list[bytes]) -> None:
+    data = sync.encode_pull_answer(wires)
+    held = sync.decode_pull_answer(data)
+    assert len(data) <= LIMITS.frame_bytes
+    assert list(held) == wires[: len(held)]
+    assert held or not wires
+
+
+def test_an_answer_of_many_tiny_wires_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="bad_frame: more than 256 wires"):
+        sync.decode_pull_answer(b"\0\0\0\1x" * 257)
+
+
+@given(vectors, vectors)
+def test_what_is_missing_is_what_the_other_has_more(own: sync.Vector, other: sync.Vector) -> None:
+    wanted = {item.author: item for item in missing(own, other)}
+    for author, (seq, head) in other.items():
+        have, own_head = own.get(author, (0, ""))
+        if seq > have:
+            assert wanted.pop(author) == Range(author=author, from_seq=have + 1, to_seq=seq)
+        elif seq == have and head != own_head:
+            assert wanted.pop(author) == Range(author=author, from_seq=seq, to_seq=seq)
+    assert wanted == {}
+
+
+def test_a_long_gap_is_asked_for_one_pull_at_a_time() -> None:
+    wanted = missing({}, {"a" * 32: (1_000, "1" * 64)})
+    assert wanted == (Range(author="a" * 32, from_seq=1, to_seq=LIMITS.range_segments),)
+
+
+def test_a_vector_of_too_many_authors_is_refused() -> None:
+    many = {f"{number:032x}": (1, "1" * 64) for number in range(LIMITS.heads + 1)}
+    with pytest.raises(ProtocolError, match="bad_field: 1025 heads, more than 1024"):
+        sync.decode_heads_answer(sync.encode_heads_answer(many, "0" * 64))
+
+
+@given(st.integers(0, 2**53 - 1))
+def test_a_roster_request_round_trips(have: int) -> None:
+    assert sync.decode_roster_request(sync.encode_roster_request(have)) == have
+
+
+@given(st.lists(st.binary(min_size=1, max_size=64), max_size=4))
+def test_a_roster_answer_round_trips(wires: list[bytes]) -> None:
+    assert list(sync.decode_roster_answer(sync.encode_roster_answer(wires))) == wires
+
+
+@given(st.binary(max_size=64))
+def test_arbitrary_lengths_are_read_or_refused(data: bytes) -> None:
+    with suppress(ProtocolError):
+        assert sync.encode_pull_answer(sync.decode_pull_answer(data)) == data

@@ -1,0 +1,139 @@
+"""Real nodes in one process: each with its own home, keys, database and libp2p child, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from ioint_node.app import Node, open_node
+from ioint_node.config import Config, load_keys, make_keys, write_config
+from ioint_node.demo.cast import SHIPPED
+from ioint_node.demo.client import Client
+from ioint_node.demo.play import Playback, Played, read_recorded
+from ioint_node.flows.roster import install, open_book
+from ioint_node.store import tokens
+from ioint_node.store.engine import open_store
+from ioint_node.store.migrate import upgrade
+from ioint_protocol.members import Member
+from ioint_protocol.roster import Release, Roster, sign_roster
+from ioint_taxonomy import load_catalogue, load_taxonomy
+from nacl.signing import SigningKey
+
+WITHIN_S = 30.0
+
+
+async def until(holds: Callable[[], Awaitable[Any]], within_s: float = WITHIN_S) -> Any:
+    """Ask again until the answer is truthy; a bound, not a pause, decides when to give up."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not (found := await holds()):
+        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+    return found
+
+
+class Consortium:
+    """Homes of founders, from which nodes are started and stopped."""
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        self.configs = configs
+
+    @asynccontextmanager
+    async def running(self, *which: int) -> AsyncIterator[list[Node]]:
+        """The nodes with these numbers, all of them connected with one another."""
+        async with AsyncExitStack() as stack:
+            nodes = [await stack.enter_async_context(open_node(self.configs[index])) for index in which]
+
+            async def connected() -> bool:
+                return all(len(node.exchange.connected()) >= len(nodes) - 1 for node in nodes)
+
+            await until(connected)
+            yield nodes
+
+
+@pytest.fixture
+async def consortium(tmp_path: Path) -> Consortium:
+    configs = [_home(tmp_path / f"org{index}", f"org{index}") for index in range(1, 6)]
+    members = [_member(config) for config in configs]
+    steward = SigningKey.generate()
+    today = int(time.time()) // 86_400
+    roster = Roster(
+        version=1,
+        issued_day=today,
+        expires=(today + 30) * 86_400,
+        threshold=1,
+        stewards=(bytes(steward.verify_key).hex(),),
+        members=tuple(members),
+        taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
+        catalogue=load_catalogue().digest,
+    )
+    wire = sign_roster(roster, [steward])
+    for config in configs:
+        await upgrade(config.store_url)
+        async with open_store(config.store_url) as store:
+            await install(store, await open_book(store), [wire], today * 86_400_000)
+    return Consortium(configs)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Callable[[Node, str], Awaitable[Client]]]:
+    """Makes a client of a node with a new token of a role."""
+    async with aiohttp.ClientSession() as http:
+
+        async def make(node: Node, role: str) -> Client:
+            made = await node.store.write(
+                lambda connection: tokens.create(connection, role, None, "red", None)
+            )
+            return Client(http, node.url, made.token)
+
+        yield make
+
+
+@pytest.fixture(name="until")
+def until_fixture() -> Callable[..., Awaitable[Any]]:
+    return until
+
+
+@pytest.fixture
+def play() -> Callable[..., Awaitable[list[Played]]]:
+    """Replays one of the demo's sessions at a node, as another agent in another session."""
+
+    async def replay(client: Client, session_id: str, *, agent: str, name: str) -> list[Played]:
+        recorded = next(each for each in read_recorded(SHIPPED) if each.session_id == session_id)
+        playback = Playback(client, recorded, agent=agent, session_id=name)
+        await playback.open()
+        played = []
+        while (step := await playback.step()) is not None:
+            played.append(step)
+        await playback.close()
+        return played
+
+    return replay
+
+
+def _home(home: Path, org: str) -> Config:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+    config = Config(home=home, org=org, publish="catalogue", web_port=0, exchange_port=port)
+    write_config(config)
+    make_keys(home)
+    return config
+
+
+def _member(config: Config) -> Member:
+    keys = load_keys(config.home)
+    return Member(
+        id=keys.member,
+        name=config.org,
+        node_key=keys.node_public.hex(),
+        record_key=keys.record_public.hex(),
+        group=config.group,
+        since=1,
+        addresses=(f"/ip4/127.0.0.1/tcp/{config.exchange_port}",),
+    )
