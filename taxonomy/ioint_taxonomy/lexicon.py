@@ -186,7 +186,8 @@ def _resource(
         score += UNCHANGEABLE if changes and resource == "reference_data" else 0.0
         score += HEAD if at == head else 0.0
         score += AFTER_PREPOSITION if after_preposition else 0.0
-        score += USED_AS_VERB if at == verb_at else 0.0
+        # A phrase names its object besides its verb: "send_money" is about money.
+        score += USED_AS_VERB if at == verb_at and "_" not in word else 0.0
         if best is None or score >= best[0]:
             best = (score, at, resource)
     return (None, 0.0) if best is None else (best[2], best[0])

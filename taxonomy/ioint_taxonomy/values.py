@@ -19,7 +19,11 @@ UNKNOWN_BOUNDARY_RANK = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One action in the abstract vocabulary; `flow` are the indices of earlier steps whose data it carries."""
+    """One action in the abstract vocabulary.
+
+    `provenance` is of the values that direct it (recipient, amount, identifier, command), the least trusted of them;
+    `flow` are the indices of earlier steps whose data it carries.
+    """
 
     verb: str
     resource: str

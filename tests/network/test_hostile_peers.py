@@ -22,7 +22,7 @@ from ioint_node.peers import HEADS, PUSH, Exchange, Handlers, PeerAddress, PeerL
 
 pytestmark = [pytest.mark.network, pytest.mark.asyncio(loop_scope="module")]
 
-DEADLINE_S = 12.0
+DEADLINE_S = 20.0
 LIMITS = PeerLimits(
     upgrade_s=1.0,
     half_open=48,
@@ -166,7 +166,8 @@ class Scene:
 
     async def is_unharmed(self) -> None:
         assert self.victim.exchange.restarts == 0, "the process was replaced"
-        answer = await self.honest.exchange.request("victim", PUSH, b"still there?", timeout_s=5)
+        await self.honest.until(self.honest.exchange.connected)
+        answer = await self.honest.exchange.request("victim", PUSH, b"still there?", timeout_s=10)
         assert answer == b"\x02honeststill there?"
 
 

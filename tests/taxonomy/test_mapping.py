@@ -120,6 +120,11 @@ def test_a_tool_that_calls_tools_is_what_it_calls() -> None:
     assert kind(map_call("call_tool", arguments=inner)) == "delete email"
 
 
+def test_arguments_do_not_outvote_a_phrase() -> None:
+    given = {"recipient": "XX00 0000", "amount": 5, "subject": "rent", "date": "2026-11-20"}
+    assert kind(map_call("send_money", arguments=given, curated=False)) == "pay payment"
+
+
 def test_a_server_makes_the_difference() -> None:
     assert kind(map_call("search", server="gdrive")) == "search file"
     assert kind(map_call("search_messages", server="gmail", curated=False)) == "search email"

@@ -21,9 +21,7 @@ from ioint_node.config.settings import (
     Config,
     change_setting,
     default_home,
-    group_of,
     load_config,
-    settings_of,
     write_config,
 )
 
@@ -34,7 +32,6 @@ __all__ = [
     "change_setting",
     "clear_run",
     "default_home",
-    "group_of",
     "hold_home",
     "load_config",
     "load_keys",
@@ -44,7 +41,6 @@ __all__ = [
     "read_private",
     "read_run",
     "replace_private",
-    "settings_of",
     "write_config",
     "write_private",
     "write_run",

@@ -50,7 +50,7 @@ class Config:
     def __post_init__(self) -> None:
         """Fill what follows from the rest, and refuse what is unsafe."""
         object.__setattr__(self, "home", self.home.absolute())
-        object.__setattr__(self, "group", self.group or group_of(self.org))
+        object.__setattr__(self, "group", self.group or _group_of(self.org))
         object.__setattr__(
             self, "store_url", self.store_url or f"sqlite+aiosqlite:///{self.home / 'ioint.db'}"
         )
@@ -78,7 +78,7 @@ class Config:
         return self.home / "run.json"
 
 
-def group_of(org: str) -> str:
+def _group_of(org: str) -> str:
     """The default affiliation group of an organisation: its name, in the letters that a group may have."""
     return re.sub(r"[^a-z0-9]+", "-", org.lower()).strip("-")[:64].strip("-")
 
@@ -123,14 +123,14 @@ def write_config(config: Config) -> None:
     """
     make_home(config.home)
     lines = ["# The settings of this IOINT node; docs/configuration.md explains each."]
-    for name, value in settings_of(config).items():
+    for name, value in _settings_of(config).items():
         if name == "store_url" and value == _default_store(config.home):
             continue  # the default follows the directory when it is moved
         lines.append(f"{name} = {_toml(value)}")
     write_private(config.config_file, ("\n".join(lines) + "\n").encode())
 
 
-def settings_of(config: Config) -> dict[str, Any]:
+def _settings_of(config: Config) -> dict[str, Any]:
     """Every setting by name, without the home directory."""
     return {item.name: getattr(config, item.name) for item in fields(config) if item.name != "home"}
 

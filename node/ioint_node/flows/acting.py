@@ -45,6 +45,7 @@ def decide(
     judgement = _judge(parts, live, event, now)
     fresh = tuple(live.completed)[known:]
     _mark(live, fresh, now)
+    live.early.update(pattern for pattern in fresh if not parts.beliefs.effect_of((pattern,), now).effect)
     evidence = of_action(
         judgement.verdict,
         departures=live.departures,
@@ -95,8 +96,11 @@ def decide(
 
 
 def network_of(parts: AssessParts, live: Live, now: int) -> NetworkEffect:
-    """What the network takes off: for patterns this session completed, and a consensus the actor matched of late."""
-    here = parts.beliefs.effect_of(live.completed, now)
+    """What the network takes off: for patterns this session completed, and a consensus the actor matched of late.
+
+    A warning acts on the action that completes its pattern and on the rest of that session, not backwards.
+    """
+    here = parts.beliefs.effect_of(live.completed.keys() - live.early, now)
     followed = [
         pattern
         for pattern, at in live.actor.marks.items()

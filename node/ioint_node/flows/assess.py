@@ -240,7 +240,6 @@ def _open(
         tracker=start_tracker(parts, request.declared, matcher),
         matcher=matcher,
         opening=opening,
-        opened=now,
         declared=now,
     )
     before = actor.trust

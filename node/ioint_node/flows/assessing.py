@@ -150,15 +150,13 @@ def start_tracker(parts: AssessParts, declaration: Declaration, matcher: Matcher
 def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher: Matcher) -> Live:
     """Follow a stored session again from its first event; trust has counted it already and stays as it is."""
     row = stored.row
-    opened = from_text(row["opened_at"])
     live = Live(
         id=row["id"],
         actor=actor,
         tracker=start_tracker(parts, declaration_of(row["declaration"]), matcher),
         matcher=matcher,
         opening=row["declaration"],
-        opened=opened,
-        declared=opened,
+        declared=from_text(row["opened_at"]),
         closed=None if row["closed_at"] is None else from_text(row["closed_at"]),
         outcome=row["outcome"],
         hashes=dict(stored.answered),

@@ -6,7 +6,7 @@ the transaction that brought the evidence, and returns the beliefs that the call
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -76,6 +76,17 @@ class Case:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What is believed of one subject now: its indicator row, how that came about, and what engines must hear."""
+
+    row: dict[str, Any]
+    details: Mapping[str, Any]
+    event: str | None
+    news: Mapping[str, Any]
+    changed: bool
+
+
 async def believe(
     connection: AsyncConnection, parts: ExchangeParts, patterns: Collection[str], now: int
 ) -> tuple[Belief, ...]:
@@ -92,21 +103,13 @@ async def believe(
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
         cases |= await examine(connection, parts, roster, moved, now)
     previous = await indicators.details_of(connection, [indicator_id(subject) for subject in cases])
-    return tuple(
-        [
-            await _conclude(
-                connection,
-                parts,
-                case,
-                roster=roster,
-                previous=previous.get(indicator_id(subject)),
-                fits=fits,
-                now=now,
-            )
-            for subject, case in cases.items()
-            if case.records
-        ]
-    )
+    conclusions = [
+        _conclude(
+            parts, case, roster, fits=case.subject in fits, previous=previous.get(indicator_id(case.subject))
+        )
+        for case in cases.values()
+    ]
+    return await _write(connection, [c for c in conclusions if c is not None], now)
 
 
 async def examine(
@@ -145,20 +148,19 @@ async def examine(
 
 
 async def note_first_reports(
-    connection: AsyncConnection, parts: ExchangeParts, group: str, subjects: Iterable[str], now: int
+    connection: AsyncConnection, parts: ExchangeParts, group: str, subjects: Collection[str], now: int
 ) -> None:
     """Note which subjects a group now reports for the first time in 30 days, and which of them are within its quota."""
     today = day_of(now)
-    wanted = sorted(set(subjects))
-    known = await matches.first_reports_of(connection, wanted, today)
+    known = await matches.first_reports_of(connection, subjects, today)
+    new = [s for s in sorted(set(subjects)) if all(first.group != group for first in known.get(s, ()))]
     days = list(await matches.first_report_days(connection, group, today))
-    for subject in wanted:
-        if any(first.group == group for first in known.get(subject, ())):
-            continue
-        counts = within_quota(days, today, parts.params)
-        await matches.add_first_report(connection, group, subject, today, counts=counts)
-        if counts:
+    firsts = {}
+    for subject in new:
+        firsts[subject] = within_quota(days, today, parts.params)
+        if firsts[subject]:
             days.append(today)
+    await matches.add_first_reports(connection, group, firsts, today)
 
 
 async def reload(parts: ExchangeParts, now: int) -> None:
@@ -252,18 +254,18 @@ def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
     return fits, tuple(b.pattern for b in standing if (b.pattern in fits) != b.fits)
 
 
-async def _conclude(
-    connection: AsyncConnection,
+def _conclude(
     parts: ExchangeParts,
     case: Case,
-    *,
     roster: Roster,
+    *,
+    fits: bool,
     previous: tuple[dict[str, Any], dict[str, Any]] | None,
-    fits: Collection[str],
-    now: int,
-) -> Belief:
-    """Write the indicator row of one subject, and the stream row when engines must hear of a change."""
-    local = case.judged(fits=case.subject in fits)
+) -> Conclusion | None:
+    """What follows from the evidence about one subject; None when nothing that was ever said of it is live."""
+    if not case.records or (previous is None and case.network.state == "unknown"):
+        return None
+    local = case.judged(fits=fits)
     facts = _facts(parts, roster, case)
     row = indicator_row(
         case.subject,
@@ -281,21 +283,34 @@ async def _conclude(
         "support": case.network.accusing,
         "estimate": case.gate.estimate,
         "candidate": case.candidate,
-        "fits": case.subject in fits,
+        "fits": fits,
         "reason": local.reason,
         "withdrawn": case.network.withdrawn,
         "novel": pattern_value(facts.pattern) if facts.pattern else None,
     }
     old, old_details = previous or ({}, {})
     taken_back = case.network.withdrawn > old_details.get("withdrawn", 0)
-    if taken_back or any(row[name] != old.get(name) for name in HEARD):
-        event = "withdrawal" if taken_back else "reputation"
-        row["seq"] = await stream.append(connection, event, _news(row, old, local, facts), row["tlp"], now)
-    else:
-        row["seq"] = old["seq"]
-    if row != old or details != old_details:
-        await indicators.upsert(connection, row, details, now)
-    return _remembered(row, details)
+    moved = any(row[name] != old.get(name) for name in HEARD)
+    row["seq"] = old.get("seq", 0)
+    return Conclusion(
+        row=row,
+        details=details,
+        event="withdrawal" if taken_back else "reputation" if moved else None,
+        news=_news(row, old, local, facts),
+        changed=row != old or details != old_details,
+    )
+
+
+async def _write(
+    connection: AsyncConnection, conclusions: Sequence[Conclusion], now: int
+) -> tuple[Belief, ...]:
+    """Write the stream rows of what engines must hear, and the indicator rows of what changed."""
+    for c in conclusions:
+        if c.event is not None:
+            c.row["seq"] = await stream.append(connection, c.event, c.news, c.row["tlp"], now)
+    changed = [(c.row, c.details) for c in conclusions if c.changed or c.event is not None]
+    await indicators.upsert(connection, changed, now)
+    return tuple(_remembered(c.row, c.details) for c in conclusions)
 
 
 def _news(row: Mapping[str, Any], old: Mapping[str, Any], local: Local, facts: Facts) -> dict[str, Any]:

@@ -100,7 +100,9 @@ class Live:
     """A session in memory: its tracker and what assess counts beside it; times in Unix milliseconds.
 
     `opening` is the JSON that it was opened with. `declared_t` and `last_t` are seconds of the session's own clock.
-    `hashes` names every answered action, `offered` the alternatives and `alternatives` the answers to them.
+    `hashes` names every answered action, `offered` the alternatives and `alternatives` the answers to them. `early` are
+    completed patterns of which nobody had warned then: they open an incident, and take nothing off here. A session that
+    is rebuilt does not know them and counts every pattern, which errs toward caution.
     """
 
     id: str
@@ -108,7 +110,6 @@ class Live:
     tracker: Tracker
     matcher: Matcher
     opening: str
-    opened: int
     declared: int
     closed: int | None = None
     outcome: str | None = None
@@ -125,6 +126,7 @@ class Live:
     hashes: dict[str, str] = field(default_factory=dict)
     answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
     completed: dict[str, None] = field(default_factory=dict)
+    early: set[str] = field(default_factory=set)
     feedbacks: set[tuple[str, str | None, bool]] = field(default_factory=set)
     offered: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     alternatives: dict[str, bool] = field(default_factory=dict)
@@ -201,9 +203,6 @@ class LiveSessions:
         self._actor_refs: WeakValueDictionary[str, LiveActor] = WeakValueDictionary()
         self._settling: set[asyncio.Future[None]] = set()
         self.loading = asyncio.Lock()
-
-    def __len__(self) -> int:
-        return len(self._sessions)
 
     def get(self, session_id: str) -> Live | None:
         """The session, if it is in memory."""

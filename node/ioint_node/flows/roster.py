@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ioint_protocol import ProtocolError, Roster, VerifiedRoster, verify_roster
 from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.engine import Store
 from ioint_node.store.schema import rosters
@@ -65,11 +67,16 @@ async def install(store: Store, book: RosterBook, wires: Sequence[bytes], now: i
             continue
         if book.verified is not None and verified.consortium != book.verified.consortium:
             raise ProtocolError("wrong_consortium", f"{verified.consortium[:12]}…, not {book.consortium}")
-        row = {"version": verified.roster.version, "wire": wire, "installed_at": to_text(now)}
-        await store.write(lambda connection, row=row: connection.execute(insert(rosters).values(row)))
+        await store.write(partial(_keep, verified=verified, now=now))
         book.verified = verified
         changed = True
     return changed
+
+
+async def _keep(connection: AsyncConnection, *, verified: VerifiedRoster, now: int) -> None:
+    await connection.execute(
+        insert(rosters).values(version=verified.roster.version, wire=verified.wire, installed_at=to_text(now))
+    )
 
 
 async def look_again(store: Store, book: RosterBook) -> bool:

@@ -139,7 +139,12 @@ class Life:
                 raise ChildGone("the pipe closed")
             for body in frames.feed(data):
                 wait_s = None
-                self._receive(read_to_parent(body), tasks)
+                message = read_to_parent(body)
+                try:
+                    self._receive(message, tasks)
+                except (LookupError, ValueError) as error:
+                    # The child may have been taken over by a peer: what it says must not end the node.
+                    raise ChildGone(f"it sent a {type(message).__name__} that makes no sense") from error
 
     def _receive(self, message: ToParent, tasks: asyncio.TaskGroup) -> None:
         match message:

@@ -113,7 +113,7 @@ ADDRESSED: Final = _words("you your yours yourself u")
 # Talk about the reader's own job, which data about the world seldom is.
 META: Final = _words(
     "task tasks instruction instructions instruct request requests requested assistant agent ai model llm chatbot"
-    " prompt system user user's function functions tool tools call calls directive directives objective goal"
+    " prompt system user function functions tool tools call calls directive directives objective goal"
     " policy ignore disregard forget override previous prior original before first after proceed"
 )
 LEAD: Final = _words(
@@ -149,7 +149,8 @@ LOOKING: Final = _words(
     "get list read search find view check fetch show lookup query describe count look browse inspect calculate"
 )
 _OPPOSITES: Final = (
-    "buy sell; long short; call put; deposit withdraw; stake unstake; add remove; enable disable; open close; lock unlock;"
+    "buy sell; long short; call put; deposit withdraw; stake unstake; add remove; enable disable; open close;"
+    " lock unlock;"
     " grant revoke; allow deny; accept reject; approve reject; increase decrease; start stop; on off; create delete;"
     " public private; credit debit; subscribe unsubscribe; follow unfollow; block unblock; mute unmute; up down"
 )

@@ -1,1 +1,1 @@
-
+"""What the node remembers: tables (`schema`), the one writer (`engine`), and functions over connections."""

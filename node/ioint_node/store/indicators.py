@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, func, select
@@ -19,47 +19,42 @@ COLUMNS: Final = (
     "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "why", "seq",
 )  # fmt: skip
 """The keys of an indicator row, in the order of the contract."""
+COPIED: Final = ("id", "seq", "kind", "state", "score", "confidence", "tier", "effect", "tlp", "last_seen")
+"""The keys that are columns too, to filter by."""
 
 
 async def upsert(
-    connection: AsyncConnection, row: Mapping[str, Any], details: Mapping[str, Any], now: int
+    connection: AsyncConnection, changed: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], now: int
 ) -> None:
-    """Write an indicator row of the contract, with what `details` remembers of how it came about.
+    """Write indicator rows of the contract, each with the details of how it came about.
 
-    `added_at` is made greater than that of any other row: a poller that asks for what came after its newest row
-    misses nothing, even when two rows are written in one millisecond.
+    `added_at` is made greater than that of any row before: a poller that asks for what came after its newest row misses
+    nothing, even when many rows are written in one millisecond.
     """
+    if not changed:
+        return
     newest = (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one()
-    added_at = now if newest is None else max(now, from_text(newest) + 1)
-    values = {
-        "id": row["id"],
-        "seq": row["seq"],
-        "kind": row["kind"],
-        "state": row["state"],
-        "score": row["score"],
-        "confidence": row["confidence"],
-        "tier": row["tier"],
-        "effect": row["effect"],
-        "tlp": row["tlp"],
-        "last_seen": row["last_seen"],
-        "added_at": to_text(added_at),
-        "body": json.dumps(
-            {"row": {name: row[name] for name in COLUMNS}, "details": details},
-            separators=(",", ":"),
-            ensure_ascii=False,
-        ),
-    }
-    statement = upserting(connection, indicators).values(values)
-    changed = {name: statement.excluded[name] for name in values if name != "id"}
-    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
+    first = now if newest is None else max(now, from_text(newest) + 1)
+    rows = [
+        {
+            **{name: row[name] for name in COPIED},
+            "added_at": to_text(first + place),
+            "body": json.dumps(
+                {"row": {name: row[name] for name in COLUMNS}, "details": details},
+                separators=(",", ":"),
+                ensure_ascii=False,
+            ),
+        }
+        for place, (row, details) in enumerate(changed)
+    ]
+    statement = upserting(connection, indicators)
+    replaced = {name: statement.excluded[name] for name in rows[0] if name != "id"}
+    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced), rows)
 
 
-async def get(
-    connection: AsyncConnection, indicator: str, clearance: str | None = None
-) -> dict[str, Any] | None:
-    """The indicator row of a pattern or subject, or None; with a clearance, only what it may see."""
-    statement = select(indicators).where(indicators.c.id == indicator)
-    row = (await connection.execute(statement)).one_or_none()
+async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | None:
+    """The indicator row of a pattern or subject, or None."""
+    row = (await connection.execute(select(indicators).where(indicators.c.id == indicator))).one_or_none()
     return None if row is None else _row(row)
 
 

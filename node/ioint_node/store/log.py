@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from ioint_protocol import (
@@ -35,6 +36,7 @@ NO_SUBJECT: Final = ""
 UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
 RANGE_SEGMENTS: Final = 256
 AUTHOR_RECORDS: Final = 256  # about one subject, of one author
+READ_RECORDS: Final = 8_192  # records kept as values, to save reading their bytes again
 ORPHANS: Final = 4_096  # records that one report gives a subject to
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
@@ -320,10 +322,17 @@ def _day(record: Record, now: int) -> int:
     return day_of(now) if isinstance(record, Withdrawal) else record.day
 
 
+@lru_cache(maxsize=READ_RECORDS)
+def _read(body: bytes) -> tuple[str, Record]:
+    # What is said of a busy pattern is read again with every segment about it.
+    return record_id(body), decode_record(body)
+
+
 def _stored(row: Row[Any]) -> StoredRecord:
     body = bytes(row.body)
+    name, record = _read(body)
     return StoredRecord(
-        id=record_id(body),
+        id=name,
         author=row.author,
         segment=row.segment,
         kind=row.kind,
@@ -332,5 +341,5 @@ def _stored(row: Row[Any]) -> StoredRecord:
         day=row.day,
         received_at=row.received_at,
         body=body,
-        record=decode_record(body),
+        record=record,
     )

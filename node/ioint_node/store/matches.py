@@ -154,18 +154,20 @@ async def first_report_days(connection: AsyncConnection, group: str, today: int)
     return tuple(rows.scalars())
 
 
-async def add_first_report(
-    connection: AsyncConnection, group: str, pattern: str, today: int, *, counts: bool
+async def add_first_reports(
+    connection: AsyncConnection, group: str, counts: Mapping[str, bool], today: int
 ) -> None:
-    """Note a group's first live report of a pattern."""
-    statement = upserting(connection, first_reports).values(
-        group=group, pattern=pattern, day=today, counts=int(counts)
-    )
+    """Note a group's first live reports, by pattern, and whether each is within its quota."""
+    if not counts:
+        return
+    statement = upserting(connection, first_reports)
+    changed = {"day": statement.excluded.day, "counts": statement.excluded.counts}
     await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["group", "pattern"],
-            set_={"day": statement.excluded.day, "counts": statement.excluded.counts},
-        )
+        statement.on_conflict_do_update(index_elements=["group", "pattern"], set_=changed),
+        [
+            {"group": group, "pattern": pattern, "day": today, "counts": int(within)}
+            for pattern, within in counts.items()
+        ],
     )
 
 

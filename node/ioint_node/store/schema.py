@@ -124,6 +124,7 @@ matches = Table(
     ),  # open | benign | flagged: of the session, once it is judged
     UniqueConstraint("pattern", "session_id"),
     Index(None, "pattern", "day"),
+    Index(None, "actor", "day"),
 )
 
 session_days = Table(

@@ -36,6 +36,7 @@ def build_web(parts: WebParts) -> web.Application:
         return web.Response(body=described, headers={"Content-Type": "application/json"})
 
     application.router.add_get("/openapi.json", openapi)
+    application.on_response_prepare.append(_name_ourselves)
     application.cleanup_ctx.append(_feeding(parts))
     application.on_shutdown.append(_stop_streams(parts))
     return application
@@ -111,6 +112,11 @@ def _refusing(site: Site) -> Middleware:
 def _method(request: web.Request) -> str:
     # A method is any token that a caller invents: the counter knows those that exist.
     return request.method if request.method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH") else "other"
+
+
+async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
+    # Whoever asks need not learn the versions that we are built on.
+    response.headers["Server"] = "ioint"
 
 
 def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:

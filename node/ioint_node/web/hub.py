@@ -44,6 +44,7 @@ class Hub:
         self._news = asyncio.Event()
         self._subscribers: set[Subscriber] = set()
         self.seq = 0
+        self.commits = 0  # how often it was woken: what was read before the newest commit may be old
         self.dropped = Counter[str]()
 
     @property
@@ -53,6 +54,7 @@ class Hub:
 
     def wake(self) -> None:
         """Say that a transaction with stream rows was committed; returns at once."""
+        self.commits += 1
         self._news.set()
 
     def join(self, subscriber: Subscriber) -> bool:

@@ -28,7 +28,7 @@ class WebParts:
     """What the web edge is made of.
 
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
-    ready), `counts` are further numbers for `/metrics` (name of the metric → value), `jobs_failed` counts by job.
+    ready), `counts` are further numbers for `/metrics` (name of the metric → value).
     """
 
     store: Store

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -31,8 +32,11 @@ DEFINITIONS = str(uuid.uuid5(stix.NAMESPACE, "collection definitions"))
 PAGE_OBJECTS = 100
 PAGE_OBJECTS_MAX = 1_000
 IDS_MAX = 100
+_ANSWERS_KEPT = 64
+_FRESH_MS = 1_000
 _MARKED_FROM = 10  # a page smaller than this has no room for markings
 _ACCEPTED = re.compile(r"(application/taxii\+json(;version=2(\.1)?)?|application/\*|\*/\*)(;q=[0-9.]+)?\Z")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _FILTERS = (
     "added_after",
     "limit",
@@ -69,6 +73,26 @@ class _Object:
     data: bytes
 
 
+class _Ready:
+    """Whole answers, good until the next commit: most polls ask what the one before them asked.
+
+    A commit by another process is noticed after `_FRESH_MS`.
+    """
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[str, str], tuple[int, int, bytes, dict[str, str]]] = OrderedDict()
+
+    def get(self, key: tuple[str, str], commits: int, now: int) -> web.Response | None:
+        at, made, body, headers = self._answers.get(key, (-1, 0, b"", {}))
+        return _raw(body, headers) if at == commits and 0 <= now - made < _FRESH_MS else None
+
+    def put(self, key: tuple[str, str], commits: int, now: int, body: bytes, headers: dict[str, str]) -> None:
+        self._answers[key] = (commits, now, body, headers)
+        self._answers.move_to_end(key)
+        if len(self._answers) > _ANSWERS_KEPT:
+            self._answers.popitem(last=False)
+
+
 class Taxii:
     """The doors of TAXII, with the rendered objects that they serve."""
 
@@ -78,6 +102,7 @@ class Taxii:
             lambda key: entries[key].pattern if key in entries else None, site.parts.limits.rendered_objects
         )
         self._names = stix.Names(entries)
+        self._ready = _Ready()
         first = from_text(stix.EPOCH)
         self._fixed = tuple(
             _Object(made["id"], made["type"], to_text(first + n), made["created"], msgspec.json.encode(made))
@@ -87,7 +112,7 @@ class Taxii:
     async def discovery(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET /taxii2/`."""
         _check_accept(request)
-        root = f"{request.url.origin()}{ROOT}"
+        root = f"{_origin(request)}{ROOT}"
         return _answer(
             {"title": f"IOINT node of {site.parts.org}", "default": root, "api_roots": [root]},
         )
@@ -115,13 +140,20 @@ class Taxii:
 
     async def objects(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET …/objects/`."""
+        _check_accept(request)
+        key = (caller.tlp, request.path_qs)
+        commits, now = site.parts.hub.commits, site.parts.now()
+        if (ready := self._ready.get(key, commits, now)) is not None:
+            return ready
         page, following = await self._poll(site, request, caller, _FILTERS)
-        return _envelope(page, following)
+        body, dates = _envelope(page, following)
+        self._ready.put(key, commits, now, body, dates)
+        return _raw(body, dates)
 
     async def one(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET …/objects/{object}/`."""
         page, following = await self._one(site, request, caller)
-        return _envelope(page, following)
+        return _raw(*_envelope(page, following))
 
     async def manifest(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET …/manifest/`."""
@@ -300,6 +332,13 @@ def _known(request: web.Request) -> str:
     return collection
 
 
+def _origin(request: web.Request) -> str:
+    """Scheme, host and port as the client named them: that is where it will look for the API root."""
+    if not _HOST.fullmatch(request.host):
+        raise Refusal(400, "bad_host", "the Host header names no host")
+    return f"{request.scheme}://{request.host}"
+
+
 def _check_accept(request: web.Request) -> None:
     accept = request.headers.get("Accept", "*/*").replace(" ", "").lower()
     if not any(_ACCEPTED.fullmatch(kind) for kind in accept.split(",")):
@@ -337,12 +376,12 @@ def _raw(body: bytes, headers: dict[str, str]) -> web.Response:
     )
 
 
-def _envelope(page: Sequence[_Object], following: str | None) -> web.Response:
+def _envelope(page: Sequence[_Object], following: str | None) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an envelope; the objects are joined as ready bytes, nothing is encoded again."""
     if not page:
-        return _answer({})
-    # The objects are joined as ready bytes: nothing is decoded or encoded again.
+        return b"{}", {}
     head = b'{"more":false' if following is None else b'{"more":true,"next":"%b"' % following.encode()
-    return _raw(head + b',"objects":[' + b",".join(one.data for one in page) + b"]}", _dates(page))
+    return head + b',"objects":[' + b",".join(one.data for one in page) + b"]}", _dates(page)
 
 
 def _listed(

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
-from ioint_node.flows.assess import LocalSighting, SessionLimits, close, declare
+from ioint_node.flows.assess import (
+    ActionRequest,
+    LocalSighting,
+    SessionLimits,
+    act,
+    close,
+    declare,
+)
 from ioint_node.flows.live import LiveSessions
 from ioint_node.scoring.values import Declaration
 from sqlalchemy import text
@@ -114,8 +121,6 @@ async def test_a_closed_session_takes_no_action_but_repeats_its_answers(node: No
 async def test_what_does_not_fit_is_refused_by_name(
     node: Node, given: dict[str, Any], error: type[Exception], field: str
 ) -> None:
-    from ioint_node.flows.assess import ActionRequest, act
-
     await node.open()
     request = ActionRequest(**{"action_id": "c1", "tool": "look", **given})
 

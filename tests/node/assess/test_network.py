@@ -73,14 +73,24 @@ async def test_engines_hear_when_the_network_moves_trust_and_when_it_ends(node: 
     assert (last["cause"], last["after"], last["effect"]) == ("network", lower, 0.0)
 
 
-async def test_a_belief_that_comes_after_the_match_acts_on_the_very_next_action(node: Node) -> None:
+async def test_a_warning_does_not_act_on_a_match_that_came_before_it(node: Node) -> None:
     await node.open()
     await node.act("match", 1)
     believe(node, "corroborated", 0.1, groups=4)
     decision = await node.act("look", 2)
 
-    assert decision["network"]["effect"] == 0.1
-    assert decision["trust"]["used"] == pytest.approx(decision["trust"]["lower"] - 0.1)
+    assert decision["network"]["effect"] == 0.0
+    assert decision["trust"]["used"] == decision["trust"]["lower"]
+
+
+async def test_a_warning_acts_on_the_completing_action_and_the_rest_of_the_session(node: Node) -> None:
+    await node.open()
+    await node.act("look", 1)
+    believe(node, "corroborated", 0.1, groups=4)
+    matched, later = await node.act("match", 2), await node.act("look", 3)
+
+    for decision in (matched, later):
+        assert decision["trust"]["used"] == pytest.approx(decision["trust"]["lower"] - 0.1)
 
 
 async def test_a_withdrawal_gives_trust_back_on_the_very_next_action(node: Node) -> None:
@@ -128,3 +138,15 @@ async def test_a_silent_network_fades_and_says_for_how_long(node: Node) -> None:
 
     assert stale["network"]["age_s"] == 4 * 86_400
     assert 0 < stale["network"]["effect"] < fresh["network"]["effect"]
+
+
+async def test_engines_are_told_of_moves_from_a_hundredth_on(node: Node) -> None:
+    await node.open()
+    believe(node, "precautionary", 0.009)
+    await node.act("match", 1)
+    small = await moves(node)
+    believe(node, "precautionary", 0.01)
+    await node.act("look", 2)
+
+    assert small == []
+    assert [move["effect"] for move in await moves(node)] == [0.01]

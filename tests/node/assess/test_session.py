@@ -7,6 +7,7 @@ import pytest
 from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
 from ioint_node.flows.assess import (
     Feedback,
+    OpenSession,
     ScopeRequest,
     SessionLimits,
     answer_alternative,
@@ -15,6 +16,7 @@ from ioint_node.flows.assess import (
     declare,
     feedback,
     observe,
+    open_session,
     scope_request,
 )
 from ioint_node.scoring.values import Declaration, Event
@@ -36,8 +38,6 @@ async def test_opening_answers_with_the_authority_map_and_the_trust(node: Node) 
 
 
 async def test_a_session_without_an_id_gets_one(node: Node) -> None:
-    from ioint_node.flows.assess import OpenSession, open_session
-
     opened = await open_session(node.parts, OpenSession(actor="a", declared=Declaration(text="x")), NOW)
 
     assert len(opened["session_id"]) == 32

@@ -102,13 +102,12 @@ def test_feedback_alone_raises_nothing() -> None:
 
 
 @given(trusts(), layers, st.floats(0.01, 3))
-def test_a_rise_needs_every_layer(trust: Trust, layer: str, weight: float) -> None:
-    weakest = min(view(trust, 0)["layers"].items(), key=lambda item: item[1])[0]
-    if layer == weakest:
-        return
-    praised = after(trust, Evidence(kind="good", layer=layer, weight=weight, positive=True), 0)
+def test_a_rise_needs_every_layer(trust: Trust, left_out: str, weight: float) -> None:
+    praised = trust
+    for layer in set(LAYERS) - {left_out}:
+        praised = after(praised, Evidence(kind="good", layer=layer, weight=weight, positive=True), 0)
 
-    assert lower_bound(praised, 0) == lower_bound(trust, 0)
+    assert lower_bound(praised, 0) <= view(trust, 0)["layers"][left_out] + 1e-4
 
 
 @given(trusts(), layers)

@@ -128,6 +128,28 @@ BAD_BODIES = [
 ]
 
 
+BAD_ACTIONS = [
+    (b'{"action_id":"1","tool":"t","t":NaN}', "bad_json"),
+    (b'{"action_id":"1","tool":"t","arguments":{"x":1e999}}', "bad_field"),
+    (b'{"action_id":"1","tool":"t","arguments":{"x":"\\ud800"}}', "bad_json"),
+    (b'{"action_id":"1","tool":"a\\u0000b"}', "bad_request"),
+    (b'{"action_id":"1","tool":"t","arguments":null}', "bad_field"),
+    (b'{"action_id":"1","tool":"t","arguments":' + b'{"a":' * 40 + b"1" + b"}" * 41, "too_deep"),
+]
+
+
+@pytest.mark.parametrize(("body", "name"), BAD_ACTIONS)
+async def test_values_that_json_or_the_store_cannot_hold_are_refused(
+    node: Node, body: bytes, name: str
+) -> None:
+    await node.open_session()
+    headers = {**node.headers("engine"), "Content-Type": "application/json"}
+    answer = await node.client.post("/api/v1/sessions/s-1/actions", data=body, headers=headers)
+    assert answer.status == 400, await answer.text()
+    assert node.parts.refusals == {name: 1}
+    assert await unharmed(node)
+
+
 @pytest.mark.parametrize(("body", "name", "field"), BAD_BODIES)
 async def test_a_bad_body_is_refused_by_name_and_field(
     node: Node, body: bytes, name: str, field: str | None
@@ -306,6 +328,7 @@ async def test_the_page_runs_nothing_that_is_not_its_own(node: Node) -> None:
     answer = await node.client.get("/")
     text = await answer.text()
     policy = answer.headers["Content-Security-Policy"]
+    assert answer.headers["Server"] == "ioint"
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http://" not in text.replace("http://www.w3.org", "")

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,9 +60,8 @@ async def say(node: Node, count: int = 1, tlp: str = "amber") -> list[int]:
     seqs = []
     for index in range(count):
         body = {"actor": f"a-{index}", "before": 0.6, "after": 0.5}
-        seqs.append(
-            await node.parts.store.write(lambda c, b=body: stream.append(c, "trust", b, tlp, node.clock.now))
-        )
+        job = partial(stream.append, event="trust", body=body, tlp=tlp, now=node.clock.now)
+        seqs.append(await node.parts.store.write(job))
     node.parts.hub.wake()
     return seqs
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ioint_node.store.times import from_text
 from ioint_node.web import stix
-from ioint_node.web.taxii import DEFINITIONS, INDICATORS, TAXII_TYPE
+from ioint_node.web.problems import TAXII_TYPE
+from ioint_node.web.taxii import DEFINITIONS, INDICATORS
 from ioint_protocol import Withdrawal, encode_record, record_id
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ async def test_a_withdrawn_indicator_is_revoked_in_a_newer_version(node: Node) -
     ("path", "headers", "status", "code"),
     [
         (OBJECTS, {"Accept": "text/html"}, 406, "not_acceptable"),
+        ("/taxii2/", {"Host": "x:y:z"}, 400, "bad_host"),
         (OBJECTS, {"Accept": "application/taxii+json;version=3.0"}, 406, "not_acceptable"),
         (f"{OBJECTS}?limit=0", {}, 400, "bad_field"),
         (f"{OBJECTS}?limit=-1", {}, 400, "bad_field"),

@@ -105,6 +105,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("pattern", "session_id", name=op.f("uq_matches_pattern_session_id")),
     )
     op.create_index(op.f("ix_matches_pattern_day"), "matches", ["pattern", "day"], unique=False)
+    op.create_index(op.f("ix_matches_actor_day"), "matches", ["actor", "day"], unique=False)
     op.create_table(
         "outbox",
         sa.Column(
