@@ -23,10 +23,11 @@ from typing import Any
 from ioint_protocol import ProtocolError, Roster, sync
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
 from ioint_node.admission import Accepted, Ignored
-from ioint_node.config import Config, Keys, RunInfo, clear_run, load_keys, write_run
+from ioint_node.config import Config, Keys, RunInfo, clear_run, hold_home, load_keys, write_run
 from ioint_node.delivery import Delivery
 from ioint_node.flows import assess, believe, publish
 from ioint_node.flows.assess import AssessParts
@@ -42,6 +43,7 @@ from ioint_node.peers.antientropy import run_catch_up
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import load_model
+from ioint_node.store import outbox
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
@@ -122,6 +124,13 @@ def start_logging() -> None:
 @asynccontextmanager
 async def open_node(config: Config, roles: Sequence[str] = ROLES) -> AsyncIterator[Node]:
     """Open a node's parts and run them; leaving the block stops every one of them."""
+    with hold_home(config):
+        async with _running(config, roles) as node:
+            yield node
+
+
+@asynccontextmanager
+async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
     keys = load_keys(config.home)
     await upgrade(config.store_url)
     async with open_store(config.store_url) as store:
@@ -131,7 +140,7 @@ async def open_node(config: Config, roles: Sequence[str] = ROLES) -> AsyncIterat
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run(), name=name) for name, run in _loops(node, roles).items()]
             try:
-                async with _listening(node):
+                async with _listening(node, roles):
                     yield node
             finally:
                 for task in tasks:
@@ -295,8 +304,15 @@ async def _look_for_roster(node: Node) -> None:
 async def _roster_changed(node: Node) -> None:
     roster = node.book.in_force(_now())
     node.exchange.set_peers(_peer_addresses(roster, node.keys.member))
+    gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
+    await node.store.write(partial(_drop_mail, members=gone))
     log.info("roster version=%d members=%d", node.book.version, len(roster.members) if roster else 0)
     await believe.refresh_all(node.parts, _now())
+
+
+async def _drop_mail(connection: AsyncConnection, *, members: Sequence[str]) -> None:
+    for member in members:
+        await outbox.drop(connection, member)
 
 
 def _peer_addresses(roster: Roster | None, own: str) -> tuple[PeerAddress, ...]:
@@ -311,7 +327,7 @@ def _peer_addresses(roster: Roster | None, own: str) -> tuple[PeerAddress, ...]:
 
 
 @asynccontextmanager
-async def _listening(node: Node) -> AsyncIterator[None]:
+async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
     """Serve HTTP, and tell the commands on this machine where."""
     config = node.config
     parts = WebParts(
@@ -322,6 +338,8 @@ async def _listening(node: Node) -> AsyncIterator[None]:
         peers_status=node.exchange.status,
         version=__version__,
         org=config.org,
+        not_ready=partial(_not_ready, node, roles),
+        counts=partial(_counts, node),
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url
@@ -330,6 +348,21 @@ async def _listening(node: Node) -> AsyncIterator[None]:
             yield
         finally:
             clear_run(config)
+
+
+def _not_ready(node: Node, roles: Sequence[str]) -> tuple[str, ...]:
+    """What the node waits for before it takes part; decisions are made all the same."""
+    missing_exchange = "exchange" in roles and not node.exchange.listen_addresses()
+    return ("exchange",) if missing_exchange else ()
+
+
+def _counts(node: Node) -> dict[str, float]:
+    """Numbers of the parts that the web edge does not know."""
+    return {
+        "ioint_exchange_restarts": node.exchange.restarts,
+        **{f"ioint_delivered_{how}": count for how, count in node.delivery.counts.items()},
+        **{f"ioint_strangers_{why}": count for why, count in node.exchange.refused_strangers().items()},
+    }
 
 
 def _now() -> int:

@@ -2,6 +2,7 @@
 
     NodeError
     ├── ConfigError        the operator's: the message ends with what to do
+    ├── BusyError          nobody's: too much waits, and the same request may succeed later
     ├── RequestError       the caller's: a request that cannot be served as it is
     │   ├── NotFoundError
     │   ├── ConflictError
@@ -20,6 +21,10 @@ class NodeError(Exception):
 
 class ConfigError(NodeError):
     """The operator has to change something; the message ends with what."""
+
+
+class BusyError(NodeError):
+    """A named bound on what may wait is reached; nothing was done, and trying again later is safe."""
 
 
 class RequestError(NodeError):

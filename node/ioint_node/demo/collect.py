@@ -71,9 +71,9 @@ def _left(http: aiohttp.ClientSession, organisation: Organisation) -> Any:  # no
 
 
 async def _receipts(http: aiohttp.ClientSession, organisation: Organisation) -> dict[str, Mapping[str, Any]]:
-    """Every report that a node knows, by record id, with its author and the time of its commit there."""
+    """Every report that a node knows, by author and record, with its author and the time of its commit there."""
     records = organisation.client(http, "soc").items("/api/v1/records", kind="report")
-    return {str(record["id"]): record async for record in records}
+    return {str(record["statement"]): record async for record in records}
 
 
 def _member(members: Mapping[str, str], name: str) -> str:

@@ -62,7 +62,7 @@ def write(parts: AssessParts, entry: Entry) -> asyncio.Future[None]:
     """Put what happened in line for the disk.
 
     Raises:
-        TooLargeError: too much waits; memory has forgotten what was not written.
+        BusyError: too much waits; memory has forgotten what was not written.
     """
     try:
         entry.live.written = parts.journal.add(

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import TooLargeError
+from ioint_node.errors import BusyError
 from ioint_node.flows.live import Live
 from ioint_node.scoring.trust import Trust
 from ioint_node.scoring.values import Verdict
@@ -126,11 +126,11 @@ class Journal:
             forget: called with each live session whose write failed.
 
         Raises:
-            TooLargeError: too many entries wait; nothing will be written.
+            BusyError: too many entries wait; nothing will be written.
         """
         batch = self._batch
         if len(batch.entries) >= self._most:
-            raise TooLargeError(f"{self._most} decisions wait to be written: try again later")
+            raise BusyError(f"{self._most} decisions wait to be written: try again later")
         if batch.written is None:
             batch.written = store.submit(lambda connection: self._write(connection, batch, propose))
             batch.written.add_done_callback(lambda done: self._settle(batch, done, notify, forget))

@@ -28,6 +28,7 @@ SPECIFIC: Final = MappingProxyType({"target": 1.0, "text": 1.0, "number": 0.8, "
 
 
 PROXY_EXCUSE = 0.6
+NAMED_BY_REQUEST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ FEATURES: Final = MappingProxyType(
 NAMES: Final = tuple(FEATURES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vector:
+    """One call measured: `features` in the order of `NAMES`, its traced values, the source whose order it obeys."""
+
+    features: tuple[float, ...]
+    values: tuple[Value, ...]
+    source: int | None
+    departures: tuple[str, ...]
+
+
 def vector(
     tool: str,
     arguments: Mapping[str, Any],
@@ -76,16 +87,26 @@ def vector(
     effect: str,
     departures: Sequence[str],
     ledger: Ledger,
-) -> tuple[list[float], list[Value], int | None]:
-    """The features of one call in the order of `NAMES`, its traced values, and the source whose order it obeys."""
+) -> Vector:
+    """Measure one call; `departures` are those of its step from the declared envelope."""
     values = [value for leaf in leaves(arguments) for value in trace(leaf, ledger)]
     called = name_words(tool)
     request = max(asked(called, step, request_named(ledger)).score, asked_by_proxy(called, step, ledger))
     obeyed = obedience(tool, step, values, request, ledger)
+    left = _excused(departures, request, values)
     features = _assemble(
-        values, obeyed, departures, act=consequence(tool, step, effect), request=request, ledger=ledger
+        values, obeyed, left, act=consequence(tool, step, effect), request=request, ledger=ledger
     )
-    return features, values, obeyed.source
+    return Vector(features=tuple(features), values=tuple(values), source=obeyed.source, departures=left)
+
+
+def _excused(departures: Sequence[str], request: float, values: Sequence[Value]) -> tuple[str, ...]:
+    """The departures that remain: what the request itself names lies in the envelope, and so do its own targets."""
+    if request < NAMED_BY_REQUEST:
+        return tuple(departures)
+    if any(value.foreign and value.kind == "target" for value in values):
+        return tuple(name for name in departures if name not in {"verb", "resource"})
+    return ()
 
 
 def _assemble(

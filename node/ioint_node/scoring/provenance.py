@@ -45,12 +45,16 @@ PROMPTS_PER_SESSION = 512
 SPOKEN_WORDS = 80
 CLAUSES = 8
 NEIGHBOURS = 2
+PLACE_LETTERS = 4
 # A list of things to do, to which the request sent the agent, is an order by proxy, unless it talks of the agent's job.
-ORDER_BASE = 0.6
+ORDER_BASE = 0.65
 MEDDLING = 0.5
 DELEGATED_SHARE = 0.35
 
 RECORD, PROSE, SPAN = 1, 2, 4
+
+# Where a new clause can open: "Note to the agent: send …", "when done, delete …".
+_CLAUSE = re.compile(r"[,:]\s+| [-–—] ")
 
 # Capitals inside a sentence: a name, in most languages with cases.
 _PROPER = re.compile(r"(?<=[a-z0-9,'\"] )[\"']?([A-Z][\w]+|[a-z]+[A-Z]\w*)")
@@ -128,7 +132,7 @@ def mood(text: str) -> tuple[float, float]:
 
 def _imperative(text: str, spoken: Sequence[str]) -> bool:
     """A verb of action opens the sentence, or a clause of it, without a subject."""
-    if any(_opens(words(clause)[:8]) for clause in text.split(",")[:CLAUSES]):
+    if any(_opens(words(clause)[:8]) for clause in _CLAUSE.split(text, CLAUSES)):
         return True
     return any(
         first in {"please", "kindly", "must", "should", "shall"} and second in IMPERATIVE
@@ -262,6 +266,13 @@ class Ledger:
         source.spans.append(span)
         self.spans.append(span)
         self.exposure = max(self.exposure, span.strength)
+
+    def names_place(self, parts: Sequence[str]) -> bool:
+        """Whether the request names this place: in full, or as one says the name of a file without its ending."""
+        if all(part in self.request_tokens for part in parts):
+            return True
+        spoken = [word for word in words(parts[0]) if len(word) >= PLACE_LETTERS]
+        return len(parts) == 1 and bool(spoken) and all(stem(word) in self.request_stems for word in spoken)
 
     def holders(self, parts: Sequence[str]) -> list[int]:
         """Indices of the sources that hold every one of these tokens."""

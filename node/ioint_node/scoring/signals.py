@@ -38,7 +38,8 @@ class Value:
 
     `kind` is target (one particular thing or person), number, label (an everyday word or two) or text. `ordered` is
     the strength of the best order-like span that holds it, and `by_proxy` says that this span stands where the request
-    said to look; `alone` says that what was read holds it nowhere else.
+    said to look; `alone` says that what was read holds it nowhere else, `hearsay` that it stands in words, not in a
+    record. `sources` are the things read that hold it, the one that ordered it first.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Value:
     by_proxy: bool
     alone: bool
     read: bool
+    hearsay: bool
     sources: tuple[int, ...]
 
     @property
@@ -91,7 +93,7 @@ def trace(leaf: Leaf, ledger: Ledger) -> Iterator[Value]:
 def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Ledger) -> Value:
     holders = ledger.holders(content)
     contexts = 0
-    ordered, by_proxy = 0.0, False
+    ordered, by_proxy, best = 0.0, False, None
     for index in holders:
         source = ledger.sources[index]
         common = RECORD | PROSE | SPAN
@@ -101,7 +103,7 @@ def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Led
         ordered = max(ordered, source.taint)
         for span in source.spans:
             if span.strength > ordered and all(part in span.named.tokens for part in content):
-                ordered, by_proxy = span.strength, source.named and not span.meddles
+                ordered, by_proxy, best = span.strength, source.named and not span.meddles, index
     request = _share(content, ledger.request_tokens)
     return Value(
         kind=kind,
@@ -113,7 +115,8 @@ def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Led
         by_proxy=by_proxy,
         alone=bool(ordered) and not contexts & (RECORD | PROSE),
         read=bool(holders),
-        sources=tuple(holders),
+        hearsay=bool(ordered) or contexts == PROSE,
+        sources=tuple(holders) if best is None else (best, *(index for index in holders if index != best)),
     )
 
 
@@ -129,8 +132,8 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
                 ordered, best = score, span.source
                 by_proxy = ledger.sources[span.source].named and not span.meddles
     sources = _suppliers(new, ledger)
-    if best is not None and ordered > TEXT_FLOOR and best not in sources:
-        sources = (best, *sources)
+    if best is not None and ordered > TEXT_FLOOR:
+        sources = (best, *(index for index in sources if index != best))
     return Value(
         kind="text",
         weight=0.7,
@@ -141,6 +144,7 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
         by_proxy=by_proxy,
         alone=False,
         read=bool(sources),
+        hearsay=ordered > TEXT_FLOOR,
         sources=sources,
     )
 

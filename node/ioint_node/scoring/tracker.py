@@ -97,6 +97,7 @@ class SessionTracker:
         self._map = mapper
         self._ledger = Ledger()
         self._steps: list[Step] = []
+        self._outside: list[bool] = []
         self._waiting: deque[_Waiting] = deque(maxlen=CALLS_WAITING)
         self._matcher = matcher
         self.session_risk = 0.0
@@ -137,8 +138,7 @@ class SessionTracker:
         """Match against another set of patterns, replaying the path so far without reporting old completions."""
         self._matcher = matcher
         self._state = matcher.start(self._slugs)
-        for step in self._steps:
-            outside = bool(self.envelope.departures(step, self._taxonomy))
+        for step, outside in zip(self._steps, self._outside, strict=False):
             self._state, _ = matcher.advance(self._state, step, outside)
 
     def _widen(self) -> None:
@@ -199,13 +199,12 @@ class SessionTracker:
             boundary=mapped.boundary,
             confidence=mapped.confidence,
         )
-        departures = self.envelope.departures(bare, self._taxonomy)
-        features, values, source = vector(
+        found = vector(
             event.tool,
             event.arguments,
             bare,
             effect=self._taxonomy.verbs.get(bare.verb, "run"),
-            departures=departures,
+            departures=self.envelope.departures(bare, self._taxonomy),
             ledger=self._ledger,
         )
         step = Step(
@@ -213,13 +212,13 @@ class SessionTracker:
             resource=bare.resource,
             sensitivity=bare.sensitivity,
             boundary=bare.boundary,
-            provenance=self._origin(values, source),
-            flow=self._flow(values),
+            provenance=self._origin(found.values, found.source),
+            flow=self._flow(found.values),
             confidence=bare.confidence,
         )
-        taint = features[_READING] if features[_READING] >= TAINT_FLOOR else 0.0
-        self._remember(event, step, values, taint=taint, opaque=mapped.source == "unmapped")
-        return Measured(step=step, features=tuple(features), departures=departures)
+        taint = found.features[_READING] if found.features[_READING] >= TAINT_FLOOR else 0.0
+        self._remember(event, step, found.values, taint=taint, opaque=mapped.source == "unmapped")
+        return Measured(step=step, features=found.features, departures=found.departures)
 
     def _remember(
         self, event: Event, step: Step, values: Sequence[Value], *, taint: float, opaque: bool
@@ -229,7 +228,7 @@ class SessionTracker:
         provenance = (
             "tool_output" if opaque or known is None else _WRITTEN.get(step.resource, known.provenance)
         )
-        named = any(value.kind == "target" and value.request == 1.0 for value in values)
+        named = any(value.kind == "target" and self._ledger.names_place(value.parts) for value in values)
         if len(self._steps) < STEPS_PER_SESSION:
             self._waiting.append(
                 _Waiting(event.action_id, event.tool, len(self._steps), provenance, named, taint)
@@ -237,24 +236,29 @@ class SessionTracker:
             self._steps.append(step)
 
     def _origin(self, values: Sequence[Value], source: int | None) -> str:
-        """The least trusted origin of what this action carries, or of the order that it obeys."""
-        origins = [
-            self._ledger.sources[value.sources[0]].provenance
-            for value in values
-            if value.foreign and value.sources
-        ]
+        """The least trusted origin of what this action carries, or of the order that it obeys.
+
+        A value from a field of a record is as good as the record: the tenant's own, though others wrote beside it.
+        """
+        origins = []
+        for value in values:
+            if value.foreign and value.sources and (value.kind != "text" or value.hearsay):
+                provenance = self._ledger.sources[value.sources[0]].provenance
+                recorded = provenance == "third_party_content" and not value.hearsay
+                origins.append("tenant_content" if recorded else provenance)
         if source is not None:
             origins.append(self._ledger.sources[source].provenance)
         return max(origins, key=lambda name: _RANK.get(name, len(_RANK)), default="principal")
 
     def _flow(self, values: Sequence[Value]) -> tuple[int, ...]:
-        found = {
-            step
+        """The earlier actions whose results supply what this one carries: of a text all, of a value the first."""
+        supplied = [
+            index
             for value in values
             if value.foreign
-            and value.sources
-            and (step := self._ledger.sources[value.sources[0]].step) is not None
-        }
+            for index in (value.sources if value.kind == "text" else value.sources[:1])
+        ]
+        found = {step for index in supplied if (step := self._ledger.sources[index].step) is not None}
         return tuple(sorted(found)[-FLOW_PER_STEP:])
 
     def _judge(self, measured: Measured) -> Judgement:
@@ -264,7 +268,10 @@ class SessionTracker:
         self.session_risk = max(self.session_risk, drift)
         if _SEVERITY[verdict] > _SEVERITY[self.verdict]:
             self.verdict = verdict
-        self._state, completed = self._matcher.advance(self._state, step, bool(measured.departures))
+        # What is doubtful on its own counts as outside: a warning from others must be able to tip it.
+        outside = bool(measured.departures) or verdict is not Verdict.IN_SCOPE
+        self._state, completed = self._matcher.advance(self._state, step, outside)
+        self._outside.append(outside)
         named = [slug for one in completed if one in self._catalogue for slug in self._catalogue[one].intents]
         intents = intents_of(
             step,

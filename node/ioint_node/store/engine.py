@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ioint_node.errors import TooLargeError
+from ioint_node.errors import BusyError
 
 T = TypeVar("T")
 Job = Callable[[AsyncConnection], Awaitable[T]]
@@ -51,13 +51,13 @@ class Store:
         """Put a write in the queue.
 
         Raises:
-            TooLargeError: the queue is full; nothing was written.
+            BusyError: the queue is full; nothing was written.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             self._queue.put_nowait((job, future))
         except asyncio.QueueFull:
-            raise TooLargeError(f"{self._limits.queue_jobs} writes are waiting: try again later") from None
+            raise BusyError(f"{self._limits.queue_jobs} writes are waiting: try again later") from None
         return future
 
     async def write(self, job: Job[T]) -> T:

@@ -27,9 +27,10 @@ HEARTBEAT = b": still here\n\n"
 class Subscriber:
     """One connection that has caught up and is fed by the hub; `seq` is the last row it was given."""
 
-    def __init__(self, transport: asyncio.Transport, *, seq: int, clearance: str, chunked: bool) -> None:
+    def __init__(self, transport: asyncio.Transport, *, clearance: str, chunked: bool) -> None:
         self.transport = transport
-        self.seq = seq
+        self.seq = 0
+        self.clearance = clearance
         self.rank = LABELS.index(clearance)
         self.chunked = chunked
         self.closed = asyncio.Event()
@@ -68,6 +69,12 @@ class Hub:
         """Feed a connection no more."""
         self._subscribers.discard(subscriber)
         subscriber.closed.set()
+
+    def cut(self, subscriber: Subscriber, reason: str) -> None:
+        """Drop a connection that does not keep up, with what waits for it."""
+        self.dropped[reason] += 1
+        subscriber.transport.abort()
+        self.leave(subscriber)
 
     async def start(self) -> None:
         """Begin at the newest row; what is older is replayed from the store by those who ask for it."""
@@ -134,9 +141,7 @@ class Hub:
             return
         transport.write(payload)
         if transport.get_write_buffer_size() > self._limits.stream_buffer_bytes:
-            self.dropped["slow_consumer"] += 1
-            transport.abort()
-            self.leave(subscriber)
+            self.cut(subscriber, "slow_consumer")
 
 
 def frame(row: StreamRow) -> bytes:

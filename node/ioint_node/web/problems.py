@@ -15,6 +15,7 @@ from aiohttp import web
 from ioint_protocol import ProtocolError
 
 from ioint_node.errors import (
+    BusyError,
     ConfigError,
     ConflictError,
     NodeError,
@@ -47,6 +48,7 @@ _FAULTS = (  # the narrowest first
     (TooLargeError, 413, "too_large"),
     (RequestError, 400, "bad_request"),
     (ProtocolError, 400, "bad_request"),
+    (BusyError, 503, "busy"),
     (ConfigError, 503, "not_configured"),
     (NodeError, 400, "bad_request"),
 )

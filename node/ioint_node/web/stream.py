@@ -8,6 +8,7 @@ database, is answered with one `reset`: take the snapshot again.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -78,24 +79,32 @@ async def _follow(site: Site, request: web.Request, caller: Caller, begin: int |
     chunked = request.version >= (1, 1)
     if chunked:
         response.enable_chunked_encoding()
-    await response.prepare(request)
-    await response.write(GREETING)
-    transport = request.transport
-    if transport is None:  # the caller left between the two
-        return response
-    seq, opening = await _begin(site, begin)
-    if opening:
-        await response.write(opening)
-    subscriber = Subscriber(transport, seq=seq, clearance=caller.tlp, chunked=chunked)
-    try:
-        while not site.parts.hub.join(subscriber):
-            subscriber.seq = await _replay(site, response, caller, subscriber.seq)
-        await _until_over(site, request, subscriber)
-    except ConnectionError:
-        pass  # the caller left while it was being written to
-    finally:
-        site.parts.hub.leave(subscriber)
+    with suppress(ConnectionError):  # the caller left while it was being written to
+        await response.prepare(request)
+        await response.write(GREETING)
+        if (transport := request.transport) is not None:
+            await _feed(
+                site, request, response, Subscriber(transport, clearance=caller.tlp, chunked=chunked), begin
+            )
     return response
+
+
+async def _feed(
+    site: Site, request: web.Request, response: web.StreamResponse, subscriber: Subscriber, begin: int | None
+) -> None:
+    hub = site.parts.hub
+    try:
+        async with asyncio.timeout(site.parts.limits.replay_s):
+            subscriber.seq, opening = await _begin(site, begin)
+            if opening:
+                await response.write(opening)
+            while not hub.join(subscriber):
+                await _replay(site, response, subscriber)
+        await _until_over(site, request, subscriber)
+    except TimeoutError:
+        hub.cut(subscriber, "slow_replay")
+    finally:
+        hub.leave(subscriber)
 
 
 async def _begin(site: Site, begin: int | None) -> tuple[int, bytes]:
@@ -112,15 +121,18 @@ async def _begin(site: Site, begin: int | None) -> tuple[int, bytes]:
     return newest, frame(stream.StreamRow(seq=newest, at=at, event="reset", tlp="clear", body=body))
 
 
-async def _replay(site: Site, response: web.StreamResponse, caller: Caller, seq: int) -> int:
-    """Write up to a page of missed rows and return the number that the caller has now."""
+async def _replay(site: Site, response: web.StreamResponse, subscriber: Subscriber) -> None:
+    """Write up to a page of what the subscriber has missed."""
+    rows = site.parts.limits.replay_rows
     async with site.parts.store.read() as connection:
         newest = await stream.high_water(connection)
-        missed = await stream.since(connection, seq, site.parts.limits.replay_rows, caller.tlp)
+        missed = await stream.since(connection, subscriber.seq, rows, subscriber.clearance)
     if missed:
         await response.write(b"".join(map(frame, missed)))
-    full = len(missed) == site.parts.limits.replay_rows
-    return missed[-1].seq if full else max(newest, missed[-1].seq if missed else seq)
+        subscriber.seq = missed[-1].seq
+    if len(missed) < rows:
+        # The rows up to here that were not written are above the clearance.
+        subscriber.seq = max(newest, subscriber.seq)
 
 
 async def _until_over(site: Site, request: web.Request, subscriber: Subscriber) -> None:

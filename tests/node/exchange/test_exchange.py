@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from ioint_node.admission import Accepted, Ignored, Rejected
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows.believe import refresh_all
-from ioint_node.flows.publish import decide, dispute_pattern, flush, preview, withdraw_pattern
+from ioint_node.flows.publish import (
+    confirm_pattern,
+    decide,
+    dispute_pattern,
+    flush,
+    preview,
+    publish_record,
+    withdraw_pattern,
+)
 from ioint_node.flows.why import why
-from ioint_node.store import indicators, log, outbox, outgoing, peers
+from ioint_node.reputation.gate import Params
+from ioint_node.store import indicators, log, outbox, outgoing, overrides, peers
 from ioint_node.store.indicators import COLUMNS
-from ioint_protocol import Report, encode_record, parse_segment
+from ioint_protocol import Report, decode_record, encode_record, parse_pattern, parse_segment, pattern_id
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -52,7 +62,9 @@ async def test_one_organisations_incident_warns_the_others_by_precaution(make: M
         belief = node.belief(pattern)
         assert (belief.state, belief.tier, belief.effect) == ("watched", "precautionary", 0.05)
         assert node.effect(pattern) == 0.05
-    assert net[0].effect(pattern) == 0.0
+    own = net[0].belief(pattern)
+    assert (own.state, own.tier, own.effect) == ("watched", "advisory", 0.0)
+    assert (await why(net[0].parts, pattern, NOW))["local"]["reason"] == "only_our_own"
 
 
 async def test_three_organisations_corroborate_and_every_node_computes_the_same_integers(make: Make) -> None:
@@ -172,7 +184,8 @@ async def test_after_a_withdrawal_the_next_session_says_nothing_by_itself(make: 
     net = await make()
     await net[0].find_bad(net.patterns[0])
     await withdraw_pattern(net[0].parts, net.patterns[0], reason="false_positive", by="token:t", now=NOW)
-    assert await net[0].find_bad(net.patterns[0], session="another") == 0
+    await net[0].see(net.patterns[0], session="second", judged="flagged")
+    assert await net[0].find_bad(net.patterns[0], session="third") == 0
 
 
 async def test_disputes_make_a_corroborated_pattern_disputed(make: Make) -> None:
@@ -337,6 +350,82 @@ async def test_a_new_segment_is_passed_on_but_never_back(make: Make) -> None:
     async with net[1].store.read() as connection:
         waiting = await outbox.waiting(connection)
     assert set(waiting) == {net[3].member, net[4].member}
+
+
+async def test_an_analysts_word_is_a_report_with_its_own_basis(make: Make) -> None:
+    net = await make(mode="hold")
+    pattern = net.patterns[0]
+    with pytest.raises(ConflictError):
+        await confirm_pattern(net[0].parts, pattern, by="token:t", now=NOW)
+    await net[0].see(pattern, session="borderline")
+    await confirm_pattern(net[0].parts, pattern, by="token:t", now=NOW)
+    (wire,) = await net[0].own_wires()
+    (body,) = parse_segment(wire).bodies
+    record = decode_record(body)
+    assert isinstance(record, Report)
+    assert (record.basis, record.pat) == ("analyst", pattern)
+
+
+async def test_a_pattern_of_everyday_work_is_not_reported_and_the_rate_is_named(make: Make) -> None:
+    net = await make()
+    pattern = net.patterns[0]
+    await net[0].history(ordinary=1_000)
+    for number in range(9):
+        await net[0].see(pattern, session=f"daily-{number}", judged="benign")
+    assert await net[0].find_bad(pattern) == 0
+    async with net[0].store.read() as connection:
+        (refused,) = (await outgoing.list_outgoing(connection, 10, state="refused"))["items"]
+    assert "2.25 times in 1,000" in refused["reason"]
+
+
+async def test_a_novel_pattern_travels_as_itself_and_acts_only_on_own_history(make: Make) -> None:
+    net = await make()
+    novel = parse_pattern({"gaps": 0, "steps": [{"v": ["pay"]}, {"v": ["pay"]}, {"v": ["pay"]}]})
+    report = decode_record(slander(net.patterns[0], bad=0))
+    assert isinstance(report, Report)
+    await net[2].history(ordinary=3_000)
+    await publish_record(net[0].parts, replace(report, pat=novel), by="token:t", now=NOW)
+    await net.deliver()
+    name = pattern_id(novel)
+    assert net[1].parts.beliefs.patterns() == {name: novel}
+    assert (await net[1].restarted()).parts.beliefs.patterns() == {name: novel}
+    assert (net[1].effect(name), net[2].effect(name)) == (0.0, 0.05)
+
+
+async def test_a_better_supported_pattern_takes_the_budget_of_a_weaker_one(make: Make) -> None:
+    net = await make()
+    weak, strong = net.patterns[:2]
+    viewer = replace(net[4], parts=replace(net[4].parts, params=Params(tolerance=0.01)))
+    await viewer.history(ordinary=10_000)
+    for pattern in (weak, strong):
+        await viewer.see(pattern, session=f"once-{pattern}", day=TODAY - 2, judged="benign")
+    await net.hand(net.sign(net[0], 1, "", [slander(weak, bad=0)]), viewer, net[0])
+    assert viewer.effect(weak) == 0.05
+    for node in net.nodes[1:3]:
+        await net.hand(net.sign(node, 1, "", [slander(strong, bad=0)]), viewer, node)
+    assert (viewer.effect(strong), viewer.effect(weak)) == (0.05, 0.0)
+    assert (await why(viewer.parts, weak, NOW))["local"]["reason"] == "over_budget"
+
+
+async def test_what_a_person_allows_has_no_effect_until_it_ends(make: Make) -> None:
+    net = await make()
+    pattern, viewer = net.patterns[0], net[1]
+    await net[0].find_bad(pattern)
+    await net.deliver()
+    allow = partial(
+        overrides.put,
+        subject=pattern,
+        kind="allow",
+        reason="known",
+        by="token:t",
+        expires=NOW + 1000,
+        now=NOW,
+    )
+    await viewer.store.write(allow)
+    await refresh_all(viewer.parts, NOW)
+    assert viewer.effect(pattern) == 0.0
+    await refresh_all(viewer.parts, NOW + 2000)
+    assert viewer.effect(pattern) == 0.05
 
 
 async def _body(node: Any, record: str) -> bytes:

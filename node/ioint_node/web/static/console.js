@@ -168,7 +168,7 @@ function local_facts(local) {
   return [
     ["Conclusion", `${local.tier}, trust ${lowered(local.effect)}: ${local.reason.replaceAll("_", " ")}`],
     ["Now", local.silence_s > 3600 ? `trust ${lowered(local.effect_now)}: the network was last heard ${age(local.silence_s)} ago` : `trust ${lowered(local.effect_now)}`],
-    ["Own rate", `at most ${thousand(local.gate.bound)}; acting is cheap up to ${thousand(local.gate.limit)}`],
+    ["Own rate", local.gate.bound >= 1 ? "not known yet: no own sessions to measure it by" : `at most ${thousand(local.gate.bound)}; acting is cheap up to ${thousand(local.gate.limit)}`],
     ["Own record", own.sessions ? `${own.sessions} sessions: ${own.benign} benign, ${own.flagged} flagged` : "never met here"],
     ["Tolerance", `${thousand(local.budget.spent)} spent of ${thousand(local.budget.limit)}`],
     ["Allowed here", local.allowed_here ? "yes, by a person" : "no"],
