@@ -109,7 +109,8 @@ async def act(parts: AssessParts, session_id: str, request: ActionRequest, now: 
         RequestError: a field is malformed.
         NotFoundError: no such session.
         ConflictError: the session is closed, or another body came under this `action_id`.
-        TooLargeError: a bound is exceeded, or too many writes wait.
+        TooLargeError: a bound is exceeded.
+        BusyError: too many writes wait.
     """
     digest = check_action(request, parts.limits)
     live = parts.live.get(session_id) or await recall(parts, session_id, now)
@@ -192,7 +193,7 @@ async def close(parts: AssessParts, session_id: str, outcome: str, now: int) -> 
         RequestError: no such outcome.
         NotFoundError: no such session.
         ConflictError: it was closed with another outcome.
-        TooLargeError: too many writes wait.
+        BusyError: too many writes wait.
     """
     check_outcome(outcome)
     live = await recall(parts, session_id, now)

@@ -118,7 +118,7 @@ async def preview(parts: ExchangeParts, session_id: str | None, now: int) -> lis
             await draft_report(
                 connection, parts, pattern, session_id, confirmed=True, basis="threshold", now=now
             )
-            for pattern in sorted({str(match["pattern"]) for match in detail["matches"]})
+            for pattern in sorted({str(match["pattern"]) for match in detail["patterns"]})
         ]
     return [draft.to_json() for draft in drafts if draft is not None]
 

@@ -37,12 +37,12 @@ class Belief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEffect:
-    """By how much the network lowers the trust used for one action; `age_s` is the silence of the network."""
+    """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard."""
 
     effect: float
     tier: str
     patterns: tuple[str, ...]
-    age_s: int
+    age_s: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Beliefs:
         self._staleness = staleness or Staleness()
         self._beliefs: dict[str, Belief] = {}
         self._novel: dict[str, Pattern] = {}
-        self._heard_ms = 0
+        self._heard_ms: int | None = None
 
     def get(self, pattern: str) -> Belief | None:
         """What is believed of a pattern, or None when nothing was ever said of it."""
@@ -95,17 +95,17 @@ class Beliefs:
 
     def heard(self, now: int) -> None:
         """The network answered at this instant (milliseconds)."""
-        self._heard_ms = max(self._heard_ms, now)
+        self._heard_ms = now if self._heard_ms is None else max(self._heard_ms, now)
 
-    def age_s(self, now: int) -> int:
-        """Seconds since the network was last heard."""
-        return max(0, now - self._heard_ms) // 1000
+    def age_s(self, now: int) -> int | None:
+        """Seconds since the network was last heard, None if it never was."""
+        return None if self._heard_ms is None else max(0, now - self._heard_ms) // 1000
 
     def effect_of(self, pattern_ids: Collection[str], now: int) -> NetworkEffect:
         """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
         found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
         age_s = self.age_s(now)
-        left = self._staleness.left(age_s)
+        left = 0.0 if age_s is None else self._staleness.left(age_s)
         if not found or left == 0:
             return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s)
         found.sort(key=lambda b: (-b.effect, b.pattern))

@@ -2,258 +2,56 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
-DECLARATIONS: Final = MappingProxyType(
-    {
-        "answer_question": (
-            "What time does the museum close on Sundays?",
-            "How much did I spend on groceries in April?",
-            "When is my next dentist appointment?",
-            "Who wrote the message about the picnic, and what did she say?",
-            "Tell me how many vacation days I have left.",
-            "Which of my friends has a birthday this week?",
-            "What is the weather going to be like tomorrow?",
-        ),
-        "research": (
-            "Find recent articles on heat pumps and compare what they claim.",
-            "Research three suppliers of office chairs and list their prices.",
-            "Compare the reviews of these two cameras on the web.",
-            "Look up the best sources about the history of the canal.",
-            "Find the five cheapest laptops with good ratings.",
-        ),
-        "summarise_document": (
-            "Summarise the attached meeting notes in five bullet points.",
-            "Give me a short summary of the quarterly report.",
-            "Read the article at this link and tell me the main points.",
-            "Condense this long email thread into one paragraph.",
-            "Summarize the content of the page that was shared in the channel.",
-        ),
-        "translate_transform": (
-            "Translate this letter into French.",
-            "Convert the table to CSV format.",
-            "Rewrite the text in plain language.",
-            "Turn the recording transcript into clean paragraphs.",
-        ),
-        "draft_content": (
-            "Draft a blog post about our new garden furniture.",
-            "Write an outline for my speech.",
-            "Prepare a first version of the cover letter.",
-            "Create a document called shopping list with milk and bread in it.",
-            "Append these lines to my notes file.",
-        ),
-        "communicate": (
-            "Send an email to my sister to say I will be late.",
-            "Tell the team in the general channel that the build is green.",
-            "Reply to the landlord and thank him.",
-            "Message Tom the link to the slides.",
-            "Forward the newsletter to Paul and invite him to the group.",
-            "Post the minutes in the project channel.",
-            "Write a direct message to everyone who joined today.",
-        ),
-        "manage_calendar": (
-            "Schedule a meeting with Ana on Friday at noon.",
-            "Move my dentist appointment to next week.",
-            "Cancel the event with the architects.",
-            "Create a calendar event for the concert and invite Leo.",
-            "Add Maria to the participants of the planning meeting.",
-            "Am I free for lunch on Tuesday? If so, put it in my calendar.",
-        ),
-        "organise_files": (
-            "Move all photos from June into a new folder.",
-            "Delete the largest file in my drive.",
-            "Rename the scans by date.",
-            "Tidy up the downloads directory.",
-            "Share the budget file with Nina and remove the duplicates.",
-        ),
-        "analyse_data": (
-            "Calculate the average order value per month from the sales table.",
-            "Analyse the survey results and find outliers.",
-            "Query the database for customers without orders.",
-            "What is the total of my spending by category?",
-            "Check the trend of the price over the last days.",
-        ),
-        "produce_report": (
-            "Compile a weekly status report for the department.",
-            "Prepare the monthly figures for the board and share them.",
-            "Generate a report of open incidents.",
-            "Collect the results and make slides for the managers.",
-        ),
-        "write_code": (
-            "Implement a function that parses dates and add it to the module.",
-            "Fix the bug in the login handler.",
-            "Refactor this class to use dependency injection.",
-            "Add type hints to the repository.",
-            "Write a script that renames branches.",
-        ),
-        "review_code": (
-            "Review the pull request and leave comments.",
-            "Check this diff for security problems.",
-            "Look at the code change and tell me if it is safe to merge.",
-        ),
-        "test_software": (
-            "Run the unit tests and report failures.",
-            "Write and execute integration tests for the API.",
-            "Check that the build passes in the staging environment.",
-        ),
-        "release_deploy": (
-            "Deploy version 2.3 to production.",
-            "Roll out the new image to the cluster.",
-            "Release the package and tag the commit.",
-            "Deploy the token contract described in the configuration.",
-        ),
-        "operate_infrastructure": (
-            "Restart the web servers in the eastern region.",
-            "Scale the worker pool to ten instances.",
-            "Renew the certificates of the load balancer.",
-            "Clean up the unused volumes in the cloud account.",
-        ),
-        "monitor": (
-            "Watch the queue length and alert me when it grows.",
-            "Keep an eye on the error rate tonight.",
-            "Notify me whenever the price falls below ten.",
-        ),
-        "troubleshoot": (
-            "Find out why the printer does not connect.",
-            "Debug the failing nightly job.",
-            "My internet is slow, work out the cause and fix it.",
-            "My mobile data is not working, please help.",
-        ),
-        "configure_system": (
-            "Change the language setting to German.",
-            "Turn on two factor authentication for the workspace.",
-            "Update my password to a new one.",
-            "Set the retention policy to ninety days.",
-            "Update my address in the account settings.",
-        ),
-        "purchase": (
-            "Order two bags of coffee from the usual shop.",
-            "Buy three shares of the index fund.",
-            "Sell half of my position at the market price.",
-            "Place a limit order to buy at twenty.",
-            "Book a table for four at the Italian restaurant.",
-            "Add the item to my cart and check out.",
-            "Repeat my last trade with double the amount.",
-            "Open a leveraged position as described in the plan.",
-            "Exchange the item for a larger size.",
-        ),
-        "make_payment": (
-            "Pay the electricity bill in the inbox.",
-            "Transfer fifty euros to my brother.",
-            "Set up a standing order for the rent.",
-            "Refund the customer for the broken vase.",
-            "Send the money I owe to Carla.",
-            "Stake five coins and claim the rewards.",
-            "Bridge the amount to the other chain.",
-            "Airdrop tokens to this address.",
-            "Adjust my scheduled payment to the new amount.",
-        ),
-        "plan_travel": (
-            "Plan a weekend in Lisbon with hotel and flights.",
-            "Find a hotel near the station and reserve a room.",
-            "Change my flight to the evening one.",
-            "Cancel my reservation and book an earlier train.",
-            "Recommend restaurants and a car rental for our trip.",
-        ),
-        "support_customer": (
-            "Help the customer return the damaged shoes.",
-            "I want to change my order, can you help me?",
-            "Resolve the ticket about the missing parcel.",
-            "A client asks for an upgrade of her subscription.",
-            "Hello, I need help with my booking.",
-            "I would like to cancel my subscription and get a refund.",
-        ),
-        "administer_hr": (
-            "Update the employee records after the reorganisation.",
-            "Onboard the new colleague and file her contract.",
-            "Prepare the payroll changes for March.",
-        ),
-        "administer_finance": (
-            "Book the incoming invoices and reconcile the accounts.",
-            "Check the travel expenses against the budget.",
-            "Approve the supplier invoices that match their orders.",
-        ),
-        "sales_marketing": (
-            "Write a campaign for the spring sale and send it to leads.",
-            "Find prospects in the region and prepare outreach.",
-            "Publish the announcement on our social media.",
-        ),
-        "review_legal": (
-            "Check the contract for unusual clauses.",
-            "Review the privacy notice against the regulation.",
-            "Assess whether the terms comply with our policy.",
-        ),
-        "administer_access": (
-            "Give Sam read access to the finance folder.",
-            "Remove the departed contractor from the workspace.",
-            "Add Lea to the administrators group.",
-            "Review who has permission to the repository.",
-            "Invite the new user to the workspace and add her to the channel.",
-        ),
-        "security_operations": (
-            "Investigate the alert about the suspicious login.",
-            "Check the logs for signs of intrusion and isolate the host.",
-            "Check the transaction history for anything suspicious and lock the account.",
-        ),
-        "security_testing": (
-            "Run a penetration test against the staging site under our contract.",
-            "Scan the lab network for weak passwords.",
-            "Solve this capture the flag challenge.",
-        ),
-        "maintain_knowledge": (
-            "Update the wiki page about deployments.",
-            "Clean the knowledge base of outdated answers.",
-            "Remember that I prefer window seats.",
-        ),
-        "migrate_data": (
-            "Copy the customer table to the new warehouse.",
-            "Migrate the mailboxes to the other provider.",
-            "Export the old tickets and import them into the new system.",
-        ),
-        "orchestrate": (
-            "Split the task among the agents and collect their results.",
-            "Delegate the research to a sub agent and coordinate.",
-            "Plan the work and assign each step to the right assistant.",
-        ),
-        "train_evaluate_model": (
-            "Fine tune the classifier on the new labels.",
-            "Measure the accuracy of the model on the test set.",
-            "Prepare the training data and start the run.",
-        ),
-        "browse_web": (
-            "Go to the city website and fill in the form.",
-            "Visit the page and click through to the schedule.",
-            "Open the shop's site and find the opening hours.",
-            "Read the content of the web page.",
-        ),
-        "control_device": (
-            "Turn off the lights in the kitchen.",
-            "Unlock the front door for the plumber.",
-            "Set the thermostat to twenty degrees.",
-            "Send the robot to the charging station.",
-        ),
-        "create_media": (
-            "Make an image of a fox in the snow.",
-            "Generate a short jingle for the podcast.",
-            "Create a video from these slides.",
-        ),
-        "tutor": (
-            "Explain how photosynthesis works.",
-            "Teach me the basics of chess openings.",
-            "Give me practice problems for algebra.",
-        ),
-        "support_health": (
-            "Check my symptoms and suggest what to ask the doctor.",
-            "Refill the prescription of the patient.",
-            "Look up the patient's test results and arrange an appointment.",
-        ),
-        "personal_assistance": (
-            "Do the tasks on my todo list.",
-            "Remind me to water the plants and text Eva.",
-            "Take care of the requests in the email from David.",
-            "Plan my day, answer simple mails and book the gym.",
-            "Please do the action items that are listed in the note.",
-        ),
-    }
+from ioint_taxonomy import load_taxonomy
+
+from ioint_node.scoring.families import DECLARATION_CHARS, UNSPECIFIED
+
+
+def parse_declarations(data: bytes, slugs: frozenset[str]) -> Mapping[str, tuple[str, ...]]:
+    """The example texts by family, from the bytes of a JSON file.
+
+    Raises ValueError for a family that is not among `slugs`, and for a text that is no plain line, is too long to be
+    read whole, or occurs twice.
+    """
+    families = json.loads(data)
+    if not isinstance(families, dict):
+        message = f"declarations are {type(families).__name__}, not an object of lists"
+        raise ValueError(message)  # noqa: TRY004 - the file is wrong, not the caller
+    seen: set[str] = set()
+    found: dict[str, tuple[str, ...]] = {}
+    for slug, texts in families.items():
+        if slug not in slugs or slug == UNSPECIFIED:
+            message = f"{slug!r} is no family that can be learned"
+            raise ValueError(message)
+        if not isinstance(texts, list) or not texts:
+            message = f"{slug!r} has no list of texts"
+            raise ValueError(message)
+        for text in texts:
+            _check(text, seen)
+        found[slug] = tuple(texts)
+    return MappingProxyType(found)
+
+
+def _check(text: object, seen: set[str]) -> None:
+    if not isinstance(text, str) or not text.isprintable() or text != text.strip() or not text:
+        message = f"{text!r} is no plain line of text"
+        raise ValueError(message)
+    if len(text) > DECLARATION_CHARS:
+        message = f"{len(text)} characters, more than {DECLARATION_CHARS}"
+        raise ValueError(message)
+    if text.casefold() in seen:
+        message = f"{text!r} occurs twice"
+        raise ValueError(message)
+    seen.add(text.casefold())
+
+
+DECLARATIONS: Final = parse_declarations(
+    resources.files("ioint_node.scoring").joinpath("declarations.json").read_bytes(),
+    frozenset(load_taxonomy().families),
 )

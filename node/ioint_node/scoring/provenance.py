@@ -41,7 +41,7 @@ SPANS_PER_SOURCE = 48
 SPANS_PER_SESSION = 256
 SOURCES_PER_TOKEN = 32
 TOKENS_PER_SESSION = 60_000
-PROMPTS_PER_SESSION = 512
+TOKENS_HELD = 200_000
 SPOKEN_WORDS = 80
 CLAUSES = 8
 NEIGHBOURS = 2
@@ -178,20 +178,20 @@ class Ledger:
         self.request_names: set[str] = set()
         self.delegates = False
         self.operator_tokens: set[str] = set()
-        self.operator_stems: set[str] = set()
         self.sources: list[Source] = []
         self.spans: list[Span] = []
         self.by_token: dict[str, list[int]] = {}
         self.exposure = 0.0
         self._reply: frozenset[str] = frozenset()
-        self._heard: set[str] = set()
+        self._heard: set[int] = set()
+        self._held = 0
 
     def hear_principal(self, text: str) -> None:
         """Take in what the principal asks; a reply that they answer with something new counts as shown to them."""
         text = text[:TEXT_CHARS].strip()
-        if text in self._heard or len(self._heard) >= PROMPTS_PER_SESSION:
+        if hash(text) in self._heard or len(self.request_tokens) >= TOKENS_PER_SESSION:
             return
-        self._heard.add(text)
+        self._heard.add(hash(text))
         said = named(text)
         self.request_tokens |= said.tokens
         self.request_stems |= said.stems
@@ -206,9 +206,8 @@ class Ledger:
 
     def hear_operator(self, text: str) -> None:
         """Take in what the operator set: a system prompt."""
-        said = named(text[:TEXT_CHARS])
-        self.operator_tokens |= said.tokens
-        self.operator_stems |= said.stems
+        if len(self.operator_tokens) < TOKENS_PER_SESSION:
+            self.operator_tokens.update(tokens(text[:TEXT_CHARS]))
 
     def hear_agent(self, text: str) -> None:
         """Keep what the agent told its principal until somebody else speaks or acts."""
@@ -222,13 +221,14 @@ class Ledger:
         self, text: str, *, provenance: str, step: int | None = None, named: bool = False, taint: float = 0.0
     ) -> None:
         """Take in something that the agent read; `named`: the request named its place; `taint`: an order did."""
-        if len(self.sources) >= SOURCES_PER_SESSION or len(self.by_token) >= TOKENS_PER_SESSION:
+        if len(self.sources) >= SOURCES_PER_SESSION or self._held >= TOKENS_HELD:
             return
         self._reply = frozenset()
         index = len(self.sources)
         source = Source(provenance, step, named, named and self.delegates, taint)
         self.sources.append(source)
         self._take(source, index, _taken_apart(text))
+        self._held += len(source.contexts)
         for token in source.contexts:
             listed = self.by_token.setdefault(token, [])
             if len(listed) < SOURCES_PER_TOKEN:

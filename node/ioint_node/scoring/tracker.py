@@ -271,7 +271,8 @@ class SessionTracker:
         # What is doubtful on its own counts as outside: a warning from others must be able to tip it.
         outside = bool(measured.departures) or verdict is not Verdict.IN_SCOPE
         self._state, completed = self._matcher.advance(self._state, step, outside)
-        self._outside.append(outside)
+        if len(self._outside) < STEPS_PER_SESSION:
+            self._outside.append(outside)
         named = [slug for one in completed if one in self._catalogue for slug in self._catalogue[one].intents]
         intents = intents_of(
             step,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -56,7 +57,7 @@ async def metrics(site: Site, request: web.Request, caller: Caller) -> web.Respo
         *_gauge(
             "ioint_network_silence_seconds",
             "Since the network was last heard.",
-            parts.exchange.beliefs.age_s(parts.now()),
+            math.nan if (age_s := parts.exchange.beliefs.age_s(parts.now())) is None else age_s,
         ),
         *_gauge(
             "ioint_peers_connected",

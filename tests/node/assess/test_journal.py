@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ioint_node.errors import TooLargeError
+from ioint_node.errors import BusyError
 from ioint_node.flows.journal import Journal
 from ioint_node.flows.live import LiveSessions
 
@@ -27,7 +27,7 @@ async def test_too_many_waiting_decisions_are_refused_and_decided_anew_later(mak
     node = make_node(journal=Journal(entries=2))
     await node.open()
     await node.act("out", 1)
-    with pytest.raises(TooLargeError, match="try again later"):
+    with pytest.raises(BusyError, match="try again later"):
         await node.act("out", 2)
     await node.flushed()
     await node.act("out", 2, durable=True)
@@ -43,7 +43,7 @@ async def test_what_was_refused_is_never_rebuilt_from_a_disk_that_lags(make_node
     await node.open()
     await node.act("out", 1)
     await node.act("out", 2)
-    with pytest.raises(TooLargeError):
+    with pytest.raises(BusyError):
         await node.act("out", 3)
     # Nothing has been awaited in between: the first two are still on their way to the disk.
     decision = await node.act("out", 3)

@@ -220,7 +220,7 @@ async function load_status() {
 }
 function number(value, name) { return el("div", { class: "number" }, el("b", {}, value), el("span", {}, name)); }
 function age(seconds) {
-  if (seconds > 10 * 365 * 86400) return "never";
+  if (seconds === null) return "never";
   return seconds < 120 ? `${seconds} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 function peer(member, connection) {
