@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -131,6 +132,18 @@ def join(*, home: Path, form: str, path: Path, expected: str | None, name: str, 
     if publish is not None:
         config = change_setting(config, "publish", publish)
     _install(config, wires, form, name=name)
+    if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
+        _ask_to_publish(load_config(home))
+
+
+def _ask_to_publish(config: Config) -> None:
+    """Ask once, with the bytes of a report in view, whether catalogue patterns may leave by themselves."""
+    from ioint_node.cli.preview import show_sample  # noqa: PLC0415 - loads the model, which no other command here needs
+
+    click.echo("\nThis is what a report of this node looks like, to the byte:\n")
+    show_sample(config)
+    if click.confirm("\nMay such reports of catalogue patterns leave at once? (no: each is held for you)"):
+        change_setting(config, "publish", "catalogue")
 
 
 @consortium.command()

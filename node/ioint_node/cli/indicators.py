@@ -100,6 +100,7 @@ for _kind, _text in (
     ("dispute", "An analyst's word that a pattern is a false positive."),
     ("mute", "Keep a pattern out of the way; its effect stays."),
     ("allow", "Let a pattern have no effect here."),
+    ("withdraw", "Take back all that this node said of a pattern, at every member."),
 ):
     _opinion(_kind, _text)
 

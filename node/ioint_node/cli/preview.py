@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,38 @@ from ioint_node.store.engine import open_store
 
 @click.command(short_help="The exact bytes that would leave, field by field, and why each is safe.")
 @click.option("--session", help="What this session would tell; without it, a sample report of the catalogue.")
+@click.option(
+    "--input",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What the sessions of a file would tell, had they happened here today.",
+)
 @node_options
-def preview(*, home: Path, form: str, session: str | None) -> None:
+def preview(*, home: Path, form: str, session: str | None, source: Path | None) -> None:
     """The exact bytes that would leave, field by field, and why each is safe."""
-    records = asyncio.run(_preview(load_config(home), session))
-
-    def human() -> None:
-        if not records:
-            click.echo("nothing: this session completed no pattern that would be told")
-        for record in records:
-            click.echo(
-                f"record {cell(record['record_id'])}: {cell(record['state'])}, {cell(record['reason'])}"
-            )
-            click.echo(f"{record['bytes']} bytes: {cell(base64.b64decode(record['bytes_b64']).decode())}\n")
-            show_table(record["fields"], ("field", "means", "readers", "why"), empty="no field")
-
-    emit({"items": records, "next": None}, form=form, human=human)
+    if session is not None and source is not None:
+        raise click.UsageError("--session and --input exclude one another")
+    records = asyncio.run(_preview(load_config(home), session, source))
+    emit({"items": records, "next": None}, form=form, human=lambda: show_records(records))
 
 
-async def _preview(config: Config, session: str | None) -> list[dict[str, Any]]:
-    keys, now = load_keys(config.home), time.time_ns() // 1_000_000
+def show_sample(config: Config) -> None:
+    """Show what a report of this node would look like."""
+    show_records(asyncio.run(_preview(config, None, None)))
+
+
+def show_records(records: Sequence[Mapping[str, Any]]) -> None:
+    """Show records as bytes and field by field."""
+    if not records:
+        click.echo("nothing: no session went far enough out of scope along a pattern that would be told")
+    for record in records:
+        click.echo(f"record {cell(record['record_id'])}: {cell(record['state'])}, {cell(record['reason'])}")
+        click.echo(f"{record['bytes']} bytes: {cell(base64.b64decode(record['bytes_b64']).decode())}\n")
+        show_table(record["fields"], ("field", "means", "readers", "why"), empty="no field")
+
+
+async def _preview(config: Config, session: str | None, source: Path | None) -> list[dict[str, Any]]:
+    model, keys, now = load_model(), load_keys(config.home), time.time_ns() // 1_000_000
     async with open_store(config.store_url) as store:
         book = await open_book(store)
         parts = ExchangeParts(
@@ -55,6 +68,8 @@ async def _preview(config: Config, session: str | None) -> list[dict[str, Any]]:
             catalogue=load_catalogue(),
             beliefs=Beliefs(),
             publish_mode=config.publish,
-            detector=load_model().digest,
+            detector=model.digest,
         )
+        if source is not None:
+            return publish.preview_file(parts, source, model, now)
         return await publish.preview(parts, session, now)

@@ -10,7 +10,7 @@ import uvloop
 
 from ioint_node.app import ROLES, run_node
 from ioint_node.cli.options import home_option
-from ioint_node.config import hold_home, load_config
+from ioint_node.config import load_config
 from ioint_node.errors import NodeError
 
 
@@ -34,16 +34,14 @@ def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @home_option
 def run(*, home: Path, roles: Sequence[str]) -> None:
     """Run the node until it is told to stop (Ctrl-C or SIGTERM)."""
-    config = load_config(home)
-    with hold_home(config):
-        try:
-            uvloop.run(run_node(config, roles))
-        except BaseExceptionGroup as group:
-            # A task group wraps what its tasks raise. A fault that has a remedy is told as such, all else in full.
-            fault = _innermost(group)
-            if isinstance(fault, (NodeError, OSError)):
-                raise fault from None
-            raise
+    try:
+        uvloop.run(run_node(load_config(home), roles))
+    except BaseExceptionGroup as group:
+        # A task group wraps what its tasks raise. A fault that has a remedy is told as such, all else in full.
+        fault = _innermost(group)
+        if isinstance(fault, (NodeError, OSError)):
+            raise fault from None
+        raise
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ioint_node.demo.client import Client
-from ioint_node.errors import PredictionError
+from ioint_node.scoring.predict import read_sessions
 
 ACTING = "tool_call"
-LINE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +20,6 @@ class Recorded:
     session_id: str
     agent: str
     declared: str
-    tools: tuple[str, ...]
     clock: bool
     events: Sequence[Mapping[str, Any]]
     organisation: int = 1  # of a shipped session: who plays it, from 1
@@ -90,6 +85,7 @@ class Playback:
             "action_id": self._last_action,
             "tool": str(event.get("tool") or "unknown"),
             "arguments": event.get("arguments") or {},
+            "durable": True,  # the story goes on only when what happened is on disk
         }
         decision = await self._client.post(
             f"/api/v1/sessions/{self._session_id}/actions", body | self._time(event)
@@ -124,36 +120,18 @@ def read_recorded(path: Path) -> list[Recorded]:
     """Read a file of sessions (JSON lines, `.gz` or not). Answers in the file (`label`) are not looked at.
 
     Raises:
-        PredictionError: a line is not such a session; the message names the line and the fault.
+        PredictionError: a line is no session; the message names the line and the fault.
     """
-    return [_recorded(path, number, value) for number, value in _lines(path)]
+    return [_recorded(session) for session in read_sessions(path)]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if len(line) > LINE_BYTES:
-                    raise PredictionError(f"{path} line {number}: {len(line)} bytes, more than {LINE_BYTES}")
-                if line.strip():
-                    yield number, msgspec.json.decode(line)
-    except (OSError, EOFError) as error:
-        raise PredictionError(f"{path}: {error}") from None
-    except msgspec.DecodeError as error:
-        raise PredictionError(f"{path} line {number}: not JSON ({error})") from None
-
-
-def _recorded(path: Path, number: int, value: Any) -> Recorded:  # noqa: ANN401 - just decoded
-    if not isinstance(value, dict) or not isinstance(value.get("events"), list):
-        raise PredictionError(f"{path} line {number}: not a session: an object with `events` is needed")
-    agent = value.get("agent")
+def _recorded(session: Mapping[str, Any]) -> Recorded:
+    agent = session.get("agent")
     return Recorded(
-        session_id=str(value.get("session_id") or f"line-{number}"),
+        session_id=session["session_id"],
         agent=str(agent.get("id")) if isinstance(agent, dict) and agent.get("id") else "agent",
-        declared=str(value.get("declared_intent") or ""),
-        tools=tuple(str(tool) for tool in value.get("declared_tools") or ()),
-        clock=value.get("time_unit") == "s",
-        events=[event for event in value["events"] if isinstance(event, dict)],
-        **(value["demo"] if isinstance(value.get("demo"), dict) else {}),
+        declared=str(session.get("declared_intent") or ""),
+        clock=session.get("time_unit") == "s",
+        events=session["events"],
+        **(session["demo"] if isinstance(session.get("demo"), dict) else {}),
     )

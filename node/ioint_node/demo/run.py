@@ -26,7 +26,7 @@ import aiohttp
 import msgspec
 
 from ioint_node.demo.cast import Part, cast, waves
-from ioint_node.demo.collect import collect, most_used_pattern, refusals_of
+from ioint_node.demo.collect import by_attack, collect, most_used_pattern, refusals_of
 from ioint_node.demo.play import Playback, Played
 from ioint_node.demo.screen import Screen
 from ioint_node.demo.stage import Organisation, order, stage
@@ -52,6 +52,7 @@ class StoryLimits:
 
     arrival_s: float = 20.0
     held_sessions: int = 40
+    poll_s: float = 0.1
 
 
 LIMITS = StoryLimits()
@@ -127,7 +128,7 @@ class Story:
                 await self._second_wave(http, held, done)
             refused = await refusals_of(http, self._honest, self._hostile)
             if network:
-                await self._attack(http)
+                await self._attack(http, refused)
             reported = await collect(http, self._honest, self._hostile, refused)
             if not network:
                 self._observed.first_report_s = None
@@ -259,9 +260,14 @@ class Story:
         self._screen.slandered(self._hostile.name, pattern, sum(row is not None for row in rows))
 
     async def _look_for_report(self, http: aiohttp.ClientSession, organisation: Organisation) -> None:
+        """Wait until nothing is ready to leave any more, and show the first report that left."""
+        admin = organisation.client(http, "admin")
+        await admin.until(
+            "/api/v1/outgoing", lambda page: not page["items"], within_s=LIMITS.arrival_s, state="ready"
+        )
         if self._observed.first_report_s is not None:
             return
-        page = await organisation.client(http, "admin").get("/api/v1/outgoing", state="left")
+        page = await admin.get("/api/v1/outgoing", state="left")
         if page["items"]:
             self._observed.first_report_s = self._at_s()
             self._screen.report_left(organisation.name, page["items"][0])
@@ -270,42 +276,45 @@ class Story:
         """Wait until every report that left is known everywhere, and show where it arrived."""
         for sender in self._honest:
             async for item in sender.client(http, "admin").items("/api/v1/outgoing", state="left"):
-                if item["kind"] != "report":
-                    continue
-                if self._observed.first_report_s is None:
-                    self._observed.first_report_s = self._at_s()
-                rows = await asyncio.gather(
-                    *(
-                        other.client(http, "soc").until(
-                            f"/api/v1/patterns/{item['subject']}",
-                            _reported_by(sender.member),
-                            within_s=LIMITS.arrival_s,
-                        )
-                        for other in self._honest
-                        if other is not sender
-                    )
-                )
-                self._screen.arrived(sender.name, item, [row for row in rows if row is not None])
+                if item["kind"] == "report":
+                    await self._arrival(http, sender, item)
 
-    async def _attack(self, http: aiohttp.ClientSession) -> None:
+    async def _arrival(
+        self, http: aiohttp.ClientSession, sender: Organisation, item: Mapping[str, Any]
+    ) -> None:
+        others = [other.client(http, "soc") for other in self._honest if other is not sender]
+        path, known = f"/api/v1/patterns/{item['subject']}", _reported_by(sender.member)
+        rows = await asyncio.gather(
+            *(other.until(path, known, within_s=LIMITS.arrival_s) for other in others)
+        )
+        self._screen.arrived(sender.name, item, [row for row in rows if row is not None])
+
+    async def _attack(self, http: aiohttp.ClientSession, before: Mapping[str, int]) -> None:
         for what in ("replay", "garbage", "equivocation"):
             answer = await order(self._hostile, do=what)
             self._observed.attacks[what] += int(answer["count"])
-        rows = await asyncio.gather(
-            *(
-                each.client(http, "soc").until(
-                    "/api/v1/members",
-                    lambda page: any(
-                        row["id"] == self._hostile.member and row["quarantined_at"] for row in page["items"]
-                    ),
-                    within_s=LIMITS.arrival_s,
-                )
-                for each in self._honest
-            )
+        quarantining = await asyncio.gather(*(self._quarantines(http, each) for each in self._honest))
+        await self._refusals_settle(http, before)
+        self._screen.attacked(self._hostile.name, self._observed.attacks, sum(quarantining))
+
+    async def _quarantines(self, http: aiohttp.ClientSession, organisation: Organisation) -> bool:
+        page = await organisation.client(http, "soc").until(
+            "/api/v1/members",
+            lambda page: any(
+                row["id"] == self._hostile.member and row["quarantined_at"] for row in page["items"]
+            ),
+            within_s=LIMITS.arrival_s,
         )
-        self._screen.attacked(
-            self._hostile.name, self._observed.attacks, sum(row is not None for row in rows)
-        )
+        return page is not None
+
+    async def _refusals_settle(self, http: aiohttp.ClientSession, before: Mapping[str, int]) -> None:
+        """Nodes write what they refused once a second: wait until each kind of attack shows."""
+        deadline = time.monotonic() + LIMITS.arrival_s
+        while time.monotonic() < deadline:
+            refused = by_attack(await refusals_of(http, self._honest, self._hostile), before)
+            if all(refused.values()):
+                return
+            await asyncio.sleep(LIMITS.poll_s)
 
 
 def _reported_by(member: str) -> Callable[[Mapping[str, Any]], bool]:

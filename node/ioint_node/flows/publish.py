@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from ioint_protocol import (
@@ -25,6 +26,7 @@ from ioint_protocol import (
     record_pattern,
     verify_segment,
 )
+from ioint_protocol.pattern import Matcher, parse_pattern
 from ioint_protocol.segment import GENESIS
 from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,6 +42,10 @@ from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import Release
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.scoring.model import Model
+from ioint_node.scoring.predict import events_of, read_sessions
+from ioint_node.scoring.tracker import SessionTracker
+from ioint_node.scoring.values import Declaration
 from ioint_node.store import log, matches, outbox, outgoing, sessions
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.outgoing import Outgoing
@@ -121,6 +127,24 @@ async def preview(parts: ExchangeParts, session_id: str | None, now: int) -> lis
             for pattern in sorted({str(match["pattern"]) for match in detail["patterns"]})
         ]
     return [draft.to_json() for draft in drafts if draft is not None]
+
+
+def preview_file(parts: ExchangeParts, source: Path, model: Model, now: int) -> list[dict[str, Any]]:
+    """What the sessions of a file would make leave, had they happened here today: one first report for each pattern.
+
+    Raises:
+        PredictionError: a line is no session; the message names it.
+    """
+    patterns = {name: parse_pattern(entry.pattern) for name, entry in parts.catalogue.entries.items()}
+    matcher = Matcher(patterns, parts.taxonomy)
+    told: set[str] = set()
+    for session in read_sessions(source):
+        declaration = Declaration(text=str(session.get("declared_intent") or ""))
+        tracker = SessionTracker(declaration, model=model, matcher=matcher, taxonomy=parts.taxonomy)
+        judged = [tracker.observe(event) for event in events_of(session)]
+        if tracker.session_risk >= model.thresholds.publish:
+            told.update(pattern for one in judged if one is not None for pattern in one.completed)
+    return [sample_report(parts, pattern, now).to_json() for pattern in sorted(told)]
 
 
 async def decide(parts: ExchangeParts, record: str, approve: bool, by: str, now: int) -> dict[str, Any]:

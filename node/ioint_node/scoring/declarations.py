@@ -22,7 +22,7 @@ def parse_declarations(data: bytes, slugs: frozenset[str]) -> Mapping[str, tuple
     families = json.loads(data)
     if not isinstance(families, dict):
         message = f"declarations are {type(families).__name__}, not an object of lists"
-        raise ValueError(message)  # noqa: TRY004 - the file is wrong, not the caller
+        raise ValueError(message)
     seen: set[str] = set()
     found: dict[str, tuple[str, ...]] = {}
     for slug, texts in families.items():

@@ -21,7 +21,6 @@ UNSPECIFIED = "unspecified"
 DECLARATION_CHARS = 4_000
 FAMILIES_PER_SESSION = 4
 LIKELY_RATIO = 0.35
-NAMED_CONFIDENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,19 +81,27 @@ class Span:
     source: int
 
 
-@dataclass(slots=True)
-class Source:
-    """One thing that the agent read; `step` is the action that fetched it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How the agent came to read something: who may have written it, and the action (index of a step) that fetched it.
 
-    `named`: the request names this place; `delegated`: it sent the agent there to find out what to do; `taint` 0..1:
-    how strongly an order in something read before sent it there.
+    `named`: the request names the place. `taint` 0..1: how strongly an order in something read before sent the agent
+    there. `echo`: it answers an action that changed something, so it may only repeat what the agent itself said.
     """
 
     provenance: str
-    step: int | None
-    named: bool
+    step: int | None = None
+    named: bool = False
+    taint: float = 0.0
+    echo: bool = False
+
+
+@dataclass(slots=True)
+class Source:
+    """One thing that the agent read; `delegated`: the request sent the agent there to find out what to do."""
+
+    origin: Origin
     delegated: bool
-    taint: float
     contexts: dict[str, int] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
 
@@ -217,15 +225,13 @@ class Ledger:
         """Note that the agent acted: what it said before was not put to its principal."""
         self._reply = frozenset()
 
-    def read(
-        self, text: str, *, provenance: str, step: int | None = None, named: bool = False, taint: float = 0.0
-    ) -> None:
-        """Take in something that the agent read; `named`: the request named its place; `taint`: an order did."""
+    def read(self, text: str, origin: Origin) -> None:
+        """Take in something that the agent read, at most `TEXT_CHARS` characters of it."""
         if len(self.sources) >= SOURCES_PER_SESSION or self._held >= TOKENS_HELD:
             return
         self._reply = frozenset()
         index = len(self.sources)
-        source = Source(provenance, step, named, named and self.delegates, taint)
+        source = Source(origin, origin.named and self.delegates)
         self.sources.append(source)
         self._take(source, index, _taken_apart(text))
         self._held += len(source.contexts)
@@ -236,7 +242,7 @@ class Ledger:
 
     def _take(self, source: Source, index: int, text: _Text) -> None:
         for position, passage in enumerate(text.passages):
-            context = SPAN if source.taint else RECORD if passage.record else PROSE
+            context = SPAN if source.origin.taint else RECORD if passage.record else PROSE
             if text.moods[position][0]:
                 context = SPAN
                 self._mark(source, index, text, position)

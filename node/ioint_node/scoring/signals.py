@@ -99,11 +99,11 @@ def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Led
         common = RECORD | PROSE | SPAN
         for part in content:
             common &= source.contexts.get(part, 0)
-        contexts |= common
-        ordered = max(ordered, source.taint)
+        contexts |= common & SPAN if source.origin.echo else common
+        ordered = max(ordered, source.origin.taint)
         for span in source.spans:
             if span.strength > ordered and all(part in span.named.tokens for part in content):
-                ordered, by_proxy, best = span.strength, source.named and not span.meddles, index
+                ordered, by_proxy, best = span.strength, source.origin.named and not span.meddles, index
     request = _share(content, ledger.request_tokens)
     return Value(
         kind=kind,
@@ -130,7 +130,7 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
             score = span.strength * _share(new, span.named.tokens)
             if score > ordered:
                 ordered, best = score, span.source
-                by_proxy = ledger.sources[span.source].named and not span.meddles
+                by_proxy = ledger.sources[span.source].origin.named and not span.meddles
     sources = _suppliers(new, ledger)
     if best is not None and ordered > TEXT_FLOOR:
         sources = (best, *(index for index in sources if index != best))

@@ -11,10 +11,10 @@ from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import CatalogueEntry, Envelope, MappedCall, Step, Taxonomy, load_catalogue, map_call
 
 from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
-from ioint_node.scoring.features import NAMES, vector
+from ioint_node.scoring.features import NAMES, Vector, vector
 from ioint_node.scoring.intents import intents_of
 from ioint_node.scoring.model import Model
-from ioint_node.scoring.provenance import Ledger, request_named
+from ioint_node.scoring.provenance import Ledger, Origin, request_named
 from ioint_node.scoring.signals import Value
 from ioint_node.scoring.values import Declaration, Event, Judgement, Verdict
 
@@ -53,6 +53,7 @@ _WRITTEN: Final = {
 _SEVERITY: Final = {Verdict.IN_SCOPE: 0, Verdict.BORDERLINE: 1, Verdict.OUT_OF_SCOPE: 2}
 
 _READING: Final = NAMES.index("order_reading")
+_ACTS: Final = NAMES.index("acts")
 
 Mapper = Callable[..., MappedCall]
 
@@ -70,10 +71,7 @@ class Measured:
 class _Waiting:
     action_id: str | None
     tool: str
-    step: int
-    provenance: str
-    named: bool
-    taint: float
+    origin: Origin
 
 
 class SessionTracker:
@@ -163,7 +161,7 @@ class SessionTracker:
 
     def _hear(self, event: Event) -> None:
         if event.role == "memory":
-            self._ledger.read(event.text, provenance="memory")
+            self._ledger.read(event.text, Origin(provenance="memory"))
         elif event.role == "system":
             self._ledger.hear_operator(event.text)
         else:
@@ -172,13 +170,8 @@ class SessionTracker:
 
     def _read(self, event: Event) -> None:
         call = self._answered(event)
-        text = event.text or (event.error or "")
-        if call is None:
-            self._ledger.read(text, provenance="tool_output")
-        else:
-            self._ledger.read(
-                text, provenance=call.provenance, step=call.step, named=call.named, taint=call.taint
-            )
+        origin = Origin(provenance="tool_output") if call is None else call.origin
+        self._ledger.read(event.text or event.error or "", origin)
 
     def _answered(self, event: Event) -> _Waiting | None:
         """The call that a result belongs to: by its id, else the oldest of that tool, else the oldest."""
@@ -216,24 +209,28 @@ class SessionTracker:
             flow=self._flow(found.values),
             confidence=bare.confidence,
         )
-        taint = found.features[_READING] if found.features[_READING] >= TAINT_FLOOR else 0.0
-        self._remember(event, step, found.values, taint=taint, opaque=mapped.source == "unmapped")
+        self._remember(event, step, found, opaque=mapped.source == "unmapped")
         return Measured(step=step, features=found.features, departures=found.departures)
 
-    def _remember(
-        self, event: Event, step: Step, values: Sequence[Value], *, taint: float, opaque: bool
-    ) -> None:
+    def _remember(self, event: Event, step: Step, found: Vector, *, opaque: bool) -> None:
         self._ledger.act()
+        if len(self._steps) >= STEPS_PER_SESSION:
+            return
         known = self._taxonomy.resource_classes.get(step.resource)
-        provenance = (
-            "tool_output" if opaque or known is None else _WRITTEN.get(step.resource, known.provenance)
+        led = found.features[_READING]
+        origin = Origin(
+            provenance="tool_output"
+            if opaque or known is None
+            else _WRITTEN.get(step.resource, known.provenance),
+            step=len(self._steps),
+            named=any(
+                value.kind == "target" and self._ledger.names_place(value.parts) for value in found.values
+            ),
+            taint=led if led >= TAINT_FLOOR else 0.0,
+            echo=found.features[_ACTS] > 0,
         )
-        named = any(value.kind == "target" and self._ledger.names_place(value.parts) for value in values)
-        if len(self._steps) < STEPS_PER_SESSION:
-            self._waiting.append(
-                _Waiting(event.action_id, event.tool, len(self._steps), provenance, named, taint)
-            )
-            self._steps.append(step)
+        self._waiting.append(_Waiting(event.action_id, event.tool, origin))
+        self._steps.append(step)
 
     def _origin(self, values: Sequence[Value], source: int | None) -> str:
         """The least trusted origin of what this action carries, or of the order that it obeys.
@@ -243,11 +240,11 @@ class SessionTracker:
         origins = []
         for value in values:
             if value.foreign and value.sources and (value.kind != "text" or value.hearsay):
-                provenance = self._ledger.sources[value.sources[0]].provenance
+                provenance = self._ledger.sources[value.sources[0]].origin.provenance
                 recorded = provenance == "third_party_content" and not value.hearsay
                 origins.append("tenant_content" if recorded else provenance)
         if source is not None:
-            origins.append(self._ledger.sources[source].provenance)
+            origins.append(self._ledger.sources[source].origin.provenance)
         return max(origins, key=lambda name: _RANK.get(name, len(_RANK)), default="principal")
 
     def _flow(self, values: Sequence[Value]) -> tuple[int, ...]:
@@ -258,7 +255,7 @@ class SessionTracker:
             if value.foreign
             for index in (value.sources if value.kind == "text" else value.sources[:1])
         ]
-        found = {step for index in supplied if (step := self._ledger.sources[index].step) is not None}
+        found = {step for index in supplied if (step := self._ledger.sources[index].origin.step) is not None}
         return tuple(sorted(found)[-FLOW_PER_STEP:])
 
     def _judge(self, measured: Measured) -> Judgement:

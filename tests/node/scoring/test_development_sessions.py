@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ioint_node.scoring import Model
 from ioint_node.scoring.predict import predict_session
-from ioint_node.scoring.train import Rows, fit_families, measure_sessions
+from ioint_node.scoring.train import Rows, measure_sessions
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Taxonomy
 
@@ -34,8 +34,8 @@ def detection() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def rows(sample: list[Session], taxonomy: Taxonomy) -> Rows:
-    return measure_sessions(sample, fit_families(), taxonomy=taxonomy)
+def rows(sample: list[Session], taxonomy: Taxonomy, model: Model) -> Rows:
+    return measure_sessions(sample, model.families, taxonomy=taxonomy)
 
 
 def test_a_corpus_that_was_left_out_is_ranked_well(detection: ModuleType, rows: Rows) -> None:
@@ -51,7 +51,7 @@ def test_names_and_numbers_do_not_matter(
 ) -> None:
     beta = np.array([*model.weights, model.bias])
     other = measure_sessions(
-        [detection.renamed(one, index) for index, one in enumerate(sample)], fit_families(), taxonomy=taxonomy
+        [detection.renamed(one, index) for index, one in enumerate(sample)], model.families, taxonomy=taxonomy
     )
     before = detection.session_auc(rows, detection.scores(rows, beta))
     after = detection.session_auc(other, detection.scores(other, beta))
