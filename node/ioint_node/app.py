@@ -50,6 +50,8 @@ from ioint_node.store.retention import Retention, forget
 from ioint_node.web import Hub, WebParts, build_web, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
+# At a lower level these would write statements with their values, which hold what agents and people said.
+QUIET = ("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "sqlalchemy")
 log = logging.getLogger("ioint")
 
 
@@ -118,7 +120,8 @@ async def run_node(config: Config, roles: Sequence[str] = ROLES) -> None:
 def start_logging() -> None:
     """One line for each event on standard error; never a secret or the text of an agent."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @asynccontextmanager

@@ -105,14 +105,14 @@ def test_recorded_sessions_tell_the_same_story_or_the_link_at_which_it_stops(tmp
     sample = tmp_path / "sample.jsonl"
     sample.write_bytes(b"".join(fixed_sample()))
     code, summary = demo("--sessions", str(sample))
-    assert summary["sessions"] == 60
+    assert summary["sessions"] == 30
     assert summary["hostile"]["effect"] == 0.0
     assert (code == 0) == summary["story_complete"] == (summary["broken_link"] is None)
 
 
 def fixed_sample() -> Iterator[bytes]:
-    """Every n-th session of the largest file: sixty, attacked or not."""
+    """Every n-th session of the largest file: thirty, attacked or not."""
     with gzip.open(DATA / "dev-agentdojo.jsonl.gz", "rb") as file:
         for number, line in enumerate(file):
-            if number % 70 == 0 and number < 70 * 60:
+            if number % 140 == 0 and number < 140 * 30:
                 yield line

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from ioint_node.app import Node
+from ioint_node.app import Node, start_logging
 from ioint_node.demo.cast import SHIPPED
 from ioint_node.demo.client import AnswerError, Client
 from ioint_node.peers.life import Life
@@ -126,6 +126,7 @@ async def test_no_canary_leaves(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    start_logging()
     caplog.set_level(logging.DEBUG)
     async with consortium.running(0, 1) as (first, second):
         engine, soc, admin = [await client(first, role) for role in ("engine", "soc", "admin")]

@@ -41,9 +41,9 @@ async def test_a_report_reaches_the_others_and_lowers_the_trust_in_a_matching_ag
 async def test_a_node_that_was_away_catches_up(
     consortium: Any, client: MakeClient, until: Until, play: Play
 ) -> None:
-    async with consortium.running(0, 1) as (first, _):
+    async with consortium.running(0, 1) as (first, second):
         await play(await client(first, "engine"), INCIDENT, agent="a-1", name="s-1")
-        soc = await client(first, "soc")
+        soc = await client(second, "soc")
         known = {row["id"] for row in await until(lambda: reports(soc))}
     async with consortium.running(1, 2) as (_, third):
         late = await client(third, "soc")

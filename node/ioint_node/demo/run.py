@@ -130,8 +130,6 @@ class Story:
             if network:
                 await self._attack(http, refused)
             reported = await collect(http, self._honest, self._hostile, refused)
-            if not network:
-                self._observed.first_report_s = None
             return document(self._observed, reported, self._nodes(), self._hostile.name)
 
     def _at_s(self) -> float:
