@@ -112,7 +112,7 @@ async def run_node(config: Config, roles: Sequence[str] = ROLES) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_node(config, roles) as node:
-        log.info("ready url=%s peer=%s roster=%d", node.url, node.exchange.peer_id, node.book.version)
+        log.info("ready url=%s member=%s roster=%d", node.url, node.keys.member, node.book.version)
         await stop.wait()
     log.info("stopped")
 
