@@ -158,7 +158,7 @@ def evaluate(script: Path, data: Sequence[Path], predicted: Path, group: str, bo
             str(predicted),
         ]
         command += ["--group", group, "--boot", str(boot), "--json", str(report)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=1_200)  # noqa: S603 - our own arguments
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=1_200)
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
 

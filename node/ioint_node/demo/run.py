@@ -186,8 +186,7 @@ class Story:
         async def play(index: int, organisation: Organisation) -> None:
             first, _ = waves(self._parts, index)
             for part in first:
-                await self._finish(organisation, await self._open(http, organisation, part))
-                await self._look_for_report(http, organisation)
+                await self._finish(http, organisation, await self._open(http, organisation, part))
                 done()
 
         await asyncio.gather(*(play(index, each) for index, each in enumerate(self._honest)))
@@ -197,10 +196,10 @@ class Story:
     ) -> None:
         async def play(index: int, organisation: Organisation) -> None:
             for _, playback in held[index]:
-                await self._finish(organisation, playback)
+                await self._finish(http, organisation, playback)
                 done()
             for part in waves(self._parts, index)[1][LIMITS.held_sessions :]:
-                await self._finish(organisation, await self._open(http, organisation, part))
+                await self._finish(http, organisation, await self._open(http, organisation, part))
                 done()
 
         await asyncio.gather(*(play(index, each) for index, each in enumerate(self._honest)))
@@ -212,10 +211,13 @@ class Story:
         await playback.open()
         return playback
 
-    async def _finish(self, organisation: Organisation, playback: Playback) -> None:
+    async def _finish(
+        self, http: aiohttp.ClientSession, organisation: Organisation, playback: Playback
+    ) -> None:
         while (played := await playback.step()) is not None:
             self._note(organisation, played)
         await playback.close()
+        await self._look_for_report(http, organisation)
 
     def _note(self, organisation: Organisation, played: Played | None) -> None:
         if played is None:
