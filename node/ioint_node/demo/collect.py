@@ -35,7 +35,7 @@ async def collect(
     http: aiohttp.ClientSession,
     honest: Sequence[Organisation],
     hostile: Organisation,
-    refused_before: Mapping[str, int],
+    refused: Mapping[str, int],
 ) -> Reported:
     """Ask every honest node for what left, what arrived, what it believes and whom it refuses."""
     left = {each.name: [item async for item in _left(http, each)] for each in honest}
@@ -58,7 +58,7 @@ async def collect(
         ),
         propagation_ms=_propagation(receipts, members),
         soc_objects=await _taxii_objects(http, honest[-1]),
-        refused=by_attack(await refusals_of(http, honest, hostile), refused_before),
+        refused=refused,
         quarantined=await _quarantined(http, honest, hostile),
         only_hostile=frozenset(
             pattern for pattern, authors in reporters.items() if authors == {hostile.member}
@@ -132,7 +132,7 @@ async def refusals_of(
     return refused
 
 
-def by_attack(refused: Counter[str], before: Mapping[str, int]) -> dict[str, int]:
+def by_attack(refused: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     """Refusals since the attacks began: what every relay brings twice now and then was refused before them."""
     found: Counter[str] = Counter({"replay": 0, "garbage": 0, "equivocation": 0})
     for name, count in refused.items():

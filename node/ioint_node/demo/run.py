@@ -16,6 +16,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class StoryLimits:
     arrival_s: float = 20.0
     held_sessions: int = 40
     poll_s: float = 0.1
+    settle_s: float = 1.5
 
 
 LIMITS = StoryLimits()
@@ -126,9 +128,7 @@ class Story:
                 await self._arrivals(http)
             with self._screen.progress("second wave", sum(part.wave == 2 for part in self._parts)) as done:
                 await self._second_wave(http, held, done)
-            refused = await refusals_of(http, self._honest, self._hostile)
-            if network:
-                await self._attack(http, refused)
+            refused = await self._attack(http) if network else {}
             reported = await collect(http, self._honest, self._hostile, refused)
             return document(self._observed, reported, self._nodes(), self._hostile.name)
 
@@ -289,13 +289,16 @@ class Story:
         )
         self._screen.arrived(sender.name, item, [row for row in rows if row is not None])
 
-    async def _attack(self, http: aiohttp.ClientSession, before: Mapping[str, int]) -> None:
+    async def _attack(self, http: aiohttp.ClientSession) -> dict[str, int]:
+        """Let the hostile member attack; returns what of it was refused, by attack."""
+        before = await self._refusals(http, lambda _: True)
         for what in ("replay", "garbage", "equivocation"):
             answer = await order(self._hostile, do=what)
             self._observed.attacks[what] += int(answer["count"])
         quarantining = await asyncio.gather(*(self._quarantines(http, each) for each in self._honest))
-        await self._refusals_settle(http, before)
+        after = await self._refusals(http, lambda refused: all(by_attack(refused, before).values()))
         self._screen.attacked(self._hostile.name, self._observed.attacks, sum(quarantining))
+        return by_attack(after, before)
 
     async def _quarantines(self, http: aiohttp.ClientSession, organisation: Organisation) -> bool:
         page = await organisation.client(http, "soc").until(
@@ -307,14 +310,20 @@ class Story:
         )
         return page is not None
 
-    async def _refusals_settle(self, http: aiohttp.ClientSession, before: Mapping[str, int]) -> None:
-        """Nodes write what they refused once a second: wait until each kind of attack shows."""
-        deadline = time.monotonic() + LIMITS.arrival_s
+    async def _refusals(
+        self, http: aiohttp.ClientSession, enough: Callable[[Mapping[str, int]], bool]
+    ) -> Counter[str]:
+        """What the honest nodes refused of the hostile one; nodes write it once a second, so wait until it rests."""
+        changed = deadline = time.monotonic() + LIMITS.arrival_s
+        seen: Counter[str] | None = None
         while time.monotonic() < deadline:
-            refused = by_attack(await refusals_of(http, self._honest, self._hostile), before)
-            if all(refused.values()):
-                return
+            refused = await refusals_of(http, self._honest, self._hostile)
+            if refused != seen:
+                seen, changed = refused, time.monotonic()
+            if enough(refused) and time.monotonic() - changed > LIMITS.settle_s:
+                break
             await asyncio.sleep(LIMITS.poll_s)
+        return seen or Counter()
 
 
 def _reported_by(member: str) -> Callable[[Mapping[str, Any]], bool]:
