@@ -81,14 +81,18 @@ async def _demo(options: DemoOptions, screen: Screen, started: float) -> int:
         async with stage(root, names, network=not options.cut_network, say=screen.say) as organisations:
             story = Story(organisations, parts, screen, started)
             summary = await story.tell(network=not options.cut_network)
-            screen.closing(summary)
+            screen.closing(summary, network=not options.cut_network)
             if options.json:
                 sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
                 sys.stdout.flush()
             if not options.exit:
                 screen.addresses(organisations)
-                await asyncio.Event().wait()
+                await asyncio.gather(*(_watch(organisation, screen) for organisation in organisations))
     return 0 if summary["story_complete"] else 1
+
+
+async def _watch(organisation: Organisation, screen: Screen) -> None:
+    screen.ended(organisation.name, await organisation.process.wait())
 
 
 @contextmanager
@@ -130,6 +134,7 @@ class Story:
                 await self._second_wave(http, held, done)
             refused = await self._attack(http) if network else {}
             reported = await collect(http, self._honest, self._hostile, refused)
+            self._screen.soc(reported.patterns)
             return document(self._observed, reported, self._nodes(), self._hostile.name)
 
     def _at_s(self) -> float:

@@ -23,6 +23,7 @@ from ioint_node.demo.summary import TrustChange
 VERDICT_LINES = 12  # of a long file only the first are printed; all are counted
 ENGINE_LINES = 6
 CHANGE_LINES = 6
+SOC_ROWS = 8
 COLOURS = {"in_scope": "green", "borderline": "yellow", "out_of_scope": "red"}
 
 
@@ -43,6 +44,10 @@ class Screen:
         self._console.print(
             f"{len(names)} organisations, each with its own node: {', '.join(names[:-1])} are honest, "
             f"[red]{names[-1]}[/] is hostile. They replay {escape(what)}."
+        )
+        self._console.print(
+            "[dim]drift: how likely an action has left what was declared (0…1) · WIS: weighted intent score, "
+            "1 good … 0 bad · effect: what the network takes off the trust that a decision uses[/]"
         )
 
     def say(self, text: str) -> None:
@@ -82,7 +87,10 @@ class Screen:
         """The exact bytes that left."""
         body = base64.b64decode(item["bytes_b64"]).decode()
         title = f"2 indicator · these {len(body)} bytes left {organisation}, and nothing else"
-        self._console.print(Panel(escape(_pretty(body)), title=title, border_style="cyan", expand=False))
+        note = "bad, seen, agents are powers of two: 0 is one · days count from 1970"
+        self._console.print(
+            Panel(escape(_pretty(body)), title=title, subtitle=note, border_style="cyan", expand=False)
+        )
 
     def arrived(self, sender: str, item: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """A report at the peers."""
@@ -108,13 +116,12 @@ class Screen:
 
     def engine(self, organisation: str, event: Mapping[str, Any]) -> None:
         """An event that an engine heard over SSE."""
-        if event["event"] not in {"reputation", "withdrawal"} or self._engines >= ENGINE_LINES:
+        if event["event"] != "trust" or event["cause"] != "network" or self._engines >= ENGINE_LINES:
             return
         self._engines += 1
         self._console.print(
-            f"[bold]6 engine[/]   {organisation} over SSE: #{event['seq']} {event['event']} "
-            f"{escape(self._title(str(event.get('pattern') or event.get('subject') or '')))} "
-            f"state {event.get('state')} effect {event.get('effect')}"
+            f"[bold]6 engine[/]   {organisation} over SSE, event #{event['seq']}: "
+            f"trust in {escape(str(event['actor']))} {event['before']:.2f} → {event['after']:.2f}: {escape(str(event['reason']))}"
         )
 
     def attacked(self, hostile: str, attacks: Mapping[str, int], quarantining: int) -> None:
@@ -125,39 +132,50 @@ class Screen:
             f"{quarantining} nodes put it into quarantine"
         )
 
-    def closing(self, summary: Mapping[str, Any]) -> None:
-        """The summary as a table."""
+    def soc(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """What an analyst is answered: the feed of one organisation."""
+        table = Table(title="7 SOC · GET /api/v1/indicators", title_justify="left")
+        for column in ("pattern", "state", "score", "confidence", "reporters", "tier", "effect", "hits here"):
+            table.add_column(column, overflow="fold")
+        for row in rows[:SOC_ROWS]:
+            numbers = (row["score"], row["confidence"], row["reporters"])
+            table.add_row(
+                escape(self._title(str(row["id"]))),
+                str(row["state"]),
+                *(str(number) for number in numbers),
+                str(row["tier"]),
+                f"{row['effect']:.2f}",
+                str(row["local_hits"]),
+            )
+        self._console.print(table)
+
+    def closing(self, summary: Mapping[str, Any], *, network: bool) -> None:
+        """The summary as a table, and whether the story is complete."""
         table = Table(title="what happened", show_header=False, box=None, title_justify="left")
-        hostile, delay = summary["hostile"], summary["propagation_ms"]
-        rows = {
-            "sessions, actions": f"{summary['sessions']}, {summary['actions']}",
-            "verdicts": ", ".join(f"{name} {count}" for name, count in summary["verdicts"].items()),
-            "reports published, received": f"{summary['reports_published']}, {summary['reports_received']}",
-            "propagation": f"p50 {delay['p50']:.0f} ms, max {delay['max']:.0f} ms ({delay['n']} arrivals)",
-            "first change of trust": f"{summary['first_trust_change_s']} s after the start",
-            "engines heard": f"{summary['engine_events']} events over SSE",
-            "the SOC sees": f"{summary['soc_objects']} indicators by TAXII",
-            "hostile member's effect": f"{hostile['effect']:.2f} · refused {json.dumps(hostile['refused'])} · "
-            f"quarantined {'everywhere' if hostile['quarantined'] else 'not everywhere'}",
-        }
-        for name, value in rows.items():
+        for name, value in _facts(summary, network=network).items():
             table.add_row(name, escape(value))
         self._console.print(table)
         if summary["story_complete"]:
-            self._console.print(
-                "[green bold]the story is complete[/]: one organisation's incident protected the others"
-            )
+            said = "[green bold]the story is complete[/]: one organisation's incident protected the others"
+        elif not network and not summary["trust_changes"]:
+            said = "[green bold]the control[/]: the network was cut, no report arrived, no trust moved because of one"
         else:
-            self._console.print(f"[red bold]the story stopped at: {summary['broken_link']}[/]")
+            said = f"[red bold]the story stopped at: {summary['broken_link']}[/]"
+        self._console.print(said)
 
     def addresses(self, organisations: Sequence[Organisation]) -> None:
         """Consoles and tokens, for as long as the demo stays up."""
-        table = Table(title="the nodes stay up until Ctrl-C; sign in with the token", title_justify="left")
-        for column in ("organisation", "console", "SOC token"):
-            table.add_column(column, overflow="fold")
+        self._console.print(
+            "[bold]the nodes stay up until Ctrl-C; open a console and sign in with its token[/]"
+        )
         for each in organisations:
-            table.add_row(each.name + (" (hostile)" if each.hostile else ""), each.url, each.tokens["soc"])
-        self._console.print(table)
+            name = each.name + (" (hostile)" if each.hostile else "")
+            # Never wrapped: a token that is cut in two cannot be copied.
+            self._console.print(f"{name:16} {each.url}  {each.tokens['soc']}", soft_wrap=True)
+
+    def ended(self, organisation: str, code: int | None) -> None:
+        """A node that ended while the others stay up."""
+        self._console.print(f"[red]{organisation}[/] ended (exit code {code}); the others go on")
 
     def failed(self, message: str) -> None:
         """Why the demo could not go on."""
@@ -165,6 +183,26 @@ class Screen:
 
     def _title(self, pattern: str) -> str:
         return self._titles.get(pattern, pattern[:12])
+
+
+def _facts(summary: Mapping[str, Any], *, network: bool) -> dict[str, str]:
+    hostile, delay = summary["hostile"], summary["propagation_ms"]
+    facts = {
+        "sessions, actions": f"{summary['sessions']}, {summary['actions']}",
+        "verdicts": ", ".join(f"{name} {count}" for name, count in summary["verdicts"].items()),
+        "reports published, received": f"{summary['reports_published']}, {summary['reports_received']}",
+        "engines heard": f"{summary['engine_events']} events over SSE",
+        "the SOC sees": f"{summary['soc_objects']} indicators by TAXII",
+    }
+    if not network:
+        return facts
+    refused = ", ".join(f"{name} {count}" for name, count in hostile["refused"].items())
+    where = "everywhere" if hostile["quarantined"] else "not everywhere"
+    return facts | {
+        "propagation": f"p50 {delay['p50']:.0f} ms, max {delay['max']:.0f} ms ({delay['n']} arrivals)",
+        "first change of trust": f"{summary['first_trust_change_s']} s after the start",
+        "hostile member's effect": f"{hostile['effect']:.2f}; refused: {refused}; quarantined {where}",
+    }
 
 
 def _pretty(body: str) -> str:

@@ -86,6 +86,7 @@ class Life:
         """
         process, reader, writer = await _spawn()
         self.process_id = process.pid
+        reason = "it was told to end"
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._log(process.stderr), name="peers-log")
@@ -94,11 +95,13 @@ class Life:
                 tasks.create_task(self._announce(), name="peers-announce")
                 await self._read(reader, tasks)
         except* (ChildGone, OSError, FrameError) as group:
-            raise ChildGone(_innermost(group)) from None
+            # Python 3.11.2 wraps what is raised in here in a group of its own.
+            reason = _innermost(group)
         finally:
             self._fail_all()
             writer.close()
             await _end(process, self._limits.stop_s)
+        raise ChildGone(reason)
 
     def set_peers(self, peers: tuple[Peer, ...]) -> None:
         """Tell the child the allow-list from now on."""
