@@ -48,8 +48,8 @@ class Limits:
 
     segment_bytes: int = PROTOCOL.segment_bytes
     clock_skew_days: int = 1
-    segments_per_hour: int = 20_000
-    records_per_hour: int = 1_000_000
+    segments_per_hour: int = 2_000  # one every two seconds; a busier member puts more records into each
+    records_per_hour: int = 20_000  # the whole catalogue, each entry said in every size, five times over
     relay_members: int = 3  # to whom a new segment is passed on
     flush_records: int = PROTOCOL.segment_records
 

@@ -29,9 +29,11 @@ from ioint_node import __version__
 from ioint_node.admission import Accepted, Ignored
 from ioint_node.config import Config, Keys, RunInfo, clear_run, hold_home, load_keys, write_run
 from ioint_node.delivery import Delivery
+from ioint_node.errors import BusyError
 from ioint_node.flows import assess, believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.live import LiveSessions
+from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
@@ -102,6 +104,7 @@ class Node:
     hub: Hub
     refusals: Refusals
     ready_to_leave: asyncio.Event
+    met: asyncio.Event  # a catch-up with a member has succeeded since the start
     url: str = ""
 
 
@@ -137,7 +140,7 @@ async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
     keys = load_keys(config.home)
     await upgrade(config.store_url)
     async with open_store(config.store_url) as store:
-        node = await _assemble(config, keys, store)
+        node = await _assemble(config, keys, store, roles)
         # What was made until now lives as long as the node: the collector need not look at it again.
         gc.freeze()
         async with asyncio.TaskGroup() as group:
@@ -148,13 +151,16 @@ async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
             finally:
                 for task in tasks:
                     task.cancel()
-        await node.refusals.write(store)
+        with suppress(BusyError):  # counts of the last second, where nothing can be written
+            await node.refusals.write(store)
 
 
-async def _assemble(config: Config, keys: Keys, store: Store) -> Node:
+async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str]) -> Node:
     taxonomy, catalogue, model = load_taxonomy(), load_catalogue(), load_model()
     book, hub, beliefs, bell, refusals = await open_book(store), Hub(store), Beliefs(), Bell(), Refusals()
-    ready_to_leave = asyncio.Event()
+    ready_to_leave, met = asyncio.Event(), asyncio.Event()
+    if "exchange" not in roles:
+        met.set()  # nobody is ever met, and nothing leaves: the own log is all there is
     bell.wakes(hub.wake)
     parts = ExchangeParts(
         store=store,
@@ -169,6 +175,9 @@ async def _assemble(config: Config, keys: Keys, store: Store) -> Node:
         detector=model.digest,
         notify=bell.ring,
         flush_soon=ready_to_leave.set,
+        anchor=FileAnchor(config.home / "ownlog.anchor"),
+        # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
+        in_contact=lambda: met.is_set() or not _peer_addresses(book.in_force(_now()), keys.member),
     )
     await believe.reload(parts, _now())
     assessing = AssessParts(
@@ -202,6 +211,7 @@ async def _assemble(config: Config, keys: Keys, store: Store) -> Node:
         hub=hub,
         refusals=refusals,
         ready_to_leave=ready_to_leave,
+        met=met,
     )
 
 
@@ -272,6 +282,8 @@ async def _emit(node: Node) -> None:
         node.ready_to_leave.clear()
         try:
             await publish.flush(node.parts, _now())
+        except BusyError as error:
+            log.warning("records wait: %s", error)
         except Exception:  # the loop must outlive a full queue or a failing disk; what is ready stays ready
             log.exception("records could not leave")
 
@@ -288,6 +300,9 @@ async def _catch_up(node: Node, member: str) -> bool:
     if brought.rejected is not None:
         node.refusals.note(member, brought.rejected)
     node.parts.beliefs.heard(_now())
+    if brought.complete and brought.rejected is None and not node.met.is_set():
+        node.met.set()
+        node.ready_to_leave.set()
     return brought.complete
 
 
@@ -296,7 +311,9 @@ async def _hasten(node: Node) -> None:
     reached: asyncio.Queue[str] = asyncio.Queue()
     node.exchange.on_connect(reached.put_nowait)
     while True:
-        await node.delivery.reachable(await reached.get())
+        member = await reached.get()
+        with suppress(BusyError):  # then its mail waits out its pause
+            await node.delivery.reachable(member)
 
 
 async def _look_for_roster(node: Node) -> None:
@@ -355,14 +372,19 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
 
 def _not_ready(node: Node, roles: Sequence[str]) -> tuple[str, ...]:
     """What the node waits for before it takes part; decisions are made all the same."""
-    missing_exchange = "exchange" in roles and not node.exchange.listen_addresses()
-    return ("exchange",) if missing_exchange else ()
+    waits = {
+        "exchange": "exchange" in roles and not node.exchange.listen_addresses(),
+        "database": node.store.failing is not None,
+    }
+    return tuple(name for name, missing in waits.items() if missing)
 
 
 def _counts(node: Node) -> dict[str, float]:
     """Numbers of the parts that the web edge does not know."""
     return {
         "ioint_exchange_restarts": node.exchange.restarts,
+        "ioint_writes_lost": node.store.failed,
+        "ioint_decisions_lost": node.assess.journal.failed,
         **{f"ioint_delivered_{how}": count for how, count in node.delivery.counts.items()},
         **{f"ioint_strangers_{why}": count for why, count in node.exchange.refused_strangers().items()},
     }

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from ioint_protocol import ProtocolError, sync
 
+from ioint_node.errors import BusyError
 from ioint_node.store import outbox
 from ioint_node.store.engine import Store
 from ioint_node.store.outbox import Due, Parcel
@@ -104,6 +105,9 @@ class Delivery:
         try:
             while await self._send_some(due.destination):
                 pass
+        except BusyError as error:
+            log.warning("delivering to member %s waits: %s", due.destination, error)
+            await asyncio.sleep(self._limits.pause_first_s)
         except Exception:
             # One destination's trouble (a full write queue, a bug) must not stop the others.
             log.exception("delivering to member %s", due.destination)

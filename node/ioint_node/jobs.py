@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from ioint_node.errors import BusyError
+
 log = logging.getLogger(__name__)
 
 
@@ -68,6 +70,9 @@ class Jobs:
         """Run a job once; its failure stays here."""
         try:
             await job.run(self._now())
+        except BusyError as error:
+            log.warning("the job %s waits for its next time: %s", job.name, error)
+            self.failed[job.name] += 1
         except Exception:  # the scheduler must go on, whatever the flow met
             log.exception("the job %s failed", job.name)
             self.failed[job.name] += 1

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
-from ioint_protocol.errors import ProtocolError
-from ioint_taxonomy.errors import TaxonomyError
 
 from ioint_node.errors import NodeError, PredictionError
+
+STOPPED: Final = ("stopped", "run the command again")
+OTHERS: Final = 0o077  # the mode bits of everybody but the owner
 
 # Name → module, attribute, what it does. Only the module of the command that is called is imported.
 COMMANDS: Final = {
@@ -22,10 +23,10 @@ COMMANDS: Final = {
     "consortium": ("consortium", "consortium", "Make, join and steer a consortium."),
     "db": ("database", "db", "The database's schema."),
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
-    "doctor": ("node", "doctor", "Check everything that this node needs, and say how to repair it."),
+    "doctor": ("doctor", "doctor", "Check everything that this node needs, and say how to repair it."),
     "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
-    "init": ("node", "init", "Make a node: settings, keys, database, a token for this machine."),
+    "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
     "peers": ("consortium", "peers", "The other members: connected, last success, what was refused and why."),
     "preview": (
         "preview",
@@ -34,21 +35,11 @@ COMMANDS: Final = {
     ),
     "run": ("run", "run", "Run the node until it is told to stop."),
     "score": ("lab", "score", "Score a file of sessions with the shipped model."),
-    "status": ("node", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
     "why": ("indicators", "why", "The receipt for a pattern's number: whose voices, which rule."),
 }
-# Whatever else is raised is a bug, and its traceback says where.
-FAILURES: Final = (
-    NodeError,
-    ProtocolError,
-    TaxonomyError,
-    OSError,
-    click.ClickException,
-    click.Abort,
-    KeyboardInterrupt,
-)
 
 
 class LazyCommands(click.Group):
@@ -84,6 +75,7 @@ def ioint() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code."""
+    os.umask(OTHERS)  # whatever a command makes is for its owner alone, journals of the database too
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = ioint.main(args=words, prog_name="ioint", standalone_mode=False)
@@ -93,25 +85,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, and so has the reason to print
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except FAILURES as error:
-        return _fail(words, *_told(error), code=1)
+    except KeyboardInterrupt:
+        return _fail(words, *STOPPED, code=1)
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise  # a bug: its traceback says where
+        return _fail(words, *told, code=1)
     return result if isinstance(result, int) else 0
 
 
-def _told(error: BaseException) -> tuple[str, str]:
-    """What happened, and what to do where the message does not say it."""
+def _told(error: Exception) -> tuple[str, str] | None:
+    """What happened, and what to do where the message does not say it; None when it is a bug."""
+    # Who asks for help or mistypes an option does not wait for the protocol to be imported.
+    from ioint_protocol.errors import ProtocolError  # noqa: PLC0415
+    from ioint_taxonomy.errors import TaxonomyError  # noqa: PLC0415
+
+    told: tuple[str, str] | None = None
     match error:
         case PredictionError():
-            return str(error), "correct that line, then run the command again"
+            told = str(error), "correct that line, then run the command again"
         case ProtocolError() | TaxonomyError():
-            return str(error), "install this release anew: its data or its input is damaged"
+            told = str(error), "install this release anew: its data or its input is damaged"
         case OSError():
-            return str(error), "check the file or port that it names, its owner, and the space left"
+            told = str(error), "check the file or port that it names, its owner, and the space left"
         case click.ClickException():
-            return error.format_message(), ""
+            told = error.format_message(), ""
         case NodeError():
-            return str(error), ""
-    return "stopped", "run the command again"
+            told = str(error), ""
+        case click.Abort():
+            told = STOPPED
+    return told
 
 
 def _fail(words: Sequence[str], message: str, remedy: str, *, code: int) -> int:

@@ -2,6 +2,8 @@
 
 The database keeps every version; `roster.bin` is the same chain as one file, oldest first, each version behind its
 length in four bytes. It is what a newcomer installs, and it holds nothing secret.
+
+The database is imported where it is opened: the commands that only read files do not wait for it.
 """
 
 from __future__ import annotations
@@ -10,22 +12,25 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ioint_protocol import ProtocolError
-from sqlalchemy import select
 
 from ioint_node.config import Config, replace_private
 from ioint_node.errors import ConfigError
-from ioint_node.flows.roster import RosterBook, install, open_book
-from ioint_node.store.engine import Store, open_store
-from ioint_node.store.schema import rosters
+
+if TYPE_CHECKING:
+    from ioint_node.flows.roster import RosterBook
+    from ioint_node.store.engine import Store
 
 CHAIN_BYTES: Final = 64 * 1024 * 1024
 
 
 async def read_book(config: Config) -> RosterBook:
     """The roster in force at this node."""
+    from ioint_node.flows.roster import open_book  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
     async with open_store(config.store_url) as store:
         return await open_book(store)
 
@@ -36,6 +41,9 @@ async def install_chain(config: Config, wires: Sequence[bytes]) -> tuple[RosterB
     Raises:
         ConfigError: a version does not follow.
     """
+    from ioint_node.flows.roster import install, open_book  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
     async with open_store(config.store_url) as store:
         book = await open_book(store)
         known = await _wires(store)
@@ -52,6 +60,10 @@ async def install_chain(config: Config, wires: Sequence[bytes]) -> tuple[RosterB
 
 
 async def _wires(store: Store) -> list[bytes]:
+    from sqlalchemy import select  # noqa: PLC0415 - see above
+
+    from ioint_node.store.schema import rosters  # noqa: PLC0415 - see above
+
     async with store.read() as connection:
         rows = await connection.execute(select(rosters.c.wire).order_by(rosters.c.version))
         return [bytes(row.wire) for row in rows]

@@ -14,7 +14,7 @@ Only one thing comes from the environment: IOINT_HOME, the place of that directo
 
 from __future__ import annotations
 
-from ioint_node.config.files import make_home, read_private, replace_private, write_private
+from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
 from ioint_node.config.keys import Keys, load_keys, make_keys, make_steward_key
 from ioint_node.config.run import RunInfo, clear_run, hold_home, read_run, write_run
 from ioint_node.config.settings import (
@@ -40,6 +40,7 @@ __all__ = [
     "make_steward_key",
     "read_private",
     "read_run",
+    "refuse_shared",
     "replace_private",
     "write_config",
     "write_private",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from ioint_node.errors import ConfigError
+
+OTHERS: Final = 0o077  # the mode bits of everybody but the owner
 
 
 def make_home(home: Path) -> None:
@@ -63,7 +68,20 @@ def read_private(path: Path) -> bytes:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): make it with `ioint init`") from None
 
 
+def refuse_shared(paths: Iterable[Path]) -> None:
+    """Make sure that only their owner can reach these files and directories; those that are missing are passed over.
+
+    Raises:
+        ConfigError: others can reach some of them; it names each, and the one command that repairs all.
+    """
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in paths if path.exists()}
+    if shared := {path: mode for path, mode in modes.items() if mode & OTHERS}:
+        listed = ", ".join(f"{path} ({mode:04o})" for path, mode in shared.items())
+        command = shlex.join(["chmod", "go-rwx", *map(str, shared)])
+        raise ConfigError(f"others can reach {listed}: run `{command}`")
+
+
 def _refuse_shared(path: Path, wanted: str) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if mode & OTHERS:
         raise ConfigError(f"{path} has mode {mode:04o}, others can reach it: run `chmod {wanted} {path}`")

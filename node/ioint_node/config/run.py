@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ioint_node.config.files import replace_private
+from ioint_node.config.files import refuse_shared, replace_private
 from ioint_node.config.settings import Config
 from ioint_node.errors import ConfigError
 
@@ -50,8 +50,9 @@ def hold_home(config: Config) -> Iterator[None]:
     """Hold the home directory for one running node; the system lets go of it however the process ends.
 
     Raises:
-        ConfigError: another process runs this node.
+        ConfigError: another process runs this node, or others can reach what is its owner's alone.
     """
+    refuse_shared(config.private_paths)
     handle = os.open(config.home, os.O_RDONLY)
     try:
         try:

@@ -23,7 +23,8 @@ Mode = Literal["observe", "enforce"]
 PublishMode = Literal["hold", "catalogue", "off"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
-STORE_SCHEMES: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
+SQLITE: Final = "sqlite+aiosqlite"
+STORE_SCHEMES: Final = (SQLITE, "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
 
 
@@ -76,6 +77,22 @@ class Config:
     def run_file(self) -> Path:
         """Where the running node says how to reach it."""
         return self.home / "run.json"
+
+    @property
+    def private_paths(self) -> tuple[Path, ...]:
+        """What only the node's owner may reach, there or not: everything but the roster, which is public."""
+        keys = self.home / "keys"
+        scheme, _, rest = self.store_url.partition(":///")
+        database = rest.partition("?")[0] if scheme == SQLITE else ""
+        return (
+            self.home,
+            self.config_file,
+            keys,
+            *(keys / f"{name}.key" for name in ("node", "record", "steward")),
+            self.token_file,
+            self.run_file,
+            *(Path(f"{database}{end}") for end in ("", "-wal", "-shm") if database),
+        )
 
 
 def _group_of(org: str) -> str:

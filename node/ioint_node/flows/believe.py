@@ -1,7 +1,7 @@
 """What is believed of a pattern or subject: recomputed from the records whenever something is said about it.
 
-`examine` gathers the evidence of some subjects, `believe` draws the conclusions, writes indicator and stream rows in
-the transaction that brought the evidence, and returns the beliefs that the caller puts in force after its commit.
+`evidence.examine` gathers what is known of some subjects; `believe` draws the conclusions, writes indicator and stream
+rows in the transaction that brought the evidence, and returns the beliefs that the caller puts in force after it.
 """
 
 from __future__ import annotations
@@ -11,69 +11,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from ioint_protocol import Dispute, Pattern, Report, Roster, Sighting, parse_pattern, pattern_value
+from ioint_protocol import Report, Roster, parse_pattern, pattern_value
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, heard_reports
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.gate import (
     Candidate,
-    Gate,
     Local,
-    Rate,
     allocate,
-    asks_gate,
-    cheap,
-    judge,
-    own_record_clean,
     within_quota,
 )
-from ioint_node.reputation.rule import Electorate, Network, Statement, electorate, network_part
+from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.view import Facts, Sightings, indicator_id, indicator_row, strictest, trend
-from ioint_node.store import indicators, log, matches, overrides, stream
-from ioint_node.store.log import StoredRecord
-from ioint_node.store.matches import OwnRecord
+from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.times import day_of, from_text
 
 WEEK_DAYS: Final = 7
-REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and clocks differ
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
 HEARD: Final = ("state", "tier", "score", "confidence", "effect", "revoked", "disputed")
 """Columns whose change engines hear of."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """All evidence about one subject: the network part, and what only this node knows."""
-
-    subject: str
-    records: tuple[StoredRecord, ...]
-    network: Network
-    a_week_ago: int
-    gate: Gate
-    own: OwnRecord
-    others: bool
-    first: bool
-    clean: bool
-    allowed: bool
-
-    @property
-    def candidate(self) -> bool:
-        """Whether it passed the gate and asks for a share of the budget."""
-        asks = asks_gate(self.network.tier, clean=self.clean) and self.gate.open
-        return asks and self.others and not self.allowed and (self.first or self.network.tier != "advisory")
-
-    def judged(self, *, fits: bool) -> Local:
-        """Tier and effect here, given whether the budget has room."""
-        return judge(
-            self.network.tier,
-            others=self.others,
-            first=self.first,
-            clean=self.clean,
-            gate=self.gate,
-            fits=fits,
-            allowed=self.allowed,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,53 +56,24 @@ async def believe(
     if roster is None or not patterns:
         return ()
     cases = await examine(connection, parts, roster, patterns, now)
+    placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
-    if moved:
+    if moved or displaced:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
-        cases |= await examine(connection, parts, roster, moved, now)
+        cases |= await examine(connection, parts, roster, {*moved, *displaced}, now)
     previous = await indicators.details_of(connection, [indicator_id(subject) for subject in cases])
     conclusions = [
         _conclude(
-            parts, case, roster, fits=case.subject in fits, previous=previous.get(indicator_id(case.subject))
+            parts,
+            case,
+            roster,
+            fits=case.subject in fits,
+            measured_from=(case.measured_from or day_of(now) + 1) if case.subject in placed else None,
+            previous=previous.get(indicator_id(case.subject)),
         )
         for case in cases.values()
     ]
     return await _write(connection, [c for c in conclusions if c is not None], now)
-
-
-async def examine(
-    connection: AsyncConnection, parts: ExchangeParts, roster: Roster, subjects: Collection[str], now: int
-) -> dict[str, Case]:
-    """Gather all evidence about some subjects, by subject."""
-    today = day_of(now)
-    records = await log.records_about(connection, subjects, since_day=today - REMEMBERED_DAYS)
-    equivocators = await log.equivocators(connection)
-    voters, voters_then = electorate(roster, today), electorate(roster, today - WEEK_DAYS)
-    firsts = await matches.first_reports_of(connection, subjects, today)
-    anchors = {s: min((first.day for first in firsts.get(s, ())), default=today) for s in subjects}
-    rates = await matches.rates(connection, anchors, today)
-    own = await matches.own_records(connection, subjects, today)
-    allowed = {override.subject for override in await overrides.active(connection, now, kind="allow")}
-    us = roster.member(parts.member) if parts.member else None
-    cases = {}
-    for subject in sorted(set(subjects)):
-        said = records.get(subject, ())
-        network = _network(said, voters, today, equivocators)
-        accusing = {v.group for v in network.voices if v.accusing > 0} - {us.group if us else ""}
-        mine = own.get(subject, OwnRecord())
-        cases[subject] = Case(
-            subject=subject,
-            records=said,
-            network=network,
-            a_week_ago=_network(said, voters_then, today - WEEK_DAYS, equivocators).score,
-            gate=cheap(rates[subject], _base_rate(parts, subject), parts.params),
-            own=mine,
-            others=bool(accusing),
-            first=any(first.counts and first.group in accusing for first in firsts.get(subject, ())),
-            clean=own_record_clean(benign=mine.benign, flagged=mine.flagged, params=parts.params),
-            allowed=subject in allowed,
-        )
-    return cases
 
 
 async def note_first_reports(
@@ -196,44 +125,19 @@ def put_in_force(parts: ExchangeParts, beliefs: Sequence[Belief]) -> None:
         parts.notify()
 
 
-def statement(stored: StoredRecord) -> Statement:
-    """What a stored record says, in the words of the rule."""
-    record = stored.record
-    match record:
-        case Report():
-            return Statement(
-                id=stored.id,
-                author=stored.author,
-                kind="report",
-                bad=record.bad,
-                seen=record.seen,
-                day=record.day_until,
-            )
-        case Sighting():
-            return Statement(
-                id=stored.id, author=stored.author, kind="sighting", seen=record.seen, day=record.day
-            )
-        case Dispute():
-            return Statement(id=stored.id, author=stored.author, kind="dispute", day=record.day)
-        case _:
-            return Statement(id=stored.id, author=stored.author, kind="withdrawal", of=record.of)
-
-
-def _network(
-    records: Sequence[StoredRecord], voters: Electorate, today: int, equivocators: Collection[str]
-) -> Network:
-    return network_part(
-        (statement(stored) for stored in records),
-        voters,
-        today,
-        equivocators=equivocators,
-        public_subject=any(isinstance(s.record, Report) and s.record.kind == "subject" for s in records),
+def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The novel patterns that are matched here, and those outside `cases` for which that has changed."""
+    standing = [b for b in parts.beliefs.all().values() if b.claimant is not None and b.pattern not in cases]
+    placed = places(
+        [
+            *(Claim(pattern=b.pattern, group=b.claimant or "", since=b.since) for b in standing),
+            *(claim for case in cases.values() if (claim := case.claim) is not None),
+        ],
+        parts.novel,
     )
-
-
-def _base_rate(parts: ExchangeParts, subject: str) -> Rate | None:
-    entry = parts.catalogue.entries.get(subject)
-    return None if entry is None else Rate(matches=entry.base_matches, sessions=entry.base_sessions)
+    return placed, tuple(
+        b.pattern for b in standing if (b.pattern in placed) != (b.measured_from is not None)
+    )
 
 
 def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -242,9 +146,9 @@ def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
     standing = [b for b in parts.beliefs.all().values() if b.candidate and b.pattern not in cases]
     fits = allocate(
         [
-            *(Candidate(pattern=b.pattern, support=b.support, estimate=b.estimate) for b in standing),
+            *(Candidate(pattern=b.pattern, accusers=b.accusers, estimate=b.estimate) for b in standing),
             *(
-                Candidate(pattern=c.subject, support=c.network.accusing, estimate=c.gate.estimate)
+                Candidate(pattern=c.subject, accusers=c.accusers, estimate=c.gate.estimate)
                 for c in cases.values()
                 if c.candidate
             ),
@@ -260,12 +164,13 @@ def _conclude(
     roster: Roster,
     *,
     fits: bool,
+    measured_from: int | None,
     previous: tuple[dict[str, Any], dict[str, Any]] | None,
 ) -> Conclusion | None:
     """What follows from the evidence about one subject; None when nothing that was ever said of it is live."""
     if not case.records or (previous is None and case.network.state == "unknown"):
         return None
-    local = case.judged(fits=fits)
+    local = case.judged(fits=fits, placed=measured_from is not None)
     facts = _facts(parts, roster, case)
     row = indicator_row(
         case.subject,
@@ -278,15 +183,19 @@ def _conclude(
         taxonomy=parts.taxonomy,
         catalogue=parts.catalogue,
     )
+    claim = case.claim
     details = {
         "subject": case.subject,
-        "support": case.network.accusing,
+        "accusers": list(case.accusers),
         "estimate": case.gate.estimate,
         "candidate": case.candidate,
         "fits": fits,
         "reason": local.reason,
         "withdrawn": case.network.withdrawn,
-        "novel": pattern_value(facts.pattern) if facts.pattern else None,
+        "novel": pattern_value(case.novel) if case.novel else None,
+        "claimant": case.claimant if claim else None,
+        "since": claim.since if claim else "",
+        "measured_from": measured_from,
     }
     old, old_details = previous or ({}, {})
     taken_back = case.network.withdrawn > old_details.get("withdrawn", 0)
@@ -333,10 +242,8 @@ def _news(row: Mapping[str, Any], old: Mapping[str, Any], local: Local, facts: F
 
 def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
     """Who was first, when, and what the records say of intents; live ones where there are any."""
-    live_ids = {(s.author, s.id) for voice in case.network.voices for s in voice.statements}
-    reports = [s for s in case.records if isinstance(s.record, Report)]
-    live = [s for s in reports if (s.author, s.id) in live_ids] or reports
-    first = min(live, key=lambda s: (s.received_at, s.author), default=None)
+    live = heard_reports(case.records, case.network)
+    first = case.first_report
     entry = parts.catalogue.entries.get(case.subject)
     said = {name for s in live if isinstance(s.record, Report) for name in s.record.intents}
     member = roster.member(first.author) if first else None
@@ -346,13 +253,8 @@ def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
         first_day=min((s.record.day_from for s in live if isinstance(s.record, Report)), default=0),
         last_day=max((s.day for s in case.records if s.kind != "withdrawal"), default=0),
         tlp=strictest(s.tlp for s in live),
-        pattern=next((p for s in live if (p := _novel(s)) is not None), None),
+        pattern=case.novel,
     )
-
-
-def _novel(stored: StoredRecord) -> Pattern | None:
-    pattern = stored.record.pat if isinstance(stored.record, Report) else None
-    return pattern if isinstance(pattern, Pattern) else None
 
 
 def _remembered(row: Mapping[str, Any], details: Mapping[str, Any]) -> Belief:
@@ -364,10 +266,13 @@ def _remembered(row: Mapping[str, Any], details: Mapping[str, Any]) -> Belief:
         score=row["score"],
         confidence=row["confidence"],
         groups=row["reporters"],
-        support=details["support"],
+        accusers=tuple(details.get("accusers", ())),  # a row of an older release has none of these
         estimate=details["estimate"],
         candidate=details["candidate"],
         fits=details["fits"],
         novel=None if details["novel"] is None else parse_pattern(details["novel"]),
+        claimant=details.get("claimant"),
+        since=details.get("since", ""),
+        measured_from=details.get("measured_from"),
         seq=row["seq"],
     )

@@ -26,6 +26,7 @@ from ioint_node.privacy.gate import (
     decide,
 )
 from ioint_node.reputation.gate import Rate
+from ioint_node.reputation.novel import too_broad
 from ioint_node.store import matches, outgoing
 from ioint_node.store.matches import OwnRecord, Seen
 from ioint_node.store.times import day_of, from_text
@@ -85,6 +86,7 @@ async def draft_report(
         benign_rate=_benign_rate(parts, pattern, Rate(matches=own.benign, sessions=sessions)),
         said=await _said(connection, pattern, now),
         approved=basis == "analyst",
+        broad=too_broad(name, parts.taxonomy, parts.novel) if isinstance(name, Pattern) else None,
     )
     body = encode_record(_report(parts, pattern, name, seen, basis=basis, today=today))
     return Draft(

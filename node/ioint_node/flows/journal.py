@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +23,7 @@ from ioint_node.scoring.trust import Trust
 from ioint_node.scoring.values import Verdict
 from ioint_node.store.actors import save_trusts
 from ioint_node.store.engine import Store
+from ioint_node.store.faults import Seldom, described, fault_of
 from ioint_node.store.sessions import (
     add_decisions,
     add_events,
@@ -101,11 +104,13 @@ Proposing = Callable[[AsyncConnection, LocalSighting], Awaitable[None]]
 
 
 class Journal:
-    """The gathering place of one node's writes about sessions."""
+    """The gathering place of one node's writes about sessions; `failed` counts the entries that were lost."""
 
     def __init__(self, *, entries: int = ENTRIES) -> None:
+        self.failed = 0
         self._most = entries
         self._batch = _Batch()
+        self._seldom_losing, self._seldom_proposing = Seldom(), Seldom()
 
     def add(
         self,
@@ -121,13 +126,15 @@ class Journal:
         Args:
             entry: what to write.
             store: where to.
-            propose: told of sightings, inside the transaction; what it raises is logged and takes nothing with it.
+            propose: told of sightings, inside the transaction; its own faults are logged and take nothing with them.
             notify: called after the commit when engines or members have something to hear.
             forget: called with each live session whose write failed.
 
         Raises:
-            BusyError: too many entries wait; nothing will be written.
+            BusyError: too many entries wait or the store's writes fail; nothing will be written.
         """
+        if self._batch.written is not None and self._batch.written.done():
+            self._batch = _Batch()  # its write has ended, and who hears of that is not yet called
         batch = self._batch
         if len(batch.entries) >= self._most:
             raise BusyError(f"{self._most} decisions wait to be written: try again later")
@@ -139,7 +146,7 @@ class Journal:
 
     async def _write(self, connection: AsyncConnection, batch: _Batch, propose: Proposing) -> None:
         self._start_over(batch)
-        await write_entries(connection, batch.entries, propose)
+        await write_entries(connection, batch.entries, partial(self._propose, propose))
 
     def _start_over(self, batch: _Batch) -> None:
         if self._batch is batch:
@@ -155,11 +162,29 @@ class Journal:
         self._start_over(batch)
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
-            _log.error("session_write_failed entries=%d", len(batch.entries), exc_info=error)
-            for entry in batch.entries:
-                forget(entry.live)
+            self._lose(batch, error, forget)
         elif any(entry.stream or entry.sighting for entry in batch.entries):
             notify()
+
+    def _lose(self, batch: _Batch, error: BaseException, forget: Callable[[Live], None]) -> None:
+        self.failed += len(batch.entries)
+        # A fault of the database was told by the store, with what to do.
+        if not isinstance(error, BusyError) and self._seldom_losing.due(time.monotonic()) is not None:
+            _log.error("session_write_failed lost=%d error=%s", self.failed, described(error))
+        for entry in batch.entries:
+            forget(entry.live)
+
+    async def _propose(
+        self, propose: Proposing, connection: AsyncConnection, sighting: LocalSighting
+    ) -> None:
+        try:
+            async with connection.begin_nested():
+                await propose(connection, sighting)
+        except Exception as error:  # telling others must not cost the decisions that are written with it
+            if fault_of(error) is not None:
+                raise  # the transaction may be gone, and the decisions with it
+            if self._seldom_proposing.due(time.monotonic()) is not None:
+                _log.error("proposal_failed session=%s error=%s", sighting.session_id, described(error))
 
 
 async def write_entries(connection: AsyncConnection, entries: list[Entry], propose: Proposing) -> None:
@@ -184,7 +209,7 @@ async def _write_consequences(connection: AsyncConnection, entry: Entry, propose
     for row in entry.stream:
         await append(connection, row.event, row.body, STREAM_TLP, entry.now)
     if entry.sighting:
-        await _propose(connection, entry.sighting, propose)
+        await propose(connection, entry.sighting)
     if entry.judged:
         await judge_session(
             connection,
@@ -193,11 +218,3 @@ async def _write_consequences(connection: AsyncConnection, entry: Entry, propose
             flagged=entry.judged.flagged,
             day=entry.judged.day,
         )
-
-
-async def _propose(connection: AsyncConnection, sighting: LocalSighting, propose: Proposing) -> None:
-    try:
-        async with connection.begin_nested():
-            await propose(connection, sighting)
-    except Exception:  # telling others must not cost the decisions that are written with it
-        _log.exception("proposal_failed session=%s", sighting.session_id)

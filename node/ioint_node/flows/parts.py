@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ioint_protocol import Roster
 from ioint_taxonomy import Catalogue, Taxonomy
@@ -14,11 +15,37 @@ from ioint_node.admission import Limits, Quotas
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.gate import Params
+from ioint_node.reputation.novel import NovelLimits
 from ioint_node.store.engine import Store
+
+
+class Anchor(Protocol):
+    """A place outside the database that survives it, for the newest segments of our own log (`flows.ownlog`)."""
+
+    def read(self) -> bytes | None:
+        """What was written last, or None when nothing ever was."""
+
+    def write(self, wire: bytes) -> None:
+        """Replace it, and return only once the new bytes are on disk."""
+
+
+class NoAnchor:
+    """For a node that signs nothing: remembers nothing."""
+
+    def read(self) -> bytes | None:
+        """Nothing."""
+        return None
+
+    def write(self, wire: bytes) -> None:
+        """Forget it."""
 
 
 def _nothing() -> None:
     pass
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +61,8 @@ class ExchangeParts:
         notify: called after a commit that wrote stream or outbox rows.
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
+        anchor: what was signed, should the database be lost or replaced by an older copy.
+        in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
     store: Store
@@ -49,6 +78,9 @@ class ExchangeParts:
     notify: Callable[[], None] = _nothing
     flush_soon: Callable[[], None] = _nothing
     draw: Callable[[int], int] = secrets.randbelow
+    anchor: Anchor = field(default_factory=NoAnchor)
+    in_contact: Callable[[], bool] = _always
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     params: Params = field(default_factory=Params)
+    novel: NovelLimits = field(default_factory=NovelLimits)

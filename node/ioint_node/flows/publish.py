@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ioint_protocol import (
     Dispute,
+    Pattern,
     Record,
     Report,
     Roster,
@@ -27,20 +28,23 @@ from ioint_protocol import (
     verify_segment,
 )
 from ioint_protocol.pattern import Matcher, parse_pattern
-from ioint_protocol.segment import GENESIS
 from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
-from ioint_node.flows.believe import REMEMBERED_DAYS, believe, note_first_reports, put_in_force, statement
+from ioint_node.flows import ownlog
+from ioint_node.flows.believe import believe, note_first_reports, put_in_force
 from ioint_node.flows.draft import STATE_OF, Draft, draft_report, sample_report
+from ioint_node.flows.evidence import REMEMBERED_DAYS, statement
 from ioint_node.flows.journal import LocalSighting
+from ioint_node.flows.ownlog import Halted, Lost, Next
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import live_reports
 from ioint_node.privacy.egress import check_segment
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import Release
 from ioint_node.reputation.beliefs import Belief
+from ioint_node.reputation.novel import too_broad
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.predict import events_of, read_sessions
@@ -93,9 +97,22 @@ async def propose(
         parts.flush_soon()
 
 
+async def halted(connection: AsyncConnection, parts: ExchangeParts) -> str | None:
+    """Why this node signs nothing and what to do about it, for `status` and `doctor`; None when it may sign."""
+    if parts.member is None:
+        return None
+    found = await ownlog.outlook(connection, parts, parts.member)
+    return found.reason if isinstance(found, Halted) else None
+
+
 async def flush(parts: ExchangeParts, now: int) -> int:
-    """Sign what is ready into our own log and queue it for every active member; returns how many records left."""
+    """Sign what is ready into our own log and queue it for every active member; returns how many records left.
+
+    Before the first contact since the start nothing is signed: members may hold more of our log than we do.
+    """
     total = 0
+    if not parts.in_contact():
+        return total
     for _ in range(FLUSH_SEGMENTS):
         sender = _sender(parts)
         if sender is None:
@@ -179,11 +196,12 @@ async def publish_record(parts: ExchangeParts, record: Record, *, by: str, now: 
     """Send a record that a person asked for: a dispute, a withdrawal, a confirmed report. Returns its id.
 
     Raises:
-        ConflictError: publishing is off.
+        ConflictError: publishing is off, or it is about a novel pattern that is not specific.
         EgressError: it holds something that may not leave.
     """
     if parts.publish_mode == "off":
         raise ConflictError("publish is off: `ioint config set publish hold` lets you send single records")
+    _check_specific(parts, record.pat if isinstance(record, Report) else None)
     body = encode_record(record)
     name = record_id(body)
 
@@ -214,7 +232,7 @@ async def confirm_pattern(parts: ExchangeParts, pattern: str, *, by: str, now: i
 
     Raises:
         NotFoundError: the pattern is not known.
-        ConflictError: it was not met here, or publishing is off.
+        ConflictError: it was not met here, it is not specific, or publishing is off.
     """
     async with parts.store.read() as connection:
         draft = await draft_report(connection, parts, pattern, None, confirmed=True, basis="analyst", now=now)
@@ -227,6 +245,8 @@ async def confirm_pattern(parts: ExchangeParts, pattern: str, *, by: str, now: i
         )
     if parts.publish_mode == "off":
         raise ConflictError("publish is off: `ioint config set publish hold` lets you send single records")
+    belief = parts.beliefs.get(pattern)
+    _check_specific(parts, None if pattern in parts.catalogue.entries or belief is None else belief.novel)
     noted = _noted(draft, now, state="ready", reason="confirmed by an analyst", by=by)
     await parts.store.write(lambda connection: outgoing.add(connection, noted))
     await flush(parts, now)
@@ -241,9 +261,7 @@ async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by
         ConflictError: publishing is off.
     """
     async with parts.store.read() as connection:
-        said = (await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)).get(
-            pattern, ()
-        )
+        said = await _said_of(connection, pattern, now)
     reports = [s for s in said if isinstance(s.record, Report) and s.author != parts.member]
     if not reports:
         raise NotFoundError("no other member has reported it: there is nothing to dispute")
@@ -261,9 +279,7 @@ async def withdraw_pattern(
         ConflictError: publishing is off.
     """
     async with parts.store.read() as connection:
-        said = (await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)).get(
-            pattern, ()
-        )
+        said = await _said_of(connection, pattern, now)
     ours = [statement(s) for s in said if s.author == parts.member]
     gone = {s.of for s in ours if s.kind == "withdrawal"}
     # All of them: else an older report would speak again where the newest was taken back.
@@ -293,6 +309,17 @@ def _noted(
     )
 
 
+def _check_specific(parts: ExchangeParts, pattern: object) -> None:
+    """Let no person send what would warn others of everyday work.
+
+    Raises:
+        ConflictError: a novel pattern is too broad.
+    """
+    broad = too_broad(pattern, parts.taxonomy, parts.novel) if isinstance(pattern, Pattern) else None
+    if broad is not None:
+        raise ConflictError(f"this pattern is not specific: {broad}")
+
+
 def _sender(parts: ExchangeParts) -> _Sender | None:
     """Who signs; None while this node is no active member under its own key."""
     roster, consortium = parts.roster(), parts.consortium()
@@ -306,24 +333,39 @@ def _sender(parts: ExchangeParts) -> _Sender | None:
 
 async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _Sender, now: int) -> _Flushed:
     """One segment. All reading happens here, within the write: nothing can become ready in between and be lost."""
-    ready = await outgoing.ready(connection, now, parts.limits.flush_records)
-    if not ready:
-        return _Flushed()
-    segment = await _sign(connection, parts, sender, [record.body for record in ready], now)
+    match await ownlog.outlook(connection, parts, sender.member):
+        case Halted():
+            return _Flushed()
+        case Lost(segment=segment):
+            await ownlog.note_left(connection, parts, segment, now)
+        case Next(seq=seq, prev=prev):
+            ready = await outgoing.ready(connection, now, parts.limits.flush_records)
+            if not ready:
+                return _Flushed()
+            bodies = [record.body for record in ready]
+            segment = await _sign(connection, parts, sender, bodies, seq=seq, prev=prev, now=now)
+            ownlog.fasten(parts.anchor, segment.wire)
+            await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
     subjects = await log.add_segment(connection, segment, delivered_by=None, now=now)
-    await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
     us = sender.roster.member(sender.member)
     if us is not None:
         await note_first_reports(connection, parts, us.group, live_reports(segment, day_of(now)), now)
     others = [m.id for m in sender.roster.members if m.state == "active" and m.id != sender.member]
     await outbox.add(connection, others, sender.member, segment.seq, now)
-    return _Flushed(records=len(ready), beliefs=await believe(connection, parts, subjects, now))
+    return _Flushed(records=len(segment.records), beliefs=await believe(connection, parts, subjects, now))
 
 
 async def _sign(
-    connection: AsyncConnection, parts: ExchangeParts, sender: _Sender, bodies: Sequence[bytes], now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    sender: _Sender,
+    bodies: Sequence[bytes],
+    *,
+    seq: int,
+    prev: str,
+    now: int,
 ) -> VerifiedSegment:
-    seq, prev = await log.head(connection, sender.member) or (0, GENESIS)
+    """Sign the segment that follows number `seq`, whose hash is `prev`."""
     low = await log.lowest_live(connection, sender.member, day_of(now) - LIFE_DAYS) or seq + 1
     wire = build_segment(sender.key, sender.consortium, sender.member, seq + 1, prev, low, bodies)
     check_segment(wire, parts.taxonomy, parts.catalogue)

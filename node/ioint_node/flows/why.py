@@ -9,7 +9,7 @@ from typing import Any
 from ioint_protocol import Roster
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows.believe import Case, examine
+from ioint_node.flows.evidence import Case, examine
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.gate import EFFECT, Local
 from ioint_node.reputation.view import indicator_id, network_json, why_line
@@ -32,7 +32,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
     if not case.records and pattern not in parts.catalogue.entries:
         raise NotFoundError(f"nobody has said anything of {pattern[:64]!r}")
     belief = parts.beliefs.get(pattern)
-    local = case.judged(fits=belief.fits if belief else False)
+    local = case.judged(fits=belief.fits if belief else False, placed=case.measured_from is not None)
     names = {member.id: member.name for member in roster.members}
     return {
         "pattern": pattern,
@@ -63,6 +63,12 @@ def _local_json(parts: ExchangeParts, case: Case, local: Local, now: int) -> dic
         "own_record": asdict(case.own) | {"clean": case.clean},
         "another_group_accuses": case.others,
         "within_quota": case.first,
+        "novel": None
+        if case.novel is None
+        else {
+            "too_broad": case.broad,
+            "measured_from": None if case.measured_from is None else day_text(case.measured_from),
+        },
         "allowed_here": case.allowed,
     }
 

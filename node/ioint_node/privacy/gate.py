@@ -43,7 +43,7 @@ class Proposal:
 
     `bad` is the exponent of the sessions that were found bad, `benign_rate` the measured share of ordinary sessions
     that complete the pattern (None where nothing was measured), `said` what was said before, `approved` that an
-    operator has seen the exact bytes.
+    operator has seen the exact bytes. `broad` says why a novel pattern could be much ordinary work.
     """
 
     novel: bool
@@ -53,6 +53,7 @@ class Proposal:
     benign_rate: float | None
     said: Said | None
     approved: bool = False
+    broad: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,8 @@ def _refusal(proposal: Proposal, mode: Mode, now: int, params: Params) -> str | 
         return "the setting `publish = off` lets nothing leave"
     if not proposal.confirmed:
         return "no confirmed session: its risk is under the publish threshold, and no analyst confirmed it"
+    if proposal.broad is not None:
+        return f"it is not specific: {proposal.broad}"
     if proposal.benign_rate is not None and proposal.benign_rate > params.benign_rate:
         return (
             f"ordinary sessions complete it {1000 * proposal.benign_rate:.2f} times in 1,000, "

@@ -15,9 +15,10 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups. A `candidate` passed the gate and asks the budget for its
-    `estimate` (rate per session), best `support` (micro-units) first; `fits` says that it got it. `novel` is the
-    pattern itself where the catalogue does not have it. `seq` is that of its newest stream row.
+    `groups` counts the independent accusing groups, `accusers` names them. A `candidate` passed the gate and asks the
+    budget for its `estimate` (rate per session); `fits` says that it got it. `novel` is the pattern itself where the
+    catalogue does not have it; one with a `claimant` (the group that reported it first, at `since`) asks to be matched
+    here, and since the day `measured_from` it is and its own rate is known. `seq` is that of its newest stream row.
     """
 
     pattern: str
@@ -27,11 +28,14 @@ class Belief:
     score: int
     confidence: int
     groups: int
-    support: int = 0
+    accusers: tuple[str, ...] = ()
     estimate: float = 0.0
     candidate: bool = False
     fits: bool = False
     novel: Pattern | None = None
+    claimant: str | None = None
+    since: str = ""
+    measured_from: int | None = None
     seq: int = 0
 
 
@@ -79,7 +83,7 @@ class Beliefs:
         """Take in beliefs that a commit made true."""
         for belief in beliefs:
             self._beliefs[belief.pattern] = belief
-            if belief.novel is not None and belief.tier != NO_EFFECT_TIER:
+            if belief.novel is not None and belief.measured_from is not None:
                 self._novel[belief.pattern] = belief.novel
             else:
                 self._novel.pop(belief.pattern, None)
@@ -90,8 +94,16 @@ class Beliefs:
         self.apply(beliefs)
 
     def patterns(self) -> Mapping[str, Pattern]:
-        """The novel patterns that members have reported and that are still believed; the catalogue's are elsewhere."""
+        """The novel patterns to match: those with an effect, and those that only their unknown own rate keeps from one.
+
+        They are at most `novel.LIMITS.total`; the catalogue's are elsewhere.
+        """
         return dict(self._novel)
+
+    def waiting(self) -> int:
+        """How many novel patterns are believed to some degree and not matched."""
+        live = (b for b in self._beliefs.values() if b.novel is not None and b.tier != NO_EFFECT_TIER)
+        return sum(b.measured_from is None for b in live)
 
     def heard(self, now: int) -> None:
         """The network answered at this instant (milliseconds)."""

@@ -31,6 +31,7 @@ class Params:
     base_worth_sessions: int = 3_000
     tolerance: float = 1.0
     session_actions: int = 10
+    sole_share: float = 1 / 3  # of the budget, for what one group alone reports
     first_reports: int = 5  # of a group in a week that may become precautionary
     clean_matches: int = 14  # benign matches without a bad one: log-odds below −2
 
@@ -63,10 +64,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A gated pattern that asks for a share of the budget; `support` is P of the network part."""
+    """A gated pattern that asks for a share of the budget; `accusers` are the groups that accuse it."""
 
     pattern: str
-    support: int
+    accusers: tuple[str, ...]
     estimate: float
 
 
@@ -105,15 +106,27 @@ def cheap(own: Rate, base: Rate | None, params: Params = PARAMS) -> Gate:
 
 
 def allocate(candidates: Iterable[Candidate], params: Params = PARAMS) -> frozenset[str]:
-    """The patterns that fit the budget together, best supported first; what does not fit waits.
+    """The patterns that fit the budget together; what does not fit waits.
+
+    First come those with the most independent groups, then those that cost least. What a reporter says of its own
+    counts decides nothing, and what one group alone reports fits at most `sole_share` of the budget: however much a
+    group invents, it takes no more than that from the first reports of the others.
 
     Only point estimates are summed: with upper bounds a few patterns without any own match would use it up.
     """
     spent, fits = 0.0, set()
-    for candidate in sorted(candidates, key=lambda c: (-c.support, c.pattern)):
-        if spent + candidate.estimate <= params.budget:
-            spent += candidate.estimate
-            fits.add(candidate.pattern)
+    alone: dict[str, float] = {}
+    for candidate in sorted(candidates, key=lambda c: (-len(c.accusers), c.estimate, c.pattern)):
+        if spent + candidate.estimate > params.budget:
+            continue
+        if len(candidate.accusers) == 1:
+            (group,) = candidate.accusers
+            own = alone.get(group, 0.0) + candidate.estimate
+            if own > params.sole_share * params.budget:
+                continue
+            alone[group] = own
+        spent += candidate.estimate
+        fits.add(candidate.pattern)
     return frozenset(fits)
 
 
@@ -141,6 +154,8 @@ def judge(
     gate: Gate,
     fits: bool,
     allowed: bool,
+    broad: bool = False,
+    placed: bool = True,
 ) -> Local:
     """The tier and effect here of a network tier.
 
@@ -152,13 +167,17 @@ def judge(
         gate: whether acting is cheap.
         fits: the pattern fits the budget.
         allowed: a person of this organisation allowed the pattern.
+        broad: the pattern is novel and could be much ordinary work.
+        placed: the pattern is of the catalogue, or has a place among the novel ones that are matched here.
     """
     if tier == "none":
         return Local(tier="none", effect=0.0, reason="no_accusation")
     stops = (
         (allowed, "allowed_here"),
         (not others, "only_our_own"),
+        (broad, "too_broad"),
         (tier == "advisory" and not first, "over_quota"),
+        (not placed, "no_place"),
         (asks_gate(tier, clean=clean) and not gate.open, "not_cheap_here"),
         (asks_gate(tier, clean=clean) and not fits, "over_budget"),
     )

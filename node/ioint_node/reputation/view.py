@@ -21,9 +21,11 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
     "no_accusation": "nobody accuses it now",
     "allowed_here": "allowed here by a person",
     "only_our_own": "only we report it: our own evidence already counts",
+    "too_broad": "it could be much ordinary work: not specific enough",
+    "no_place": "as many novel patterns are matched here as the limit takes, and older ones come first",
     "over_quota": "its reporters made more first reports this week than count",
     "not_cheap_here": "acting on it is not measurably cheap here",
-    "over_budget": "better supported patterns use up the tolerance",
+    "over_budget": "the tolerance is used up by patterns that more groups report or that cost less",
     "own_record_clean": "our own record speaks for it: capped",
     "precautionary": "acting on it is cheap here: precaution",
     "disputed": "accused and defended: a small effect",
@@ -127,8 +129,15 @@ def why_line(network: Network, local: Local, gate: Gate) -> str:
     return (
         f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
         f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {network.benign_after_b / MICRO:.2f}; "
-        f"{LOCAL_WORDS[local.reason]} (own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by})"
+        f"{LOCAL_WORDS[local.reason]} ({_rate(gate)})"
     )
+
+
+def _rate(gate: Gate) -> str:
+    # A bound of 1 is what is known where nothing was counted.
+    if gate.bound >= 1:
+        return "own rate not known yet"
+    return f"own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by}"
 
 
 def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:

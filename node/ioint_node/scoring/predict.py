@@ -21,9 +21,16 @@ from ioint_node.scoring.values import Declaration, Event
 KINDS: Final = frozenset({"prompt", "response", "reasoning", "tool_call", "tool_result", "observation"})
 LINE_CHARS = 64 * 1024 * 1024
 EVENTS_PER_SESSION = 100_000
+TIME_S = 2**53  # how far `t` may lie from the start
 DIGITS = 6
 
 _TEXTS: Final = ("role", "tool", "text", "server", "action_id")
+# Where others keep what is looked for here: unknown keys are ignored, but a missing one is not read past such a key.
+_ELSEWHERE: Final = {
+    "declared_intent": ("declared", "intent", "declaration"),
+    "arguments": ("args", "argument", "input", "parameters", "params"),
+    "text": ("content", "message", "output", "result"),
+}
 
 
 def predict_file(
@@ -112,7 +119,7 @@ def events_of(session: Mapping[str, Any]) -> Iterator[Event]:
             server=event.get("server"),
             arguments=event.get("arguments") or {},
             text=event.get("text") or "",
-            error=event.get("error") or None,
+            error=error if isinstance(error := event.get("error"), str) and error else None,
             t=event.get("t") if clock else None,
             action_id=event.get("action_id"),
         )
@@ -130,6 +137,7 @@ def _session(line: str, number: int) -> Mapping[str, Any]:
     declared = session.get("declared_intent")
     if declared is not None and not isinstance(declared, str):
         _fault(number, "declared_intent is not a string")
+    _look_elsewhere(session, "declared_intent", "", number)
     events = session.get("events")
     if not isinstance(events, list):
         _fault(number, "events is missing or not a list")
@@ -154,8 +162,25 @@ def _check(event: Any, number: int, index: int) -> None:  # noqa: ANN401 - any J
         _fault(number, f"events[{index}].error is not a string")
     if event.get("arguments") is not None and not isinstance(event["arguments"], dict):
         _fault(number, f"events[{index}].arguments is not an object")
-    if event["kind"] == "tool_call" and not event.get("tool"):
-        _fault(number, f"events[{index}] is a tool_call without a tool")
+    if event.get("t") is not None and not _is_time(event["t"]):
+        _fault(number, f"events[{index}].t is not a number of seconds within {TIME_S}")
+    if event["kind"] == "tool_call":
+        if not event.get("tool"):
+            _fault(number, f"events[{index}] is a tool_call without a tool")
+        _look_elsewhere(event, "arguments", f"events[{index}].", number)
+    elif event.get("error") is None:
+        _look_elsewhere(event, "text", f"events[{index}].", number)
+
+
+def _is_time(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return isinstance(value, int | float) and not isinstance(value, bool) and -TIME_S <= value <= TIME_S
+
+
+def _look_elsewhere(item: Mapping[str, Any], key: str, place: str, number: int) -> None:
+    """Refuse an item that keeps under another name what it would be judged by; silence would judge it by nothing."""
+    other = None if key in item else next((name for name in _ELSEWHERE[key] if name in item), None)
+    if other is not None:
+        _fault(number, f"{place}{key} is missing, and {place}{other} is not read: call it {key}")
 
 
 def _fault(number: int, fault: str) -> NoReturn:

@@ -24,7 +24,7 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known
@@ -37,7 +37,7 @@ UNLABELLED: Final = "amber"  # a record without a label of its own is shown to t
 RANGE_SEGMENTS: Final = 256
 AUTHOR_RECORDS: Final = 256  # about one subject, of one author
 READ_RECORDS: Final = 8_192  # records kept as values, to save reading their bytes again
-ORPHANS: Final = 4_096  # records that one report gives a subject to
+AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
     Sighting: "sighting",
@@ -175,9 +175,11 @@ async def add_segment(
         }
         for item in segment.records
     ]
-    await connection.execute(
-        upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), rows
-    )
+    kept = await _without_excess(connection, segment.author, rows)
+    if kept:
+        await connection.execute(
+            upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), kept
+        )
     await _adopt(connection, {i.id: subjects[i.id] for i in segment.records if isinstance(i.record, Report)})
     return frozenset(subjects.values()) - {NO_SUBJECT}
 
@@ -237,6 +239,13 @@ async def equivocators(connection: AsyncConnection) -> frozenset[str]:
     return frozenset((await connection.execute(select(equivocations.c.author).distinct())).scalars())
 
 
+async def equivocation_of(connection: AsyncConnection, author: str) -> int | None:
+    """The lowest height of which two segments of this author are proven, or None."""
+    statement = select(func.min(equivocations.c.seq)).where(equivocations.c.author == author)
+    lowest: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return lowest
+
+
 async def add_equivocation(
     connection: AsyncConnection, author: str, seq: int, proof: bytes, now: int
 ) -> bool:
@@ -294,26 +303,42 @@ async def _statement_subjects(connection: AsyncConnection, ids: Collection[str])
 
 async def _adopt(connection: AsyncConnection, reports: Mapping[str, str]) -> None:
     """Give records that came before the report they name its subject, and the withdrawals of those records too."""
-    orphans = await _orphans(connection, reports)
-    found = {row.seq: reports[row.of] for row in orphans}
-    said = {record_id(bytes(row.body)): row for row in orphans if row.kind != "withdrawal"}
-    for row in await _orphans(connection, said):
-        if row.author == said[row.of].author:
-            found[row.seq] = reports[said[row.of].of]
-    for seq, subject in found.items():
-        await connection.execute(update(records).where(records.c.seq == seq).values(subject=subject))
-
-
-async def _orphans(connection: AsyncConnection, ids: Collection[str]) -> Sequence[Row[Any]]:
-    if not ids:
-        return ()
-    statement = (
-        select(records)
-        .where(records.c.of.in_(list(ids)), records.c.subject == NO_SUBJECT)
-        .order_by(records.c.seq)
-        .limit(ORPHANS)
+    waiting = records.c.of.in_(list(reports)) & (records.c.subject == NO_SUBJECT)
+    authors = (await connection.execute(select(records.c.author).where(waiting).distinct())).scalars().all()
+    if not authors:
+        return
+    subject = case(dict(reports), value=records.c.of, else_=NO_SUBJECT)
+    await connection.execute(update(records).where(waiting).values(subject=subject))
+    orphans = await connection.execute(
+        select(records.c.seq, records.c.author, records.c.of).where(
+            records.c.author.in_(authors),
+            records.c.kind == "withdrawal",
+            records.c.subject == NO_SUBJECT,
+        )
     )
-    return (await connection.execute(statement)).all()
+    named = {row.seq: statement_id(row.author, row.of) for row in orphans}
+    for start in range(0, len(named), AUTHOR_ORPHANS):
+        chunk = dict(list(named.items())[start : start + AUTHOR_ORPHANS])
+        said = await _statement_subjects(connection, set(chunk.values()))
+        found = [{"row": seq, "about": said[name]} for seq, name in chunk.items() if said.get(name)]
+        if found:
+            await connection.execute(
+                update(records).where(records.c.seq == bindparam("row")).values(subject=bindparam("about")),
+                found,
+            )
+
+
+async def _without_excess(
+    connection: AsyncConnection, author: str, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows without those that would be one orphan too many of their author; its segments are kept whole."""
+    orphans = [row for row in rows if row["subject"] == NO_SUBJECT]
+    if not orphans:
+        return list(rows)
+    statement = select(func.count()).where(records.c.author == author, records.c.subject == NO_SUBJECT)
+    waiting: int = (await connection.execute(statement)).scalar_one()
+    excess = {row["id"] for row in orphans[max(0, AUTHOR_ORPHANS - waiting) :]}
+    return [row for row in rows if row["id"] not in excess]
 
 
 def _day(record: Record, now: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import Row, and_, func, or_, select
@@ -71,15 +72,23 @@ async def own_records(
     }
 
 
-async def rates(connection: AsyncConnection, anchors: Mapping[str, int], today: int) -> dict[str, Rate]:
+async def rates(
+    connection: AsyncConnection,
+    anchors: Mapping[str, int],
+    today: int,
+    *,
+    measured_from: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Rate]:
     """The own rate of ordinary sessions that complete each pattern, given the day its first live report came.
 
-    The window opens 30 days before that day. Until then every match counts that was not flagged; from then on only
-    those that were judged benign, so that a hit does not switch its own warning off.
+    The window opens 30 days before that day, or on the day in `measured_from` for a pattern that was not matched before
+    it. Until the report came every match counts that was not flagged; from then on only those that were judged benign,
+    so that a hit does not switch its own warning off.
     """
     if not anchors:
         return {}
-    opens = min(anchors.values()) - WINDOW_DAYS
+    first = {name: measured_from.get(name, anchor - WINDOW_DAYS) for name, anchor in anchors.items()}
+    opens = min(first.values())
     days = await connection.execute(
         select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today)
     )
@@ -91,15 +100,14 @@ async def rates(connection: AsyncConnection, anchors: Mapping[str, int], today: 
     )
     counted = dict.fromkeys(anchors, 0)
     for row in met:
-        anchor = anchors[row.pattern]
-        if row.day >= anchor - WINDOW_DAYS and (row.day < anchor or row.judged == "benign"):
+        if row.day >= first[row.pattern] and (row.day < anchors[row.pattern] or row.judged == "benign"):
             counted[row.pattern] += row.sessions
     return {
         pattern: Rate(
             matches=counted[pattern],
-            sessions=sum(count for day, count in ordinary.items() if day >= anchor - WINDOW_DAYS),
+            sessions=sum(count for day, count in ordinary.items() if day >= first[pattern]),
         )
-        for pattern, anchor in anchors.items()
+        for pattern in anchors
     }
 
 

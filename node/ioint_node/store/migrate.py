@@ -10,30 +10,35 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from ioint_node.errors import ConfigError
+from ioint_node.store.engine import make_engine, usable
 
 
 async def upgrade(url: str) -> str:
     """Make or upgrade the database at an SQLAlchemy URL, in one transaction, and return its revision.
 
     Raises:
-        ConfigError: a newer release has already upgraded this database.
+        ConfigError: a newer release has already upgraded this database, or it cannot be opened.
     """
-    engine = create_async_engine(url)
+    # A migration that makes a table anew drops the old one, and with it would go the rows that refer to it.
+    engine = make_engine(url, foreign_keys=False)
     try:
-        async with engine.begin() as connection:
+        async with usable(engine) as connection:
             return await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
 
 
 async def current(url: str) -> str | None:
-    """The revision of the database at an SQLAlchemy URL, or None where there is no schema yet."""
-    engine = create_async_engine(url)
+    """The revision of the database at an SQLAlchemy URL, or None where there is no schema yet.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    engine = make_engine(url)
     try:
-        async with engine.connect() as connection:
+        async with usable(engine) as connection:
             return await connection.run_sync(_revision)
     finally:
         await engine.dispose()

@@ -17,18 +17,21 @@ def to_text(ms: int) -> str:
     """RFC 3339 text of a Unix time in milliseconds, in UTC, with exactly three digits of a second."""
     seconds, millis = divmod(ms, 1000)
     moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{moment.replace(tzinfo=None).isoformat()}.{millis:03d}Z"
 
 
 def from_text(text: str) -> int:
     """Unix milliseconds of an RFC 3339 instant; a fraction finer than a millisecond is cut.
 
     Raises:
-        ValueError: the text is no RFC 3339 instant with an offset.
+        ValueError: the text is no RFC 3339 instant with an offset, or is outside the years 1 to 9999 in UTC.
     """
     if not _RFC3339.match(text):
         raise ValueError(f"not an RFC 3339 instant with an offset: {text[:40]!r}")
-    moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
+    try:
+        moment = datetime.fromisoformat(text.upper().replace(" ", "T")).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"outside the years 1 to 9999 in UTC: {text[:40]!r}") from None
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -39,4 +42,4 @@ def day_of(ms: int) -> int:
 
 def day_text(day: int) -> str:
     """The date `YYYY-MM-DD` of a day counted from 1970-01-01."""
-    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"
+    return (_EPOCH + timedelta(days=day)).date().isoformat()

@@ -11,12 +11,13 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.errors import BusyError, NotFoundError, RequestError
 from ioint_node.store.clearance import LABELS
 from ioint_node.store.engine import Store
 from ioint_node.store.schema import tokens
@@ -203,7 +204,8 @@ class TokenCache:
         if now - self._noted_at < self._limits.note_use_ms:
             return
         used, self._used, self._noted_at = self._used, {}, now
-        self._store.submit(lambda connection: note_use(connection, used)).add_done_callback(_heard)
+        with suppress(BusyError):
+            self._store.submit(lambda connection: note_use(connection, used)).add_done_callback(_heard)
 
 
 def _heard(future: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler as Enter
@@ -14,8 +16,9 @@ from ioint_node.store.tokens import TokenCache
 from ioint_node.web import console, operate, query, sessions, status, stream, taxii
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
-from ioint_node.web.limits import FailedAuth
-from ioint_node.web.problems import refusal_of, render
+from ioint_node.web.connection import Connection, Listening
+from ioint_node.web.limits import FailedAuth, Lookups
+from ioint_node.web.problems import SERVER, refusal_of, render
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
@@ -23,7 +26,12 @@ _NO_ROUTE = "(no route)"
 
 def build_web(parts: WebParts) -> web.Application:
     """The application over its parts; `serve` runs it."""
-    site = Site(parts=parts, tokens=TokenCache(parts.store), failed=FailedAuth(parts.limits))
+    site = Site(
+        parts=parts,
+        tokens=TokenCache(parts.store),
+        failed=FailedAuth(parts.limits),
+        lookups=Lookups(parts.limits),
+    )
     application = web.Application(
         client_max_size=parts.limits.body_bytes, middlewares=[_counting(site), _refusing(site)]
     )
@@ -58,20 +66,20 @@ def all_routes(site: Site) -> tuple[Route, ...]:
 @asynccontextmanager
 async def serve(application: web.Application, host: str, port: int, parts: WebParts) -> AsyncIterator[str]:
     """Listen, and yield the URL; `port` 0 takes a free one. Leaving the block stops within `limits.stop_s`."""
-    runner = web.AppRunner(
-        application,
-        handle_signals=False,
-        access_log=None,
-        max_line_size=parts.limits.header_bytes,
-        max_field_size=parts.limits.header_bytes,
-        shutdown_timeout=parts.limits.stop_s,
-    )
+    runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=parts.limits.stop_s)
     await runner.setup()
+    loop = asyncio.get_running_loop()
+    server = cast("web.Server", runner.server)  # `setup` has made it
+    listening = Listening(limits=parts.limits, refusals=parts.refusals)
     try:
-        await web.TCPSite(runner, host, port).start()
-        bound = runner.addresses[0][1]
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{bound}"
+        sockets = await loop.create_server(partial(Connection, server, listening, loop=loop), host, port)
+        try:
+            bound = sockets.sockets[0].getsockname()[1]
+            shown = f"[{host}]" if ":" in host else host
+            yield f"http://{shown}:{bound}"
+        finally:
+            # Nobody new comes in; `cleanup` lets those go who are in.
+            sockets.close()
     finally:
         await runner.cleanup()
 
@@ -116,7 +124,7 @@ def _method(request: web.Request) -> str:
 
 async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
     # Whoever asks need not learn the versions that we are built on.
-    response.headers["Server"] = "ioint"
+    response.headers["Server"] = SERVER
 
 
 def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:

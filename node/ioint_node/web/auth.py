@@ -1,18 +1,20 @@
 """Who is calling, and may they.
 
 A token comes as `Authorization: Bearer`, or as the password of HTTP Basic for tools that know nothing else; never in
-a URL, where logs and referrers would keep it. An address that keeps failing is refused without a look into the
-database; a token that is already known passes even then, so that nobody locks others out.
+a URL, where logs and referrers would keep it. A text that no node gives out as a token is refused without a look
+into the database; every other is looked up, in memory and then by its hash, whoever else has failed from the same
+address: nobody locks others out. What guessing costs is bounded by `Lookups`, and an address that keeps failing is
+told to stop (429 instead of 401).
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 
 from aiohttp import web
 
-from ioint_node.store.tokens import Caller
+from ioint_node.store.tokens import PREFIX, Caller
 from ioint_node.web.problems import TAXII_PREFIX, Refusal
 from ioint_node.web.site import Site
 
@@ -26,14 +28,15 @@ MAY = {
     "admin": frozenset({"act", "see_session", "query", "review", "opine", "decide", "manage"}),
 }
 ANYONE = Caller(id="-", role="anyone", actor=None, tlp="clear", expires=None)
-_TOKEN_CHARS = 256
+_TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")  # 256 bits
 
 
 async def caller_of(site: Site, request: web.Request, may: str | None) -> Caller:
     """The caller behind a request, when the route lets it in.
 
     Raises:
-        Refusal: 401 without a valid token, 403 without the right, 429 after too many failures.
+        Refusal: 401 without a valid token, 403 without the right, 429 without a valid token after
+            too many failures.
     """
     if may is None:
         return ANYONE
@@ -58,16 +61,23 @@ async def _signed_in(site: Site, request: web.Request) -> Caller:
     token = _token(request)
     if token is None:
         raise _unauthorised(request, "no_token", "send the token as `Authorization: Bearer TOKEN`")
-    address = request.remote or "unknown"
-    blocked_ms = site.failed.blocked_ms(address, now)
-    caller = site.tokens.remembered(token, now) if blocked_ms else await site.tokens.check(token, now)
-    if caller is not None:
+    if _TOKEN.fullmatch(token) and (caller := await _looked_up(site, token, now)) is not None:
         return caller
-    if blocked_ms:
+    address = request.remote or "unknown"
+    if blocked_ms := site.failed.blocked_ms(address, now):
         after = {"Retry-After": str(-(-blocked_ms // 1000))}
         raise Refusal(429, "too_many_failures", "too many failed sign-ins from this address", headers=after)
     site.failed.note(address, now)
     raise _unauthorised(request, "bad_token", "the token is unknown, expired or revoked")
+
+
+async def _looked_up(site: Site, token: str, now: int) -> Caller | None:
+    if site.tokens.remembered(token, now) is not None:
+        return await site.tokens.check(token, now)
+    async with site.lookups.turn(token):
+        caller = await site.tokens.check(token, now)
+    site.lookups.note(token, passed=caller is not None)
+    return caller
 
 
 def _token(request: web.Request) -> str | None:
@@ -79,11 +89,11 @@ def _token(request: web.Request) -> str | None:
         case "basic":
             try:
                 token = base64.b64decode(rest, validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # no base64, or not of text
                 return None
         case _:
             return None
-    return token if 0 < len(token) <= _TOKEN_CHARS and token.isascii() else None
+    return token or None
 
 
 def _unauthorised(request: web.Request, name: str, detail: str) -> Refusal:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 
@@ -13,6 +17,9 @@ class WebLimits:
     body_bytes: int = 1_048_576
     body_s: float = 10.0
     header_bytes: int = 8_190
+    header_s: float = 10.0  # from the first byte of a head to its last, and from connecting to the first head
+    idle_s: float = 75.0  # between an answer and the next request
+    connections: int = 4_096
     json_depth: int = 32
     page_rows: int = 100
     page_rows_max: int = 500
@@ -20,6 +27,8 @@ class WebLimits:
     failed_auth: int = 20  # per address and window
     failed_auth_window_ms: int = 60_000
     addresses: int = 4_096
+    unknown_lookups: int = 4  # at a time, of tokens that never passed; the others wait their turn
+    passed_tokens: int = 4_096
     streams_per_token: int = 8
     streams: int = 2_000
     stream_buffer_bytes: int = 262_144
@@ -38,7 +47,7 @@ class FailedAuth:
         self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()  # address → (window start, failures)
 
     def blocked_ms(self, address: str, now: int) -> int:
-        """Milliseconds until this address may try unknown tokens again; 0 when it may."""
+        """Milliseconds for which this address is told to stop trying; 0 when it has not failed too often."""
         start, failures = self._counts.get(address, (now, 0))
         if failures < self._limits.failed_auth:
             return 0
@@ -52,3 +61,39 @@ class FailedAuth:
         self._counts[address] = (start, failures + 1)
         while len(self._counts) > self._limits.addresses:
             self._counts.popitem(last=False)
+
+
+class Lookups:
+    """Bounds what unknown tokens cost the database, without a way for guesses to keep valid tokens out.
+
+    However many guess, `unknown_lookups` of them are in the database at a time, and the next is whoever has waited
+    longest; a connection waits for one token at most, so the queue is bounded by `connections`. A token that has
+    passed before does not queue.
+    """
+
+    def __init__(self, limits: WebLimits) -> None:
+        self._limits = limits
+        self._turn = asyncio.Semaphore(limits.unknown_lookups)
+        self._passed: OrderedDict[bytes, None] = OrderedDict()  # hashes of tokens
+
+    @asynccontextmanager
+    async def turn(self, token: str) -> AsyncIterator[None]:
+        """Hold a place for the lookup of this token."""
+        if _hash(token) in self._passed:
+            yield
+            return
+        async with self._turn:
+            yield
+
+    def note(self, token: str, *, passed: bool) -> None:
+        """Remember whether this token let its holder in."""
+        key = _hash(token)
+        self._passed.pop(key, None)
+        if passed:
+            self._passed[key] = None
+        while len(self._passed) > self._limits.passed_tokens:
+            self._passed.popitem(last=False)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -25,6 +25,7 @@ from ioint_node.errors import (
 )
 
 log = logging.getLogger(__name__)
+SERVER = "ioint"
 TAXII_PREFIX = "/taxii2/"
 TAXII_TYPE = "application/taxii+json;version=2.1"
 _TITLES = {
@@ -38,6 +39,7 @@ _TITLES = {
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
+    417: "Expectation failed",
     429: "Too many requests",
     500: "Internal error",
     503: "Not available",
@@ -94,7 +96,9 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, web.HTTPException) and error.status >= 400:
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         name = _STATUS_NAMES.get(error.status, "bad_http")
-        return Refusal(error.status, name, error.text or error.reason, headers=allow)
+        # Only the text of this one holds nothing of what was sent.
+        detail = error.text if isinstance(error, web.HTTPRequestEntityTooLarge) else None
+        return Refusal(error.status, name, detail or error.reason, headers=allow)
     for kind, status, name in _FAULTS:
         if isinstance(error, kind):
             return Refusal(status, name, str(error))

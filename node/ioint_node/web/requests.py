@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import json
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,6 +18,10 @@ from ioint_node.web.limits import WebLimits
 from ioint_node.web.problems import Refusal, bad_field
 
 T = TypeVar("T")
+_SAID_CHARS = 256  # of the decoder's message, which may quote what was sent
+_FIELD_CHARS = 64
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _WHERE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
@@ -158,7 +163,7 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
     """Read and decode a body of this kind.
 
     Raises:
-        Refusal: too slow, too large, not JSON, or not of this kind; the field at fault is named.
+        Refusal: too slow, too large, broken off, not JSON, or not of this kind; the field at fault is named.
     """
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise Refusal(415, "media_type", f"{request.content_type[:64]}: send Content-Type: application/json")
@@ -167,6 +172,11 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
             data = await request.read()
     except TimeoutError:
         raise Refusal(408, "slow_body", f"the body took more than {limits.body_s:g} s") from None
+    except (web.RequestPayloadError, ConnectionError):
+        # The connection ends with this answer: where the next request would begin is not known.
+        closing = {"Connection": "close"}
+        detail = "the body is not encoded as its headers say, or broke off"
+        raise Refusal(400, "bad_body", detail, headers=closing) from None
     return decode(data, kind, limits)
 
 
@@ -174,41 +184,61 @@ def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:
     """Decode JSON into a body of this kind.
 
     Raises:
-        Refusal: not JSON, nested too deeply, or not of this kind.
+        Refusal: not JSON, nested too deeply, not of this kind, or one name twice in one object.
     """
-    if _depth(data) > limits.json_depth:
-        raise Refusal(400, "too_deep", f"the body is nested more than {limits.json_depth} deep")
+    if deeper_than(limits.json_depth, data):
+        raise _too_deep(limits)
     try:
-        return msgspec.json.decode(data, type=kind)
+        body = msgspec.json.decode(data, type=kind)
+        # msgspec keeps the last of two equal names and says nothing; others would read the first. Numbers stay text.
+        json.loads(data, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
     except msgspec.ValidationError as error:
         raise _misfit(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise Refusal(400, "bad_json", f"the body is not JSON: {error}") from None
+        raise Refusal(400, "bad_json", f"the body is not JSON: {str(error)[:_SAID_CHARS]}") from None
+    except RecursionError:
+        raise _too_deep(limits) from None
+    return body
 
 
-def _depth(data: bytes) -> int:
-    """How deeply arrays and objects of a JSON text are nested, at most; brackets inside strings do not count."""
-    deepest = depth = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data, re.DOTALL):
-        first = data[token.start()]
-        if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"]}":
-            depth -= 1
-    return deepest
+def deeper_than(depth: int, data: bytes) -> bool:
+    """Whether arrays and objects of a JSON text are nested deeper than this; brackets inside strings do not count.
+
+    A bounded number of passes, each linear in the text whatever it holds. Text that is no JSON, and brackets that
+    do not match, are left to the decoder.
+    """
+    # Without its escapes, a text is split by its quotes: outside, inside, outside, …
+    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = b"".join(unescaped.split(b'"')[::2])
+    brackets = outside.translate(_AS_SQUARE, _NO_BRACKETS)
+    for _ in range(depth):
+        brackets = brackets.replace(b"[]", b"")  # the innermost level
+    return b"[]" in brackets
+
+
+def _too_deep(limits: WebLimits) -> Refusal:
+    return Refusal(400, "too_deep", f"the body is nested more than {limits.json_depth} deep")
+
+
+def _check_names(pairs: list[tuple[str, Any]]) -> None:
+    names = set()
+    for name, _ in pairs:
+        if name in names:
+            shown = name[:_FIELD_CHARS]
+            raise Refusal(400, "duplicate_field", f"{shown}: given twice in one object", field=shown)
+        names.add(name)
 
 
 def _misfit(message: str) -> Refusal:
     where = _WHERE.search(message)
-    path = where["path"] if where else ""
+    path = where["path"][:_SAID_CHARS] if where else ""
     text = message[: where.start()] if where else message
     if unknown := _UNKNOWN.search(text):
-        name = ".".join(part for part in (path, unknown["name"]) if part)
+        name = ".".join(part for part in (path, unknown["name"][:_FIELD_CHARS]) if part)
         return Refusal(400, "unknown_field", f"{name}: no such field", field=name)
     if not path and (missing := re.search(r"missing required field `([^`]*)`", text)):
         path = missing[1]
-    return bad_field(path or "body", text)
+    return bad_field(path or "body", text[:_SAID_CHARS])
 
 
 def instant(text: str | None, field: str) -> int | None:

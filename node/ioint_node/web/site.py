@@ -15,7 +15,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.hub import Hub
-from ioint_node.web.limits import FailedAuth, WebLimits
+from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
 
 
 def clock() -> int:
@@ -52,6 +52,7 @@ class Site:
     parts: WebParts
     tokens: TokenCache
     failed: FailedAuth
+    lookups: Lookups
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
 

@@ -157,3 +157,7 @@ def test_records_count_as_well_as_segments() -> None:
     quotas, limits = Quotas(), Limits(records_per_hour=300)
     assert quotas.admit("a", 256, NOW, limits) is None
     assert quotas.admit("a", 256, NOW, limits) == Ignored(reason="quota")
+
+
+def test_no_member_costs_more_than_some_records_a_second() -> None:
+    assert (LIMITS.records_per_hour, LIMITS.segments_per_hour) == (20_000, 2_000)

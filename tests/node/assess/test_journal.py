@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 from ioint_node.errors import BusyError
 from ioint_node.flows.journal import Journal
 from ioint_node.flows.live import LiveSessions
+from ioint_node.store import engine
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from tests.node.assess.scripted import NOW, MakeNode, Node
 
@@ -76,3 +79,54 @@ async def test_sessions_of_one_actor_share_its_trust_however_few_fit_into_memory
     second = await node.act("look", session="s1")
 
     assert second["trust"]["lower"] == first["trust"]["lower"]
+
+
+async def no_room(*_arguments: object) -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    raise OperationalError("insert", None, error)
+
+
+async def test_on_a_full_disk_whoever_waits_hears_busy_and_then_everybody_does(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.open()
+    await node.flushed()
+    monkeypatch.setattr(engine, "_run_job", no_room)
+    await node.act("look", 1)  # answered before anybody could know
+    with pytest.raises(BusyError, match="disk is full"):
+        await node.act("look", 2, durable=True)
+    assert node.parts.live.get("s1") is None
+    assert node.parts.journal.failed == 2
+    monkeypatch.undo()
+    # The disk has room again, and the store has not tried yet.
+    with pytest.raises(BusyError, match="disk is full"):
+        await node.act("look", 3)
+
+
+async def test_a_full_disk_met_while_others_are_told_takes_the_decisions_with_it_and_says_so(
+    make_node: MakeNode,
+) -> None:
+    node = make_node(on_risky=no_room)
+    await node.open()
+    with pytest.raises(BusyError, match="disk is full"):
+        await node.act("match", durable=True)
+    assert node.parts.store.failing is not None
+
+
+async def test_writes_that_fail_are_logged_seldom_in_one_line_without_what_agents_said(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    await node.open()
+    await node.flushed()
+    refusal = "create trigger t before insert on decisions begin select raise(abort, 'not this one'); end"
+    await node.parts.store.write(lambda c: c.exec_driver_sql(refusal))
+    for number in range(3):
+        with pytest.raises(IntegrityError, match="not this one") as caught:
+            await node.act("look", number, durable=True, arguments={"secret": "canary-7391"})
+        assert "canary-7391" not in str(caught.value)
+    (record,) = caplog.records
+    assert record.getMessage() == "session_write_failed lost=1 error=IntegrityError: not this one"
+    assert record.exc_info is None
+    assert node.parts.journal.failed == 3
+    assert node.parts.store.failing is None

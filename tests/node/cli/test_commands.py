@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import click
 import pytest
 from ioint_node.cli import main
 from ioint_node.cli.main import COMMANDS, ioint
+from ioint_node.store import engine
 
 
 class Shell:
@@ -78,10 +80,33 @@ def test_every_command_is_documented() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from ioint_node.cli import main; main(['--help']); "
-        "sys.exit(any(name in sys.modules for name in ('sklearn', 'numpy', 'sqlalchemy', 'aiohttp', 'libp2p')))"
+        "sys.exit(any(name in sys.modules for name in ('sklearn', 'numpy', 'sqlalchemy', 'aiohttp', 'libp2p',"
+        " 'ioint_protocol')))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_command_that_only_reads_files_does_not_import_the_database(shell: Shell, tmp_path: Path) -> None:
+    make_node(shell, tmp_path / "node", "Alpha")
+    for words in (["consortium", "card"], ["status"]):
+        arguments = [*words, "--home", str(tmp_path / "node")]
+        code = (
+            f"import sys; from ioint_node.cli import main; main({arguments!r}); "
+            "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'alembic', 'numpy', 'aiohttp')))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()
+
+
+def test_all_that_a_command_makes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    for words in (["init", "--org", "Alpha"], ["token", "create", "--role", "soc"], ["consortium", "create"]):
+        command = [sys.executable, "-m", "ioint_node", *words, "--home", str(home)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60, umask=0o022)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.rglob("*")]}
+    assert {name for name, mode in modes.items() if mode & 0o077} == set()
+    assert {"ioint.db", "local.token", "steward.key", "roster.bin"} <= set(modes)
 
 
 def test_a_wrong_option_is_a_usage_error_and_names_the_help(shell: Shell) -> None:
@@ -158,6 +183,49 @@ def test_the_doctor_names_every_failure_with_its_repair(shell: Shell, tmp_path: 
     assert checks["database"]["ok"]
     assert "chmod 0600" in checks["keys"]["detail"]
     assert "ioint run" in checks["running"]["detail"]
+
+
+def test_the_doctor_names_files_that_others_can_read(shell: Shell, tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    make_node(shell, home, "Alpha")
+    (home / "ioint.db").chmod(0o644)
+    _, out, _ = shell.run("doctor", "--home", home, "-o", "json")
+    checks = {row["check"]: row for row in json.loads(out)["checks"]}
+    assert f"chmod go-rwx {home / 'ioint.db'}" in checks["files"]["detail"]
+
+
+def test_the_doctor_tries_whether_a_write_reaches_the_disk(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "node"
+    make_node(shell, home, "Alpha")
+
+    def examine() -> dict[str, Any]:
+        _, out, _ = shell.run("doctor", "--home", home, "-o", "json")
+        return next(row for row in json.loads(out)["checks"] if row["check"] == "writes")
+
+    assert "GB are free" in examine()["detail"]
+
+    async def no_room(*_arguments: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(engine, "_run_job", no_room)
+    found = examine()
+    assert not found["ok"]
+    assert "free space" in found["detail"]
+
+
+def test_a_broken_database_is_named_with_the_remedy_by_every_command(shell: Shell, tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    make_node(shell, home, "Alpha")
+    (home / "ioint.db").write_bytes(b"no database " * 1_000)
+    for words in (["run"], ["token", "list"], ["token", "create", "--role", "soc"], ["consortium", "show"]):
+        code, out, err = shell.run(*words, "--home", home)
+        assert (code, out) == (1, "")
+        assert f"{home / 'ioint.db'}: the database is damaged" in err
+        assert "restore a backup" in err.splitlines()[-1]
 
 
 def test_a_command_for_a_running_node_says_how_to_start_it(shell: Shell, tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from ioint_node.config import (
     make_steward_key,
     read_run,
     write_config,
+    write_private,
     write_run,
 )
 from ioint_node.errors import ConfigError
@@ -168,3 +172,45 @@ def test_one_home_runs_one_node(home: Path) -> None:
         pass
     with hold_home(config):
         pass
+
+
+@pytest.mark.parametrize(
+    "name", ["", "config.toml", "keys", "keys/node.key", "ioint.db", "ioint.db-wal", "local.token"]
+)
+def test_a_node_does_not_run_where_others_can_reach_what_is_its_owners(home: Path, name: str) -> None:
+    config = Config(home=home, org="Org")
+    write_config(config)
+    make_keys(home)
+    path = home / name
+    if not path.exists():
+        write_private(path, b"")
+    with hold_home(config):
+        pass
+    path.chmod(path.stat().st_mode | 0o044)
+    with pytest.raises(ConfigError, match=re.escape(f"run `chmod go-rwx {path}`")), hold_home(config):
+        pass
+
+
+def test_one_command_repairs_all_that_others_can_reach(tmp_path: Path) -> None:
+    config = Config(home=tmp_path / "a home", org="Org")
+    write_config(config)
+    config.home.chmod(0o755)
+    config.config_file.chmod(0o644)
+    with pytest.raises(ConfigError) as caught, hold_home(config):
+        pass
+    subprocess.run(shlex.split(str(caught.value).split("`")[1]), check=True, timeout=10)
+    with hold_home(config):
+        pass
+
+
+def test_the_roster_is_public_and_a_database_elsewhere_is_looked_at_too(home: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.db"
+    elsewhere.touch(mode=0o644)
+    config = Config(home=home, org="Org", store_url=f"sqlite+aiosqlite:///{elsewhere}")
+    write_config(config)
+    config.roster_file.touch(mode=0o644)
+    with pytest.raises(ConfigError, match=r"elsewhere\.db") as caught, hold_home(config):
+        pass
+    assert "roster.bin" not in str(caught.value)
+    server = Config(home=home, org="Org", store_url="postgresql+asyncpg://ioint@127.0.0.1/ioint")
+    assert not any(path.suffix == ".db" for path in server.private_paths)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from shutil import copyfile
+from sqlite3 import connect
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from ioint_node.admission import Decision
@@ -18,6 +20,7 @@ from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.publish import flush, propose
 from ioint_node.flows.receive import receive_segment
+from ioint_node.flows.sync import CaughtUp, answer_heads, answer_pull, catch_up
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Belief, Beliefs
 from ioint_node.scoring.values import Verdict
@@ -26,7 +29,7 @@ from ioint_node.store.engine import Store, WriterLimits, open_store
 from ioint_node.store.schema import matches, metadata, session_days, stream
 from ioint_node.store.times import to_text
 from ioint_node.store.upsert import upserting
-from ioint_protocol import Member, Release, Roster, build_segment, member_id, sign_roster, verify_roster
+from ioint_protocol import Member, Release, Roster, build_segment, member_id, sign_roster, sync, verify_roster
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import Catalogue, load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
@@ -47,6 +50,19 @@ def catalogue() -> Catalogue:
     return replace(shipped, entries=MappingProxyType(entries))
 
 
+class MemoryAnchor:
+    """An anchor that survives the database, and saves the tests the waiting for a disk."""
+
+    def __init__(self) -> None:
+        self._held: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self._held
+
+    def write(self, wire: bytes) -> None:
+        self._held = wire
+
+
 @dataclass(kw_only=True)
 class Node:
     """One organisation's node."""
@@ -55,6 +71,7 @@ class Node:
     key: SigningKey
     member: str
     parts: ExchangeParts
+    path: Path
 
     @property
     def store(self) -> Store:
@@ -104,6 +121,13 @@ class Node:
         await self.store.write(lambda c: propose(c, self.parts, sighting, now))
         return await flush(self.parts, now)
 
+    def copied(self, name: str) -> Path:
+        """A copy of the database as it is on disk now."""
+        target = self.path.with_name(name)
+        with closing(connect(self.path)) as source, closing(connect(target)) as copy:
+            source.backup(copy)
+        return target
+
     async def own_wires(self) -> list[bytes]:
         """Every segment of our own log."""
         async with self.store.read() as connection:
@@ -142,6 +166,23 @@ class Consortium:
     roster: Roster
     consortium: str
     patterns: tuple[str, ...]
+    open: Callable[[Path], Awaitable[Store]]
+
+    async def restored(self, node: Node, copy: Path, **changed: Any) -> Node:
+        """The node with its keys and its anchor, but with another database and nothing in memory."""
+        store = await self.open(copy)
+        back = replace(node, parts=replace(node.parts, store=store, beliefs=Beliefs(), **changed), path=copy)
+        await reload(back.parts, NOW)
+        return back
+
+    async def catch_up(self, node: Node, peer: Node, now: int = NOW) -> CaughtUp:
+        """Let one node pull from another what it lacks."""
+
+        async def ask(protocol: str, body: bytes) -> bytes:
+            answer = {sync.HEADS: answer_heads, sync.PULL: answer_pull}[protocol]
+            return await answer(peer.store, body)
+
+        return await catch_up(node.parts, ask, peer.member, now)
 
     def __getitem__(self, index: int) -> Node:
         return self.nodes[index]
@@ -221,6 +262,11 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
     async with AsyncExitStack() as stack:
         made = count()
 
+        async def opened(path: Path) -> Store:
+            return await stack.enter_async_context(
+                open_store(f"sqlite+aiosqlite:///{path}", WriterLimits(group_s=0.0))
+            )
+
         async def consortium(size: int = 5, mode: Mode = "catalogue") -> Consortium:
             folder = tmp_path / f"consortium{next(made)}"
             folder.mkdir()
@@ -231,9 +277,7 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
             for number, key in enumerate(keys):
                 path = folder / f"org{number}.db"
                 copyfile(empty, path)
-                store = await stack.enter_async_context(
-                    open_store(f"sqlite+aiosqlite:///{path}", WriterLimits(group_s=0.0))
-                )
+                store = await opened(path)
                 member = member_id(bytes(key.verify_key))
                 parts = ExchangeParts(
                     store=store,
@@ -247,13 +291,15 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                     publish_mode=mode,
                     detector="de" * 32,
                     draw=lambda below: below // 2,
+                    anchor=MemoryAnchor(),
                 )
-                nodes.append(Node(name=f"org{number}", key=key, member=member, parts=parts))
+                nodes.append(Node(name=f"org{number}", key=key, member=member, parts=parts, path=path))
             return Consortium(
                 nodes=nodes,
                 roster=verified.roster,
                 consortium=verified.consortium,
                 patterns=tuple(sorted(shelf.entries)),
+                open=opened,
             )
 
         yield consortium

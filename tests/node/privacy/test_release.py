@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,11 @@ def test_a_novel_pattern_from_five_people_leaves_in_a_later_slot() -> None:
     outcome = decided(proposal(novel=True, principals=5))
     assert isinstance(outcome, Release)
     assert outcome.not_before > NOW
+
+
+def test_a_novel_pattern_that_is_not_specific_is_refused_even_to_an_operator() -> None:
+    outcome = decided(replace(proposal(novel=True, principals=9, approved=True), broad="no step says"))
+    assert outcome == Refuse(reason="it is not specific: no step says")
 
 
 def test_an_operator_may_approve_a_novel_pattern_of_one() -> None:

@@ -32,8 +32,20 @@ def decide(
     clean: bool = False,
     fits: bool = True,
     allowed: bool = False,
+    broad: bool = False,
+    placed: bool = True,
 ) -> Local:
-    return judge(tier, others=others, first=first, clean=clean, gate=gate, fits=fits, allowed=allowed)
+    return judge(
+        tier,
+        others=others,
+        first=first,
+        clean=clean,
+        gate=gate,
+        fits=fits,
+        allowed=allowed,
+        broad=broad,
+        placed=placed,
+    )
 
 
 def test_the_bound_without_a_match_is_the_closed_form() -> None:
@@ -101,6 +113,8 @@ def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped()
         ({"first": False}, "over_quota"),
         ({"fits": False}, "over_budget"),
         ({"allowed": True}, "allowed_here"),
+        ({"broad": True}, "too_broad"),
+        ({"placed": False}, "no_place"),
     ],
 )
 def test_each_stop_leaves_an_advisory_and_names_itself(what: dict[str, bool], reason: str) -> None:
@@ -113,32 +127,79 @@ def test_fourteen_benign_sessions_and_no_bad_one_are_a_clean_record() -> None:
     assert not own_record_clean(benign=400, flagged=1)
 
 
-def test_the_least_supported_waits_when_the_budget_is_short() -> None:
-    half = PARAMS.budget * 0.6
+def asks(pattern: str, *accusers: str, estimate: float) -> Candidate:
+    return Candidate(pattern=pattern, accusers=accusers, estimate=estimate)
+
+
+def test_what_more_groups_report_comes_first_and_what_costs_nothing_always_fits() -> None:
+    much = PARAMS.budget * 0.6
     asked = [
-        Candidate(pattern="weak", support=1, estimate=half),
-        Candidate(pattern="strong", support=9, estimate=half),
-        Candidate(pattern="free", support=0, estimate=0.0),
+        asks("a", "g1", "g2", estimate=much),
+        asks("b", "g1", "g2", "g3", estimate=much),
+        asks("free", "g4", estimate=0.0),
     ]
-    assert allocate(asked) == {"strong", "free"}
+    assert allocate(asked) == {"b", "free"}
 
 
-@given(
-    st.lists(
-        st.builds(
-            Candidate,
-            pattern=st.text("abc", min_size=1, max_size=3),
-            support=st.integers(0, 9),
-            estimate=st.floats(0, 0.02),
-        ),
-        unique_by=lambda candidate: candidate.pattern,
-        max_size=20,
-    )
+def test_of_equally_many_groups_the_cheaper_comes_first() -> None:
+    asked = [
+        asks("a", "g1", "g2", estimate=PARAMS.budget * 0.7),
+        asks("b", "g3", "g4", estimate=PARAMS.budget * 0.4),
+    ]
+    assert allocate(asked) == {"b"}
+
+
+def test_one_group_alone_has_a_third_of_the_budget() -> None:
+    each = PARAMS.budget / 10
+    fits = allocate([asks(f"p{number}", "liar", estimate=each) for number in range(10)])
+    assert fits == {"p0", "p1", "p2"}
+
+
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        pattern=st.text("abc", min_size=1, max_size=3),
+        accusers=st.sets(st.sampled_from("vwxyz"), min_size=1).map(lambda groups: tuple(sorted(groups))),
+        estimate=st.floats(0, 0.02),
+    ),
+    unique_by=lambda candidate: candidate.pattern,
+    max_size=20,
 )
+
+
+@given(candidates)
 def test_what_fits_is_within_the_budget_and_costs_nothing_more_than_it(asked: list[Candidate]) -> None:
     fits = allocate(asked)
     assert sum(c.estimate for c in asked if c.pattern in fits) <= PARAMS.budget + 1e-12
     assert all(c.pattern in fits for c in asked if c.estimate == 0)
+
+
+@given(
+    lies=st.lists(st.floats(0, PARAMS.budget), max_size=30),
+    honest=st.floats(0, PARAMS.sole_share * PARAMS.budget),
+    agreed=st.lists(st.floats(0, PARAMS.budget), max_size=5),
+)
+def test_one_lying_group_keeps_no_first_report_out_unless_agreed_ones_leave_too_little_beside_its_share(
+    lies: list[float], honest: float, agreed: list[float]
+) -> None:
+    shared = [asks(f"b{n:02d}", "g1", "g2", estimate=cost) for n, cost in enumerate(agreed)]
+    asked = [
+        *shared,
+        *(asks(f"a{n:02d}", "liar", estimate=cost) for n, cost in enumerate(lies)),
+        asks("z", "honest", estimate=honest),
+    ]
+    fits = allocate(asked)
+    spent = sum(c.estimate for c in shared if c.pattern in fits)
+    left = PARAMS.budget - spent - PARAMS.sole_share * PARAMS.budget
+    assert "z" in fits or honest > left - 1e-12
+
+
+@given(candidates)
+def test_no_group_has_more_than_its_share_for_what_it_alone_reports(asked: list[Candidate]) -> None:
+    fits = allocate(asked)
+    for group in "vwxyz":
+        spent = sum(c.estimate for c in asked if c.accusers == (group,) and c.pattern in fits)
+        assert spent <= PARAMS.sole_share * PARAMS.budget + 1e-12
 
 
 def test_a_group_has_five_first_reports_a_week() -> None:

@@ -9,6 +9,7 @@ from ioint_node.privacy.explain import WHY
 from ioint_node.privacy.gate import PARAMS as RELEASE
 from ioint_node.reputation.beliefs import Staleness
 from ioint_node.reputation.gate import EFFECT, OWN_CLEAN_CAP, PARAMS, Rate, cheap
+from ioint_node.reputation.novel import LIMITS as NOVEL
 from ioint_node.reputation.rule import MICRO, THRESHOLD, Electorate, Statement, network_part, removals
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -66,6 +67,12 @@ def test_the_gate_and_the_budget() -> None:
     assert not cheap(Rate(matches=1, sessions=300), Rate(matches=0, sessions=20_000)).open
     assert f"default {PARAMS.tolerance:.0f} in 1,000 actions" in REPUTATION
     assert PARAMS.first_reports == 5
+
+
+def test_the_share_of_one_group_and_the_bounds_of_novel_patterns() -> None:
+    assert f"at most 1/{1 / PARAMS.sole_share:.0f} of the budget" in REPUTATION
+    assert f"takes more than {NOVEL.bare_verbs} verbs" in REPUTATION
+    assert f"{NOVEL.per_group} of a group and {NOVEL.total:,} in all" in REPUTATION
 
 
 def test_the_silence_after_which_belief_fades() -> None:

@@ -7,13 +7,12 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientResponse, ClientSession
 from ioint_node.admission import Accepted
 from ioint_node.flows import publish
 from ioint_node.flows.assess import AssessParts, LocalSighting
@@ -26,7 +25,7 @@ from ioint_node.store import tokens
 from ioint_node.store.engine import Store, WriterLimits, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.times import day_of
-from ioint_node.web import Hub, WebLimits, WebParts, build_web
+from ioint_node.web import Hub, WebLimits, WebParts, build_web, serve
 from ioint_protocol import (
     Member,
     Record,
@@ -46,8 +45,10 @@ from ioint_protocol import (
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
+from yarl import URL
 
 NOW = 1_795_000_000_000
+WAIT_S = 10
 NAMES = ("northwind", "contoso", "fabrikam", "initech", "umbrella")
 
 
@@ -77,6 +78,11 @@ class Consortium:
 
 
 def make_consortium(now: int) -> Consortium:
+    return Consortium(roster=make_roster(now))
+
+
+@cache
+def make_roster(now: int) -> VerifiedRoster:
     taxonomy, catalogue = load_taxonomy(), load_catalogue()
     steward = _key("steward")
     members = tuple(
@@ -104,7 +110,7 @@ def make_consortium(now: int) -> Consortium:
         taxonomy=Release(version=taxonomy.version, digest=taxonomy.digest),
         catalogue=catalogue.digest,
     )
-    return Consortium(roster=verify_roster(sign_roster(roster, [steward]), None))
+    return verify_roster(sign_roster(roster, [steward]), None)
 
 
 @dataclass(kw_only=True)
@@ -122,7 +128,8 @@ class Node:
     """The node under test and a token of every role."""
 
     parts: WebParts
-    client: TestClient[Any, Any]
+    client: ClientSession
+    url: str
     consortium: Consortium
     clock: Clock
     keys: dict[str, str]
@@ -143,6 +150,10 @@ class Node:
         assert answer.status == 200, await answer.text()
         return await answer.json(content_type=None)
 
+    async def unharmed(self) -> bool:
+        answers = [await self.client.get("/readyz"), await self.get("/api/v1/status")]
+        return [one.status for one in answers] == [200, 200]
+
     def report(self, pattern: str, *, bad: int = 0, tlp: str = "amber") -> Report:
         entry = self.parts.exchange.catalogue.entries[pattern]
         today = day_of(self.clock.now)
@@ -160,6 +171,22 @@ class Node:
             det=self.parts.exchange.detector,
             tlp=tlp,
         )
+
+    async def say(self, *pieces: bytes, role: str = "") -> bytes:
+        """Send bytes as they are over a connection of its own, and return all that comes until it is closed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for piece in pieces:
+                writer.write(piece.replace(b"TOKEN", self.keys.get(role, "").encode()))
+                await writer.drain()
+            async with asyncio.timeout(WAIT_S):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    @property
+    def port(self) -> int:
+        return URL(self.url).port or 0
 
     async def hear(self, name: str, *records: Record) -> None:
         """Let a member's next segment arrive."""
@@ -229,6 +256,19 @@ def make_parts(
     )
 
 
+async def make_tokens(connection: AsyncConnection) -> dict[str, tokens.NewToken]:
+    """A token of every role."""
+    terms = (
+        ("agent", "a-1", "clear"),
+        ("engine", None, "amber"),
+        ("soc", None, "amber"),
+        ("admin", None, "red"),
+    )
+    return {
+        role: await tokens.create(connection, role, actor, tlp, None, now=NOW) for role, actor, tlp in terms
+    }
+
+
 @pytest.fixture
 def limits() -> WebLimits:
     """A test that needs other limits overrides this fixture."""
@@ -252,16 +292,18 @@ async def node(tmp_path: Path, empty_database: Path, limits: WebLimits) -> Async
     peers: list[dict[str, Any]] = []
     async with open_store(url, WriterLimits(group_s=0.001)) as store:
         parts = make_parts(store, consortium, clock, limits, peers)
-        keys = {}
-        for role, actor, tlp in (
-            ("agent", "a-1", "clear"),
-            ("engine", None, "amber"),
-            ("soc", None, "amber"),
-            ("admin", None, "red"),
+        made = await store.write(make_tokens)
+        keys = {role: one.token for role, one in made.items()}
+        async with (
+            serve(build_web(parts), "127.0.0.1", 0, parts) as url,
+            ClientSession(base_url=url) as client,
         ):
-            made = await store.write(
-                partial(tokens.create, role=role, actor=actor, tlp=tlp, expires=None, now=NOW)
+            yield Node(
+                parts=parts,
+                client=client,
+                url=url,
+                consortium=consortium,
+                clock=clock,
+                keys=keys,
+                peers=peers,
             )
-            keys[role] = made.token
-        async with TestClient(TestServer(build_web(parts))) as client:
-            yield Node(parts=parts, client=client, consortium=consortium, clock=clock, keys=keys, peers=peers)

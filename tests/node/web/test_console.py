@@ -21,7 +21,7 @@ pytestmark = [
 
 async def sign_in(page: Page, node: Node) -> None:
     await page.command("Page.enable")
-    await page.command("Page.navigate", url=str(node.client.make_url("/")))
+    await page.command("Page.navigate", url=f"{node.url}/")
     await page.until("document.readyState === 'complete' && document.getElementById('token')")
     script = f"document.getElementById('token').value = '{node.keys['soc']}'"
     await page.run(f"{script}; document.getElementById('sign').requestSubmit()")

@@ -182,7 +182,7 @@ class TestTightLimits:
 
     async def test_a_consumer_that_does_not_read_is_cut_off_and_nobody_else(self, node: Node) -> None:
         made = await node.parts.store.write(lambda c: tokens.create(c, "engine", None, "amber", None))
-        _, lazy = await asyncio.open_connection("127.0.0.1", node.client.port, limit=1024)
+        _, lazy = await asyncio.open_connection("127.0.0.1", node.port, limit=1024)
         lazy.write(
             f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {made.token}\r\n\r\n".encode()
         )

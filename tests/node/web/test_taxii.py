@@ -128,6 +128,10 @@ async def test_a_withdrawn_indicator_is_revoked_in_a_newer_version(node: Node) -
         (f"{OBJECTS}?limit=0", {}, 400, "bad_field"),
         (f"{OBJECTS}?limit=-1", {}, 400, "bad_field"),
         (f"{OBJECTS}?added_after=soon", {}, 400, "bad_field"),
+        (f"{OBJECTS}?added_after=9999-12-31T23:59:59-23:59", {}, 400, "bad_field"),
+        (f"{OBJECTS}?added_after=0001-01-01T00:00:00%2B23:59", {}, 400, "bad_field"),
+        (f"{OBJECTS}?match[version]=9999-12-31T23:59:59-23:59", {}, 400, "bad_field"),
+        (f"{OBJECTS}?match[version]=0001-01-01T00:00:00%2B23:59", {}, 400, "bad_field"),
         (f"{OBJECTS}?next=nonsense", {}, 400, "bad_field"),
         (f"{OBJECTS}?colour=red", {}, 400, "unknown_field"),
         (f"{ROOT}collections/{'0' * 8}/", {}, 404, "not_found"),
@@ -167,7 +171,7 @@ async def test_an_unmodified_client_reads_everything(node: Node) -> None:
     await node.hear("contoso", *(node.report(pattern) for pattern in patterns))
 
     def read() -> tuple[set[str], int]:
-        server = Server(f"{node.client.make_url('/taxii2/')}", user="soc", password=node.keys["soc"])
+        server = Server(f"{node.url}/taxii2/", user="soc", password=node.keys["soc"])
         try:
             first, second = server.default.collections
             found = {

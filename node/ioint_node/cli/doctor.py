@@ -1,0 +1,127 @@
+"""`ioint doctor`: everything that a node needs, checked, each fault with its repair."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from ioint_taxonomy import load_catalogue, load_taxonomy
+
+from ioint_node.cli.client import connect
+from ioint_node.cli.options import emit, node_options
+from ioint_node.cli.rosters import read_book
+from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
+from ioint_node.errors import ConfigError, NodeError
+from ioint_node.store.engine import open_store, touch
+from ioint_node.store.migrate import current, newest
+
+
+@click.command(short_help="Check everything that this node needs, and say how to repair it.")
+@node_options
+def doctor(*, home: Path, form: str) -> int:
+    """Check everything that this node needs, and say how to repair it. Exit code 1 when a check fails."""
+    rows = [_examine(name, check, home) for name, check in CHECKS]
+    failed = sum(not row["ok"] for row in rows)
+
+    def human() -> None:
+        for row in rows:
+            click.echo(f"{'ok    ' if row['ok'] else 'FAILED'}  {row['check']}: {row['detail']}")
+        click.echo(
+            "everything is in order" if not failed else f"{failed} failed: do what the lines above say"
+        )
+
+    emit({"ok": not failed, "checks": rows}, form=form, human=human)
+    return 1 if failed else 0
+
+
+def _examine(name: str, check: Callable[[Path], str], home: Path) -> dict[str, Any]:
+    try:
+        return {"check": name, "ok": True, "detail": check(home)}
+    except NodeError as error:
+        return {"check": name, "ok": False, "detail": str(error)}
+
+
+def _check_settings(home: Path) -> str:
+    config = load_config(home)
+    return f"{config.org}, mode {config.mode}, publish {config.publish}"
+
+
+def _check_files(home: Path) -> str:
+    refuse_shared(load_config(home).private_paths)
+    return "settings, keys, tokens and database are readable by their owner alone"
+
+
+def _check_keys(home: Path) -> str:
+    keys = load_keys(home)
+    read_private(load_config(home).token_file)
+    return f"member {keys.member}"
+
+
+def _check_taxonomy(_home: Path) -> str:
+    return f"taxonomy {load_taxonomy().version}, {len(load_catalogue().entries)} catalogue patterns, digests agree"
+
+
+def _check_database(home: Path) -> str:
+    revision = asyncio.run(current(load_config(home).store_url))
+    if revision != newest():
+        raise ConfigError(
+            f"schema {revision}, this release needs {newest()}: run `ioint db upgrade --home {home}`"
+        )
+    return f"schema {revision}"
+
+
+def _check_writes(home: Path) -> str:
+    asyncio.run(_try_write(load_config(home)))
+    return f"a write reaches the disk, {shutil.disk_usage(home).free / 1e9:.1f} GB are free at {home}"
+
+
+async def _try_write(config: Config) -> None:
+    async with open_store(config.store_url) as store:
+        await store.write(touch)
+
+
+def _check_roster(home: Path) -> str:
+    book = asyncio.run(read_book(load_config(home)))
+    if book.verified is None:
+        return "in no consortium: the node scores, and exchanges nothing"
+    roster = book.verified.roster
+    if time.time() >= roster.expires:
+        raise ConfigError(
+            f"roster version {roster.version} has expired: nothing is exchanged; ask a steward for a newer one"
+        )
+    if roster.member(load_keys(home).member) is None:
+        raise ConfigError(
+            "this node is not on its consortium's roster: send a steward the file of `ioint consortium card`"
+        )
+    return f"version {roster.version}, {len(roster.members)} members"
+
+
+def _check_running(home: Path) -> str:
+    waiting = connect(home).get("readyz").get("waiting_for")
+    return f"waits for {', '.join(waiting)}" if waiting else "ready"
+
+
+def _check_input(home: Path) -> str:
+    if not list(connect(home).items("api", "v1", "sessions", limit=1)):
+        raise ConfigError(
+            "no session has ever been opened here: let an agent gateway call POST /api/v1/sessions (README.md)"
+        )
+    return "sessions arrive"
+
+
+CHECKS: Final[tuple[tuple[str, Callable[[Path], str]], ...]] = (
+    ("settings", _check_settings),
+    ("files", _check_files),
+    ("keys", _check_keys),
+    ("taxonomy", _check_taxonomy),
+    ("database", _check_database),
+    ("writes", _check_writes),
+    ("roster", _check_roster),
+    ("running", _check_running),
+    ("input", _check_input),
+)

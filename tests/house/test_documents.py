@@ -1,0 +1,76 @@
+"""Numbers and closed lists that documents repeat are those of the program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from ioint_node.flows.requests import EVENT_KINDS, MEANS_POSITIVE, OUTCOMES
+from ioint_node.scoring.evidence import FEEDBACK_WEIGHTS
+from ioint_node.scoring.levels import AUTONOMY_STEPS
+from ioint_node.scoring.model import load_model
+from ioint_node.scoring.trust import KINDS
+from ioint_node.web.auth import MAY
+from ioint_node.web.requests import ActorBody, CloseBody, EventBody, FeedbackBody, OpinionBody, TokenBody
+from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def row(document: str, first: str) -> str:
+    """The rest of the one table row whose first cell is `first`."""
+    found = re.findall(rf"(?m)^\| {re.escape(first)} \| (.*)\|$", (DOCS / document).read_text())
+    assert len(found) == 1, (document, first, found)
+    return str(found[0])
+
+
+def literal(body: type, field: str) -> set[Any]:
+    return set(get_args(get_type_hints(body, include_extras=True)[field]))
+
+
+@pytest.mark.parametrize("name", ["borderline", "out_of_scope", "publish"])
+def test_the_thresholds_are_those_of_the_shipped_model(name: str) -> None:
+    assert row("model-card.md", f"`{name}`").startswith(f"{getattr(load_model().thresholds, name)} |")
+
+
+def test_the_ladder_of_autonomy_is_that_of_the_code() -> None:
+    text = (DOCS / "trust.md").read_text()
+    head = re.search(r"(?m)^\| lower \| below (\.\d) (.*)\|$", text)
+    assert head is not None
+    steps = tuple(float(step) for step in re.findall(r"from (\.\d)", head.group(2)))
+    assert (float(head.group(1)), *steps[1:]) == steps == AUTONOMY_STEPS
+
+
+@pytest.mark.parametrize(
+    ("first", "codes", "body", "field"),
+    [
+        ("`actor.kind`", KINDS.keys(), ActorBody, "kind"),
+        ("event `kind`", EVENT_KINDS, EventBody, "kind"),
+        ("`outcome`", OUTCOMES, CloseBody, "outcome"),
+        ("feedback `kind`", FEEDBACK_WEIGHTS.keys(), FeedbackBody, "kind"),
+        ("opinion `kind`", None, OpinionBody, "kind"),
+        ("token `role`", MAY.keys(), TokenBody, "role"),
+        ("`reason` of a dispute", DISPUTE_REASONS, None, ""),
+        ("`reason` of a withdrawal", WITHDRAWAL_REASONS, None, ""),
+    ],
+)
+def test_the_closed_lists_of_the_interface_are_documented(
+    first: str, codes: AbstractSet[str] | None, body: type | None, field: str
+) -> None:
+    written = set(re.findall(r"`(\w+)`", row("api.md", first))) - {"positive"}
+    assert codes is None or written == codes
+    assert body is None or written == literal(body, field)
+
+
+def test_feedback_that_means_one_thing_is_documented_so() -> None:
+    positive, negative, either = re.split(r" \(with[^)]*\)", row("api.md", "feedback `kind`"))[:3]
+    for part, means in ((positive, True), (negative, False), (either, None)):
+        assert {MEANS_POSITIVE.get(kind) for kind in re.findall(r"`(\w+)`", part)} == {means}
+
+
+def test_what_an_engine_may_not_read_is_documented() -> None:
+    assert "review" not in MAY["engine"]
+    assert "`/approvals` and `/outgoing`" in row("api.md", "`engine`")
