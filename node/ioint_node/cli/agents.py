@@ -1,4 +1,4 @@
-"""`ioint agents`, `ioint explain` and `ioint approvals`: local trust, and what waits for a person."""
+"""`ioint agents` and `ioint explain`: local trust."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import cell, emit, node_options, show_fields, show_table, show_tree
+from ioint_node.cli.names import or_see
+from ioint_node.cli.options import Commands, cell, emit, node_options, show_table, show_tree
 
 COLUMNS = ("id", "kind", "score", "lower", "friction", "autonomy", "used")
 
 
-@click.group(short_help="Agents, people and workloads on this node, and the trust in each.")
+@click.group(cls=Commands, short_help="Agents, people and workloads on this node, and the trust in each.")
 def agents() -> None:
     """Agents, people and workloads on this node, and the trust in each."""
 
@@ -41,7 +42,9 @@ def list_all(*, home: Path, form: str, limit: int) -> None:
 @node_options
 def show(*, home: Path, form: str, actor: str) -> None:
     """Show one actor and the layers of the trust in it."""
-    row = connect(home).get("api", "v1", "agents", actor)
+    node = connect(home)
+    with or_see("ioint agents list"):
+        row = node.get("api", "v1", "agents", actor)
     emit(row, form=form, human=lambda: show_tree(row))
 
 
@@ -50,7 +53,9 @@ def show(*, home: Path, form: str, actor: str) -> None:
 @node_options
 def explain(*, home: Path, form: str, session: str) -> None:
     """One session, action by action: verdicts, reasons, trust, network."""
-    found = connect(home).get("api", "v1", "sessions", session)
+    node = connect(home)
+    with or_see("ioint agents show ACTOR"):  # its newest sessions
+        found = node.get("api", "v1", "sessions", session)
     emit(found, form=form, human=lambda: _show_session(found))
 
 
@@ -78,32 +83,3 @@ def _show_session(found: Mapping[str, Any]) -> None:
         )
     if not decisions:
         click.echo("no action yet")
-
-
-@click.group(short_help="What waits for a person: list it, decide it.")
-def approvals() -> None:
-    """What waits for a person: list it, decide it."""
-
-
-@approvals.command("list")
-@node_options
-def list_waiting(*, home: Path, form: str) -> None:
-    """List records that wait for approval, with the bytes that would leave."""
-    rows = list(connect(home).items("api", "v1", "approvals"))
-    emit(
-        {"items": rows, "next": None},
-        form=form,
-        human=lambda: show_table(
-            rows, ("id", "kind", "subject", "reason", "at"), empty="nothing waits for approval"
-        ),
-    )
-
-
-@approvals.command()
-@click.argument("record")
-@click.option("--approve/--refuse", default=None, required=True, help="Let it leave, or not.")
-@node_options
-def decide(*, home: Path, form: str, record: str, approve: bool) -> None:
-    """Let a held record leave, or refuse it."""
-    answer = connect(home).post("api", "v1", "approvals", record, body={"approve": approve})
-    emit(answer, form=form, human=lambda: show_fields(answer))

@@ -9,6 +9,8 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,17 +24,18 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.cards import make_card, read_card
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import emit, node_options, show_fields, show_table
+from ioint_node.cli.options import Commands, check_place, emit, node_options, show_fields, show_table
 from ioint_node.cli.rosters import install_chain, read_book, read_chain
 from ioint_node.config import Config, change_setting, load_config, load_keys, make_steward_key
 from ioint_node.errors import ConfigError
+from ioint_node.store.times import to_text
 
 DAY_S: Final = 86_400
 ROSTER_DAYS: Final = 365
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(short_help="Make, join and steer a consortium.")
+@click.group(cls=Commands, short_help="Make, join and steer a consortium.")
 def consortium() -> None:
     """Make, join and steer a consortium."""
 
@@ -44,6 +47,7 @@ def card(*, home: Path, form: str, target: Path | None) -> None:
     """Make this organisation's member card: public, to be given to a steward."""
     made = make_card(load_config(home), load_keys(home))
     if target is not None:
+        check_place(target)
         target.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     emit(
         made,
@@ -164,13 +168,25 @@ def peers(*, home: Path, form: str) -> None:
     node = connect(home)
     linked = {row["member"]: row for row in node.get("api", "v1", "peers")["items"]}
     members = node.get("api", "v1", "members")["items"]
-    rows = [{**linked.get(row["id"], {}), **row} for row in members if not row["own"]]
-    columns = ("id", "name", "state", "connected_since", "last_success_at", "refused", "quarantined_at")
+    rows = [_peer(row, linked.get(row["id"], {})) for row in members if not row["own"]]
+    columns = ("id", "name", "state", "connected_since", "last_success", "refused", "quarantined_at")
     emit(
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(rows, columns, empty="no other member is on the roster"),
     )
+
+
+def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
+    """A member and its link as one row: instants as text, what was refused of its records and of its calls added."""
+    refused = Counter(member["refused"]) + Counter(link.get("refused", {}))
+    instants = {name: _instant(link.get(name)) for name in ("connected_since", "last_success")}
+    told = {name: value for name, value in member.items() if name != "last_success_at"}
+    return {**link, **told, **instants, "refused": dict(sorted(refused.items()))}
+
+
+def _instant(ms: int | None) -> str | None:
+    return None if ms is None else to_text(ms)
 
 
 def _own_member(config: Config) -> Member:

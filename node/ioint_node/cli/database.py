@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from ioint_node.cli.options import emit, node_options
+from ioint_node.cli.options import Commands, emit, node_options
 from ioint_node.config import load_config
 from ioint_node.store.migrate import current, upgrade
 
 
-@click.group(short_help="The database's schema.")
+@click.group(cls=Commands, short_help="The database's schema.")
 def db() -> None:
     """The database's schema."""
 

@@ -8,6 +8,8 @@ import click
 
 from ioint_node.cli.options import format_option
 from ioint_node.demo import DemoOptions, run_demo
+from ioint_node.errors import ConfigError
+from ioint_node.scoring.predict import read_sessions
 
 
 @click.command(short_help="A consortium on this machine, one member hostile, and the story it tells.")
@@ -17,7 +19,7 @@ from ioint_node.demo import DemoOptions, run_demo
 @click.option(
     "--sessions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Replay this file of sessions instead of the demo's own.",
+    help="Replay this file of sessions (docs/sessions.md) instead of the demo's own.",
 )
 @click.option(
     "--cut-network", is_flag=True, help="The same without the network: no trust moves because of it."
@@ -33,8 +35,10 @@ def demo(
     """A consortium on this machine, one member hostile, and the story it tells.
 
     Every organisation is a process of its own with its own home, keys and database; they meet over libp2p on
-    loopback. Exit code 0 only when the story is complete.
+    loopback. Exit code 0 only when the story is complete; with --cut-network it never is.
     """
+    if sessions is not None and not sum(1 for _ in read_sessions(sessions)):
+        raise ConfigError(f"{sessions} holds no session: docs/sessions.md says what a file of sessions is")
     return run_demo(
         DemoOptions(
             organisations=orgs,

@@ -20,17 +20,22 @@ from ioint_node.errors import ConfigError, NodeError
 from ioint_node.store.engine import open_store, touch
 from ioint_node.store.migrate import current, newest
 
+MARKS: Final = {True: "ok     ", False: "FAILED ", None: "skipped"}
+
 
 @click.command(short_help="Check everything that this node needs, and say how to repair it.")
 @node_options
 def doctor(*, home: Path, form: str) -> int:
     """Check everything that this node needs, and say how to repair it. Exit code 1 when a check fails."""
-    rows = [_examine(name, check, home) for name, check in CHECKS]
-    failed = sum(not row["ok"] for row in rows)
+    rows: list[dict[str, Any]] = []
+    for name, check, needed in CHECKS:
+        missing = [row["check"] for row in rows if row["check"] in needed and not row["ok"]]
+        rows.append(_skipped(name, missing[0]) if missing else _examine(name, check, home))
+    failed = sum(row["ok"] is False for row in rows)
 
     def human() -> None:
         for row in rows:
-            click.echo(f"{'ok    ' if row['ok'] else 'FAILED'}  {row['check']}: {row['detail']}")
+            click.echo(f"{MARKS[row['ok']]}  {row['check']}: {row['detail']}")
         click.echo(
             "everything is in order" if not failed else f"{failed} failed: do what the lines above say"
         )
@@ -44,6 +49,10 @@ def _examine(name: str, check: Callable[[Path], str], home: Path) -> dict[str, A
         return {"check": name, "ok": True, "detail": check(home)}
     except NodeError as error:
         return {"check": name, "ok": False, "detail": str(error)}
+
+
+def _skipped(name: str, missing: str) -> dict[str, Any]:
+    return {"check": name, "ok": None, "detail": f"skipped, for it needs {missing}"}
 
 
 def _check_settings(home: Path) -> str:
@@ -114,14 +123,15 @@ def _check_input(home: Path) -> str:
     return "sessions arrive"
 
 
-CHECKS: Final[tuple[tuple[str, Callable[[Path], str]], ...]] = (
-    ("settings", _check_settings),
-    ("files", _check_files),
-    ("keys", _check_keys),
-    ("taxonomy", _check_taxonomy),
-    ("database", _check_database),
-    ("writes", _check_writes),
-    ("roster", _check_roster),
-    ("running", _check_running),
-    ("input", _check_input),
+# Name, check, and the earlier checks without which it would only tell their fault again.
+CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = (
+    ("settings", _check_settings, ()),
+    ("files", _check_files, ("settings",)),
+    ("keys", _check_keys, ("settings",)),
+    ("taxonomy", _check_taxonomy, ()),
+    ("database", _check_database, ("settings",)),
+    ("writes", _check_writes, ("settings", "database")),
+    ("roster", _check_roster, ("settings", "database")),
+    ("running", _check_running, ("settings",)),
+    ("input", _check_input, ("settings", "running")),
 )

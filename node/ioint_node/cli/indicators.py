@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import click
+from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.options import emit, node_options, show_fields, show_table, show_tree
+from ioint_node.cli.names import or_see, pattern_id, short_id
+from ioint_node.cli.options import (
+    Commands,
+    check_place,
+    emit,
+    node_options,
+    show_fields,
+    show_table,
+    show_tree,
+)
 from ioint_node.store.times import DAY_MS, to_text
 
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+NOTE_CHARS: Final = 64
 COLUMNS = (
     "id",
     "label",
@@ -26,7 +40,7 @@ COLUMNS = (
 )
 
 
-@click.group(short_help="What goes round, and what we say about it.")
+@click.group(cls=Commands, short_help="What goes round, and what we say about it.")
 def indicators() -> None:
     """What goes round, and what we say about it."""
 
@@ -42,7 +56,7 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(
-            [{**row, "id": str(row["id"])[:12]} for row in rows],
+            [{**row, "id": short_id(row["id"])} for row in rows],
             COLUMNS,
             empty="no indicator: no member has reported anything yet, or the filter leaves nothing",
         ),
@@ -54,7 +68,10 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
 @node_options
 def show(*, home: Path, form: str, pattern: str) -> None:
     """Show one pattern and its reputation."""
-    row = connect(home).get("api", "v1", "patterns", pattern)
+    node = connect(home)
+    name = pattern_id(node, pattern)
+    with or_see("ioint indicators list"):
+        row = node.get("api", "v1", "patterns", name)
     emit(row, form=form, human=lambda: show_tree(row))
 
 
@@ -70,6 +87,7 @@ def show(*, home: Path, form: str, pattern: str) -> None:
 @node_options
 def export(*, home: Path, form: str, target: Path, terms: str | None) -> None:
     """Write indicators to a file, one JSON object per line."""
+    check_place(target)
     count = 0
     with target.open("w", encoding="utf-8") as file:
         for row in connect(home).items("api", "v1", "indicators", filter=terms):
@@ -79,30 +97,60 @@ def export(*, home: Path, form: str, target: Path, terms: str | None) -> None:
     emit(result, form=form, human=lambda: show_fields(result))
 
 
-def _opinion(kind: str, text: str) -> None:
+def _note(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not 1 <= len(value) <= NOTE_CHARS:
+        raise click.BadParameter(f"{len(value)} characters, must be 1 to {NOTE_CHARS}")
+    return value
+
+
+def _code(reasons: frozenset[str]) -> Option:
+    """The reason of a record: a word of the protocol's list, which the other members read."""
+    kind = click.Choice(sorted(reasons))
+    return click.option("--reason", type=kind, required=True, help="Why; the other members read this word.")
+
+
+_KEPT: Final = click.option(
+    "--reason",
+    required=True,
+    callback=_note,
+    help="Why, in at most 64 characters; kept here, told to nobody.",
+)
+_UNKEPT: Final = click.option(
+    "--reason", callback=_note, help="Why, in at most 64 characters; a report has no field for it: not kept."
+)
+_DAYS: Final = click.option(
+    "--days", type=click.IntRange(1, 3_650), help="How long it holds; a month when not given."
+)
+
+
+def _opinion(kind: str, text: str, *options: Option) -> None:
     """Add a command that records an opinion of this kind."""
 
-    @indicators.command(kind, help=text)
-    @click.argument("pattern")
-    @click.option("--reason", required=True, help="Why, in at most 64 characters; kept with the decision.")
-    @click.option("--days", type=click.IntRange(1, 3_650), help="How long it holds; a month when not given.")
-    @node_options
-    def give(*, home: Path, form: str, pattern: str, reason: str, days: int | None) -> None:
-        body = {"kind": kind, "reason": reason}
+    def give(*, home: Path, form: str, pattern: str, reason: str | None, days: int | None = None) -> None:
+        node = connect(home)
+        name = pattern_id(node, pattern)
+        body = {"kind": kind}
+        if reason is not None:
+            body["reason"] = reason
         if days is not None:
             body["expires"] = to_text(time.time_ns() // 1_000_000 + days * DAY_MS)
-        answer = connect(home).post("api", "v1", "patterns", pattern, "opinion", body=body)
+        with or_see(f"ioint indicators show {short_id(name)}"):
+            answer = node.post("api", "v1", "patterns", name, "opinion", body=body)
         emit(answer, form=form, human=lambda: show_fields(answer))
 
+    command: Callable[..., Any] = give
+    for option in (node_options, *reversed(options), click.argument("pattern")):
+        command = option(command)
+    indicators.command(kind, help=text)(command)
 
-for _kind, _text in (
-    ("confirm", "An analyst's word that a pattern is real."),
-    ("dispute", "An analyst's word that a pattern is a false positive."),
-    ("mute", "Keep a pattern out of the way; its effect stays."),
-    ("allow", "Let a pattern have no effect here."),
-    ("withdraw", "Take back all that this node said of a pattern, at every member."),
-):
-    _opinion(_kind, _text)
+
+_opinion("confirm", "An analyst's word that a pattern is real.", _UNKEPT)
+_opinion("dispute", "An analyst's word that a pattern is a false positive.", _code(DISPUTE_REASONS))
+_opinion("mute", "Keep a pattern out of the way; its effect stays.", _KEPT, _DAYS)
+_opinion("allow", "Let a pattern have no effect here.", _KEPT, _DAYS)
+_opinion(
+    "withdraw", "Take back all that this node said of a pattern, at every member.", _code(WITHDRAWAL_REASONS)
+)
 
 
 @click.command(short_help="The receipt for a pattern's number: whose voices, which rule.")
@@ -113,5 +161,8 @@ def why(*, home: Path, form: str, pattern: str) -> None:
 
     The network part is the same at every node with the same records and roster; the local part is this node's own.
     """
-    receipt = connect(home).get("api", "v1", "patterns", pattern, "why")
+    node = connect(home)
+    name = pattern_id(node, pattern)
+    with or_see(f"ioint indicators show {short_id(name)}"):
+        receipt = node.get("api", "v1", "patterns", name, "why")
     emit(receipt, form=form, human=lambda: show_tree(receipt))

@@ -12,6 +12,7 @@ from ioint_protocol.keys import peer_id
 from ioint_node.cli.options import emit, node_options, show_fields
 from ioint_node.config import Config, make_keys, write_config, write_private
 from ioint_node.config.settings import MODES, PUBLISH_MODES
+from ioint_node.errors import ConfigError
 from ioint_node.store import tokens
 from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import upgrade
@@ -37,6 +38,11 @@ def init(*, home: Path, form: str, announce: tuple[str, ...], **settings: Any) -
     Nothing that is there is overwritten. The settings can be changed later in config.toml.
     """
     config = Config(home=home, announce=announce, **settings)
+    if config.config_file.exists():
+        raise ConfigError(
+            f"{config.config_file} exists: it is kept; start that node with `ioint run --home {config.home}`, "
+            "or name another directory with --home"
+        )
     write_config(config)
     keys = make_keys(config.home)
     token = asyncio.run(_prepare_store(config))

@@ -11,8 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ioint_node.cli.options import emit, format_option, show_fields
-from ioint_node.errors import ConfigError
+from ioint_node.cli.options import check_place, emit, format_option, show_fields
 from ioint_node.scoring.predict import predict_file
 from ioint_node.scoring.train import train_files
 
@@ -30,6 +29,7 @@ def score(*, source: Path, target: Path, form: str) -> None:
     Each session is judged alone, each action by what came before it; a label in the file is never read. A malformed
     line is named, and then no output file is written.
     """
+    check_place(target)
     started = time.monotonic()
     with _progress("scoring") as tell:
         sessions = predict_file(source, target, tell)
@@ -50,8 +50,7 @@ def train(*, data: tuple[Path, ...], more: tuple[Path, ...], target: Path, form:
 
     The same files give the same bytes on one architecture with the locked versions.
     """
-    if not target.absolute().parent.is_dir():
-        raise ConfigError(f"{target.parent} is no directory: make it, or name another --output")
+    check_place(target)
     started = time.monotonic()
     with _progress("training") as tell:
         result = dict(train_files([*data, *more], target, tell))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import os
@@ -14,12 +15,13 @@ import click
 from ioint_node.errors import NodeError, PredictionError
 
 STOPPED: Final = ("stopped", "run the command again")
+NAME_CHARS: Final = 64
 OTHERS: Final = 0o077  # the mode bits of everybody but the owner
 
 # Name → module, attribute, what it does. Only the module of the command that is called is imported.
 COMMANDS: Final = {
     "agents": ("agents", "agents", "Agents, people and workloads on this node, and the trust in each."),
-    "approvals": ("agents", "approvals", "What waits for a person: list it, decide it."),
+    "approvals": ("approvals", "approvals", "What waits for a person: list it, decide it."),
     "consortium": ("consortium", "consortium", "Make, join and steer a consortium."),
     "db": ("database", "db", "The database's schema."),
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
@@ -56,6 +58,18 @@ class LazyCommands(click.Group):
         module, attribute, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"ioint_node.cli.{module}"), attribute)
         return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown name is answered with the nearest one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(
+                f"no such command {name[:NAME_CHARS]!r}" + (f": did you mean {near[0]}?" if near else "")
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table."""
@@ -104,7 +118,10 @@ def _told(error: Exception) -> tuple[str, str] | None:
     told: tuple[str, str] | None = None
     match error:
         case PredictionError():
-            told = str(error), "correct that line, then run the command again"
+            told = (
+                str(error),
+                "correct that line (docs/sessions.md says what a session is), then run the command again",
+            )
         case ProtocolError() | TaxonomyError():
             told = str(error), "install this release anew: its data or its input is damaged"
         case OSError():

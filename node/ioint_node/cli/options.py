@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from ioint_node.config import default_home
+from ioint_node.errors import ConfigError
 
+SENTENCE_CHARS: Final = 1_000
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -35,6 +37,28 @@ def format_option(function: Function) -> Function:
         show_default=True,
         help="json: one document on standard output and nothing else.",
     )(function)
+
+
+class Commands(click.Group):
+    """A group whose list of commands wraps what each does instead of cutting it."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole first sentence."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(SENTENCE_CHARS)) for name, command in commands if command]
+            )
+
+
+def check_place(target: Path) -> None:
+    """See that a file can be made in the directory of `target`.
+
+    Raises:
+        ConfigError: there is no such directory.
+    """
+    if not target.absolute().parent.is_dir():
+        raise ConfigError(f"{target.parent} is no directory: make it, or name another --output")
 
 
 def node_options(function: Function) -> Function:
@@ -94,5 +118,6 @@ def cell(value: object) -> str:
         return f"{value:.3g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value) or "-"
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{cell(name)} {cell(item)}" for name, item in value.items()) or "-"
+    return "".join(letter if letter.isprintable() else "�" for letter in str(value))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
+from ioint_node.cli.names import or_see
 from ioint_node.cli.options import cell, emit, node_options, show_table
 from ioint_node.config import Config, load_config, load_keys
 from ioint_node.flows import publish
@@ -28,14 +29,15 @@ from ioint_node.store.engine import open_store
     "--input",
     "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What the sessions of a file would tell, had they happened here today.",
+    help="What the sessions of a file (docs/sessions.md) would tell, had they happened here today.",
 )
 @node_options
 def preview(*, home: Path, form: str, session: str | None, source: Path | None) -> None:
     """The exact bytes that would leave, field by field, and why each is safe."""
     if session is not None and source is not None:
         raise click.UsageError("--session and --input exclude one another")
-    records = asyncio.run(_preview(load_config(home), session, source))
+    with or_see("ioint agents show ACTOR"):  # its newest sessions
+        records = asyncio.run(_preview(load_config(home), session, source))
     emit({"items": records, "next": None}, form=form, human=lambda: show_records(records))
 
 
@@ -72,4 +74,4 @@ async def _preview(config: Config, session: str | None, source: Path | None) -> 
         )
         if source is not None:
             return publish.preview_file(parts, source, model, now)
-        return await publish.preview(parts, session, now)
+        return await publish.preview(parts, session, now, sure=model.thresholds.publish)

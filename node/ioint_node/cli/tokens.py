@@ -12,7 +12,8 @@ from typing import TypeVar
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.cli.options import emit, node_options, show_fields, show_table
+from ioint_node.cli.names import or_see
+from ioint_node.cli.options import Commands, emit, node_options, show_fields, show_table
 from ioint_node.config import Config, load_config
 from ioint_node.store import tokens as store
 from ioint_node.store.clearance import LABELS
@@ -24,7 +25,7 @@ LISTED = 1_000
 COLUMNS = ("id", "role", "actor", "tlp", "created_at", "expires_at", "last_used_at", "revoked_at")
 
 
-@click.group(short_help="Tokens for agents, engines, analysts and administrators.")
+@click.group(cls=Commands, short_help="Tokens for agents, engines, analysts and administrators.")
 def token() -> None:
     """Tokens for agents, engines, analysts and administrators.
 
@@ -69,7 +70,8 @@ def list_all(*, home: Path, form: str) -> None:
 @node_options
 def revoke(*, home: Path, form: str, token_id: str) -> None:
     """Make a token worthless; a running node notices within five seconds."""
-    write(load_config(home), lambda connection: store.revoke(connection, token_id))
+    with or_see("ioint token list"):
+        write(load_config(home), lambda connection: store.revoke(connection, token_id))
     emit({"id": token_id, "revoked": True}, form=form, human=lambda: click.echo(f"{token_id} is revoked"))
 
 

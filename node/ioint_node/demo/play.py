@@ -133,5 +133,12 @@ def _recorded(session: Mapping[str, Any]) -> Recorded:
         declared=str(session.get("declared_intent") or ""),
         clock=session.get("time_unit") == "s",
         events=session["events"],
-        **(session["demo"] if isinstance(session.get("demo"), dict) else {}),
+        **_casting(session.get("demo")),
     )
+
+
+def _casting(value: object) -> dict[str, int]:
+    """Who plays a shipped session, and when; any other file may use the word as it likes."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: value[name] for name in ("organisation", "wave") if type(value.get(name)) is int}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ from ioint_node.store.times import day_of, from_text
 
 REPORT_TLP: Final = "green"  # a warning is for the community that the consortium is
 REPORT_INTENTS: Final = 8
-SAID_STATES: Final = frozenset({"held", "ready", "left"})
+SAID_STATES: Final = frozenset({"ready", "left"})
+HOLDING_STATES: Final = SAID_STATES | {"held"}
 STATE_OF: Final[Mapping[type, str]] = {Release: "ready", Hold: "held", Refuse: "refused"}
 
 
@@ -84,7 +85,10 @@ async def draft_report(
         principals=seen.agents,
         bad=bucket(seen.bad),
         benign_rate=_benign_rate(parts, pattern, Rate(matches=own.benign, sessions=sessions)),
-        said=await _said(connection, pattern, now),
+        # What is held has not been said, but under `hold` an operator is asked once.
+        said=await _said(
+            connection, pattern, now, HOLDING_STATES if parts.publish_mode == "hold" else SAID_STATES
+        ),
         approved=basis == "analyst",
         broad=too_broad(name, parts.taxonomy, parts.novel) if isinstance(name, Pattern) else None,
     )
@@ -153,13 +157,13 @@ def _benign_rate(parts: ExchangeParts, pattern: str, own: Rate) -> float | None:
     return own.matches / own.sessions
 
 
-async def _said(connection: AsyncConnection, pattern: str, now: int) -> Said | None:
+async def _said(connection: AsyncConnection, pattern: str, now: int, states: Collection[str]) -> Said | None:
     """What was said, or waits to be said, within the days in which a pattern is reported once."""
     since = now - PARAMS.once_days * DAY_MS
     rows = [
         row
         for row in await outgoing.about(connection, pattern)
-        if row.kind in ("report", "withdrawal") and row.state in SAID_STATES and from_text(row.at) > since
+        if row.kind in ("report", "withdrawal") and row.state in states and from_text(row.at) > since
     ]
     if not rows:
         return None

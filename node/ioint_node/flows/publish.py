@@ -57,6 +57,7 @@ from ioint_node.store.times import day_of, to_text
 
 FLUSH_SEGMENTS: Final = 16  # in one call of `flush`
 ALREADY_SAID: Final = "already said"
+PUBLISH_OFF: Final = 'publish is off: set publish = "hold" in config.toml to send single records'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,12 @@ async def propose(
         )
         if draft is None or draft.outcome.reason.startswith(ALREADY_SAID):
             continue
-        await outgoing.add(connection, _noted(draft, now))
+        noted = _noted(draft, now)
+        if not await outgoing.add(connection, noted) and noted.state == "ready":
+            # The same bytes were held under another setting.
+            await outgoing.decide(
+                connection, noted.id, state="ready", reason=noted.reason, not_before=now, by="the setting"
+            )
         ready = ready or isinstance(draft.outcome, Release)
     if ready:
         parts.flush_soon()
@@ -126,8 +132,12 @@ async def flush(parts: ExchangeParts, now: int) -> int:
     return total
 
 
-async def preview(parts: ExchangeParts, session_id: str | None, now: int) -> list[dict[str, Any]]:
+async def preview(
+    parts: ExchangeParts, session_id: str | None, now: int, *, sure: float
+) -> list[dict[str, Any]]:
     """The exact bytes that a session would make leave, field by field; without a session, a sample.
+
+    A session whose risk is below `sure`, the publish threshold, tells nothing by itself, and each record says so.
 
     Raises:
         NotFoundError: no such session.
@@ -139,7 +149,13 @@ async def preview(parts: ExchangeParts, session_id: str | None, now: int) -> lis
         detail = await sessions.get_session(connection, session_id)
         drafts = [
             await draft_report(
-                connection, parts, pattern, session_id, confirmed=True, basis="threshold", now=now
+                connection,
+                parts,
+                pattern,
+                session_id,
+                confirmed=float(detail["risk"]) >= sure,
+                basis="threshold",
+                now=now,
             )
             for pattern in sorted({str(match["pattern"]) for match in detail["patterns"]})
         ]
@@ -200,7 +216,7 @@ async def publish_record(parts: ExchangeParts, record: Record, *, by: str, now: 
         EgressError: it holds something that may not leave.
     """
     if parts.publish_mode == "off":
-        raise ConflictError("publish is off: `ioint config set publish hold` lets you send single records")
+        raise ConflictError(PUBLISH_OFF)
     _check_specific(parts, record.pat if isinstance(record, Report) else None)
     body = encode_record(record)
     name = record_id(body)
@@ -244,7 +260,7 @@ async def confirm_pattern(parts: ExchangeParts, pattern: str, *, by: str, now: i
             "this pattern was not met here in the last 30 days: there is nothing of ours to report"
         )
     if parts.publish_mode == "off":
-        raise ConflictError("publish is off: `ioint config set publish hold` lets you send single records")
+        raise ConflictError(PUBLISH_OFF)
     belief = parts.beliefs.get(pattern)
     _check_specific(parts, None if pattern in parts.catalogue.entries or belief is None else belief.novel)
     noted = _noted(draft, now, state="ready", reason="confirmed by an analyst", by=by)

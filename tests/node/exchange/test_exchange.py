@@ -322,7 +322,7 @@ async def test_the_same_pattern_is_said_once_until_its_count_doubles(make: Make)
 
 async def test_a_sample_shows_what_a_report_would_say(make: Make) -> None:
     net = await make()
-    (sample,) = await preview(net[0].parts, None, NOW)
+    (sample,) = await preview(net[0].parts, None, NOW, sure=0.9)
     assert sample["state"] == "ready"
     assert sample["bytes"] < 600
 

@@ -1,0 +1,65 @@
+"""Ids by their first digits, as lists print them, and where to look when a name is unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Final
+
+from ioint_node.cli.client import Client
+from ioint_node.errors import NotFoundError, RequestError
+
+SHOWN_DIGITS: Final = 12
+LEAST_DIGITS: Final = 8
+ALL_DIGITS: Final = 64
+
+
+def short_id(full: object) -> str:
+    """The first digits of an id, which commands accept in its place."""
+    return str(full)[:SHOWN_DIGITS]
+
+
+def pattern_id(node: Client, given: str) -> str:
+    """The id of the one pattern or subject that begins with these digits.
+
+    Raises:
+        RequestError: too few digits, or none or several begin so.
+    """
+    rows = chain(node.items("api", "v1", "patterns"), node.items("api", "v1", "indicators"))
+    return full_id(given, (str(row["id"]) for row in rows), what="pattern", listed="ioint indicators list")
+
+
+def full_id(given: str, known: Iterable[str], *, what: str, listed: str) -> str:
+    """The one of `known` that begins with these hex digits; all digits of an id are taken as they are.
+
+    Raises:
+        RequestError: too few digits, or none or several begin so; the message names the command that lists them.
+    """
+    digits = given.lower()
+    if not re.fullmatch(rf"[0-9a-f]{{{LEAST_DIGITS},{ALL_DIGITS}}}", digits):
+        raise RequestError(
+            f"{given[:ALL_DIGITS]!r} is no id of a {what}: give at least its first {LEAST_DIGITS} hex digits, "
+            f"as `{listed}` shows them"
+        )
+    if len(digits) == ALL_DIGITS:
+        return digits
+    found: set[str] = set()
+    for each in known:
+        if each.startswith(digits):
+            found.add(each)
+        if len(found) > 1:
+            raise RequestError(f"more than one {what} begins with {digits}: give more digits of its id")
+    if not found:
+        raise NotFoundError(f"no {what} begins with {digits}: see `{listed}`")
+    return found.pop()
+
+
+@contextmanager
+def or_see(command: str) -> Iterator[None]:
+    """Let a refusal end with the command that shows what there is."""
+    try:
+        yield
+    except RequestError as error:
+        raise type(error)(f"{error}; see `{command}`") from None
