@@ -45,7 +45,7 @@ from ioint_node.peers.antientropy import run_catch_up
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import load_model
-from ioint_node.store import outbox
+from ioint_node.store import outbox, peers
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
@@ -300,6 +300,7 @@ async def _catch_up(node: Node, member: str) -> bool:
     if brought.rejected is not None:
         node.refusals.note(member, brought.rejected)
     node.parts.beliefs.heard(_now())
+    await node.store.write(lambda connection: peers.note_success(connection, member, _now()))
     if brought.complete and brought.rejected is None and not node.met.is_set():
         node.met.set()
         node.ready_to_leave.set()

@@ -14,6 +14,7 @@ from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import full_id, or_see, short_id
 from ioint_node.cli.options import Commands, cell, emit, node_options, show_fields, show_table
 
+CELL_CHARS: Final = 44
 LIST: Final = "ioint approvals list"
 
 
@@ -77,9 +78,14 @@ def _line(row: Mapping[str, Any]) -> dict[str, object]:
         "id": short_id(row["id"]),
         "state": row["state"],
         "bytes": len(base64.b64decode(row["bytes_b64"])),
-        "pattern": short_id(row["subject"]) if entry is None else entry.title,
-        "reason": row["reason"],
+        "pattern": short_id(row["subject"]) if entry is None else _cut(entry.title),
+        "reason": _cut(str(row["reason"])),
     }
+
+
+def _cut(text: str) -> str:
+    """A text that leaves room for its neighbours; `show` and `-o json` have it whole."""
+    return text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS - 1]}…"
 
 
 def _show_record(row: Mapping[str, Any]) -> None:

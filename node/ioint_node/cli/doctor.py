@@ -52,7 +52,7 @@ def _examine(name: str, check: Callable[[Path], str], home: Path) -> dict[str, A
 
 
 def _skipped(name: str, missing: str) -> dict[str, Any]:
-    return {"check": name, "ok": None, "detail": f"skipped, for it needs {missing}"}
+    return {"check": name, "ok": None, "detail": f"needs {missing} first"}
 
 
 def _check_settings(home: Path) -> str:
@@ -111,7 +111,10 @@ def _check_roster(home: Path) -> str:
 
 
 def _check_running(home: Path) -> str:
-    waiting = connect(home).get("readyz").get("waiting_for")
+    node = connect(home)
+    if (halted := node.get("api", "v1", "status").get("halted")) is not None:
+        raise ConfigError(f"nothing is signed: {halted}")
+    waiting = node.get("readyz").get("waiting_for")
     return f"waits for {', '.join(waiting)}" if waiting else "ready"
 
 

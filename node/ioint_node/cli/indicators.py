@@ -139,7 +139,8 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
         emit(answer, form=form, human=lambda: show_fields(answer))
 
     command: Callable[..., Any] = give
-    for option in (node_options, *reversed(options), click.argument("pattern")):
+    added: tuple[Option, ...] = (node_options, *reversed(options), click.argument("pattern"))
+    for option in added:
         command = option(command)
     indicators.command(kind, help=text)(command)
 

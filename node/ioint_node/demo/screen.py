@@ -121,7 +121,8 @@ class Screen:
         self._engines += 1
         self._console.print(
             f"[bold]6 engine[/]   {organisation} over SSE, event #{event['seq']}: "
-            f"trust in {escape(str(event['actor']))} {event['before']:.2f} → {event['after']:.2f}: {escape(str(event['reason']))}"
+            f"trust in {escape(str(event['actor']))} {event['before']:.2f} → {event['after']:.2f}: "
+            f"{escape(str(event['reason']))}"
         )
 
     def attacked(self, hostile: str, attacks: Mapping[str, int], quarantining: int) -> None:

@@ -136,6 +136,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
     async with parts.store.read() as connection:
         counted = await listings.count_indicators(connection)
         newest = await stream.high_water(connection)
+        halted = await publish.halted(connection, exchange)
     return json_answer(
         {
             "org": parts.org,
@@ -157,6 +158,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
             "indicators": counted,
             "stream_seq": newest,
             "waiting_for": list(parts.not_ready()),
+            "halted": halted,
             "refused": dict(parts.refusals),
         }
     )

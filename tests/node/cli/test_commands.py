@@ -121,6 +121,26 @@ def test_an_unknown_command_is_a_usage_error(shell: Shell) -> None:
     assert err.splitlines()[-1] == "ioint: see `ioint --help`"
 
 
+def test_a_mistyped_command_is_answered_with_the_nearest_one(shell: Shell) -> None:
+    code, _, err = shell.run("statsu")
+    assert code == 2
+    assert "did you mean status?" in err
+
+
+def test_no_help_is_cut_in_a_list_of_commands(shell: Shell) -> None:
+    for name in COMMANDS:
+        _, out, _ = shell.run(name, "--help")
+        assert "..." not in out.partition("Commands:")[2], name
+
+
+def test_a_result_for_a_missing_directory_names_it(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").touch()
+    place = tmp_path / "nowhere"
+    code, _, err = shell.run("score", "--input", tmp_path / "in.jsonl", "--output", place / "out.jsonl")
+    assert code == 1
+    assert err.splitlines()[-1].endswith(f"{place} is no directory: make it, or name another --output")
+
+
 def test_a_failure_says_what_to_do_and_keeps_standard_output_json(shell: Shell, tmp_path: Path) -> None:
     code, out, err = shell.run("status", "--home", tmp_path / "nowhere", "-o", "json")
     assert code == 1
@@ -142,6 +162,7 @@ def test_init_keeps_what_is_there(shell: Shell, tmp_path: Path) -> None:
     code, out, err = shell.run("init", "--home", tmp_path / "node", "--org", "Beta")
     assert (code, out) == (1, "")
     assert "it is kept" in err
+    assert "ioint run --home" in err.splitlines()[-1]
     card = shell.json("consortium", "card", "--home", tmp_path / "node")
     assert (card["member"], card["name"]) == (first["member"], "Alpha")
 
@@ -166,6 +187,13 @@ def test_an_agents_token_needs_its_actor(shell: Shell, tmp_path: Path) -> None:
     assert "one actor" in err
 
 
+def test_a_token_that_does_not_exist_points_at_the_list(shell: Shell, tmp_path: Path) -> None:
+    make_node(shell, tmp_path / "node", "Alpha")
+    code, _, err = shell.run("token", "revoke", "nope", "--home", tmp_path / "node")
+    assert code == 1
+    assert err.splitlines()[-1].endswith("see `ioint token list`")
+
+
 def test_the_database_is_upgraded_twice_without_harm(shell: Shell, tmp_path: Path) -> None:
     make_node(shell, tmp_path / "node", "Alpha")
     done = shell.json("db", "upgrade", "--home", tmp_path / "node")
@@ -183,6 +211,14 @@ def test_the_doctor_names_every_failure_with_its_repair(shell: Shell, tmp_path: 
     assert checks["database"]["ok"]
     assert "chmod 0600" in checks["keys"]["detail"]
     assert "ioint run" in checks["running"]["detail"]
+
+
+def test_the_doctor_tells_a_fault_once_and_skips_what_it_hides(shell: Shell, tmp_path: Path) -> None:
+    code, out, _ = shell.run("doctor", "--home", tmp_path / "nowhere", "-o", "json")
+    rows = json.loads(out)["checks"]
+    assert code == 1
+    assert [row["check"] for row in rows if row["ok"] is False] == ["settings"]
+    assert {row["detail"] for row in rows if row["ok"] is None} == {"needs settings first"}
 
 
 def test_the_doctor_names_files_that_others_can_read(shell: Shell, tmp_path: Path) -> None:

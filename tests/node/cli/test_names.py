@@ -1,0 +1,186 @@
+"""Ids by their first digits, and commands on what a node answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ioint_node.cli import approvals, consortium, indicators, main
+from ioint_node.cli.names import full_id, or_see
+from ioint_node.errors import NotFoundError, RequestError
+from ioint_taxonomy import load_catalogue
+
+IDS = ("aabbccdd" + "0" * 56, "aabbccdd" + "1" * 56, "12345678" + "0" * 56)
+PATTERN = min(load_catalogue().entries)
+
+
+class Node:
+    """Answers from a table, and remembers what was sent."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self._answers = answers
+        self.sent: list[tuple[str, Mapping[str, object]]] = []
+
+    def get(self, *path: str, **_query: object) -> Any:
+        """The answer of a route."""
+        name = "/".join(path[2:])
+        if name not in self._answers:
+            raise NotFoundError(f"the node refused (404): no {name}")
+        return self._answers[name]
+
+    def items(self, *path: str, **_query: object) -> Iterator[Any]:
+        """The items of a list."""
+        yield from self.get(*path)["items"]
+
+    def post(self, *path: str, body: Mapping[str, object]) -> Any:
+        """Remember what was sent, and answer."""
+        self.sent.append(("/".join(path[2:]), body))
+        return self.get(*path)
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Node:
+    held = {
+        "id": IDS[0],
+        "kind": "report",
+        "subject": PATTERN,
+        "bytes_b64": base64.b64encode(b'{"v":1}').decode(),
+        "explain": [{"field": "v", "means": "1", "readers": "members", "why": "a small number"}],
+        "state": "held",
+        "reason": "r" * 90,
+    }
+    member = {"id": "b" * 32, "name": "Beta", "state": "active", "own": False, "quarantined_at": None}
+    link = {"member": "b" * 32, "connected_since": 1_700_000_000_000, "last_success": 1_700_000_001_500}
+    made = Node(
+        {
+            "approvals": {"items": [held, {**held, "id": IDS[2]}]},
+            f"approvals/{IDS[0]}": {**held, "state": "ready", "reason": "approved by an operator"},
+            "patterns": {"items": [{"id": PATTERN}]},
+            "indicators": {"items": [{"id": each} for each in IDS]},
+            f"patterns/{PATTERN}": {"id": PATTERN, "state": "unknown"},
+            f"patterns/{PATTERN}/opinion": {"kind": "mute"},
+            "members": {"items": [{**member, "refused": {"replay": 2}, "last_success_at": None}]},
+            "peers": {"items": [{**link, "refused": {"replay": 1, "too_large": 3}}]},
+        }
+    )
+    for module in (approvals, consortium, indicators):
+        monkeypatch.setattr(module, "connect", lambda _home: made)
+    return made
+
+
+def test_an_id_is_found_by_its_first_digits() -> None:
+    assert full_id("12345678", IDS, what="record", listed="ioint list") == IDS[2]
+    assert full_id("AABBCCDD0", IDS, what="record", listed="ioint list") == IDS[0]
+
+
+def test_a_whole_id_is_taken_without_asking_what_there_is() -> None:
+    assert full_id("f" * 64, iter(()), what="record", listed="ioint list") == "f" * 64
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("aabbccdd", "more than one record begins with aabbccdd: give more digits"),
+        ("99999999", "no record begins with 99999999: see `ioint list`"),
+        ("1234567", "give at least its first 8 hex digits, as `ioint list` shows them"),
+        ("payment!", "is no id of a record"),
+        ("a" * 65, "is no id of a record"),
+    ],
+)
+def test_an_id_that_is_not_found_says_what_to_do(given: str, said: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        full_id(given, IDS, what="record", listed="ioint list")
+    assert said in str(caught.value)
+
+
+def test_a_refusal_ends_with_where_to_look_and_keeps_its_kind() -> None:
+    with (
+        pytest.raises(NotFoundError, match=r"no agent 'x'; see `ioint agents list`$"),
+        or_see("ioint agents list"),
+    ):
+        raise NotFoundError("no agent 'x'")
+
+
+def test_a_pattern_is_shown_and_muted_by_the_digits_that_lists_print(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["indicators", "show", PATTERN[:12]]) == 0
+    assert PATTERN in capsys.readouterr().out
+    assert main(["indicators", "mute", PATTERN[:12], "--reason", "known here"]) == 0
+    assert node.sent == [(f"patterns/{PATTERN}/opinion", {"kind": "mute", "reason": "known here"})]
+
+
+def test_a_receipt_that_does_not_exist_points_at_the_pattern(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", PATTERN[:12]]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"see `ioint indicators show {PATTERN[:12]}`")
+
+
+@pytest.mark.parametrize("kind", ["dispute", "withdraw"])
+def test_what_others_read_has_a_reason_of_the_protocols_list(
+    node: Node, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    assert main(["indicators", kind, PATTERN, "--reason", "because"]) == 2
+    assert "'false_positive'" in capsys.readouterr().err
+    assert main(["indicators", kind, PATTERN, "--reason", "false_positive"]) == 0
+    assert node.sent[0][1] == {"kind": kind, "reason": "false_positive"}
+
+
+def test_a_note_is_short(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["indicators", "allow", PATTERN, "--reason", "x" * 65]) == 2
+    assert "1 to 64" in capsys.readouterr().err
+    assert node.sent == []
+
+
+def test_what_waits_is_listed_in_lines_a_person_can_read(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["approvals", "list"]) == 0
+    printed = capsys.readouterr().out
+    assert IDS[0][:12] in printed
+    assert load_catalogue().entries[PATTERN].title[:40] in printed
+    assert max(map(len, printed.splitlines())) <= 120
+    assert main(["approvals", "list", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"][0]["id"] == IDS[0]
+
+
+def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["approvals", "show", IDS[0][:9]]) == 0
+    printed = capsys.readouterr().out
+    assert '7 bytes: {"v":1}' in printed
+    assert "a small number" in printed
+    assert main(["approvals", "show", IDS[1]]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("see `ioint approvals list`")
+
+
+def test_a_decision_is_asked_for_and_told_in_three_lines(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["approvals", "decide", IDS[0][:9]]) == 2
+    assert "give --approve" in capsys.readouterr().err
+    assert node.sent == []
+    assert main(["approvals", "decide", IDS[0][:9], "--approve"]) == 0
+    assert node.sent == [(f"approvals/{IDS[0]}", {"approve": True})]
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_peers_are_told_with_instants_and_the_names_of_refusals(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["peers"]) == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert "Beta  active  2023-11-14T22:13:20.000Z  2023-11-14T22:13:21.500Z  replay 3, too_large 3" in line
+
+
+def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "prose.jsonl").write_text("no session\n")
+    for name in ("empty.jsonl", "prose.jsonl"):
+        assert main(["demo", "--sessions", str(tmp_path / name), "--exit"]) == 1
+        assert "docs/sessions.md" in capsys.readouterr().err.splitlines()[-1]
