@@ -43,9 +43,9 @@ from ioint_node.jobs import Job, Jobs
 from ioint_node.peers import Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.peers.antientropy import run_catch_up
 from ioint_node.privacy.gate import Mode
-from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.beliefs import Belief, Beliefs
 from ioint_node.scoring.model import load_model
-from ioint_node.store import outbox, peers
+from ioint_node.store import outbox, overrides, peers
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
@@ -65,6 +65,7 @@ class Periods:
     refusals_s: float = 1.0
     roster_s: float = 5.0
     idle_s: float = 60.0
+    expiry_s: float = 60.0
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
 
@@ -265,6 +266,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: _look_for_roster(node)),
         Job(name="idle", every_s=PERIODS.idle_s, run=partial(assess.close_idle, node.assess)),
+        Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
         Job(
             name="retention",
@@ -272,6 +274,15 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
     )
+
+
+async def _expire_opinions(node: Node, now: int) -> None:
+    """End the opinions of analysts whose time is over, and believe what they kept quiet."""
+
+    async def write(connection: AsyncConnection) -> tuple[Belief, ...]:
+        return await believe.believe(connection, node.parts, await overrides.expire(connection, now), now)
+
+    believe.put_in_force(node.parts, await node.store.write(write))
 
 
 async def _emit(node: Node) -> None:

@@ -9,11 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
+from ioint_node import app
 from ioint_node.app import Node
 from ioint_node.demo.client import Client
+from ioint_node.store import overrides
+from ioint_node.store.schema import overrides as overrides_table
+from sqlalchemy import select
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(120)]
 INCIDENT = "demo-08"
+PATTERN = "ab" * 32
+NOW = 1_795_000_000_000
 MakeClient = Callable[[Node, str], Awaitable[Client]]
 Until = Callable[..., Awaitable[Any]]
 Play = Callable[..., Awaitable[list[Any]]]
@@ -81,3 +87,23 @@ async def test_both_nodes_compute_the_same_network_part(
         pattern = (await reports(theirs))[0]["subject"]
         why = await asyncio.gather(*(each.get(f"/api/v1/patterns/{pattern}/why") for each in (ours, theirs)))
         assert why[0]["network"] == why[1]["network"]
+
+
+async def test_an_opinion_ends_with_its_time(consortium: Any) -> None:
+    async with consortium.running(0) as (node,):
+        await node.store.write(
+            lambda connection: overrides.put(
+                connection,
+                subject=PATTERN,
+                kind="allow",
+                reason="ours",
+                by="a test",
+                expires=NOW + 1,
+                now=NOW,
+            )
+        )
+        job = next(job for job in app._jobs(node) if job.name == "expiry")
+        await job.run(NOW + 2)
+        async with node.store.read() as connection:
+            left = await connection.execute(select(overrides_table.c.subject))
+            assert left.scalars().all() == []
