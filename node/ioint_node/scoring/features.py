@@ -40,7 +40,7 @@ class Feature:
     text: str
 
 
-FEATURES: Final = MappingProxyType(
+CALL: Final = MappingProxyType(
     {
         "order_value": Feature(1, 3.0, "carries a value that only an order-like passage in content gives"),
         "order_value_shared": Feature(1, 0.7, "carries a value that an order-like passage in content gives"),
@@ -66,12 +66,33 @@ FEATURES: Final = MappingProxyType(
         "outside_sensitivity": Feature(1, 0.2, "touches data more sensitive than the declared envelope"),
     }
 )
+# What bears on an action from outside its session (`values.Surroundings`). No recorded session holds any of it, so
+# these weights stay where reason puts them: a departure from habit alone is never out of scope.
+AROUND: Final = MappingProxyType(
+    {
+        "first_tool": Feature(1, 0.4, "uses a tool that this actor has not used before"),
+        "first_resource": Feature(
+            1, 0.4, "touches a kind of resource that this actor has not touched before"
+        ),
+        "sequence": Feature(1, 0.3, "follows steps that this actor has not taken in this order before"),
+        "pace": Feature(1, 0.5, "comes much faster than this actor works"),
+        "hours": Feature(1, 0.3, "comes at an hour at which this actor does not work"),
+        "tokens": Feature(1, 0.3, "comes with far more tokens than this actor uses"),
+        "isolation": Feature(1, 0.6, "is unlike what the actors of this node do"),
+        "expansion": Feature(1, 0.6, "comes after this session has asked for more scope again and again"),
+        "lineage": Feature(1, 1.5, "leaves the intent of the request that started this chain of agents"),
+        "delegator": Feature(1, 1.2, "was delegated by a session that had itself left its intent"),
+        "observed": Feature(1, 3.0, "is reported by a detector outside"),
+    }
+)
+FEATURES: Final = MappingProxyType({**CALL, **AROUND})
+CALL_NAMES: Final = tuple(CALL)
 NAMES: Final = tuple(FEATURES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
-    """One call measured: `features` in the order of `NAMES`, its traced values, the source whose order it obeys."""
+    """One call measured: `features` as `CALL_NAMES` lists them, its traced values, the source whose order it obeys."""
 
     features: tuple[float, ...]
     values: tuple[Value, ...]
@@ -148,7 +169,7 @@ def _assemble(
         "outside_boundary": float("boundary" in departures),
         "outside_sensitivity": float("sensitivity" in departures),
     }
-    return [float(found[name]) for name in NAMES]
+    return [float(found[name]) for name in CALL_NAMES]
 
 
 def _order(value: Value, request: float) -> float:

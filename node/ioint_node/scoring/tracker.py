@@ -11,12 +11,12 @@ from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import CatalogueEntry, Envelope, MappedCall, Step, Taxonomy, load_catalogue, map_call
 
 from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
-from ioint_node.scoring.features import NAMES, Vector, vector
+from ioint_node.scoring.features import CALL_NAMES, Vector, vector
 from ioint_node.scoring.intents import intents_of
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.provenance import Ledger, Origin, request_named
 from ioint_node.scoring.signals import Value
-from ioint_node.scoring.values import Declaration, Event, Judgement, Verdict
+from ioint_node.scoring.values import Declaration, Event, Judgement, Surroundings, Verdict
 
 STEPS_PER_SESSION = 4_096
 CALLS_WAITING = 64
@@ -52,8 +52,8 @@ _WRITTEN: Final = {
 }
 _SEVERITY: Final = {Verdict.IN_SCOPE: 0, Verdict.BORDERLINE: 1, Verdict.OUT_OF_SCOPE: 2}
 
-_READING: Final = NAMES.index("order_reading")
-_ACTS: Final = NAMES.index("acts")
+_READING: Final = CALL_NAMES.index("order_reading")
+_ACTS: Final = CALL_NAMES.index("acts")
 
 Mapper = Callable[..., MappedCall]
 
@@ -145,7 +145,7 @@ class SessionTracker:
     def observe(self, event: Event) -> Judgement | None:
         """Take in one event; a judgement for a tool call, None for everything else."""
         measured = self.measure(event)
-        return None if measured is None else self._judge(measured)
+        return None if measured is None else self.judge(measured, event.around)
 
     def measure(self, event: Event) -> Measured | None:
         """Take in one event and measure it if it is an action, without judging it."""
@@ -258,9 +258,11 @@ class SessionTracker:
         found = {step for index in supplied if (step := self._ledger.sources[index].origin.step) is not None}
         return tuple(sorted(found)[-FLOW_PER_STEP:])
 
-    def _judge(self, measured: Measured) -> Judgement:
+    def judge(self, measured: Measured, around: Surroundings) -> Judgement:
+        """Judge a measured action together with what bears on it from outside this session."""
         step = measured.step
-        drift = self._model.drift(measured.features)
+        features = (*measured.features, *around.values())
+        drift = self._model.drift(features)
         verdict = self._model.verdict(drift)
         self.session_risk = max(self.session_risk, drift)
         if _SEVERITY[verdict] > _SEVERITY[self.verdict]:
@@ -288,7 +290,7 @@ class SessionTracker:
             fit=(1.0 - drift) * 0.85 ** len(measured.departures),
             risk_magnitude=self._magnitude(step, intents),
             departures=measured.departures,
-            reasons=self._model.reasons(measured.features),
+            reasons=self._model.reasons(features),
             intents=intents,
             completed=completed,
         )

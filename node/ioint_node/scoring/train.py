@@ -29,7 +29,7 @@ from ioint_node.scoring.features import FEATURES, NAMES
 from ioint_node.scoring.model import SCHEMA, Model, Thresholds
 from ioint_node.scoring.predict import events_of, read_sessions
 from ioint_node.scoring.tracker import Mapper, SessionTracker
-from ioint_node.scoring.values import Declaration
+from ioint_node.scoring.values import NOTHING_AROUND, Declaration
 
 RIDGE = 0.02
 FAMILY_C = 30.0
@@ -116,7 +116,7 @@ def measure_sessions(
             measured = tracker.measure(event)
             if measured is not None:
                 label = {"attack": 1, "ok": 0}.get(marks[index], -1)
-                found.append((measured.features, label, number, index))
+                found.append(((*measured.features, *NOTHING_AROUND.values()), label, number, index))
         kept.append({key: session[key] for key in ("session_id", "source", "suite", "label")})
         if progress is not None:
             progress(number + 1, total)

@@ -45,12 +45,54 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What bears on an action from outside its own session, each 0..1, 0 where nothing is known or nothing is unusual.
+
+    The first seven compare the action with the actor's own past, `expansion` with what this session asked for already;
+    `lineage` is how far the action leaves the intent of the request that started the chain of agents, `delegator` how
+    risky the session was that delegated; `observed` is what detectors outside report.
+    """
+
+    first_tool: float = 0.0
+    first_resource: float = 0.0
+    sequence: float = 0.0
+    pace: float = 0.0
+    hours: float = 0.0
+    tokens: float = 0.0
+    isolation: float = 0.0
+    expansion: float = 0.0
+    lineage: float = 0.0
+    delegator: float = 0.0
+    observed: float = 0.0
+
+    def values(self) -> tuple[float, ...]:
+        """The numbers, in the order of the fields."""
+        return (
+            self.first_tool,
+            self.first_resource,
+            self.sequence,
+            self.pace,
+            self.hours,
+            self.tokens,
+            self.isolation,
+            self.expansion,
+            self.lineage,
+            self.delegator,
+            self.observed,
+        )
+
+
+NOTHING_AROUND = Surroundings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened in a session, in order.
 
     `kind` is one of prompt, response, reasoning, tool_call, tool_result, observation. `role` of a prompt is
     system, user, orchestrator or memory. `t` is seconds from the start of the session, or None where the source
-    has no clock. `arguments` are those of a tool call. Raw text never leaves the node.
+    has no clock. `arguments` are those of a tool call. `around` is what bore on an action when it was judged: kept,
+    so that a session that is followed again is judged the same. Raw text never leaves the node.
     """
 
     kind: str
@@ -63,6 +105,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     t: float | None = None
     action_id: str | None = None
+    around: Surroundings = NOTHING_AROUND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

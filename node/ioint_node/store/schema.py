@@ -43,6 +43,7 @@ tokens = Table(
     Column("expires_at", String(32)),
     Column("last_used_at", String(32)),
     Column("revoked_at", String(32)),
+    Column("rotated_at", String(32)),  # when the hash became another one; null: never
 )
 
 actors = Table(
@@ -54,6 +55,7 @@ actors = Table(
         "composition", String(64), nullable=False
     ),  # SHA-256 of model, prompt hash and tools; "" when not given
     Column("trust", Text, nullable=False),  # JSON of scoring.trust.Trust
+    Column("baseline", Text, nullable=False, server_default=""),  # JSON of scoring.baseline.Baseline, or ""
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
 )
@@ -275,4 +277,148 @@ overrides = Table(
     Column("by", String(64), nullable=False),
     Column("at", String(32), nullable=False),
     Column("expires_at", String(32)),
+)
+
+actor_states = Table(
+    "actor_states",
+    metadata,
+    Column("actor", String(256), primary_key=True),
+    Column("state", String(16), nullable=False),  # suspended | relaunch | killed; no row: active
+    Column("reason", Text, nullable=False),
+    Column("by", String(64), nullable=False),  # "node", or "token:ID" of a person
+    Column("session_id", String(128)),
+    Column("at", String(32), nullable=False),
+)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("actor", String(256), nullable=False),
+    Column("session_id", String(128)),
+    Column("response", String(16), nullable=False),  # scoring.values.Response, or shred
+    Column("reason", Text, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # asked | done | failed: what the orchestrator reported
+    Column("at", String(32), nullable=False),
+    Column("reported_at", String(32)),
+    Column("report", Text),  # JSON: what the orchestrator said
+    Index(None, "actor", "at"),
+)
+
+held_actions = Table(
+    "held_actions",
+    metadata,
+    Column("id", String(32), primary_key=True),  # the decision that held it
+    Column("session_id", String(128), nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("action_id", String(128), nullable=False),
+    Column("content", String(64), nullable=False),  # SHA-256 of tool, server and arguments
+    Column("body", Text, nullable=False),  # JSON: the DECISION, the recommendation, tool and server
+    Column("state", String(16), nullable=False),  # waiting | approved | refused | used | expired
+    Column("by", String(64)),
+    Column("at", String(32), nullable=False),
+    Column("decided_at", String(32)),
+    Column("expires_at", String(32), nullable=False),
+    Index(None, "state", "at"),
+    Index(None, "session_id", "content"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("url", String(2_048), nullable=False),
+    Column("secret", String(128), nullable=False),
+    Column("events", Text, nullable=False),  # JSON list of the stream's events
+    Column("tlp", String(16), nullable=False),
+    Column("cursor", Sequence64, nullable=False),  # seq of the newest row that was delivered or passed over
+    Column("state", String(16), nullable=False),  # active | disabled
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", String(32), nullable=False),
+    Column("last_status", Text, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", String(32), primary_key=True),  # the family of its passes
+    Column("actor", String(256), nullable=False),
+    Column("session_id", String(128), nullable=False),
+    Column("key", String(64), nullable=False),  # RFC 7638 thumbprint of the agent's key
+    Column("intent", String(64), nullable=False),  # family of the declared intent
+    Column("scope", Text, nullable=False),  # JSON
+    Column("units", Float, nullable=False),  # granted
+    Column("left", Float, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("spread", Text, nullable=False),  # JSON: the resource groups touched so far
+    Column("interval_s", Integer, nullable=False),
+    Column("revalidate_at", String(32), nullable=False),
+    Column("issued_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("state", String(16), nullable=False),  # live | spent | revoked | expired
+    Column("reason", Text, nullable=False),
+    Index(None, "actor"),
+    Index(None, "session_id"),
+    Index(None, "expires_at"),
+)
+
+grant_spends = Table(
+    "grant_spends",
+    metadata,
+    Column("grant", String(32), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column(
+        "request", String(64), nullable=False
+    ),  # SHA-256 of the request: the same again gets the same answer
+    Column("answer", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+    Index(None, "at"),
+)
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("session_id", String(128)),
+    Column("body", Text, nullable=False),  # JSON of scoring.observations.Observation
+    Column("by", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Index(None, "actor", "expires_at"),
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("family", String(64), nullable=False),  # the declared intent whose envelope would change
+    Column("actor", String(256)),  # for this actor alone; null: for every actor
+    Column("change", Text, nullable=False),  # JSON: what the envelope would gain or lose
+    Column("wider", Integer, nullable=False),  # 1 when it gains anything
+    Column(
+        "evidence", Text, nullable=False
+    ),  # JSON: the actions that asked, the past sessions it would have allowed
+    Column("state", String(16), nullable=False),  # open | accepted | refused | withdrawn
+    Column("by", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("decided_by", String(64)),
+    Column("decided_at", String(32)),
+    Column("expires_at", String(32)),
+    Index(None, "state", "at"),
+)
+
+learned = Table(
+    "learned",
+    metadata,
+    Column(
+        "name", String(64), primary_key=True
+    ),  # what this node learned of its own traffic, such as "isolation"
+    Column("body", Text, nullable=False),  # JSON
+    Column("at", String(32), nullable=False),
 )

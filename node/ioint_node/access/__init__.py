@@ -1,0 +1,1 @@
+"""What trust allows: budgets, grants and passes; pure."""

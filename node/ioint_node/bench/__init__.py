@@ -1,0 +1,1 @@
+"""`ioint bench`: what the node does, measured beside its floors and peers in one run."""

@@ -1,0 +1,1 @@
+"""Webhooks: rows of the stream, posted to whoever asked for them."""
