@@ -3,7 +3,7 @@
 A home directory (0700) holds everything that one node is:
 
     config.toml                     the settings below; docs/configuration.md explains each
-    keys/{node,record,steward}.key  Ed25519 seeds in hex, 0600; the steward's only where rosters are signed
+    keys/{node,record,pass,steward}.key  Ed25519 seeds in hex, 0600; the steward's only where rosters are signed
     ioint.db                        the database, unless `store_url` names another
     roster.bin                      the roster, every version as its stewards signed it
     local.token                     an administrator's token for commands on this machine, 0600
@@ -15,7 +15,7 @@ Only one thing comes from the environment: IOINT_HOME, the place of that directo
 from __future__ import annotations
 
 from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
-from ioint_node.config.keys import Keys, load_keys, make_keys, make_steward_key
+from ioint_node.config.keys import Keys, load_keys, load_pass_key, make_keys, make_steward_key
 from ioint_node.config.run import RunInfo, clear_run, hold_home, read_run, write_run
 from ioint_node.config.settings import (
     Config,
@@ -35,6 +35,7 @@ __all__ = [
     "hold_home",
     "load_config",
     "load_keys",
+    "load_pass_key",
     "make_home",
     "make_keys",
     "make_steward_key",

@@ -84,6 +84,17 @@ def load_keys(home: Path) -> Keys:
     )
 
 
+def load_pass_key(home: Path) -> bytes:
+    """The seed of the key that signs passes, made at its first use: who checks a pass asks the node for its public half.
+
+    Raises:
+        ConfigError: it is unreadable, or readable by others.
+    """
+    if not _key_file(home, "pass").exists():
+        return _make_key(home, "pass")
+    return _load_key(home, "pass")
+
+
 def _key_file(home: Path, name: str) -> Path:
     return home / "keys" / f"{name}.key"
 

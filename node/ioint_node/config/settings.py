@@ -88,7 +88,7 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "steward")),
+            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward")),
             self.token_file,
             self.run_file,
             *(Path(f"{database}{end}") for end in ("", "-wal", "-shm") if database),

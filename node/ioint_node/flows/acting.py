@@ -117,10 +117,10 @@ def _judge(parts: AssessParts, live: Live, event: Event, now: int) -> Judgement:
     if matcher is not live.matcher:
         live.tracker.use_matcher(matcher)
         live.matcher = matcher
-    judgement = live.follow(event, publish=parts.model.thresholds.publish)
-    if judgement is None:
-        raise TypeError("the tracker gave no judgement of an action")
-    return judgement
+    measured = live.follow(event)
+    if measured is None:
+        raise TypeError("the tracker did not take the event for an action")
+    return live.judge(measured, event.around, publish=parts.model.thresholds.publish)
 
 
 def _mark(live: Live, fresh: tuple[str, ...], now: int) -> None:
@@ -135,7 +135,7 @@ def _mark(live: Live, fresh: tuple[str, ...], now: int) -> None:
 def _weigh(parts: AssessParts, live: Live, request: ActionRequest, judgement: Judgement, now: int) -> Weighed:
     network = network_of(parts, live, now)
     trust = view(live.actor.trust, now, network.effect)
-    left = time_left(live.elapsed_ms(request.t, now), parts.limits.grant_ms)
+    left = time_left(live.elapsed_ms(now), parts.limits.grant_ms)
     score = wis(judgement.clarity, judgement.fit, judgement.risk_magnitude, left)
     effect_class = parts.taxonomy.verbs.get(judgement.step.verb, "run")
     uncertain = is_uncertain(judgement.step.confidence, effect_class)

@@ -143,7 +143,7 @@ async def observe(parts: AssessParts, session_id: str, event: Event, now: int) -
     check_event(event, parts.limits)
     live = await recall_open(parts, session_id, now)
     try:
-        live.follow(event, publish=parts.model.thresholds.publish)
+        live.follow(event)
         record(parts, live, now, kind=event.kind, body=event)
     except BaseException:
         parts.live.forget(live)

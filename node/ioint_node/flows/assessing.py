@@ -185,4 +185,6 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         live.alternatives[value["id"]] = value["accepted"]
     else:
         event = msgspec.json.decode(stored.body, type=Event)
-        live.follow(event, publish=parts.model.thresholds.publish)
+        measured = live.follow(event)
+        if measured is not None:
+            live.judge(measured, event.around, publish=parts.model.thresholds.publish)

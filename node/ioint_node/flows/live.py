@@ -18,8 +18,9 @@ from ioint_protocol.pattern import Matcher, parse_pattern
 from ioint_taxonomy import Catalogue, Envelope, Taxonomy
 
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.tracker import Measured
 from ioint_node.scoring.trust import Trust, used
-from ioint_node.scoring.values import Declaration, Event, Judgement, Response, Verdict
+from ioint_node.scoring.values import Declaration, Event, Judgement, Response, Surroundings, Verdict
 
 SESSIONS = 2_000
 ACTORS = 20_000
@@ -38,8 +39,11 @@ class Tracker(Protocol):
     session_risk: float
     verdict: Verdict
 
-    def observe(self, event: Event) -> Judgement | None:
-        """Take in one event."""
+    def measure(self, event: Event) -> Measured | None:
+        """Take in one event, and measure it if it is an action."""
+
+    def judge(self, measured: Measured, around: Surroundings) -> Judgement:
+        """Judge a measured action together with what bears on it from outside the session."""
 
     def redeclare(self, declaration: Declaration) -> None:
         """Take a new declaration."""
@@ -134,20 +138,23 @@ class Live:
     envelope: tuple[Envelope, str] | None = None
     written: asyncio.Future[None] | None = None
 
-    def follow(self, event: Event, *, publish: float) -> Judgement | None:
-        """Let the tracker see an event and count what came of it; the same live and when a session is rebuilt."""
-        judgement = self.tracker.observe(event)
+    def follow(self, event: Event) -> Measured | None:
+        """Let the tracker see an event; an action comes back measured, to be judged."""
+        measured = self.tracker.measure(event)
         self.events += 1
         if event.t is not None:
             self.last_t = max(self.last_t, event.t)
-        if event.kind == "tool_call":
-            self.actions += 1
-        if judgement is not None:
-            self.departures += judgement.verdict is Verdict.OUT_OF_SCOPE
-            self.doubts += judgement.verdict is Verdict.BORDERLINE
-            self.clear = self.clear or judgement.session_risk >= publish
-            for pattern in judgement.completed[: PATTERNS_KEPT - len(self.completed)]:
-                self.completed[pattern] = None
+        self.actions += measured is not None
+        return measured
+
+    def judge(self, measured: Measured, around: Surroundings, *, publish: float) -> Judgement:
+        """Let the tracker judge an action and count what came of it; the same live and when a session is rebuilt."""
+        judgement = self.tracker.judge(measured, around)
+        self.departures += judgement.verdict is Verdict.OUT_OF_SCOPE
+        self.doubts += judgement.verdict is Verdict.BORDERLINE
+        self.clear = self.clear or judgement.session_risk >= publish
+        for pattern in judgement.completed[: PATTERNS_KEPT - len(self.completed)]:
+            self.completed[pattern] = None
         return judgement
 
     def redeclare(self, declaration: Declaration, at: int, taxonomy: Taxonomy) -> None:
@@ -173,9 +180,10 @@ class Live:
             self.envelope = (self.tracker.envelope, text)
         return self.envelope[1]
 
-    def elapsed_ms(self, t: float | None, now: int) -> int:
-        """How long the declaration has been used, by the session's own clock where it has one."""
-        return int((t - self.declared_t) * 1000) if t is not None else now - self.declared
+    def elapsed_ms(self, now: int) -> int:
+        """How long the declaration has been used: by this node's clock, or the session's own where that says more."""
+        # The session's clock is the caller's word: it can make a declaration older, never younger.
+        return max(now - self.declared, int((self.last_t - self.declared_t) * 1000))
 
     def answer(self, action_id: str, digest: str, body: str) -> None:
         """Keep what was answered to an action."""

@@ -38,6 +38,7 @@ class SessionLimits:
     tools: int = 256  # per declaration or composition
     grant_ms: int = 3_600_000  # what a declaration is good for
     idle_ms: int = 86_400_000  # without an event, before a session is closed as given up
+    clock_s: float = 2_678_400.0  # how far `t` may lie from the start of the session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ def check_action(request: ActionRequest, limits: SessionLimits) -> str:
     _check_name("tool", request.tool)
     if request.server is not None:
         _check_name("server", request.server)
-    _check_time(request.t)
+    _check_time(request.t, limits.clock_s)
     arguments = _encoded("arguments", request.arguments, limits.argument_bytes)
     rest = _encoder.encode((request.action_id, request.tool, request.server, request.t))
     return hashlib.sha256(rest + arguments).hexdigest()
@@ -139,7 +140,7 @@ def check_event(event: Event, limits: SessionLimits) -> None:
         check_id("action_id", event.action_id)
     _check_text("text", event.text, limits.text_bytes)
     _check_text("error", event.error or "", limits.text_bytes)
-    _check_time(event.t)
+    _check_time(event.t, limits.clock_s)
     _encoded("data", event.data, limits.argument_bytes)
 
 
@@ -176,9 +177,9 @@ def _check_text(name: str, value: str, most: int) -> None:
         raise TooLargeError(f"{name}: {size} bytes, more than {most}")
 
 
-def _check_time(t: float | None) -> None:
-    if t is not None and not math.isfinite(t):
-        raise RequestError("t: must be a finite number of seconds")
+def _check_time(t: float | None, most: float) -> None:
+    if t is not None and not (math.isfinite(t) and 0.0 <= t <= most):
+        raise RequestError(f"t: {t:g}, must be 0 to {most:g} seconds since the start of the session")
 
 
 def _encoded(name: str, value: Mapping[str, Any], most: int) -> bytes:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ioint_node.flows.assess import ActionRequest, AssessParts, LocalSighting, OpenSession, act, open_session
 from ioint_node.reputation.beliefs import Belief
-from ioint_node.scoring.values import Declaration, Event, Judgement, Reason, Verdict
+from ioint_node.scoring.tracker import Measured
+from ioint_node.scoring.values import Declaration, Event, Judgement, Reason, Surroundings, Verdict
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Envelope, Step, load_catalogue
 from sqlalchemy import text
@@ -45,10 +46,22 @@ class ScriptedTracker:
     def use_matcher(self, matcher: Matcher) -> None:
         pass
 
-    def observe(self, event: Event) -> Judgement | None:
+    def measure(self, event: Event) -> Measured | None:
         if event.kind != "tool_call":
             return None
-        tool = event.tool
+        step = Step(
+            verb="read" if event.tool == "look" else "create",
+            resource="file",
+            sensitivity="internal",
+            boundary="organisation",
+            provenance="principal",
+            confidence=0.2 if event.tool == "odd" else 0.9,
+        )
+        self._tool = event.tool
+        return Measured(step=step, features=(), departures=())
+
+    def judge(self, measured: Measured, around: Surroundings) -> Judgement:
+        tool = self._tool
         verdict = {
             "out": Verdict.OUT_OF_SCOPE,
             "clear": Verdict.OUT_OF_SCOPE,
@@ -58,14 +71,7 @@ class ScriptedTracker:
         self.verdict = max(self.verdict, verdict, key=order.index)
         self.session_risk = max(self.session_risk, {"out": 0.7, "clear": 0.99, "edge": 0.5}.get(tool, 0.1))
         return Judgement(
-            step=Step(
-                verb="read" if tool == "look" else "create",
-                resource="file",
-                sensitivity="internal",
-                boundary="organisation",
-                provenance="principal",
-                confidence=0.2 if tool == "odd" else 0.9,
-            ),
+            step=measured.step,
             drift=self.session_risk,
             verdict=verdict,
             session_risk=self.session_risk,

@@ -285,12 +285,23 @@ async def test_the_score_falls_with_time_and_a_declaration_starts_it_anew(node: 
     assert anew["wis"] == start["wis"]
 
 
-async def test_the_clock_of_the_session_counts_where_it_has_one(node: Node) -> None:
+async def test_the_clock_of_the_session_makes_a_declaration_older_and_never_younger(node: Node) -> None:
     await node.open()
-    decision = await node.act("look", t=1800.0)
-    start = await node.act("look", 2, t=0.0, now=NOW + 3_000_000)
+    start = await node.act("look", 1, t=0.0)
+    half = await node.act("look", 2, t=1800.0)
+    turned_back = await node.act("look", 3, t=0.0)
+    late = await node.act("look", 4, t=0.0, now=NOW + 2_700_000)
 
-    assert decision["wis"] == pytest.approx(start["wis"] / 2, abs=1e-3)
+    assert half["wis"] == pytest.approx(start["wis"] / 2, abs=1e-3)
+    assert turned_back["wis"] == half["wis"]
+    assert late["wis"] == pytest.approx(start["wis"] / 4, abs=1e-3)
+
+
+@pytest.mark.parametrize("t", [-1.0, 1.79e9, float("inf"), float("nan")])
+async def test_a_time_that_is_no_time_of_the_session_is_named(node: Node, t: float) -> None:
+    await node.open()
+    with pytest.raises(RequestError, match="t: .*since the start of the session"):
+        await node.act("look", t=t)
 
 
 async def test_nothing_that_an_action_carried_is_in_what_engines_hear(node: Node) -> None:
