@@ -30,9 +30,8 @@ from ioint_node.admission import Accepted, Ignored
 from ioint_node.config import Config, Keys, RunInfo, clear_run, hold_home, load_keys, write_run
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
-from ioint_node.flows import assess, believe, publish
+from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
-from ioint_node.flows.live import LiveSessions
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import receive_segment
@@ -40,10 +39,12 @@ from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook, install, look_again, open_book
 from ioint_node.flows.sync import answer_heads, answer_pull, answer_roster, ask_rosters, catch_up
 from ioint_node.jobs import Job, Jobs
+from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.peers import Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.peers.antientropy import run_catch_up
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Belief, Beliefs
+from ioint_node.reputation.gate import Params
 from ioint_node.scoring.model import load_model
 from ioint_node.store import outbox, overrides, peers
 from ioint_node.store.engine import Store, open_store
@@ -64,7 +65,6 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
-    idle_s: float = 60.0
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
@@ -98,7 +98,7 @@ class Node:
     keys: Keys
     store: Store
     book: RosterBook
-    assess: AssessParts
+    local: Local
     parts: ExchangeParts
     exchange: Exchange
     delivery: Delivery
@@ -107,6 +107,11 @@ class Node:
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
     url: str = ""
+
+    @property
+    def assess(self) -> AssessParts:
+        """What assess works with."""
+        return self.local.assess
 
 
 async def run_node(config: Config, roles: Sequence[str] = ROLES) -> None:
@@ -178,20 +183,20 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         flush_soon=ready_to_leave.set,
         anchor=FileAnchor(config.home / "ownlog.anchor"),
         # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
+        params=Params(tolerance=config.tolerance),
         in_contact=lambda: met.is_set() or not _peer_addresses(book.in_force(_now()), keys.member),
     )
     await believe.reload(parts, _now())
-    assessing = AssessParts(
-        store=store,
-        live=LiveSessions(config.live_sessions),
-        model=model,
-        taxonomy=taxonomy,
-        catalogue=catalogue,
-        beliefs=beliefs,
-        mode="enforce" if config.mode == "enforce" else "observe",
+    local = await open_local(
+        config,
+        keys,
+        store,
+        beliefs,
         on_risky=lambda connection, sighting: publish.propose(connection, parts, sighting, _now()),
         notify=bell.ring,
+        now=_now(),
     )
+    bell.wakes(local.hooks.wake)
     exchange = Exchange(
         seed=keys.node_seed,
         listen=(config.exchange_host, config.exchange_port),
@@ -205,7 +210,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         keys=keys,
         store=store,
         book=book,
-        assess=assessing,
+        local=local,
         parts=parts,
         exchange=exchange,
         delivery=delivery,
@@ -255,6 +260,8 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
         loops["delivery"] = node.delivery.run
         loops["catch-up"] = partial(run_catch_up, node.exchange, partial(_catch_up, node))
         loops["hasten"] = partial(_hasten, node)
+    if "web" in roles:
+        loops["hooks"] = node.local.hooks.run
     if "jobs" in roles:
         loops["jobs"] = Jobs(_jobs(node)).run
     return loops
@@ -265,7 +272,6 @@ def _jobs(node: Node) -> tuple[Job, ...]:
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: _look_for_roster(node)),
-        Job(name="idle", every_s=PERIODS.idle_s, run=partial(assess.close_idle, node.assess)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
         Job(
@@ -273,6 +279,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             every_s=PERIODS.forget_s,
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
+        *jobs_of(node.local),
     )
 
 
@@ -372,6 +379,9 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         org=config.org,
         not_ready=partial(_not_ready, node, roles),
         counts=partial(_counts, node),
+        grants=node.local.grants,
+        loop=node.local.loop,
+        responding=node.local.responding,
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url
@@ -397,6 +407,8 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_exchange_restarts": node.exchange.restarts,
         "ioint_writes_lost": node.store.failed,
         "ioint_decisions_lost": node.assess.journal.failed,
+        **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
+        **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.delivery.counts.items()},
         **{f"ioint_strangers_{why}": count for why, count in node.exchange.refused_strangers().items()},
     }

@@ -1,1 +1,302 @@
-"""Webhooks: rows of the stream, posted to whoever asked for them."""
+"""Webhooks: rows of the stream, posted to whoever asked for them, signed as Standard Webhooks has it.
+
+Each hook has a cursor of its own in the stream and gets its rows in their order, one at a time: a row that is not taken
+holds up those behind it, and nobody else's. At least once: a crash may post again what was taken, under the same
+`webhook-id`. A hook that does not answer is tried again after a pause that doubles, and disabled in the end.
+
+Where a hook leads is looked at when it is made, and at every connection once more, with the addresses that the
+connection will use: what a name leads to may have changed since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import ipaddress
+import logging
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from ioint_node.errors import BusyError, RequestError
+from ioint_node.store import stream, webhooks
+from ioint_node.store.clearance import LABELS
+from ioint_node.store.engine import Store
+from ioint_node.store.stream import StreamRow
+from ioint_node.store.times import from_text, to_text
+from ioint_node.store.webhooks import ACTIVE, DISABLED, MAKER_GONE, Webhook, check_address, is_loopback
+
+log = logging.getLogger("ioint.hooks")
+GONE = 410  # whoever answers so wants to hear nothing more
+AGENT = "ioint-webhooks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookLimits:
+    """What hooks may cost, how long to wait for one, and when to give it up."""
+
+    hooks_at_once: int = 8
+    rows_at_once: int = 64
+    request_s: float = 10.0
+    connect_s: float = 5.0
+    answer_s: float = 1.0  # for the body of an answer, which nobody reads
+    answer_bytes: int = 4_096
+    pause_first_s: float = 5.0
+    pause_max_s: float = 3_600.0
+    attempts: int = 20  # about eight hours
+    round_s: float = 0.1  # between looks into the stream
+    idle_s: float = 30.0
+    passed_rows: int = 1_000  # that may be passed over before the cursor is written
+
+
+class Hooks:
+    """The loop that posts rows to hooks; `counts` are rows and hooks by what became of them."""
+
+    def __init__(
+        self,
+        store: Store,
+        limits: HookLimits | None = None,
+        *,
+        private: bool = False,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._store, self._limits, self._private, self._now = store, limits or HookLimits(), private, now
+        self._wakened = asyncio.Event()
+        self._busy: set[str] = set()
+        self._looked: dict[str, int] = {}  # how far each hook's stream has been looked through
+        self._passed = False
+        self.counts: Counter[str] = Counter()
+
+    def wake(self) -> None:
+        """There may be something to post: call it after a commit that wrote rows of the stream, or a hook."""
+        self._wakened.set()
+
+    async def run(self) -> None:
+        """Post until cancelled."""
+        async with self._client() as client, asyncio.TaskGroup() as tasks:
+            while True:
+                self._wakened.clear()
+                try:
+                    wait_s = await self._start_due(client, tasks)
+                except Exception:  # the loop must outlive a database that cannot be read for a while
+                    log.exception("webhooks could not be looked up")
+                    wait_s = self._limits.pause_first_s
+                # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with a wake.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wakened.wait()
+                await asyncio.sleep(self._limits.round_s)
+
+    def _client(self) -> ClientSession:
+        limits = self._limits
+        return ClientSession(
+            connector=TCPConnector(
+                resolver=GuardedResolver(private=self._private),
+                use_dns_cache=False,
+                limit=limits.hooks_at_once,
+            ),
+            timeout=ClientTimeout(total=limits.request_s, connect=limits.connect_s),
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"User-Agent": AGENT},
+        )
+
+    async def _start_due(self, client: ClientSession, tasks: asyncio.TaskGroup) -> float:
+        """Start a task for each hook that has something to hear; returns seconds until the next may."""
+        async with self._store.read() as connection:
+            found = await webhooks.active(connection)
+            newest = await stream.high_water(connection)
+        known = {hook.id for hook, _, _ in found}
+        self._looked = {name: seq for name, seq in self._looked.items() if name in known}
+        self._passed = False
+        wait_s, now = self._limits.idle_s, self._now()
+        for hook, clearance, expires in found:
+            if hook.id in self._busy:
+                self._passed = True  # it may have looked already: whoever ends wakes the loop
+                continue
+            if clearance is None or (expires is not None and expires <= now):
+                await self._note(hook, state=DISABLED, status=MAKER_GONE)
+                continue
+            if self._cursor(hook) >= newest:
+                continue
+            if (early_ms := from_text(hook.not_before) - now) > 0:
+                wait_s = min(wait_s, early_ms / 1000)
+                continue
+            if len(self._busy) >= self._limits.hooks_at_once:
+                self._passed = True
+                break
+            self._busy.add(hook.id)
+            bounded = replace(hook, tlp=min(hook.tlp, clearance, key=LABELS.index))
+            tasks.create_task(self._drain(client, bounded), name=f"webhook-{hook.id}")
+        return wait_s
+
+    async def _drain(self, client: ClientSession, hook: Webhook) -> None:
+        try:
+            await self._post_all(client, hook)
+        except BusyError as error:
+            log.warning("webhook %s waits: %s", hook.id, error)
+            await asyncio.sleep(self._limits.pause_first_s)
+        except Exception:
+            # One hook's trouble (a full write queue, a bug) must not stop the others.
+            log.exception("webhook %s", hook.id)
+            await asyncio.sleep(self._limits.pause_first_s)
+        finally:
+            self._busy.discard(hook.id)
+            if self._passed:
+                self.wake()
+
+    async def _post_all(self, client: ClientSession, hook: Webhook) -> None:
+        """Post what a hook has not heard, until there is no more or it does not answer."""
+        while True:
+            hook = replace(hook, cursor=self._cursor(hook))
+            async with self._store.read() as connection:
+                oldest = await stream.oldest(connection)
+                rows, looked = await webhooks.pending(
+                    connection, hook.cursor, hook.events, hook.tlp, self._limits.rows_at_once
+                )
+            if hook.cursor + 1 < oldest:
+                rows = (_reset(oldest, self._now()), *rows)
+            for row in rows:
+                status = await self._post(client, hook, row)
+                if not status.startswith("2"):
+                    await self._failed(hook, status)
+                    return
+                self.counts["delivered"] += 1
+                hook = replace(hook, cursor=row.seq, attempts=0, last_status=status)
+            if rows or looked - hook.cursor >= self._limits.passed_rows:
+                await self._note(replace(hook, cursor=looked, not_before=to_text(self._now())), state=ACTIVE)
+            self._looked[hook.id] = looked
+            if len(rows) < self._limits.rows_at_once:
+                return
+
+    async def _post(self, client: ClientSession, hook: Webhook, row: StreamRow) -> str:
+        """Post one row, and say how it went: the status of the answer, or why there is none."""
+        message = f"msg_{hook.id}_{row.seq}" + ("_reset" if row.event == "reset" else "")
+        body = _body(row)
+        headers = {
+            "Content-Type": "application/json",
+            **signed(hook.secret, message, self._now() // 1000, body),
+        }
+        try:
+            webhooks.check_url(hook.url, private=self._private)
+            async with client.post(
+                URL(hook.url, encoded=True), data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                await self._finish(answer)
+                redirected = 300 <= answer.status < 400
+                return f"{answer.status}: redirects are not followed" if redirected else str(answer.status)
+        except RequestError as error:
+            return f"refused: {error}"
+        except TimeoutError:
+            return f"no answer within {self._limits.request_s:g} s"
+        except (ClientError, OSError, ValueError) as error:
+            # The text of these names the URL, which may hold a secret.
+            return f"no answer: {type(error).__name__}"
+
+    async def _finish(self, answer: ClientResponse) -> None:
+        """Let the body of an answer end, so that the connection can be used again, or end the connection."""
+        try:
+            async with asyncio.timeout(self._limits.answer_s):
+                await answer.content.read(self._limits.answer_bytes)
+        except (TimeoutError, ClientError):
+            answer.close()
+        if not answer.content.at_eof():
+            answer.close()
+
+    async def _failed(self, hook: Webhook, status: str) -> None:
+        self.counts["failed"] += 1
+        attempts = hook.attempts + 1
+        if status.startswith(str(GONE)) or attempts >= self._limits.attempts:
+            told = f"disabled after {attempts} attempt{'' if attempts == 1 else 's'}: {status}"
+            await self._note(replace(hook, attempts=attempts), state=DISABLED, status=told)
+            return
+        if attempts == 1:
+            log.warning("webhook_failed id=%s status=%s", hook.id, status)
+        longest_s = min(self._limits.pause_max_s, self._limits.pause_first_s * 2.0 ** min(attempts - 1, 16))
+        pause_ms = int(1000 * longest_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        later = to_text(self._now() + pause_ms)
+        await self._note(replace(hook, attempts=attempts, not_before=later), state=ACTIVE, status=status)
+
+    async def _note(self, hook: Webhook, *, state: str, status: str | None = None) -> None:
+        if state == DISABLED:
+            self.counts["disabled"] += 1
+            log.warning("webhook_disabled id=%s status=%s", hook.id, status)
+        await self._store.write(
+            lambda connection: webhooks.note(
+                connection,
+                hook.id,
+                cursor=hook.cursor,
+                state=state,
+                attempts=hook.attempts,
+                not_before=from_text(hook.not_before),
+                status=hook.last_status if status is None else status,
+            )
+        )
+
+    def _cursor(self, hook: Webhook) -> int:
+        return max(hook.cursor, self._looked.get(hook.id, 0))
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names to addresses that hooks may reach; a name with any other address is refused whole."""
+
+    def __init__(self, *, private: bool) -> None:
+        self._private = private
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a name.
+
+        Raises:
+            RequestError: one of them is refused.
+            OSError: there are none.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        for one in found:
+            address = ipaddress.ip_address(one["host"])
+            if is_loopback(host) and not address.is_loopback:
+                raise RequestError("url: this machine by its name, which leads elsewhere")
+            check_address(address, private=self._private, loopback=is_loopback(host))
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held."""
+        await self._resolver.close()
+
+
+def signed(secret: str, message: str, at_s: int, body: bytes) -> dict[str, str]:
+    """The three headers of Standard Webhooks; `secret` is `whsec_` and base64, `at_s` Unix seconds of this attempt."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.new(key, f"{message}.{at_s}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": str(at_s),
+        "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+    }
+
+
+def _body(row: StreamRow) -> bytes:
+    """`{"type", "timestamp", "data"}`, where `data` is what the stream's `data:` says."""
+    # The row's text is JSON already: to read and write it again would only cost.
+    return f'{{"type":"{row.event}","timestamp":"{row.at}","data":{{"seq":{row.seq},{row.body[1:]}}}'.encode()
+
+
+def _reset(oldest: int, now: int) -> StreamRow:
+    """What a hook is told whose next rows are gone: start over from the snapshot."""
+    at = to_text(now)
+    body = f'{{"at":"{at}","event":"reset","reason":"retention","snapshot":"/api/v1/snapshot"}}'
+    return StreamRow(seq=oldest - 1, at=at, event="reset", tlp="clear", body=body)

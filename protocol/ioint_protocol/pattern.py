@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from ioint_taxonomy import Step, Taxonomy
+from msgspec import Struct, field
 
 from ioint_protocol import canonical
 from ioint_protocol.canonical import Value
@@ -27,6 +28,7 @@ BOUNDARY_RANKS: Final = 5
 _TERM: Final = re.compile(r"@?[a-z0-9_]{1,64}")
 _STEP_KEYS: Final = frozenset({"v", "r", "s", "b", "p", "f", "x"})
 _ANY: Final = "*"
+FITS_REMEMBERED: Final = 8_192  # kinds of step whose fitting pattern steps are kept, per matcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +144,12 @@ def _step_value(step: PatternStep) -> dict[str, Value]:
 Assignment = tuple[int, ...]  # session step of each pattern step matched so far
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchState:
+def _nothing_yet() -> Mapping[str, tuple[Assignment, ...]]:
+    return MappingProxyType({})
+
+
+# Made for every step of a session: a frozen dataclass takes ten times as long to make.
+class MatchState(Struct, frozen=True, kw_only=True):
     """How far a session has come along each pattern.
 
     It holds ids and not patterns, so that it outlives the matcher that made it. Nothing is kept of a pattern whose
@@ -152,19 +158,23 @@ class MatchState:
 
     families: frozenset[str]
     steps: int = 0
-    partials: Mapping[str, tuple[Assignment, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    partials: Mapping[str, tuple[Assignment, ...]] = field(default_factory=_nothing_yet)
     completed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """A pattern made ready: `needed[k]` are those of its first k steps whose place the rest of it refers to."""
+    """A pattern made ready: `needed[k]` are those of its first k steps whose place the rest of it refers to.
+
+    `unlike[k]` says that the k-th is one of them, so that a new partial assignment of k steps is unlike all before it.
+    """
 
     id: str
     declared: frozenset[str]
     gaps: int
     flows: tuple[tuple[int, ...], ...]
     needed: tuple[tuple[int, ...], ...]
+    unlike: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +189,17 @@ class _Slot:
     outside: bool
 
 
+# A pattern of which a session's step fits some steps, and which.
+_Fit = tuple[_Plan, tuple[int, ...]]
+
+
 class Matcher:
     """Many patterns at once; a step is compared only with pattern steps that share its verb and its resource class."""
 
     def __init__(self, patterns: Mapping[str, Pattern], taxonomy: Taxonomy) -> None:
         self._taxonomy = taxonomy
         self._slots: dict[tuple[str, str], list[_Slot]] = {}
+        self._fits: dict[tuple[str, str, int, int, str, bool], tuple[_Fit, ...]] = {}
         for identity, pattern in patterns.items():
             plan = _plan(identity, pattern)
             for index, step in enumerate(pattern.steps):
@@ -211,15 +226,22 @@ class Matcher:
         """
         changed: dict[str, tuple[Assignment, ...]] = {}
         completed: list[str] = []
-        for plan, indices in self._candidates(state, step, outside):
-            before = state.partials.get(plan.id, ())
+        partials = state.partials
+        for plan, indices in self._fitting(step, outside):
+            before = partials.get(plan.id, ())
+            # Nothing is kept of a pattern before its first step, so only that can begin it.
+            if (
+                (indices[0] and not before)
+                or plan.id in state.completed
+                or (plan.declared and plan.declared.isdisjoint(state.families))
+            ):
+                continue
             after = _extend(plan, before, indices, step.flow, state.steps)
             if after is None:
                 completed.append(plan.id)
             elif after != before:
                 changed[plan.id] = after
         done = state.completed.union(completed) if completed else state.completed
-        partials = state.partials
         if changed or completed:
             merged = {**state.partials, **changed}
             for identity in completed:
@@ -230,26 +252,27 @@ class Matcher:
         )
         return after_step, tuple(sorted(completed))
 
-    def _candidates(self, state: MatchState, step: Step, outside: bool) -> Iterator[tuple[_Plan, list[int]]]:
-        found: dict[str, tuple[_Plan, list[int]]] = {}
+    def _fitting(self, step: Step, outside: bool) -> tuple[_Fit, ...]:
+        """The patterns of which this step fits some steps, whatever the session did before, and these in order."""
         sensitivity = self._taxonomy.sensitivity_rank(step.sensitivity)
         boundary = self._taxonomy.boundary_rank(step.boundary)
-        for slot in self._sharing(step):
-            plan = slot.plan
-            if (
-                sensitivity < slot.sensitivity
-                or boundary < slot.boundary
-                or (slot.outside and not outside)
-                or (slot.provenances and step.provenance not in slot.provenances)
-                or (slot.index and plan.id not in state.partials)
-                or plan.id in state.completed
-                or (plan.declared and plan.declared.isdisjoint(state.families))
-            ):
-                continue
-            indices = found.setdefault(plan.id, (plan, []))[1]
-            if slot.index not in indices:
-                indices.append(slot.index)
-        return iter(found.values())
+        kind = (step.verb, step.resource, sensitivity, boundary, step.provenance, outside)
+        fits = self._fits.get(kind)
+        if fits is None:
+            found: dict[str, tuple[_Plan, set[int]]] = {}
+            for slot in self._sharing(step):
+                if (
+                    sensitivity >= slot.sensitivity
+                    and boundary >= slot.boundary
+                    and (outside or not slot.outside)
+                    and (not slot.provenances or step.provenance in slot.provenances)
+                ):
+                    found.setdefault(slot.plan.id, (slot.plan, set()))[1].add(slot.index)
+            fits = tuple((plan, tuple(sorted(indices))) for plan, indices in found.values())
+            if len(self._fits) >= FITS_REMEMBERED:
+                self._fits.clear()
+            self._fits[kind] = fits
+        return fits
 
     def _sharing(self, step: Step) -> Iterator[_Slot]:
         verbs = _names(step.verb, self._taxonomy.verbs)
@@ -271,12 +294,17 @@ def _plan(identity: str, pattern: Pattern) -> _Plan:
         for length in range(len(flows) + 1)
     )
     return _Plan(
-        id=identity, declared=frozenset(pattern.declared), gaps=pattern.gaps, flows=flows, needed=needed
+        id=identity,
+        declared=frozenset(pattern.declared),
+        gaps=pattern.gaps,
+        flows=flows,
+        needed=needed,
+        unlike=tuple(length - 1 in places for length, places in enumerate(needed)),
     )
 
 
 def _extend(
-    plan: _Plan, before: tuple[Assignment, ...], indices: list[int], flow: tuple[int, ...], now: int
+    plan: _Plan, before: tuple[Assignment, ...], indices: tuple[int, ...], flow: tuple[int, ...], now: int
 ) -> tuple[Assignment, ...] | None:
     """Give the partial assignments after session step `now`, which fits the pattern steps `indices`.
 
@@ -284,27 +312,48 @@ def _extend(
     """
     kept = before if plan.gaps else tuple(partial for partial in before if partial[-1] == now - 1)
     made: list[Assignment] = []
-    for partial in ((), *kept):
-        length = len(partial)
-        if length not in indices or any(partial[source] not in flow for source in plan.flows[length]):
-            continue
-        if length + 1 == len(plan.flows):
+    if not indices[0]:
+        if len(plan.flows) == 1:
             return None
-        made.append((*partial, now))
+        made.append((now,))
+    if indices[-1]:
+        for partial in kept:
+            length = len(partial)
+            if length not in indices or any(partial[source] not in flow for source in plan.flows[length]):
+                continue
+            if length + 1 == len(plan.flows):
+                return None
+            made.append((*partial, now))
     if not plan.gaps:
         # The next step must follow at once, so what did not grow now never will.
         kept = ()
-    return _bounded(_distinct(plan, (*kept, *made))) if made else kept
+    fresh = _distinct(plan, kept, made)
+    return _bounded((*kept, *fresh)) if fresh else kept
 
 
-def _distinct(plan: _Plan, partials: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
-    """Keep the earliest of those that the rest of the pattern cannot tell apart."""
-    seen: dict[tuple[int, ...], Assignment] = {}
-    for partial in partials:
+def _distinct(plan: _Plan, kept: tuple[Assignment, ...], made: list[Assignment]) -> list[Assignment]:
+    """The earliest of those that were made which the rest of the pattern can tell apart, also from what is kept."""
+    if len(made) == 1 and plan.unlike[len(made[0])]:
+        return made
+    fresh: list[Assignment] = []
+    seen: set[tuple[int, ...]] = set()
+    lengths: set[int] = set()
+    for partial in made:
         length = len(partial)
-        ending = () if plan.gaps else (partial[-1],)
-        seen.setdefault((length, *(partial[source] for source in plan.needed[length]), *ending), partial)
-    return tuple(seen.values())
+        if length not in lengths and not plan.unlike[length]:
+            seen.update(_key(plan, one) for one in kept if len(one) == length)
+        lengths.add(length)
+        key = _key(plan, partial)
+        if key not in seen:
+            seen.add(key)
+            fresh.append(partial)
+    return fresh
+
+
+def _key(plan: _Plan, partial: Assignment) -> tuple[int, ...]:
+    """What the rest of the pattern sees of a partial assignment."""
+    ending = () if plan.gaps else (partial[-1],)
+    return (len(partial), *[partial[source] for source in plan.needed[len(partial)]], *ending)
 
 
 def _bounded(partials: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
@@ -312,5 +361,9 @@ def _bounded(partials: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
     excess = len(partials) - LIMITS.partials_per_pattern
     if excess <= 0:
         return partials
-    dropped = set(sorted(partials, key=lambda partial: (len(partial), partial))[:excess])
-    return tuple(partial for partial in partials if partial not in dropped)
+    for _ in range(excess):
+        shortest = min(map(len, partials))
+        oldest = min(partial for partial in partials if len(partial) == shortest)
+        place = partials.index(oldest)
+        partials = partials[:place] + partials[place + 1 :]
+    return partials

@@ -9,6 +9,7 @@ rewritten at the end.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -32,6 +33,10 @@ _EFFECT_ORDER = ("observe", "derive", "mutate", "run", "transfer", "authority", 
 _WORD = re.compile(
     r"(?<![a-zA-Z])(?:[a-z]{1,2}\d[a-z]?|\d[a-z]{1,2})(?![a-zA-Z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+"
 )
+
+_NOUNS_AT_THE_END = frozenset({"create", "send"})
+_ROUTE = re.compile(r"(?P<method>GET|HEAD|POST|PUT|PATCH|DELETE)\s*(?P<path>/\S*)", re.IGNORECASE)
+_VARIABLE = re.compile(r"\{[^}]*\}|:\w+|/api\b|/v\d+\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +72,17 @@ class Lexicon:
     visibility: frozenset[str]
     public_values: frozenset[str]
     shell: Mapping[str, tuple[str, str]]
+    code: tuple[tuple[str, tuple[str, str]], ...]
     sql: Mapping[str, str]
     http: Mapping[str, str]
     restricted_paths: re.Pattern[str]
+    standing_paths: re.Pattern[str]
+    access_paths: re.Pattern[str]
+    restricted_words: frozenset[str]
+    path_arguments: frozenset[str]
     tool_names: frozenset[str]
     tool_arguments: frozenset[str]
-    specialise: Mapping[str, str]
+    specialise: Mapping[str, frozenset[str]]
 
 
 @cache
@@ -102,26 +112,41 @@ def load_lexicon() -> Lexicon:
         visibility=_words(data["visibility_arguments"]),
         public_values=_words(data["public_values"]),
         shell={word: _pair(key) for key, words in data["shell"].items() for word in words.split()},
+        code=tuple((mark, _pair(key)) for key, marks in data["code"].items() for mark in marks.split()),
         sql=dict(_pairs(data["sql"])),
         http=dict(_pairs(data["http"])),
-        restricted_paths=re.compile("|".join(map(re.escape, data["restricted_paths"].split()))),
+        restricted_paths=_any_of(data["restricted_paths"]),
+        standing_paths=_any_of(data["standing_paths"]),
+        access_paths=_any_of(data["access_paths"]),
+        restricted_words=_words(data["restricted_words"]),
+        path_arguments=_words(data["path_arguments"]),
         tool_names=_words(data["tool_name_arguments"]),
         tool_arguments=_words(data["tool_argument_arguments"]),
-        specialise=data["specialise"],
+        specialise={product: _words(classes) for product, classes in data["specialise"].items()},
     )
 
 
 def split_name(name: str) -> tuple[str, ...]:
-    """The words of a name in lower case, split at punctuation and camel case; bare numbers are dropped."""
-    return tuple(match.group().lower() for match in _WORD.finditer(name[:NAME_CHARACTERS]))
+    """The words of a name in lower case, split at punctuation and camel case; bare numbers are dropped.
+
+    Accents are taken off: a name in another language is written with and without them.
+    """
+    name = name[:NAME_CHARACTERS]
+    if not name.isascii():
+        name = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
+    return tuple(match.group().lower() for match in _WORD.finditer(name))
 
 
 @lru_cache(maxsize=NAMES_REMEMBERED)
 def read_name(name: str) -> NameReading:
     """What a tool's name says."""
     lexicon = load_lexicon()
+    method, name = _route(name, lexicon)
     words = tuple(_phrases(split_name(name), lexicon))
     verb, verb_strength, verb_at = _verb(words, lexicon)
+    if method is not None and not any(lexicon.verbs.get(word, ("", 0.0))[1] == STRONG for word in words):
+        # A route names a thing, and its method what is done: only a clear verb in the path says more.
+        verb, verb_strength, verb_at = method, STRONG, -1
     resource, resource_strength = _resource(words, verb, verb_at, lexicon)
     product = next((lexicon.products[word] for word in words if word in lexicon.products), None)
     return NameReading(
@@ -133,8 +158,21 @@ def read_name(name: str) -> NameReading:
     )
 
 
+def _route(name: str, lexicon: Lexicon) -> tuple[str | None, str]:
+    """The verb of a name like "PATCH /orders/{id}" and its path without variables; None and the name for others."""
+    found = _ROUTE.match(name[:NAME_CHARACTERS])
+    if found is None:
+        return None, name
+    method = found["method"].lower()
+    return "create" if method == "post" else lexicon.http.get(method), _VARIABLE.sub("", found["path"])
+
+
 def _verb(words: tuple[str, ...], lexicon: Lexicon) -> tuple[str | None, float, int]:
-    opening = next((at for at, word in enumerate(words) if word not in lexicon.products), 0)
+    # What nobody knows at the front of a name is the vendor's or the server's.
+    opening = next(
+        (at for at, word in enumerate(words) if word in lexicon.verbs or word in lexicon.resources), 0
+    )
+    vendor = next((at for at, word in enumerate(words) if word not in lexicon.products), 0)
     candidates: list[tuple[float, int, str]] = []
     after_preposition = False
     for at, word in enumerate(words):
@@ -142,6 +180,10 @@ def _verb(words: tuple[str, ...], lexicon: Lexicon) -> tuple[str | None, float, 
         if word not in lexicon.verbs:
             continue
         verb, weight = lexicon.verbs[word]
+        thing = lexicon.resources.get(word, ("", WEAK))[0] != "social_post"
+        if thing and vendor < at == len(words) - 1 and weight == WEAK and verb in _NOUNS_AT_THE_END:
+            # "system_log" and "filing_text" are things; nothing is written or sent.
+            continue
         score = weight
         if at == opening:
             score += OPENING
@@ -248,6 +290,10 @@ def _pairs(lists: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for member, words in lists.items():
         for word in words.split():
             yield word, member
+
+
+def _any_of(text: str) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, text.split())))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
-from ioint_taxonomy.commands import read_command, read_query
+from ioint_taxonomy.commands import read_code, read_command, read_query, standing_effect
 from ioint_taxonomy.curated import KnownTool, find_tool
 from ioint_taxonomy.lexicon import (
     NAMES_REMEMBERED,
@@ -32,6 +33,7 @@ HINTED = 0.8
 BOTH_WEAK, ONE_STRONG, BOTH_STRONG, HALF_KNOWN = 0.55, 0.65, 0.75, 0.5
 RESOURCE_ONLY, UNMAPPED = 0.3, 0.2
 SELECTOR_CHARACTERS = 64
+PATH_CHARACTERS = 256
 ARGUMENTS_EXAMINED = 64
 
 # An argument of one of these names says what is done whatever the tool is called.
@@ -104,8 +106,8 @@ def map_call(
 def _examined(arguments: object) -> dict[str, Any]:
     if not isinstance(arguments, Mapping):
         return {}
-    named = ((name, value) for name, value in arguments.items() if isinstance(name, str))
-    return {name: value for (name, value), _ in zip(named, range(ARGUMENTS_EXAMINED), strict=False)}
+    named = {name: value for name, value in arguments.items() if isinstance(name, str)}
+    return dict(islice(named.items(), ARGUMENTS_EXAMINED)) if len(named) > ARGUMENTS_EXAMINED else named
 
 
 def _kind(
@@ -149,6 +151,9 @@ def _read_kind(
     resource = _resource(reading, server, arguments, lexicon)
     hinted = _hinted_verb(annotations) if reading.verb is None else None
     verb = reading.verb or _verb_by_arguments(arguments, lexicon) or hinted
+    if (verb, resource) == ("create", "payment") and _verb_by_arguments(arguments, lexicon) == "pay":
+        # A payment that names an amount and a payee is not only written down.
+        verb = "pay"
     if verb is None and resource in _LOOKED_AT:
         verb = "read"
     if verb is None:
@@ -180,7 +185,7 @@ def _resource(
 ) -> str | None:
     resource = reading.resource
     product = reading.product or (read_name(server).product if server else None)
-    if product is not None and lexicon.specialise.get(product) == resource:
+    if product is not None and (resource or "none") in lexicon.specialise.get(product, ()):
         return product
     if resource is None or reading.resource_strength < WEAK:
         names = frozenset(name.lower() for name in arguments)
@@ -258,20 +263,62 @@ def _by_arguments(kind: _Kind, tool: str, arguments: Mapping[str, Any]) -> _Kind
     """The kind after the arguments that name an operation themselves: a command, a query, a method."""
     if not arguments:
         return kind
-    if kind.verb == "execute" and (command := _text(arguments, "command", "cmd", "script")) is not None:
-        found = read_command(command)
+    for reading in (_by_program, _by_target, _by_query, _by_method):
+        found = reading(kind, tool, arguments)
         if found is not None:
-            confidence = min(kind.confidence, ONE_STRONG)
-            return _understood(
-                replace(kind, verb=found[0], resource=found[1], confidence=confidence, guessed=False)
-            )
-    if kind.resource == "database" and (query := _text(arguments, "sql", "query", "statement")) is not None:
-        verb = read_query(query)
-        if verb is not None:
-            return _with_verb(kind, verb)
+            return found
+    return _by_selector(kind, tool, arguments)
+
+
+def _by_program(kind: _Kind, _tool: str, arguments: Mapping[str, Any]) -> _Kind | None:
+    """What a command line or a piece of code that is run does."""
+    if kind.verb != "execute":
+        return None
+    found = None
+    if (command := _text(arguments, "command", "cmd", "script")) is not None:
+        found = read_command(command)
+    if found is None and (code := _text(arguments, "code", "source")) is not None:
+        found = read_code(code)
+    if found is None:
+        return None
+    confidence = min(kind.confidence, ONE_STRONG)
+    return _understood(replace(kind, verb=found[0], resource=found[1], confidence=confidence, guessed=False))
+
+
+def _by_target(kind: _Kind, tool: str, arguments: Mapping[str, Any]) -> _Kind | None:
+    """What a change means where it is made: at an account's address, at a place of the web, in a file that runs."""
+    if (kind.verb, kind.resource) == ("update", "email") and "email" in arguments:
+        # The new address is an argument: it is the account's address that changes, not a letter.
+        return replace(kind, verb="configure", resource="identity")
+    if kind.verb == "create" and _is_address(arguments) and "upload" in split_name(tool):
+        return replace(kind, verb="send")
+    if kind.resource == "file" and kind.verb in ("create", "update"):
+        path = _text(arguments, "path", "file_path", "filepath", "filename", "file", "destination")
+        found = None if path is None else standing_effect(path[:PATH_CHARACTERS].lower())
+        if found is not None:
+            return replace(kind, verb=found[0], resource=found[1], guessed=False)
+    return None
+
+
+def _by_query(kind: _Kind, _tool: str, arguments: Mapping[str, Any]) -> _Kind | None:
+    if kind.resource != "database" or (query := _text(arguments, "sql", "query", "statement")) is None:
+        return None
+    verb = read_query(query)
+    return None if verb is None else _with_verb(kind, verb)
+
+
+def _by_method(kind: _Kind, _tool: str, arguments: Mapping[str, Any]) -> _Kind | None:
+    requested = _http_verb(arguments, load_lexicon())
+    if requested is None:
+        return None
+    return _understood(replace(kind, verb=requested, resource="web_page", guessed=False))
+
+
+def _by_selector(kind: _Kind, tool: str, arguments: Mapping[str, Any]) -> _Kind:
+    """The kind after an argument like `action` that names what is done."""
     lexicon = load_lexicon()
-    if (requested := _http_verb(arguments, lexicon)) is not None:
-        return _understood(replace(kind, verb=requested, resource="web_page", guessed=False))
+    if lexicon.selectors.isdisjoint(arguments):
+        return kind
     for name in sorted(lexicon.selectors & arguments.keys()):
         if kind.verb == "execute" and name == "command":
             continue
@@ -281,12 +328,14 @@ def _by_arguments(kind: _Kind, tool: str, arguments: Mapping[str, Any]) -> _Kind
     return kind
 
 
+def _is_address(arguments: Mapping[str, Any]) -> bool:
+    return (_text(arguments, "url", "uri", "endpoint", "destination") or "").startswith("http")
+
+
 def _http_verb(arguments: Mapping[str, Any], lexicon: Lexicon) -> str | None:
     """The verb of a web request: a method of the protocol next to an address, or None."""
     method = arguments.get("method")
-    if not isinstance(method, str) or not (_text(arguments, "url", "uri", "endpoint") or "").startswith(
-        "http"
-    ):
+    if not isinstance(method, str) or not _is_address(arguments):
         return None
     return lexicon.http.get(method.lower())
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from ioint_taxonomy.lexicon import Lexicon, load_lexicon
+from ioint_taxonomy.lexicon import NAME_CHARACTERS, Lexicon, load_lexicon, split_name
 from ioint_taxonomy.release import load_taxonomy
 
 ARGUMENTS_EXAMINED = 24
@@ -25,6 +25,9 @@ _DOMAIN = re.compile(
 _PHONE = re.compile(r"\+?\d[\d ().-]{6,}\Z")
 # Flags that open an audience: two by being true, one by being false.
 _AUDIENCE_FLAGS = frozenset({"is_public", "private", "public"})
+_NAMED_BY_A_PATH = frozenset({"database", "file", "message", "process", "source_code"})
+_QUERIES = frozenset({"query", "sql", "statement"})
+_TABLE = re.compile(r"\b(?:from|join|into|update|table)\s+([\w.\"]+)")
 _OUTWARD = frozenset({"send", "share", "delegate", "grant"})
 # A new calendar entry with guests, or an upload to an address, leaves as surely as a message does.
 _MAY_CARRY_RECIPIENTS = frozenset({"create", "update", "schedule", "export", "configure"})
@@ -70,8 +73,10 @@ def boundary_of(
 
 
 def sensitivity_of(resource: str, arguments: Mapping[str, Any]) -> str:
-    """How sensitive the data touched is: that of its class, and restricted for paths that hold credentials."""
-    if resource in ("file", "process", "source_code") and _touches_credentials(arguments):
+    """How sensitive the data touched is: that of its class, and restricted where a path or a table says so."""
+    if resource in _NAMED_BY_A_PATH and (
+        _touches_credentials(arguments) or _named_restricted(resource, arguments)
+    ):
         return "restricted"
     return load_taxonomy().resource_classes[resource].sensitivity
 
@@ -130,6 +135,15 @@ def _asks_for_a_public(arguments: Mapping[str, Any], lexicon: Lexicon) -> bool:
 def _touches_credentials(arguments: Mapping[str, Any]) -> bool:
     marks = load_lexicon().restricted_paths
     return any(marks.search(text) for text in _texts(arguments.values()))
+
+
+def _named_restricted(resource: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a path, channel or table has a word of restricted data in its name."""
+    lexicon = load_lexicon()
+    named = [text[:NAME_CHARACTERS] for text in _named(arguments, lexicon.path_arguments)]
+    if resource == "database":
+        named += [table for text in _named(arguments, _QUERIES) for table in _TABLE.findall(text)]
+    return any(not lexicon.restricted_words.isdisjoint(split_name(name)) for name in named)
 
 
 def _named(arguments: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:

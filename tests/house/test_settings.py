@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -22,8 +23,7 @@ def test_the_documented_defaults_are_those_of_the_code(tmp_path: Path) -> None:
     config = Config(home=tmp_path, org="Org")
     for name in NAMES - {"org", "group", "store_url"}:
         value = getattr(config, name)
-        shown = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else None
-        shown = shown or ("[]" if value == () else f'"{value}"' if isinstance(value, str) else str(value))
+        shown = json.dumps(list(value) if isinstance(value, tuple) else value)
         assert f"| `{name}` | `{shown}` |" in text, name
 
 

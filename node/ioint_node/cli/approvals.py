@@ -12,80 +12,118 @@ from ioint_taxonomy import load_catalogue
 
 from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import full_id, or_see, short_id
-from ioint_node.cli.options import Commands, cell, emit, node_options, show_fields, show_table
+from ioint_node.cli.options import Commands, cell, emit, node_options, show_fields, show_table, show_tree
 
-CELL_CHARS: Final = 44
+ABOUT_CHARS: Final = 50
+WHY_CHARS: Final = 36
+ACTION_DIGITS: Final = 20  # the first twelve of a held action's id are its instant, which others may share
 LIST: Final = "ioint approvals list"
+WAITS: Final = "approval that waits"
 
 
 @click.group(cls=Commands, short_help="What waits for a person: list it, decide it.")
 def approvals() -> None:
-    """What waits for a person: list it, decide it."""
+    """What waits for a person: actions that are held, changes of an envelope, records that would leave."""
 
 
 @approvals.command("list")
+@click.option("--kind", type=click.Choice(["action", "envelope", "record"]), help="Only these.")
 @node_options
-def list_waiting(*, home: Path, form: str) -> None:
-    """List records that wait for approval."""
-    rows = list(connect(home).items("api", "v1", "approvals"))
+def list_waiting(*, home: Path, form: str, kind: str | None) -> None:
+    """List what waits for approval."""
+    rows = list(connect(home).items("api", "v1", "approvals", kind=kind))
     emit(
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(
-            [_line(row) for row in rows],
-            ("id", "state", "bytes", "pattern", "reason"),
-            empty="nothing waits for approval",
+            [_line(row) for row in rows], ("id", "kind", "about", "why"), empty="nothing waits for approval"
         ),
     )
 
 
 @approvals.command()
-@click.argument("record")
+@click.argument("approval")
 @node_options
-def show(*, home: Path, form: str, record: str) -> None:
-    """Show the exact bytes of a record that waits, field by field."""
+def show(*, home: Path, form: str, approval: str) -> None:
+    """Show one of them whole: the exact bytes of a record, a held action with its reasons, a change."""
     rows = {str(row["id"]): row for row in connect(home).items("api", "v1", "approvals")}
-    name = full_id(record, rows, what="waiting record", listed=LIST)
+    name = full_id(approval, rows, what=WAITS, listed=LIST)
     row = rows.get(name)
     if row is None:
-        raise click.ClickException(f"no record {short_id(name)} waits: see `{LIST}`")
-    emit(row, form=form, human=lambda: _show_record(row))
+        raise click.ClickException(f"no approval {short_id(name)} waits: see `{LIST}`")
+    emit(row, form=form, human=lambda: _show_record(row) if _kind(row) == "record" else show_tree(row))
 
 
 @approvals.command()
-@click.argument("record")
-@click.option("--approve/--refuse", default=None, help="Let it leave, or not; one of them is needed.")
+@click.argument("approval")
+@click.option("--approve/--refuse", default=None, help="Let it happen, or not; one of them is needed.")
+@click.option(
+    "--workflow-gap", is_flag=True, help="The held action was the work: propose that its envelope holds it."
+)
 @node_options
-def decide(*, home: Path, form: str, record: str, approve: bool | None) -> None:
-    """Let a record that waits leave (--approve), or not (--refuse)."""
+def decide(*, home: Path, form: str, approval: str, approve: bool | None, workflow_gap: bool) -> None:
+    """Let what waits happen (--approve), or not (--refuse).
+
+    A record leaves or never does; a held action may be done once within an hour, or not; a change of an envelope
+    holds from the next session on, or does not.
+    """
     if approve is None:
-        raise click.UsageError("give --approve to let the record leave, or --refuse to keep it here for good")
+        raise click.UsageError("give --approve to let it happen, or --refuse to end it")
     node = connect(home)
-    name = full_id(record, _waiting(node), what="waiting record", listed=LIST)
+    name = full_id(approval, _waiting(node), what=WAITS, listed=LIST)
+    body = {"approve": approve} | ({"workflow_gap": True} if workflow_gap else {})
     with or_see(LIST):
-        answer = node.post("api", "v1", "approvals", name, body={"approve": approve})
-    told = {"record": answer["id"], "state": answer["state"], "reason": answer["reason"]}
-    emit(answer, form=form, human=lambda: show_fields(told))
+        answer = node.post("api", "v1", "approvals", name, body=body)
+    emit(answer, form=form, human=lambda: show_fields(_decided(answer)))
 
 
 def _waiting(node: Client) -> Iterator[str]:
     return (str(row["id"]) for row in node.items("api", "v1", "approvals"))
 
 
+def _kind(row: Mapping[str, Any]) -> str:
+    return str(row["kind"]) if row["kind"] in ("action", "envelope") else "record"
+
+
 def _line(row: Mapping[str, Any]) -> dict[str, object]:
-    entry = load_catalogue().entries.get(str(row["subject"]))
+    kind = _kind(row)
+    if kind == "action":
+        step, advice = row["decision"]["step"], row["recommendation"]
+        about = f"{row['actor']}: {row['tool']} ({step['verb']} {step['resource']})"
+        why = f"{advice['advice']}: {advice['why']}"
+    elif kind == "envelope":
+        about = f"{row['family']}, {row['actor'] or 'every actor'}"
+        why = str(row["text"])
+    else:
+        entry = load_catalogue().entries.get(str(row["subject"]))
+        size = len(base64.b64decode(row["bytes_b64"]))
+        about = f"{size} bytes: {short_id(row['subject']) if entry is None else entry.title}"
+        why = str(row["reason"])
     return {
-        "id": short_id(row["id"]),
-        "state": row["state"],
-        "bytes": len(base64.b64decode(row["bytes_b64"])),
-        "pattern": short_id(row["subject"]) if entry is None else _cut(entry.title),
-        "reason": _cut(str(row["reason"])),
+        "id": str(row["id"])[:ACTION_DIGITS] if kind == "action" else short_id(row["id"]),
+        "kind": kind,
+        "about": _cut(about, ABOUT_CHARS),
+        "why": _cut(why, WHY_CHARS),
     }
 
 
-def _cut(text: str) -> str:
+def _decided(answer: Mapping[str, Any]) -> dict[str, object]:
+    kind = _kind(answer)
+    told: dict[str, object] = {kind: answer["id"], "state": answer["state"]}
+    if kind == "action":
+        told["until"] = answer["expires_at"]
+        if answer["proposal"] is not None:
+            told["proposal"] = answer["proposal"]
+    elif kind == "envelope":
+        told["until"] = answer["expires_at"]
+    else:
+        told["reason"] = answer["reason"]
+    return told
+
+
+def _cut(text: str, most: int) -> str:
     """A text that leaves room for its neighbours; `show` and `-o json` have it whole."""
-    return text if len(text) <= CELL_CHARS else f"{text[: CELL_CHARS - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _show_record(row: Mapping[str, Any]) -> None:

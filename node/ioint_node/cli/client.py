@@ -49,6 +49,14 @@ class Client:
         """
         return self._send("POST", path, "", json.dumps(body).encode())
 
+    def delete(self, *path: str) -> Any:  # noqa: ANN401 - as above
+        """Take something back and return the decoded answer.
+
+        Raises:
+            NodeError: the node refused or cannot be reached.
+        """
+        return self._send("DELETE", path, "", None)
+
     def items(self, *path: str, limit: int | None = None, **query: object) -> Iterator[dict[str, Any]]:
         """Every item of a list, page after page, up to `limit`."""
         cursor, left = None, limit if limit is not None else PAGE_ITEMS * PAGES

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ioint_node.cli.options import check_place, emit, format_option, show_fields
+from ioint_node.cli.progress import progress
 from ioint_node.scoring.predict import predict_file
 from ioint_node.scoring.train import train_files
 
@@ -31,7 +28,7 @@ def score(*, source: Path, target: Path, form: str) -> None:
     """
     check_place(target)
     started = time.monotonic()
-    with _progress("scoring") as tell:
+    with progress("scoring") as tell:
         sessions = predict_file(source, target, tell)
     _done(
         {"sessions": sessions, "output": str(target), "seconds": round(time.monotonic() - started, 3)}, form
@@ -52,20 +49,10 @@ def train(*, data: tuple[Path, ...], more: tuple[Path, ...], target: Path, form:
     """
     check_place(target)
     started = time.monotonic()
-    with _progress("training") as tell:
+    with progress("training") as tell:
         result = dict(train_files([*data, *more], target, tell))
     _done({**result, "output": str(target), "seconds": round(time.monotonic() - started, 3)}, form)
 
 
 def _done(result: dict[str, object], form: str) -> None:
     emit(result, form=form, human=lambda: show_fields(result))
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress on standard error, on a terminal only."""
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total or None)

@@ -22,6 +22,7 @@ OTHERS: Final = 0o077  # the mode bits of everybody but the owner
 COMMANDS: Final = {
     "agents": ("agents", "agents", "Agents, people and workloads on this node, and the trust in each."),
     "approvals": ("approvals", "approvals", "What waits for a person: list it, decide it."),
+    "bench": ("bench", "bench", "What this node does on this machine, beside its floors and peers."),
     "consortium": ("consortium", "consortium", "Make, join and steer a consortium."),
     "db": ("database", "db", "The database's schema."),
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
@@ -30,6 +31,7 @@ COMMANDS: Final = {
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
     "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
     "peers": ("consortium", "peers", "The other members: connected, last success, what was refused and why."),
+    "policy": ("policy", "policy", "What is enforced, what it would have done, and what an intent may do."),
     "preview": (
         "preview",
         "preview",

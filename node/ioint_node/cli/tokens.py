@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.cli.names import or_see
 from ioint_node.cli.options import Commands, emit, node_options, show_fields, show_table
-from ioint_node.config import Config, load_config
+from ioint_node.config import Config, load_config, read_private, replace_private
 from ioint_node.store import tokens as store
 from ioint_node.store.clearance import LABELS
 from ioint_node.store.engine import open_store
@@ -22,14 +22,25 @@ from ioint_node.store.times import to_text
 
 T = TypeVar("T")
 LISTED = 1_000
-COLUMNS = ("id", "role", "actor", "tlp", "created_at", "expires_at", "last_used_at", "revoked_at")
+COLUMNS = (
+    "id",
+    "role",
+    "actor",
+    "tlp",
+    "age_days",
+    "last_used_at",
+    "rotated_at",
+    "old_until",
+    "expires_at",
+    "revoked_at",
+)
 
 
 @click.group(cls=Commands, short_help="Tokens for agents, engines, analysts and administrators.")
 def token() -> None:
     """Tokens for agents, engines, analysts and administrators.
 
-    A token is shown once, when it is made; the node keeps only its hash.
+    A token is shown once, when it is made or rotated; the node keeps only its hash.
     """
 
 
@@ -63,6 +74,39 @@ def list_all(*, home: Path, form: str) -> None:
         form=form,
         human=lambda: show_table(rows, COLUMNS, empty="no token: make one with `ioint token create`"),
     )
+
+
+@token.command()
+@click.argument("token_id")
+@click.option(
+    "--grace",
+    "grace_s",
+    type=click.IntRange(0, store.GRACE_S),
+    default=0,
+    show_default=True,
+    help="Seconds for which the old secret still works.",
+)
+@node_options
+def rotate(*, home: Path, form: str, token_id: str, grace_s: int) -> None:
+    """Give a token a new secret and show it, this once; id, role, actor and expiry stay.
+
+    A running node notices within five seconds.
+    """
+    config = load_config(home)
+    local = read_private(config.token_file).decode().strip() if config.token_file.exists() else ""
+
+    async def work(connection: AsyncConnection) -> tuple[store.NewToken, bool]:
+        caller = await store.check(connection, local, time.time_ns() // 1_000_000)
+        made = await store.rotate(connection, token_id, grace_s=grace_s)
+        return made, caller is not None and caller.id == token_id
+
+    with or_see("ioint token list"):
+        made, is_local = write(config, work)
+    if is_local:  # the commands on this machine go on signing in
+        replace_private(config.token_file, made.token.encode() + b"\n")
+    expires = to_text(made.expires) if made.expires else None
+    result = {**asdict(made), "expires": expires, "grace_s": grace_s}
+    emit(result, form=form, human=lambda: show_fields(result))
 
 
 @token.command()

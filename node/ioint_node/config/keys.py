@@ -85,7 +85,7 @@ def load_keys(home: Path) -> Keys:
 
 
 def load_pass_key(home: Path) -> bytes:
-    """The seed of the key that signs passes, made at its first use: who checks a pass asks the node for its public half.
+    """The seed of the key that signs passes, made at its first use: its public half is at the node's door.
 
     Raises:
         ConfigError: it is unreadable, or readable by others.

@@ -15,9 +15,20 @@ from typing import Any, Final, Literal, get_args
 
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.members import ADDRESS, GROUP, NAME
+from ioint_taxonomy import load_taxonomy
 
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
+from ioint_node.scoring.staging import (
+    EFFECTS,
+    FAIL_CLOSED,
+    LEAST_TOLERANCE,
+    MOST_TOLERANCE,
+    TOLERANCE,
+    Policy,
+    Staging,
+    parse_shares,
+)
 
 Mode = Literal["observe", "enforce"]
 PublishMode = Literal["hold", "catalogue", "off"]
@@ -37,10 +48,16 @@ class Config:
     group: str = ""  # affiliation group; "" becomes the organisation's name in lower case
     consortium: str = ""  # what this node calls its consortium; its id is on the roster
     mode: Mode = "observe"
+    tolerance: float = TOLERANCE  # false blocks per 1,000 actions
+    enforce_share: int = 100  # percent of sessions, when enforcing
+    enforce_families: tuple[str, ...] = ()  # "FAMILY=PERCENT", before enforce_share
+    enforce_agents: tuple[str, ...] = ()  # "AGENT=PERCENT", before both
+    fail_closed: tuple[str, ...] = FAIL_CLOSED  # effect classes that wait while the node is away
     publish: PublishMode = "hold"
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
+    webhook_private: bool = False
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
     announce: tuple[str, ...] = ()
@@ -77,6 +94,23 @@ class Config:
     def run_file(self) -> Path:
         """Where the running node says how to reach it."""
         return self.home / "run.json"
+
+    def policy(self, salt: bytes) -> Policy:
+        """What these settings say of verdicts, of whom is enforced, and of the time when the node is away.
+
+        `salt` places sessions among all and is this node's own: `scoring.staging.salt_of` a key.
+        """
+        return Policy(
+            staging=Staging(
+                enforce=self.mode == "enforce",
+                share=self.enforce_share,
+                families=parse_shares(self.enforce_families),
+                agents=parse_shares(self.enforce_agents),
+                salt=salt,
+            ),
+            tolerance=self.tolerance,
+            fail_closed=self.fail_closed,
+        )
 
     @property
     def private_paths(self) -> tuple[Path, ...]:
@@ -177,7 +211,7 @@ def _typed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: no setting is called {name!r}: {hint}")
         if not _fits(value, str(known[name])):
             raise ConfigError(f"{path}: {name} = {value!r}: write {_FORMS[str(known[name])]}")
-        values[name] = tuple(value) if isinstance(value, list) else value
+        values[name] = _as(value, str(known[name]))
     if "org" not in values:
         raise ConfigError(f'{path}: org is missing: add org = "NAME"')
     return values
@@ -188,6 +222,7 @@ _FORMS: Final = {
     "Mode": "a text in double quotes",
     "PublishMode": "a text in double quotes",
     "int": "a whole number",
+    "float": "a number",
     "bool": "true or false",
     "tuple[str, ...]": "a list of texts",
 }
@@ -196,8 +231,16 @@ _FORMS: Final = {
 def _fits(value: object, form: str) -> bool:
     if form == "tuple[str, ...]":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if form == "float":
+        return type(value) in (int, float)
     kinds: dict[str, type] = {"int": int, "bool": bool}
     return type(value) is kinds.get(form, str)
+
+
+def _as(value: Any, form: str) -> Any:  # noqa: ANN401 - a value of TOML
+    if form == "float":
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _toml(value: object) -> str:
@@ -228,6 +271,8 @@ def _check_ranges(config: Config) -> None:
         ("web_port", 0, 65_535),
         ("exchange_port", 0, 65_535),
         ("retention_days", 1, 3_650),
+        ("enforce_share", 0, 100),
+        ("tolerance", LEAST_TOLERANCE, MOST_TOLERANCE),
         ("live_sessions", 1, 1_000_000),
     ):
         value = getattr(config, name)
@@ -258,6 +303,25 @@ def _check_addresses(config: Config) -> None:
             raise ConfigError(f"announce: {address!r}: write addresses like /dns4/node.example.org/tcp/4470")
 
 
+def _check_policy(config: Config) -> None:
+    for name in ("enforce_families", "enforce_agents"):
+        try:
+            named = parse_shares(getattr(config, name))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        # A mistyped family would silently be enforced as all the others are.
+        if name == "enforce_families" and named:
+            families = load_taxonomy().families
+            for family in named:
+                if family not in families:
+                    near = difflib.get_close_matches(family, families, n=1)
+                    hint = f"did you mean {near[0]}?" if near else "docs/taxonomy.md says what a family is"
+                    raise ConfigError(f"{name}: no family is called {family[:64]!r}: {hint}")
+    for effect in config.fail_closed:
+        if effect not in EFFECTS:
+            raise ConfigError(f"fail_closed: {effect[:64]!r}: write some of {', '.join(EFFECTS)}")
+
+
 def _check_store(config: Config) -> None:
     scheme = config.store_url.partition("://")[0]
     if scheme not in STORE_SCHEMES:
@@ -269,5 +333,6 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_choices,
     _check_ranges,
     _check_addresses,
+    _check_policy,
     _check_store,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from functools import reduce
+from dataclasses import replace
 from typing import Any
 
-from ioint_node.flows.assessing import AssessParts, matcher_of
+from ioint_node.access.budget import capped, due, is_spent, to_json
+from ioint_node.flows import holding
+from ioint_node.flows.assessing import AssessParts, matcher_of, parent_of, warnings_of
 from ioint_node.flows.decision import (
     Weighed,
     decision_of,
@@ -15,17 +17,26 @@ from ioint_node.flows.decision import (
     is_uncertain,
     network_text,
 )
-from ioint_node.flows.journal import Entry, LocalSighting, StreamEvent
+from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import MARK_MS, Live
 from ioint_node.flows.recording import ENCODER, changed, event_row, session_row
 from ioint_node.flows.requests import ActionRequest
+from ioint_node.flows.respond import of_action as order_of
 from ioint_node.reputation.beliefs import NetworkEffect
-from ioint_node.scoring.evidence import of_action
-from ioint_node.scoring.response import Case, Choice, at_least, choose_response
-from ioint_node.scoring.trust import after, recently_changed, view
-from ioint_node.scoring.values import Event, Judgement, Response, Verdict
+from ioint_node.scoring.around import surroundings, unusual_of
+from ioint_node.scoring.bounds import bounded
+from ioint_node.scoring.evidence import ActionFacts, of_action, signs_of
+from ioint_node.scoring.isolation import row_of
+from ioint_node.scoring.levels import CHANGES, terms_of
+from ioint_node.scoring.lineage import risk_above
+from ioint_node.scoring.response import Case, choose_response
+from ioint_node.scoring.shape import unlikeness
+from ioint_node.scoring.tracker import Measured
+from ioint_node.scoring.trust import Evidence, after_all, change_text, recently_changed
+from ioint_node.scoring.values import NOTHING_AROUND, Event, Judgement, Surroundings, Verdict
 from ioint_node.scoring.wis import time_left, wis
 from ioint_node.store.actors import MARKS_ROWS
+from ioint_node.store.held import APPROVED
 from ioint_node.store.times import day_of, to_text
 
 
@@ -33,32 +44,61 @@ def decide(
     parts: AssessParts, live: Live, request: ActionRequest, digest: str, now: int
 ) -> tuple[dict[str, Any], Entry]:
     """Judge an action, let trust and network bear on it, choose the response, and say what to write."""
-    event = Event(
-        kind="tool_call",
-        tool=request.tool,
-        server=request.server,
-        arguments=request.arguments,
-        t=request.t,
-        action_id=request.action_id,
-    )
+    hold = holding.standing(parts.holds, live.id, request, now)
+    approved = hold is not None and hold.state == APPROVED
     known, was_clear = len(live.completed), live.clear
-    judgement = _judge(parts, live, event, now)
+    event, judgement = _judge(parts, live, request, now)
+    around = event.around
     fresh = tuple(live.completed)[known:]
     _mark(live, fresh, now)
     live.early.update(pattern for pattern in fresh if not parts.beliefs.effect_of((pattern,), now).effect)
-    evidence = of_action(
-        judgement.verdict,
-        departures=live.departures,
-        doubts=live.doubts,
-        first_clear=live.clear and not was_clear,
+    evidence: tuple[Evidence, ...] = ()
+    if approved:
+        # A person answered for this one: it is no departure of the actor's.
+        live.departures -= judgement.verdict is Verdict.OUT_OF_SCOPE
+    else:
+        evidence = _evidence(parts, live, judgement, around, now, first_clear=live.clear and not was_clear)
+        live.actor.trust = after_all(live.actor.trust, evidence, now)
+    begun = judgement.verdict is Verdict.IN_SCOPE and _learn(
+        parts, live, request, judgement, around=around, now=now
     )
-    live.actor.trust = reduce(lambda trust, one: after(trust, one, now), evidence, live.actor.trust)
-    weighed = _weigh(parts, live, request, judgement, now)
-    decision = decision_of(weighed, parts.taxonomy)
+    cost = live.spend(judgement.step, parts.taxonomy, now)
+    weighed = _weigh(parts, live, request, judgement, cost=cost, approved=approved, now=now)
+    settled = holding.settle(
+        parts.holds,
+        hold,
+        weighed.choice,
+        decision_id=weighed.decision_id,
+        session_id=live.id,
+        request=request,
+        now=now,
+    )
+    decision = decision_of(weighed, settled.approval, parts.taxonomy)
     body = ENCODER.encode(decision).decode()
     live.answer(request.action_id, digest, body)
     if weighed.alternative is not None:
         live.offer(weighed.decision_id, weighed.alternative)
+    before, live.response = live.response, weighed.choice.response
+    order = order_of(
+        parts.halted,
+        live.actor.id,
+        live.id,
+        decision,
+        weighed.choice,
+        before=before,
+        enforce=live.enforced,
+        now=now,
+    )
+    held = None
+    if settled.hold is not None:
+        held = holding.row_of(
+            settled.hold,
+            actor=live.actor.id,
+            request=request,
+            decision=decision,
+            causes=weighed.choice.causes,
+            now=now,
+        )
     network = weighed.network
     moves = changed(
         live,
@@ -89,7 +129,11 @@ def decide(
         session=session_row(live, at),
         matches=tuple(_match_row(live, pattern, request.action_id, now) for pattern in fresh),
         trust=live.actor.trust if evidence else None,
-        stream=(*moves, *_response_event(live, decision, weighed.choice)),
+        baseline=live.actor.baseline if begun else None,
+        order=order,
+        held=held,
+        used=settled.used,
+        stream=moves,
         sighting=_sighting(live, judgement, now),
     )
     return decision, entry
@@ -112,15 +156,97 @@ def network_of(parts: AssessParts, live: Live, now: int) -> NetworkEffect:
     return marked if marked.effect > here.effect else here
 
 
-def _judge(parts: AssessParts, live: Live, event: Event, now: int) -> Judgement:
+def _judge(parts: AssessParts, live: Live, request: ActionRequest, now: int) -> tuple[Event, Judgement]:
+    """The action as an event with all that bore on it, and its judgement."""
     matcher = matcher_of(parts, now)
     if matcher is not live.matcher:
         live.tracker.use_matcher(matcher)
         live.matcher = matcher
+    event = Event(
+        kind="tool_call",
+        tool=request.tool,
+        server=request.server,
+        arguments=request.arguments,
+        t=request.t,
+        action_id=request.action_id,
+    )
     measured = live.follow(event)
     if measured is None:
         raise TypeError("the tracker did not take the event for an action")
-    return live.judge(measured, event.around, publish=parts.model.thresholds.publish)
+    around = _around(parts, live, request, measured, now)
+    live.unlike += unlikeness(around)
+    if around is not NOTHING_AROUND:
+        event = replace(event, around=around)
+    return event, live.judge(measured, around, publish=parts.model.thresholds.publish)
+
+
+def _around(
+    parts: AssessParts, live: Live, request: ActionRequest, measured: Measured, now: int
+) -> Surroundings:
+    actor = live.actor
+    return surroundings(
+        tool=request.name,
+        step=measured.step,
+        at=now,
+        taxonomy=parts.taxonomy,
+        departures=len(measured.departures),
+        baseline=actor.baseline,
+        pulse=live.pulse,
+        forest=parts.isolation.forest,
+        widenings=live.widenings,
+        lineage=live.lineage,
+        delegator=_delegator(parts, live),
+        observed=actor.reported(live.id, now),
+        tokens=live.tokens,
+    )
+
+
+def _delegator(parts: AssessParts, live: Live) -> float:
+    """How risky the session that delegated this one has become since, 0..1."""
+    above = parent_of(parts, live)
+    if above is None:
+        return 0.0
+    limits = parts.model.thresholds
+    return risk_above(above.tracker.session_risk, limits.borderline, limits.out_of_scope)
+
+
+def _evidence(
+    parts: AssessParts, live: Live, judgement: Judgement, around: Surroundings, now: int, *, first_clear: bool
+) -> tuple[Evidence, ...]:
+    step, taxonomy = judgement.step, parts.taxonomy
+    effect_class = taxonomy.verbs.get(step.verb, "run")
+    most = live.tracker.envelope.max_sensitivity
+    facts = ActionFacts(
+        verdict=judgement.verdict,
+        departures=live.departures,
+        doubts=live.doubts,
+        first_clear=first_clear,
+        effect_class=effect_class,
+        burst=live.actor.burst(now) if effect_class in CHANGES else 0,
+        surroundings=around,
+        injection=judgement.injection,
+        over=max(0, taxonomy.sensitivity_rank(step.sensitivity) - taxonomy.sensitivity_rank(most)),
+        seen=live.signs,
+    )
+    found = of_action(facts)
+    live.signs.update(signs_of(facts))
+    return found
+
+
+def _learn(
+    parts: AssessParts,
+    live: Live,
+    request: ActionRequest,
+    judgement: Judgement,
+    *,
+    around: Surroundings,
+    now: int,
+) -> bool:
+    """Take an in-scope action for usual; True when the baseline is to be written."""
+    baseline = live.actor.baseline
+    row = row_of(unusual_of(around), judgement.step, len(judgement.departures), parts.taxonomy)
+    parts.isolation.take(baseline.salt, row)
+    return baseline.learn(request.name, judgement.step, now, pulse=live.pulse, tokens=live.tokens)
 
 
 def _mark(live: Live, fresh: tuple[str, ...], now: int) -> None:
@@ -132,10 +258,22 @@ def _mark(live: Live, fresh: tuple[str, ...], now: int) -> None:
             del marks[next(iter(marks))]
 
 
-def _weigh(parts: AssessParts, live: Live, request: ActionRequest, judgement: Judgement, now: int) -> Weighed:
+def _weigh(
+    parts: AssessParts,
+    live: Live,
+    request: ActionRequest,
+    judgement: Judgement,
+    *,
+    cost: float,
+    approved: bool,
+    now: int,
+) -> Weighed:
     network = network_of(parts, live, now)
-    trust = view(live.actor.trust, now, network.effect)
-    left = time_left(live.elapsed_ms(now), parts.limits.grant_ms)
+    trust = live.trust_view(now, network.effect)
+    lower = bounded(trust["lower"], live.actor.bound, now, clear=live.clear)
+    terms = terms_of(lower)
+    live.budget = capped(live.budget, terms.budget)
+    left = time_left(live.elapsed_ms(now), terms.session_s * 1_000)
     score = wis(judgement.clarity, judgement.fit, judgement.risk_magnitude, left)
     effect_class = parts.taxonomy.verbs.get(judgement.step.verb, "run")
     uncertain = is_uncertain(judgement.step.confidence, effect_class)
@@ -143,14 +281,19 @@ def _weigh(parts: AssessParts, live: Live, request: ActionRequest, judgement: Ju
         Case(
             verdict=judgement.verdict,
             wis=score,
-            lower=trust["lower"],
+            lower=lower,
             effect_class=effect_class,
             departures=live.departures,
             clear=live.clear,
             uncertain=uncertain,
             tier=network.tier,
             effect=network.effect,
-            enforce=parts.mode == "enforce",
+            spent=is_spent(live.budget),
+            due=due(live.budget, terms, now),
+            state=parts.halted.state_of(live.actor.id),
+            approved=approved,
+            observed=live.actor.reported(live.id, now),
+            enforce=live.enforced,
         )
     )
     belief = parts.beliefs.get(network.patterns[0]) if network.patterns else None
@@ -167,8 +310,10 @@ def _weigh(parts: AssessParts, live: Live, request: ActionRequest, judgement: Ju
         trust=trust,
         network=network,
         groups=belief.groups if belief else 0,
-        changed=recently_changed(live.actor.trust, now),
-        enforce=parts.mode == "enforce",
+        changed=change_text(live.actor.trust) if recently_changed(live.actor.trust, now) else "",
+        enforce=live.enforced,
+        budget=to_json(live.budget, cost, terms, now),
+        warnings=warnings_of(parts, live),
         alternative=parts.narrower(judgement.step, live.tracker.envelope, parts.taxonomy)
         if borderline
         else None,
@@ -185,25 +330,6 @@ def _match_row(live: Live, pattern: str, action_id: str, now: int) -> Mapping[st
         "at": to_text(now),
         "judged": "open",
     }
-
-
-def _response_event(live: Live, decision: Mapping[str, Any], choice: Choice) -> tuple[StreamEvent, ...]:
-    before, live.response = live.response, choice.response
-    if not at_least(choice.response, Response.REDUCE):
-        return ()
-    reasons = decision["reasons"]
-    body = {
-        "actor": live.actor.id,
-        "session_id": live.id,
-        "action_id": decision["action_id"],
-        "decision_id": decision["decision_id"],
-        "before": before.value,
-        "after": choice.response.value,
-        "state": decision["verdict"],
-        "effect": decision["network"]["effect"],
-        "reason": reasons[0]["text"] if reasons else ", ".join(choice.causes),
-    }
-    return (StreamEvent(event="response", body=body),)
 
 
 def _sighting(live: Live, judgement: Judgement, now: int) -> LocalSighting | None:

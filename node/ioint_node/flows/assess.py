@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import asdict
-from functools import reduce
 from typing import Any
 
 import msgspec
@@ -22,24 +21,16 @@ from ioint_node.flows.assessing import (
     AssessParts,
     find_live,
     find_live_actor,
-    matcher_of,
     recall,
-    start_tracker,
+    trace_lineage,
     write,
 )
-from ioint_node.flows.decision import evidence_text
-from ioint_node.flows.journal import Entry, Judged, LocalSighting
-from ioint_node.flows.live import Live, LiveActor
-from ioint_node.flows.recording import (
-    changed,
-    check_family,
-    check_open,
-    opened,
-    recall_open,
-    record,
-    session_row,
-    trust_of,
-)
+from ioint_node.flows.closing import end
+from ioint_node.flows.journal import LocalSighting
+from ioint_node.flows.live import Live
+from ioint_node.flows.observations import observe_outside, said_in_session
+from ioint_node.flows.opening import begin, begun_before, credential_evidence, made_of, new_actor
+from ioint_node.flows.recording import check_family, check_open, recall_open, record, trust_of
 from ioint_node.flows.requests import (
     ActionRequest,
     Feedback,
@@ -51,14 +42,11 @@ from ioint_node.flows.requests import (
     check_feedback,
     check_opening,
     check_outcome,
-    composition_of,
 )
 from ioint_node.flows.scope import answer_alternative, declare, scope_request
-from ioint_node.scoring.evidence import of_close, of_feedback
-from ioint_node.scoring.trust import DECIMALS, after, lower_bound, new_trust, recomposed
-from ioint_node.scoring.values import Event, Verdict
+from ioint_node.scoring.evidence import of_feedback
+from ioint_node.scoring.values import Event
 from ioint_node.store.sessions import find_decision, idle_sessions
-from ioint_node.store.times import day_of, to_text
 
 __all__ = [
     "ActionRequest",
@@ -92,14 +80,28 @@ async def open_session(parts: AssessParts, request: OpenSession, now: int) -> di
     """
     check_opening(request, parts.limits)
     check_family(parts, request.declared)
-    opening = _opening_text(request)
     session_id = request.session_id or secrets.token_hex(16)
     async with parts.live.loading:
         existing = await find_live(parts, session_id, now)
         if existing is not None:
-            return _opened_again(parts, existing, request, opening, now)
-        actor = await find_live_actor(parts, request.actor, now) or _new_actor(parts, request, now)
-        return _open(parts, request, actor, now, session_id=session_id, opening=opening)
+            return begun_before(parts, existing, request, now)
+        actor = await find_live_actor(parts, request.actor, now) or new_actor(request, now)
+        lineage = None
+        if request.parent is not None:
+            above = request.parent["session_id"]
+            lineage = await trace_lineage(parts, above, actor=actor.id, session_id=session_id)
+        evidence = await credential_evidence(parts, actor, lineage, now)
+        trust = await made_of(parts, actor, request, now)
+        return begin(
+            parts,
+            request,
+            actor,
+            session_id=session_id,
+            trust=trust,
+            evidence=evidence,
+            lineage=lineage,
+            now=now,
+        )
 
 
 async def act(parts: AssessParts, session_id: str, request: ActionRequest, now: int) -> dict[str, Any]:
@@ -131,8 +133,12 @@ async def act(parts: AssessParts, session_id: str, request: ActionRequest, now: 
     return decision
 
 
-async def observe(parts: AssessParts, session_id: str, event: Event, now: int) -> None:
-    """Take in what happened between actions: a prompt, a result, a response.
+async def observe(
+    parts: AssessParts, session_id: str, event: Event, now: int, *, by: str = "", by_actor: bool = False
+) -> None:
+    """Take in what happened between actions: a prompt, a result, a response, an observation from outside.
+
+    `by` is who says it, as the node knows it; an observation that the actor makes of itself may only count against it.
 
     Raises:
         RequestError: a field is malformed.
@@ -142,20 +148,30 @@ async def observe(parts: AssessParts, session_id: str, event: Event, now: int) -
     """
     check_event(event, parts.limits)
     live = await recall_open(parts, session_id, now)
+    said = None
+    if event.kind == "observation":
+        who = live.actor.id
+        said = said_in_session(
+            event.data, actor=who, session_id=live.id, action_id=event.action_id, by=by, own=by_actor
+        )
     try:
         live.follow(event)
+        live.hear(event)
         record(parts, live, now, kind=event.kind, body=event)
     except BaseException:
         parts.live.forget(live)
         raise
+    if said is not None:
+        await observe_outside(parts, said, now)
 
 
 async def feedback(
-    parts: AssessParts, session_id: str, given: Feedback, now: int, *, by_actor: bool = False
+    parts: AssessParts, session_id: str, given: Feedback, now: int, *, by: str = "", by_actor: bool = False
 ) -> dict[str, Any]:
     """Take what a person or a check says, also of a closed session; each kind counts once per action.
 
-    What an actor says of itself (`by_actor`) is kept and counts for nothing.
+    `by` is who says it, as the node knows it. What an actor says of itself (`by_actor`) is kept and counts for nothing.
+    The approval of a person is a look at the actor: its trust budget is whole again.
 
     Raises:
         RequestError: a field is malformed or contradicts another.
@@ -174,9 +190,12 @@ async def feedback(
         )
     if not known:
         live.feedbacks.add(key)
-        evidence = () if by_actor else of_feedback(given.kind, positive=given.positive)
+        nth = sum(not own for _, _, own in live.feedbacks)
+        counted = () if by_actor else of_feedback(given.kind, positive=given.positive, source=by, nth=nth)
+        if given.kind == "approve" and not by_actor and live.closed is None:
+            live.renew(now, by_person=True)
         body = {**asdict(given), "by_actor": by_actor}
-        record(parts, live, now, kind="feedback", body=body, evidence=evidence)
+        record(parts, live, now, kind="feedback", body=body, evidence=counted)
     return {
         "session_id": session_id,
         "kind": given.kind,
@@ -198,7 +217,7 @@ async def close(parts: AssessParts, session_id: str, outcome: str, now: int) -> 
     check_outcome(outcome)
     live = await recall(parts, session_id, now)
     if live.closed is None:
-        _close(parts, live, outcome, now)
+        end(parts, live, outcome, now)
     elif live.outcome != outcome:
         raise ConflictError(f"session {session_id!r} was closed as {live.outcome}")
     return {
@@ -220,88 +239,6 @@ async def close_idle(parts: AssessParts, now: int) -> int:
     for session_id in idle:
         await close(parts, session_id, "aborted", now)
     return len(idle)
-
-
-def _new_actor(parts: AssessParts, request: OpenSession, now: int) -> LiveActor:
-    trust = new_trust(request.kind, composition_of(request, parts.limits), now)
-    return LiveActor(id=request.actor, trust=trust, told_lower=round(lower_bound(trust, now), DECIMALS))
-
-
-def _open(
-    parts: AssessParts, request: OpenSession, actor: LiveActor, now: int, *, session_id: str, opening: str
-) -> dict[str, Any]:
-    if actor.trust.kind != request.kind:
-        raise ConflictError(f"actor.kind: {request.actor!r} is known as {actor.trust.kind}")
-    if len(actor.open_sessions) >= parts.limits.open_per_actor:
-        raise TooLargeError(f"{request.actor!r} has {len(actor.open_sessions)} sessions open: close some")
-    matcher = matcher_of(parts, now)
-    live = Live(
-        id=session_id,
-        actor=actor,
-        tracker=start_tracker(parts, request.declared, matcher),
-        matcher=matcher,
-        opening=opening,
-        declared=now,
-    )
-    before = actor.trust
-    actor.trust = recomposed(before, composition_of(request, parts.limits), now)
-    actor.open_sessions.add(session_id)
-    parts.live.put_actor(actor)
-    parts.live.put(live)
-    text = evidence_text((), changed=actor.trust is not before)
-    at = to_text(now)
-    row = {
-        **session_row(live, at),
-        "id": session_id,
-        "actor": actor.id,
-        "declaration": opening,
-        "parent": None if request.parent is None else msgspec.json.encode(request.parent).decode(),
-        "opened_at": at,
-    }
-    del row["session_id"]
-    # A new actor is written even though its trust has not moved.
-    write(parts, Entry(live=live, now=now, opened=row, trust=actor.trust, stream=changed(live, now, text)))
-    return opened(parts, live, now)
-
-
-def _opened_again(
-    parts: AssessParts, live: Live, request: OpenSession, opening: str, now: int
-) -> dict[str, Any]:
-    if live.closed is not None:
-        raise ConflictError(f"session_id: {live.id!r} is closed")
-    if live.actor.id != request.actor or live.opening != opening:
-        raise ConflictError(f"session_id: {live.id!r} was opened with another body")
-    return opened(parts, live, now)
-
-
-def _opening_text(request: OpenSession) -> str:
-    value = {**asdict(request.declared), "on_behalf_of": request.on_behalf_of}
-    return msgspec.json.encode(value).decode()
-
-
-def _close(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
-    actor = live.actor
-    evidence = of_close(
-        live.tracker.verdict, outcome, actions=live.actions, composed=bool(actor.trust.composition)
-    )
-    actor.trust = reduce(lambda trust, one: after(trust, one, now), evidence, actor.trust)
-    actor.open_sessions.discard(live.id)
-    live.closed, live.outcome = now, outcome
-    flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
-    # A session that did nothing says nothing of how rare a pattern is.
-    judged = (
-        Judged(patterns=tuple(live.completed), flagged=flagged, day=day_of(now)) if live.actions else None
-    )
-    ended = "a session that matched a reported pattern has ended"
-    entry = Entry(
-        live=live,
-        now=now,
-        session=session_row(live, to_text(now)),
-        trust=actor.trust if evidence else None,
-        stream=changed(live, now, evidence_text(evidence), effect=0.0, why=ended),
-        judged=judged,
-    )
-    write(parts, entry)
 
 
 async def _answer_again(

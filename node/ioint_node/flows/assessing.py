@@ -5,30 +5,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.access.budget import new_budget
 from ioint_node.errors import NotFoundError
+from ioint_node.flows.gap import Accepted, family_of
+from ioint_node.flows.habits import habits_of
+from ioint_node.flows.isolation import Isolation
 from ioint_node.flows.journal import Entry, Journal, LocalSighting
+from ioint_node.flows.lineage import find_lineage
 from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Tracker
-from ioint_node.flows.requests import SessionLimits
+from ioint_node.flows.requests import SessionLimits, declaration_of
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.bounds import bounded
+from ioint_node.scoring.levels import terms_of
+from ioint_node.scoring.lineage import Lineage, warnings
 from ioint_node.scoring.model import Model
+from ioint_node.scoring.staging import Policy
 from ioint_node.scoring.tracker import SessionTracker, alternative
 from ioint_node.scoring.trust import DECIMALS, lower_bound
-from ioint_node.scoring.values import Declaration, Event
+from ioint_node.scoring.values import Event, Verdict
 from ioint_node.store.actors import find_actor
 from ioint_node.store.engine import Store
+from ioint_node.store.held import Holds
+from ioint_node.store.responses import Halted
 from ioint_node.store.sessions import StoredEvent, StoredSession, find_session
 from ioint_node.store.times import from_text
 
 MARKS_DAYS = 7
 REBUILT_IN_LOOP_EVENTS = 32  # longer sessions are followed again in a thread
-Mode = Literal["observe", "enforce"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,11 @@ class AssessParts:
     """The parts that opening, acting and closing share.
 
     Attributes:
+        policy: on whom decisions are enforced, and what engines do while the node is away.
+        halted: the actors that are halted.
+        holds: the actions that wait for a person, and what was decided of them.
+        accepted: the changes of envelopes that people accepted.
+        isolation: what is usual at this node.
         on_risky: told of sightings inside the transaction that stores them.
         notify: called after a commit that engines or members have to hear of.
         tracker: makes the tracker of a session.
@@ -48,9 +63,13 @@ class AssessParts:
     taxonomy: Taxonomy
     catalogue: Catalogue
     beliefs: Beliefs
-    mode: Mode
     on_risky: Callable[[AsyncConnection, LocalSighting], Awaitable[None]]
     notify: Callable[[], None]
+    policy: Policy = field(default_factory=Policy)
+    halted: Halted = field(default_factory=Halted)
+    holds: Holds = field(default_factory=Holds)
+    accepted: Accepted = field(default_factory=Accepted)
+    isolation: Isolation = field(default_factory=Isolation)
     limits: SessionLimits = field(default_factory=SessionLimits)
     tracker: Callable[..., Tracker] = SessionTracker
     narrower: Callable[[Step, Envelope, Taxonomy], Mapping[str, Any] | None] = alternative
@@ -111,6 +130,9 @@ async def find_live(parts: AssessParts, session_id: str, now: int) -> Live | Non
         live = await asyncio.to_thread(rebuild, parts, stored, actor, matcher)
     else:
         live = rebuild(parts, stored, actor, matcher)
+    if stored.row["parent"]:
+        parent = msgspec.json.decode(stored.row["parent"])["session_id"]
+        live.lineage = await trace_lineage(parts, parent, actor=actor.id, session_id=session_id)
     parts.live.put(live)
     return live
 
@@ -124,14 +146,18 @@ async def find_live_actor(parts: AssessParts, actor_id: str, now: int) -> LiveAc
         stored = await find_actor(
             connection, actor_id, now=now, marks_days=MARKS_DAYS, most_open=parts.limits.open_per_actor
         )
-    if stored is None:
-        return None
+        if stored is None:
+            return None
+        habits = await habits_of(connection, actor_id, now)
     actor = LiveActor(
         id=actor_id,
         trust=stored.trust,
         told_lower=round(lower_bound(stored.trust, now), DECIMALS),
         open_sessions=set(stored.open_sessions),
         marks=dict(stored.marks),
+        baseline=habits.baseline,
+        bound=habits.bound,
+        observed=habits.observed,
     )
     parts.live.put_actor(actor)
     return actor
@@ -142,34 +168,59 @@ def matcher_of(parts: AssessParts, now: int) -> Matcher:
     return parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now)
 
 
-def start_tracker(parts: AssessParts, declaration: Declaration, matcher: Matcher) -> Tracker:
-    """A tracker for a session from its beginning."""
-    return parts.tracker(declaration, model=parts.model, matcher=matcher, taxonomy=parts.taxonomy)
+async def trace_lineage(parts: AssessParts, parent: str, *, actor: str, session_id: str) -> Lineage:
+    """Where a session comes from that names this parent."""
+    limits = parts.model.thresholds
+    return await find_lineage(parts.store, parts.live, limits, parent, actor=actor, session_id=session_id)
+
+
+def start_session(
+    parts: AssessParts, session_id: str, actor: LiveActor, opening: str, *, matcher: Matcher, now: int
+) -> Live:
+    """A session at its beginning, from the JSON that it was opened with."""
+    declaration = declaration_of(opening)
+    family = family_of(declaration, parts.model, parts.taxonomy)
+    tracker = parts.tracker(
+        declaration,
+        model=parts.model,
+        matcher=matcher,
+        taxonomy=parts.accepted.taxonomy(parts.taxonomy, actor.id, now),
+        accepted=parts.accepted.of(family, actor.id, now),
+    )
+    return Live(
+        id=session_id,
+        actor=actor,
+        tracker=tracker,
+        matcher=matcher,
+        opening=opening,
+        declared=now,
+        budget=new_budget(terms_of(bounded(lower_bound(actor.trust, now), actor.bound, now)), now),
+        enforced=parts.policy.staging.enforces(actor.id, family, session_id),
+    )
+
+
+def parent_of(parts: AssessParts, live: Live) -> Live | None:
+    """The session that delegated this one, while it is in memory."""
+    return None if live.lineage is None else parts.live.get(live.lineage.parent)
+
+
+def warnings_of(parts: AssessParts, live: Live) -> tuple[str, ...]:
+    """What the agent of a delegated session has to know of the sessions above it."""
+    above = parent_of(parts, live)
+    return warnings(live.lineage, verdict=Verdict.IN_SCOPE if above is None else above.tracker.verdict)
 
 
 def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher: Matcher) -> Live:
     """Follow a stored session again from its first event; trust has counted it already and stays as it is."""
     row = stored.row
-    live = Live(
-        id=row["id"],
-        actor=actor,
-        tracker=start_tracker(parts, declaration_of(row["declaration"]), matcher),
-        matcher=matcher,
-        opening=row["declaration"],
-        declared=from_text(row["opened_at"]),
-        closed=None if row["closed_at"] is None else from_text(row["closed_at"]),
-        outcome=row["outcome"],
-        hashes=dict(stored.answered),
-    )
+    began = from_text(row["opened_at"])
+    live = start_session(parts, row["id"], actor, row["declaration"], matcher=matcher, now=began)
+    live.closed = None if row["closed_at"] is None else from_text(row["closed_at"])
+    live.outcome = row["outcome"]
+    live.hashes = dict(stored.answered)
     for event in stored.events:
         _follow_again(parts, live, event)
     return live
-
-
-def declaration_of(text: str) -> Declaration:
-    """The declaration in the JSON that a session was opened with, or re-declared with."""
-    value = msgspec.json.decode(text)
-    return Declaration(text=value["text"], family=value["family"], tools=tuple(value["tools"]))
 
 
 def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
@@ -188,3 +239,4 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         measured = live.follow(event)
         if measured is not None:
             live.judge(measured, event.around, publish=parts.model.thresholds.publish)
+            live.spend(measured.step, parts.taxonomy, from_text(stored.at))

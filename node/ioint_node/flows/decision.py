@@ -9,29 +9,13 @@ from typing import Any
 from ioint_taxonomy import Envelope, Taxonomy
 
 from ioint_node.reputation.beliefs import NetworkEffect
+from ioint_node.scoring.evidence import text_of
 from ioint_node.scoring.response import WIS_SAFE, Choice, is_harmless
 from ioint_node.scoring.trust import Evidence
 from ioint_node.scoring.values import Judgement, Reason, Response
 
 UNCERTAIN_BELOW = 0.4  # confidence of the mapping under which a changing verb is at least told
 CACHE_S = {"strict": 5, "standard": 30, "trusted": 120}
-EVIDENCE_TEXT = {
-    "attack": "the risk of a session became clear",
-    "out_of_scope": "an action left the declared intent",
-    "borderline": "repeated actions at the edge of the declared intent",
-    "clean_session": "a session ended inside its declared intent",
-    "failed_session": "a session failed",
-    "alternative_accepted": "a narrower alternative was accepted",
-    "alternative_refused": "a narrower alternative was refused",
-    "repeated_widening": "more scope was asked for again within a session",
-    "feedback": "feedback on a session",
-    "validation": "a validation of a session's result",
-}
-COMPOSITION_CHANGED = Reason(
-    code="composition_changed",
-    weight=0.0,
-    text="model, prompt or tools changed: a fifth of the good evidence is inherited, all of the bad",
-)
 FORGOTTEN = "evidence is forgotten with time"
 
 
@@ -49,8 +33,10 @@ class Weighed:
     trust: Mapping[str, Any]
     network: NetworkEffect
     groups: int
-    changed: bool
+    changed: str
     enforce: bool
+    budget: Mapping[str, Any]
+    warnings: tuple[str, ...]
     alternative: Mapping[str, Any] | None
 
 
@@ -63,8 +49,8 @@ def is_uncertain(confidence: float, effect_class: str) -> bool:
     return confidence < UNCERTAIN_BELOW and not is_harmless(effect_class)
 
 
-def decision_of(weighed: Weighed, taxonomy: Taxonomy) -> dict[str, Any]:
-    """DECISION, as JSON values."""
+def decision_of(weighed: Weighed, approval: Mapping[str, Any] | None, taxonomy: Taxonomy) -> dict[str, Any]:
+    """DECISION, as JSON values; `approval` is what waits for a person, or was approved."""
     judgement, network = weighed.judgement, weighed.network
     step = judgement.step
     return {
@@ -106,6 +92,9 @@ def decision_of(weighed: Weighed, taxonomy: Taxonomy) -> dict[str, Any]:
             "age_s": network.age_s,
         },
         "cache_ttl_s": cache_ttl_s(weighed, taxonomy),
+        "budget": weighed.budget,
+        "approval": approval,
+        "warnings": list(weighed.warnings),
     }
 
 
@@ -137,8 +126,17 @@ def reasons_of(weighed: Weighed) -> list[Reason]:
     if "level" in weighed.choice.causes:
         text = f"trust {weighed.trust['lower']:.2f} is {weighed.trust['friction']}: changes are accompanied"
         found.append(Reason(code="level", weight=0.0, text=text))
+    if "budget" in weighed.choice.causes:
+        spent = "is spent" if weighed.budget["spent"] else "is due for a new look"
+        text = f"the trust budget of this session {spent}: declare again, or let a person approve"
+        found.append(Reason(code="budget", weight=0.0, text=text))
+    if "state" in weighed.choice.causes:
+        text = "this actor is halted until a person releases it"
+        found.append(Reason(code="halted", weight=0.0, text=text))
+    if "approved" in weighed.choice.causes:
+        found.append(Reason(code="approved", weight=0.0, text="a person approved exactly this action"))
     if weighed.changed:
-        found.append(COMPOSITION_CHANGED)
+        found.append(Reason(code="composition_changed", weight=0.0, text=weighed.changed))
     return found
 
 
@@ -148,14 +146,11 @@ def network_text(network: NetworkEffect, groups: int) -> str:
     return f"{named}, {network.tier}, effect {network.effect:.2f}".replace(" 0.", " .")
 
 
-def evidence_text(evidence: Sequence[Evidence], *, changed: bool = False) -> str:
+def evidence_text(evidence: Sequence[Evidence]) -> str:
     """Why local trust moved: the heaviest piece of evidence, in words."""
-    if changed:
-        return COMPOSITION_CHANGED.text
     if not evidence:
         return FORGOTTEN
-    heaviest = max(evidence, key=lambda one: one.weight)
-    return EVIDENCE_TEXT[heaviest.kind]
+    return text_of(max(evidence, key=lambda one: one.weight).kind)
 
 
 def families_for(wanted: Envelope, taxonomy: Taxonomy, *, most: int = 3) -> tuple[str, ...]:

@@ -15,24 +15,31 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import BusyError
 from ioint_node.flows.live import Live
+from ioint_node.scoring.baseline import Baseline
 from ioint_node.scoring.trust import Trust
 from ioint_node.scoring.values import Verdict
+from ioint_node.store import held, responses
 from ioint_node.store.actors import save_trusts
+from ioint_node.store.baselines import save_baselines
 from ioint_node.store.engine import Store
 from ioint_node.store.faults import Seldom, described, fault_of
+from ioint_node.store.grants import end_of_session
+from ioint_node.store.responses import Order
 from ioint_node.store.sessions import (
     add_decisions,
     add_events,
     add_matches,
     add_sessions,
+    add_stream,
     judge_session,
     update_sessions,
 )
-from ioint_node.store.stream import append
+from ioint_node.store.stream import row_of
 
 ENTRIES = 8_192  # that may wait for the writer
 # Trust in one's own agents is for one's own organisation and who works for it.
@@ -57,8 +64,8 @@ class LocalSighting:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamEvent:
+# Made for every action: a frozen dataclass takes ten times as long to make.
+class StreamEvent(Struct, frozen=True, kw_only=True):
     """One row for engines: the event and its body."""
 
     event: str
@@ -74,11 +81,11 @@ class Judged:
     day: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """All that one thing that happened in a session writes.
 
-    It holds the live session, so that nobody rebuilds it from the disk before this is there.
+    It holds the live session, so that nobody rebuilds it from the disk before this is there. `held` is a row of
+    `held_actions`, `used` the approval that let an action go on. `ended` says that the session's grants end with it.
     """
 
     live: Live
@@ -89,9 +96,14 @@ class Entry:
     session: Mapping[str, Any] | None = None
     matches: tuple[Mapping[str, Any], ...] = ()
     trust: Trust | None = None
+    baseline: Baseline | None = None
+    order: Order | None = None
+    held: Mapping[str, Any] | None = None
+    used: str | None = None
     stream: tuple[StreamEvent, ...] = ()
     sighting: LocalSighting | None = None
     judged: Judged | None = None
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -163,7 +175,7 @@ class Journal:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
             self._lose(batch, error, forget)
-        elif any(entry.stream or entry.sighting for entry in batch.entries):
+        elif any(entry.stream or entry.sighting or entry.order for entry in batch.entries):
             notify()
 
     def _lose(self, batch: _Batch, error: BaseException, forget: Callable[[Live], None]) -> None:
@@ -201,20 +213,49 @@ async def write_entries(connection: AsyncConnection, entries: list[Entry], propo
         await add_matches(connection, matched)
     if trusts := {e.live.actor.id: e.trust for e in entries if e.trust}:
         await save_trusts(connection, list(trusts.items()), max(e.now for e in entries))
+    if baselines := {e.live.actor.id: e.baseline for e in entries if e.baseline}:
+        await save_baselines(connection, list(baselines.items()))
+    await _write_orders(connection, [e.order for e in entries if e.order])
+    await _write_holds(connection, entries)
+    told: list[Mapping[str, Any]] = []
     for entry in entries:
-        await _write_consequences(connection, entry, propose)
+        told += [row_of(one.event, one.body, STREAM_TLP, entry.now) for one in entry.stream]
+        if entry.order:
+            told.append(row_of("response", entry.order.body, STREAM_TLP, entry.now))
+        if entry.sighting:
+            # What others may want to hear is told as well, and not before what happened first.
+            told = await _tell(connection, told)
+            await propose(connection, entry.sighting)
+        if entry.judged:
+            await judge_session(
+                connection,
+                entry.live.id,
+                entry.judged.patterns,
+                flagged=entry.judged.flagged,
+                day=entry.judged.day,
+            )
+        if entry.ended:
+            await end_of_session(connection, entry.live.id, "the session was closed")
+    await _tell(connection, told)
 
 
-async def _write_consequences(connection: AsyncConnection, entry: Entry, propose: Proposing) -> None:
-    for row in entry.stream:
-        await append(connection, row.event, row.body, STREAM_TLP, entry.now)
-    if entry.sighting:
-        await propose(connection, entry.sighting)
-    if entry.judged:
-        await judge_session(
-            connection,
-            entry.live.id,
-            entry.judged.patterns,
-            flagged=entry.judged.flagged,
-            day=entry.judged.day,
-        )
+async def _write_orders(connection: AsyncConnection, orders: list[Order]) -> None:
+    if orders:
+        await responses.add(connection, [order.row for order in orders])
+    for order in orders:
+        if order.halt is not None:
+            await responses.halt(connection, order.halt)
+
+
+async def _write_holds(connection: AsyncConnection, entries: list[Entry]) -> None:
+    if waiting := [e.held for e in entries if e.held]:
+        await held.add(connection, waiting)
+    for used in [e.used for e in entries if e.used]:
+        await held.use(connection, used)
+
+
+async def _tell(connection: AsyncConnection, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Write rows for engines, if there are any; none are left."""
+    if rows:
+        await add_stream(connection, rows)
+    return []

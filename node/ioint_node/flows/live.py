@@ -8,27 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from ioint_protocol.pattern import Matcher, parse_pattern
-from ioint_taxonomy import Catalogue, Envelope, Taxonomy
+from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy
 
+from ioint_node.access.budget import Budget, renew, spend
+from ioint_node.flows.habits import new_baseline
+from ioint_node.flows.requests import declaration_of
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.around import tokens_of
+from ioint_node.scoring.baseline import NO_PULSE, Baseline, Pulse, beat
+from ioint_node.scoring.bounds import Bound, bounded
+from ioint_node.scoring.levels import Terms, autonomy, friction, terms_of
+from ioint_node.scoring.lineage import Lineage
+from ioint_node.scoring.observations import Observation, drift_of
 from ioint_node.scoring.tracker import Measured
-from ioint_node.scoring.trust import Trust, used
+from ioint_node.scoring.trust import Trust, lower_bound, used, view
 from ioint_node.scoring.values import Declaration, Event, Judgement, Response, Surroundings, Verdict
 
 SESSIONS = 2_000
-ACTORS = 20_000
+ACTORS = 100_000
 ANSWERS_KEPT = 64  # per session; older ones are read from the store
 PATTERNS_KEPT = 64  # completed patterns per session
 MOVE_TOLD = 0.01  # of the trust used, from which engines are told
 MATCHER_CHECK_MS = 250
 MARK_MS = 7 * 86_400_000  # for how long a consensus follows an actor that has matched
+BURST_MS = 60_000
+BURST_KEPT = 32  # consequential actions of an actor, within that time
 
 
 class Tracker(Protocol):
@@ -38,6 +49,10 @@ class Tracker(Protocol):
     envelope: Envelope
     session_risk: float
     verdict: Verdict
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The path so far."""
 
     def measure(self, event: Event) -> Measured | None:
         """Take in one event, and measure it if it is an action."""
@@ -57,6 +72,9 @@ class LiveActor:
     """An actor in memory. `effects` is what the network takes off in each open session, where it takes anything.
 
     `told_lower` and `told_effect` are what engines were last told; `marks` is the newest match of each pattern (ms).
+    `baseline` is what is usual for it, `observed` what detectors outside say that bears on drift, `bound` what a person
+    decided of its level, `acted` when it lately did something that leaves a change, `credential_at` when its credential
+    was last looked at (both ms).
     """
 
     id: str
@@ -66,6 +84,23 @@ class LiveActor:
     effects: dict[str, float] = field(default_factory=dict)
     open_sessions: set[str] = field(default_factory=set)
     marks: dict[str, int] = field(default_factory=dict)
+    baseline: Baseline = field(default_factory=new_baseline)
+    observed: tuple[Observation, ...] = ()
+    bound: Bound | None = None
+    acted: tuple[int, ...] = ()
+    credential_at: int = 0
+
+    def burst(self, now: int) -> int:
+        """Note an action that leaves a change, and count those of the last minute, this one included."""
+        self.acted = (*(at for at in self.acted if now - at < BURST_MS), now)[-BURST_KEPT:]
+        return len(self.acted)
+
+    def reported(self, session_id: str, now: int) -> float:
+        """What detectors outside say of an action of this session now, 0..1: the strongest of what holds."""
+        if not self.observed:
+            return 0.0
+        holding = (one for one in self.observed if one.session_id is None or one.session_id == session_id)
+        return max((drift_of(one, now) for one in holding), default=0.0)
 
     def moves(
         self, session_id: str, *, lower: float, effect: float, reason: str, why: str, pattern: str | None
@@ -106,7 +141,10 @@ class Live:
     `opening` is the JSON that it was opened with. `declared_t` and `last_t` are seconds of the session's own clock.
     `hashes` names every answered action, `offered` the alternatives and `alternatives` the answers to them. `early` are
     completed patterns of which nobody had warned then: they open an incident, and take nothing off here. A session that
-    is rebuilt does not know them and counts every pattern, which errs toward caution.
+    is rebuilt does not know them and counts every pattern, which errs toward caution. `enforced` says that its
+    decisions are to be obeyed. `signs` counts what `evidence.SIGNS` its actions showed, `unlike` sums how unlike the
+    actor's earlier sessions they were. `tokens` are those that were told since the last action, `declared_as` is the
+    newest declaration after the opening.
     """
 
     id: str
@@ -115,6 +153,7 @@ class Live:
     matcher: Matcher
     opening: str
     declared: int
+    budget: Budget
     closed: int | None = None
     outcome: str | None = None
     declared_t: float = 0.0
@@ -137,6 +176,13 @@ class Live:
     sighted: tuple[int, bool, bool] = (0, False, False)
     envelope: tuple[Envelope, str] | None = None
     written: asyncio.Future[None] | None = None
+    declared_as: Declaration | None = None
+    enforced: bool = False
+    lineage: Lineage | None = None
+    pulse: Pulse = NO_PULSE
+    tokens: float | None = None
+    unlike: float = 0.0
+    signs: Counter[str] = field(default_factory=Counter)
 
     def follow(self, event: Event) -> Measured | None:
         """Let the tracker see an event; an action comes back measured, to be judged."""
@@ -157,14 +203,54 @@ class Live:
             self.completed[pattern] = None
         return judgement
 
+    def hear(self, event: Event) -> None:
+        """Keep what an event tells of the next action besides its text: the tokens that it takes."""
+        told = tokens_of(event.data)
+        if told is not None:
+            self.tokens = (self.tokens or 0.0) + told
+
+    def spend(self, step: Step, taxonomy: Taxonomy, at: int) -> float:
+        """Let an access draw on the trust budget, and return its cost in units."""
+        self.budget, cost = spend(self.budget, step, taxonomy, at)
+        self.pulse = beat(self.pulse, step, at)
+        self.tokens = None
+        return cost
+
+    @property
+    def declaration(self) -> Declaration:
+        """What the session says it is for, as it says now."""
+        return self.declared_as or declaration_of(self.opening)
+
     def redeclare(self, declaration: Declaration, at: int, taxonomy: Taxonomy) -> None:
-        """Take a new declaration, which starts a new grant of time."""
+        """Take a new declaration, which starts a new grant of time and renews the trust budget."""
         before = self.tracker.envelope
         self.tracker.redeclare(declaration)
+        self.declared_as = declaration
         self.widenings += before.union(self.tracker.envelope, taxonomy) != before
         self.declarations += 1
         self.declared = at
         self.declared_t = self.last_t
+        self.renew(at, by_person=False)
+
+    def renew(self, at: int, *, by_person: bool) -> None:
+        """The actor was looked at again: its trust budget is renewed."""
+        self.budget = renew(self.budget, self.terms(at), at, by_person=by_person)
+
+    def lower(self, now: int) -> float:
+        """The lower bound of trust that levels are read from here: the actor's, as a person may have bounded it."""
+        return bounded(lower_bound(self.actor.trust, now), self.actor.bound, now, clear=self.clear)
+
+    def trust_view(self, now: int, effect: float) -> dict[str, Any]:
+        """TRUST of the contract; levels as a person may have bounded them, which it then says."""
+        shown = view(self.actor.trust, now, effect)
+        lower = bounded(shown["lower"], self.actor.bound, now, clear=self.clear)
+        if lower == shown["lower"]:
+            return shown
+        return {**shown, "friction": friction(lower).value, "autonomy": autonomy(lower), "bounded": lower}
+
+    def terms(self, now: int) -> Terms:
+        """What the actor's trust means in this session."""
+        return terms_of(self.lower(now))
 
     def ask(self, wanted: Envelope, taxonomy: Taxonomy) -> bool:
         """Take a request for scope, and return whether the envelope holds it already."""

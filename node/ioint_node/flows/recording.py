@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 import msgspec
 
+from ioint_node.access.budget import to_json
 from ioint_node.errors import ConflictError, RequestError, TooLargeError
-from ioint_node.flows.assessing import AssessParts, recall, write
+from ioint_node.flows.assessing import AssessParts, recall, warnings_of, write
 from ioint_node.flows.decision import FORGOTTEN, evidence_text
 from ioint_node.flows.journal import Entry, StreamEvent
 from ioint_node.flows.live import Live
-from ioint_node.scoring.trust import DECIMALS, Evidence, after, lower_bound, view
+from ioint_node.scoring.concrete import concrete_of
+from ioint_node.scoring.trust import DECIMALS, Evidence, after_all, lower_bound
 from ioint_node.scoring.values import Declaration
 from ioint_node.store.times import to_text
 
@@ -31,8 +32,7 @@ def record(
 ) -> None:
     """Write an event that is no action, and what it says of the actor."""
     actor = live.actor
-    if evidence:
-        actor.trust = reduce(lambda trust, one: after(trust, one, now), evidence, actor.trust)
+    actor.trust = after_all(actor.trust, evidence, now)
     at = to_text(now)
     entry = Entry(
         live=live,
@@ -102,11 +102,17 @@ def session_row(live: Live, at: str) -> dict[str, Any]:
 def opened(parts: AssessParts, live: Live, now: int) -> dict[str, Any]:
     """The answer to an opening or a declaration: the authority map, and the trust."""
     family, confidence = live.tracker.families[0]
+    envelope, terms = live.tracker.envelope, live.terms(now)
+    named = concrete_of(live.declaration, envelope, taxonomy=parts.taxonomy)
     return {
         "session_id": live.id,
         "declared": {"family": family, "confidence": round(confidence, 4)},
-        "envelope": live.tracker.envelope.to_json(),
+        "envelope": {**envelope.to_json(), "concrete": named.to_json()},
         "trust": trust_of(live, now),
+        "terms": {"session_s": terms.session_s, "approve": sorted(terms.approve)},
+        "budget": to_json(live.budget, 0.0, terms, now),
+        "fail_mode": parts.policy.fail_mode(enforced=live.enforced),
+        "warnings": list(warnings_of(parts, live)),
     }
 
 
@@ -139,4 +145,4 @@ def check_family(parts: AssessParts, declaration: Declaration) -> None:
 
 def trust_of(live: Live, now: int) -> dict[str, Any]:
     """TRUST of the session's actor, with what the network takes off in this session."""
-    return view(live.actor.trust, now, live.actor.effects.get(live.id, 0.0))
+    return live.trust_view(now, live.actor.effects.get(live.id, 0.0))

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ioint_node.errors import RequestError, TooLargeError
+from ioint_node.scoring.composition import parts_of
 from ioint_node.scoring.evidence import FEEDBACK_WEIGHTS
 from ioint_node.scoring.trust import KINDS
 from ioint_node.scoring.values import Declaration, Event
@@ -65,6 +66,11 @@ class ActionRequest:
     t: float | None = None
     durable: bool = False
 
+    @property
+    def name(self) -> str:
+        """The tool as an actor's habits know it: with its server, where it has one."""
+        return self.tool if self.server is None else f"{self.server} {self.tool}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeRequest:
@@ -84,6 +90,12 @@ class Feedback:
     kind: str
     positive: bool
     action_id: str | None = None
+
+
+def declaration_of(text: str) -> Declaration:
+    """The declaration in the JSON that a session was opened with, or re-declared with."""
+    value = msgspec.json.decode(text)
+    return Declaration(text=value["text"], family=value["family"], tools=tuple(value["tools"]))
 
 
 def check_opening(request: OpenSession, limits: SessionLimits) -> None:
@@ -118,6 +130,18 @@ def composition_of(request: OpenSession, limits: SessionLimits) -> str:
         raise TooLargeError(f"actor.composition.tools: {len(tools)}, more than {limits.tools}")
     named = {**given, "tools": sorted(tools)}
     return hashlib.sha256(_encoded("actor.composition", named, limits.argument_bytes)).hexdigest()
+
+
+def composition_parts(request: OpenSession) -> bytes:
+    """The parts of a composition, by which a change of it is told; empty when the actor does not say."""
+    given = request.composition
+    if not given or not any(given.values()):
+        return b""
+    return parts_of(
+        model=given.get("model", ""),
+        prompt_sha256=given.get("prompt_sha256", ""),
+        tools=given.get("tools", ()),
+    )
 
 
 def check_action(request: ActionRequest, limits: SessionLimits) -> str:

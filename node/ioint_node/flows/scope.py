@@ -14,6 +14,7 @@ from ioint_node.flows.decision import families_for
 from ioint_node.flows.live import Live
 from ioint_node.flows.recording import check_family, opened, recall_open, record, trust_of
 from ioint_node.flows.requests import ScopeRequest, check_declaration, check_id
+from ioint_node.scoring.changes import holds
 from ioint_node.scoring.evidence import of_alternative, of_widening
 from ioint_node.scoring.values import Declaration
 from ioint_node.store.sessions import find_alternative
@@ -46,8 +47,8 @@ async def scope_request(
 ) -> dict[str, Any]:
     """Answer whether the session may have more scope.
 
-    `granted`: its envelope holds that already. `redeclare`: one of `families` would hold it; declare that. `person`:
-    no declared intent holds it, a person has to decide.
+    `granted`: its envelope holds that already, or a person accepted it. `redeclare`: one of `families` would hold it;
+    declare that. `person`: no declared intent holds it, or the actor is trusted too little to choose: a person decides.
 
     Raises:
         RequestError: a name that the taxonomy does not know, or nothing asked for.
@@ -58,8 +59,14 @@ async def scope_request(
     wanted = _wanted(parts, request)
     live = await recall_open(parts, session_id, now)
     _check_declarations(parts, live)
-    held = live.ask(wanted, parts.taxonomy)
-    families = () if held else families_for(wanted, parts.taxonomy)
+    taxonomy = parts.accepted.taxonomy(parts.taxonomy, live.actor.id, now)
+    family = live.tracker.families[0][0]
+    accepted = parts.accepted.of(family, live.actor.id, live.declared)
+    held = live.ask(wanted, parts.taxonomy) or any(holds(one, wanted, parts.taxonomy) for one in accepted)
+    if held:
+        live.renew(now, by_person=False)
+    by_person = live.terms(now).scope_by_person
+    families = () if held or by_person else families_for(wanted, taxonomy)
     answer = {
         "request_id": secrets.token_hex(16),
         "state": "granted" if held else "redeclare" if families else "person",
@@ -88,7 +95,14 @@ async def answer_alternative(
     if before is None:
         live.alternatives[alternative_id] = accepted
         row = {"id": alternative_id, "accepted": accepted}
-        record(parts, live, now, kind="alternative", body=row, evidence=of_alternative(accepted=accepted))
+        record(
+            parts,
+            live,
+            now,
+            kind="alternative",
+            body=row,
+            evidence=of_alternative(accepted=accepted, nth=len(live.alternatives)),
+        )
     elif before is not accepted:
         raise ConflictError(f"alternative {alternative_id!r} was answered the other way before")
     return {"alternative": offered, "accepted": accepted, "trust": trust_of(live, now)}

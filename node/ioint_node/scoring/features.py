@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from ioint_taxonomy import Step
 
-from ioint_node.scoring.provenance import Ledger, name_words, request_named
+from ioint_node.scoring.need import NAMED_BY_REQUEST, Need, Setting, need
+from ioint_node.scoring.provenance import Ledger, name_words
 from ioint_node.scoring.signals import (
     Obedience,
     Value,
-    asked,
-    asked_by_proxy,
+    asked_by_request,
     consequence,
     contradicts,
     obedience,
@@ -24,11 +24,10 @@ from ioint_node.scoring.signals import (
 from ioint_node.scoring.text import leaves
 
 # How much a value of a kind says by itself: an address is one of millions, an everyday word one of few.
-SPECIFIC: Final = MappingProxyType({"target": 1.0, "text": 1.0, "number": 0.8, "label": 0.6})
+SPECIFIC: Final = MappingProxyType({"target": 1.0, "text": 1.0, "number": 0.8, "label": 0.6, "index": 0.25})
 
 
-PROXY_EXCUSE = 0.6
-NAMED_BY_REQUEST = 0.6
+PROXY_EXCUSE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +56,25 @@ CALL: Final = MappingProxyType(
         "target_read": Feature(0, 0.3, "acts on a target that was read in data and is not in the request"),
         "target_unknown": Feature(0, 0.2, "acts on a target that nothing in the session mentions"),
         "values_requested": Feature(-1, -0.5, "takes its values from the request"),
-        "acts": Feature(0, 1.0, "changes something outside"),
+        "acts": Feature(0, 0.6, "changes something outside"),
         "acts_unasked": Feature(1, 0.8, "changes something, and the request does not name it"),
         "acts_exposed": Feature(1, 1.5, "changes something unasked, after an order-like passage was read"),
         "outside_verb": Feature(1, 0.3, "uses a verb outside the declared envelope"),
         "outside_resource": Feature(1, 0.2, "touches a resource outside the declared envelope"),
         "outside_boundary": Feature(1, 0.3, "reaches farther than the declared envelope"),
         "outside_sensitivity": Feature(1, 0.2, "touches data more sensitive than the declared envelope"),
+        "needless": Feature(
+            1, 2.0, "is a grave step that neither the request nor the declared purpose calls for"
+        ),
+        "needless_read": Feature(1, 1.2, "takes a grave step unasked, on a target that content brought in"),
+        "needless_unknown": Feature(1, 1.0, "takes a grave step unasked, on a target that nothing mentions"),
+        "denied": Feature(1, 3.0, "does what the request says not to do"),
+        "wide": Feature(1, 1.0, "takes in everything where the request does not speak of everything"),
+        "path_overreads": Feature(1, 4.0, "reads more sensitive data than the task needs"),
+        "path_out": Feature(1, 2.0, "carries outward what was read beyond the task"),
+        "path_gathers": Feature(1, 1.0, "gathers in one place what was read beyond the task"),
+        "path_spreads": Feature(1, 1.0, "moves on through kinds of resources that the task does not need"),
+        "topic_strays": Feature(1, 0.6, "follows talk that has left the declared topic"),
     }
 )
 # What bears on an action from outside its session (`values.Surroundings`). No recorded session holds any of it, so
@@ -87,6 +98,20 @@ AROUND: Final = MappingProxyType(
 )
 FEATURES: Final = MappingProxyType({**CALL, **AROUND})
 CALL_NAMES: Final = tuple(CALL)
+# Those that say that an order in content bears on the action.
+ORDERED: Final = tuple(
+    CALL_NAMES.index(name)
+    for name in (
+        "order_value",
+        "order_text",
+        "order_replaces",
+        "order_values",
+        "order_kind",
+        "order_both",
+        "order_tool",
+        "order_reading",
+    )
+)
 NAMES: Final = tuple(FEATURES)
 
 
@@ -108,17 +133,24 @@ def vector(
     effect: str,
     departures: Sequence[str],
     ledger: Ledger,
+    setting: Setting,
+    accepted: bool = False,
 ) -> Vector:
-    """Measure one call; `departures` are those of its step from the declared envelope."""
+    """Measure one call and add it to the path; `departures` are those of its step from the declared envelope.
+
+    What a person `accepted` beforehand counts as asked for; the origin of its values counts as ever.
+    """
     values = [value for leaf in leaves(arguments) for value in trace(leaf, ledger)]
-    called = name_words(tool)
-    request = max(asked(called, step, request_named(ledger)).score, asked_by_proxy(called, step, ledger))
+    request = asked_by_request(name_words(tool), step, ledger)
     obeyed = obedience(tool, step, values, request, ledger)
-    left = _excused(departures, request, values)
-    features = _assemble(
-        values, obeyed, left, act=consequence(tool, step, effect), request=request, ledger=ledger
+    left = () if accepted else _excused(departures, request, values)
+    act = consequence(tool, step, effect)
+    unasked = 0.0 if accepted else 1.0 - request
+    needed = need(
+        tool, values, step, act=act, unasked=unasked, accepted=accepted, ledger=ledger, setting=setting
     )
-    return Vector(features=tuple(features), values=tuple(values), source=obeyed.source, departures=left)
+    features = _assemble(values, obeyed, left, needed, act=act, request=request, ledger=ledger)
+    return Vector(features=features, values=tuple(values), source=obeyed.source, departures=left)
 
 
 def _excused(departures: Sequence[str], request: float, values: Sequence[Value]) -> tuple[str, ...]:
@@ -134,17 +166,17 @@ def _assemble(
     values: Sequence[Value],
     obeyed: Obedience,
     departures: Sequence[str],
+    needed: Need,
     *,
     act: float,
     request: float,
     ledger: Ledger,
-) -> list[float]:
+) -> tuple[float, ...]:
     foreign = [value for value in values if value.foreign]
     targets = [value for value in foreign if value.kind == "target"]
     short = [value for value in foreign if value.kind != "text"]
     total = sum(value.weight for value in values)
     read = 1.0 - act
-    unasked = 1.0 - request
     alone = max((_order(value, request) for value in short if value.alone), default=0.0)
     shared = max((_order(value, request) for value in short), default=0.0)
     found = {
@@ -160,16 +192,29 @@ def _assemble(
         "contradicts": contradicts(values, ledger),
         "target_read": act * any(not value.ordered and value.read for value in targets),
         "target_unknown": act * any(not value.read for value in targets),
-        "values_requested": act * sum(v.weight * v.request for v in values) / total if total else 0.0,
+        # What the request names excuses nothing that it does not ask to be done with it.
+        "values_requested": act * (1.0 - needed.unasked) * sum(v.weight * v.request for v in values) / total
+        if total
+        else 0.0,
         "acts": act,
-        "acts_unasked": act * unasked,
-        "acts_exposed": act * ledger.exposure * unasked,
+        "acts_unasked": act * needed.unasked,
+        "acts_exposed": act * ledger.exposure * needed.unasked,
         "outside_verb": float("verb" in departures),
         "outside_resource": float("resource" in departures),
         "outside_boundary": float("boundary" in departures),
         "outside_sensitivity": float("sensitivity" in departures),
+        "needless": needed.needless,
+        "needless_read": needed.needless_read,
+        "needless_unknown": needed.needless_unknown,
+        "denied": needed.denied,
+        "wide": needed.wide,
+        "path_overreads": needed.overreads,
+        "path_out": needed.out,
+        "path_gathers": needed.gathers,
+        "path_spreads": needed.spreads,
+        "topic_strays": needed.strays,
     }
-    return [float(found[name]) for name in CALL_NAMES]
+    return tuple(float(found[name]) for name in CALL_NAMES)
 
 
 def _order(value: Value, request: float) -> float:

@@ -6,14 +6,17 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from itertools import pairwise
+from operator import mul
 from pathlib import Path
 from typing import Any
 
 from ioint_node.scoring.families import FamilyModel
 from ioint_node.scoring.features import FEATURES, NAMES
+from ioint_node.scoring.operating import OperatingPoint, between
 from ioint_node.scoring.values import Reason, Verdict
 
 SCHEMA = "ioint.model/1"
@@ -39,14 +42,31 @@ class Model:
     thresholds: Thresholds
     families: FamilyModel
     digest: str
+    operating: tuple[OperatingPoint, ...] = ()
 
     def drift(self, features: Sequence[float]) -> float:
         """The calibrated probability 0..1 that an action with these features has left the declared intent."""
-        logit = self.bias + sum(w * x for w, x in zip(self.weights, features, strict=True))
+        if len(features) != len(self.weights):
+            raise ValueError(f"{len(features)} features, {len(self.weights)} weights")
+        logit = self.bias + sum(map(mul, self.weights, features))
         if logit >= 0:
             return 1.0 / (1.0 + math.exp(-min(logit, 500.0)))
         grown = math.exp(max(logit, -500.0))
         return grown / (1.0 + grown)
+
+    def at_tolerance(self, per_1000: float) -> Model:
+        """This model with the thresholds of another tolerance: false out-of-scope verdicts per 1,000 actions.
+
+        1 gives the shipped thresholds exactly; what lies beyond the operating points of the file gets the nearest.
+        Nothing is told to others on less than before: `publish` may only rise. Raises ValueError without points.
+        """
+        point = between(self.operating, per_1000)
+        limits = Thresholds(
+            borderline=point.borderline,
+            out_of_scope=point.out_of_scope,
+            publish=max(self.thresholds.publish, point.out_of_scope),
+        )
+        return replace(self, thresholds=limits)
 
     def verdict(self, drift: float) -> Verdict:
         """How an action of this drift stands to the declared intent."""
@@ -59,7 +79,7 @@ class Model:
         found = [
             Reason(code=name, weight=round(weight * value, 4), text=FEATURES[name].text)
             for name, weight, value in zip(NAMES, self.weights, features, strict=True)
-            if abs(weight * value) >= REASON_FLOOR
+            if value and abs(weight * value) >= REASON_FLOOR
         ]
         found.sort(key=lambda reason: (-abs(reason.weight), reason.code))
         return tuple(found[:REASONS])
@@ -87,7 +107,25 @@ def parse_model(data: bytes) -> Model:
             weights={one: tuple(float(w) for w in row) for one, row in families["weights"].items()},
         ),
         digest=hashlib.sha256(data).hexdigest(),
+        operating=_operating(value["operating"]),
     )
+
+
+def _operating(rows: Sequence[Mapping[str, Any]]) -> tuple[OperatingPoint, ...]:
+    """The operating points of the file, by rising tolerance; raises ValueError where thresholds do not fall with it."""
+    found = tuple(
+        OperatingPoint(
+            per_1000=float(row["per_1000"]),
+            borderline=float(row["borderline"]),
+            out_of_scope=float(row["out_of_scope"]),
+        )
+        for row in rows
+    )
+    for one, next_one in pairwise(found):
+        if one.per_1000 >= next_one.per_1000 or one.out_of_scope < next_one.out_of_scope:
+            message = f"operating points are out of order at {next_one.per_1000:g} per 1,000"
+            raise ValueError(message)
+    return found
 
 
 @cache

@@ -1,12 +1,16 @@
-"""The one place that decides what should happen to an actor: the strictest of verdict, WIS, level and network.
+"""The one place that decides what should happen to an actor: the strictest of everything that bears on an action.
 
 Graduated: the first action out of scope asks for approval, repetition suspends, and only repetition in a session
-whose risk is clear relaunches or kills; a single dip halts nothing. The network asks for a step-up at most, a
-consensus of independent groups for an approval, and what the network asks never makes `allowed` false: that takes
-local evidence. A step-up is closer checking, not a block.
+whose risk is clear relaunches or kills; a single dip halts nothing. What bears on it: the verdict, the weighted intent
+score, the terms of the actor's level (`levels.TERMS`), its trust budget, what detectors outside report, the network,
+and whether the actor is suspended. The network asks for a step-up at most, a consensus of independent groups for an
+approval, and what the network asks never makes `allowed` false: that takes local evidence. A step-up is closer
+checking, not a block. What a person approved is told and allowed, unless the actor itself is halted.
 
 | when enforcing | `allowed` |
 |---|---|
+| the actor is suspended, or waits to be relaunched or killed | no |
+| a person approved this very action | yes |
 | the verdict is `out_of_scope` | no |
 | local evidence asks for none, notify or step_up | yes |
 | local evidence asks for reduce | yes for verbs that only look or derive, else no |
@@ -16,27 +20,50 @@ local evidence. A step-up is closer checking, not a block.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ioint_node.scoring.levels import Friction, autonomy, friction
+from ioint_node.scoring.levels import terms_of
 from ioint_node.scoring.values import Response, Verdict
 
 WIS_SAFE = 0.3  # below: closer checking
 WIS_POOR = 0.15  # below, and not in scope: the privilege is reduced
-DISTRUSTED_BELOW = 0.15  # lower bound of trust under which every change needs a person
+OBSERVED_DOUBT = 0.5  # what detectors outside report, 0..1, from which an action is checked more closely
+OBSERVED_GRAVE = 0.8  # from which a person is asked before something changes
 HARMLESS_CLASSES = frozenset({"observe", "derive"})
 STEP_UP_TIERS = frozenset({"precautionary", "disputed", "corroborated", "consensus"})
 CONSENSUS_EFFECT = 0.3  # what a consensus has that the own clean record does not cap
 STRICTNESS = {response: rank for rank, response in enumerate(Response)}
+# What may ask for a response, in the order of `Choice.causes`.
+CAUSES = ("state", "verdict", "wis", "level", "budget", "observed", "uncertain", "network")
+STATES = {
+    "active": Response.NONE,
+    "suspended": Response.SUSPEND,
+    "relaunch": Response.RELAUNCH,
+    "killed": Response.KILL,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """What the response to one action depends on.
 
-    `departures` counts the actions out of scope in this session, this one included. `clear` says that the session's
-    risk is over the publish threshold. `lower` is the local lower bound of trust. `uncertain` says that it is not
-    sure what the tool does.
+    Attributes:
+        verdict: how the action stands to the declared intent.
+        wis: the weighted intent score, 0..1.
+        lower: the local lower bound of trust, 0..1.
+        effect_class: of the action's verb, one of the taxonomy's.
+        departures: the actions out of scope in this session, this one included, those that a person approved not.
+        clear: the session's risk is over the publish threshold.
+        uncertain: it is not sure what the tool does.
+        tier: of the network's warning.
+        effect: what the network takes off, 0..1.
+        spent: the trust budget is used up.
+        due: the actor is to be looked at again before it goes on as before.
+        state: one of `STATES`; an actor that is not active stays so in all its sessions until a person releases it.
+        approved: a person approved exactly this action in this session.
+        observed: what detectors outside report of the actor, 0..1.
+        enforce: what is asked for is also done.
     """
 
     verdict: Verdict
@@ -48,33 +75,66 @@ class Case:
     uncertain: bool = False
     tier: str = "none"
     effect: float = 0.0
+    spent: bool = False
+    due: bool = False
+    state: str = "active"
+    approved: bool = False
+    observed: float = 0.0
     enforce: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A response, whether the action may go on, and which inputs asked for this response."""
+    """A response, whether the action may go on, and which inputs asked for this response.
+
+    `ring` says that engines and orchestrators must be told: the approvals that a level asks for every day, and what is
+    refused because an actor is halted already, are answers to the caller alone.
+    """
 
     response: Response
     allowed: bool
     causes: tuple[str, ...]
+    ring: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether the action waits for a person, who can let it go on."""
+        return self.response is Response.APPROVE and not self.allowed
+
+
+NOTHING_ASKED = Choice(response=Response.NONE, allowed=True, causes=())
 
 
 def choose_response(case: Case) -> Choice:
-    """The strictest of what verdict, WIS, level, uncertainty and network ask for, and what it means in this mode."""
-    local = {
-        "verdict": _by_verdict(case),
-        "wis": _by_wis(case),
-        "level": _by_level(case),
-        "uncertain": Response.NOTIFY if case.uncertain else Response.NONE,
-    }
-    asked = {**local, "network": _by_network(case)}
-    response = max(asked.values(), key=STRICTNESS.__getitem__)
-    causes = (
-        tuple(name for name, one in asked.items() if one is response) if response is not Response.NONE else ()
+    """The strictest of what everything that bears on an action asks for, and what it means in this mode.
+
+    Raises:
+        KeyError: a state that is none of `STATES`.
+    """
+    state = STATES[case.state]
+    if case.approved and state is Response.NONE:
+        return Choice(response=Response.NOTIFY, allowed=True, causes=("approved",))
+    local = (
+        state,
+        _by_verdict(case),
+        _by_wis(case),
+        _by_level(case),
+        _by_budget(case),
+        _by_observed(case),
+        Response.NOTIFY if case.uncertain else Response.NONE,
     )
-    own = max(local.values(), key=STRICTNESS.__getitem__)
-    return Choice(response=response, allowed=not case.enforce or _permits(case, own), causes=causes)
+    own = _strictest(local)
+    network = _by_network(case)
+    response = _strictest((own, network))
+    if response is Response.NONE:
+        return NOTHING_ASKED
+    causes = tuple(name for name, one in zip(CAUSES, (*local, network), strict=True) if one is response)
+    return Choice(
+        response=response,
+        allowed=not case.enforce or _permits(case, own),
+        causes=causes,
+        ring=at_least(response, Response.REDUCE) and "state" not in causes and causes != ("level",),
+    )
 
 
 def at_least(response: Response, bound: Response) -> bool:
@@ -85,6 +145,15 @@ def at_least(response: Response, bound: Response) -> bool:
 def is_harmless(effect_class: str) -> bool:
     """Whether verbs of this effect class only look or derive."""
     return effect_class in HARMLESS_CLASSES
+
+
+def _strictest(asked: Iterable[Response]) -> Response:
+    found = Response.NONE
+    for one in asked:
+        # Most ask for nothing, and that needs no look into the order.
+        if one is not Response.NONE and STRICTNESS[one] > STRICTNESS[found]:
+            found = one
+    return found
 
 
 def _by_verdict(case: Case) -> Response:
@@ -112,13 +181,32 @@ def _by_wis(case: Case) -> Response:
 
 
 def _by_level(case: Case) -> Response:
-    if is_harmless(case.effect_class):
-        return Response.NONE
-    if case.lower < DISTRUSTED_BELOW:
+    terms = terms_of(case.lower)
+    if case.effect_class in terms.approve:
         return Response.APPROVE
-    if autonomy(case.lower) == 1:
+    edge = case.verdict is Verdict.BORDERLINE
+    if case.effect_class in terms.doubted and (edge or case.uncertain or case.observed >= OBSERVED_DOUBT):
+        return Response.APPROVE
+    if case.effect_class in terms.step_up or (edge and terms.step_up_edge):
         return Response.STEP_UP
-    return Response.NOTIFY if friction(case.lower) is Friction.STRICT else Response.NONE
+    return Response.NONE
+
+
+def _by_budget(case: Case) -> Response:
+    if case.spent:
+        # Looking is what most of a budget goes to: a budget that stopped only changes would bound nothing.
+        return Response.APPROVE
+    if case.due:
+        return Response.NOTIFY if is_harmless(case.effect_class) else Response.STEP_UP
+    return Response.NONE
+
+
+def _by_observed(case: Case) -> Response:
+    if case.observed < OBSERVED_DOUBT:
+        return Response.NONE
+    if case.observed < OBSERVED_GRAVE:
+        return Response.NOTIFY if is_harmless(case.effect_class) else Response.STEP_UP
+    return Response.STEP_UP if is_harmless(case.effect_class) else Response.APPROVE
 
 
 def _by_network(case: Case) -> Response:

@@ -6,13 +6,25 @@ how many events it had, or which model, tool list or data set it belongs to.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ioint_taxonomy import Step
 
-from ioint_node.scoring.provenance import PROSE, RECORD, SPAN, Ledger, Named, Span, name_words
-from ioint_node.scoring.text import Leaf, is_address, is_identifier, stem, tokens, words
+from ioint_node.scoring.provenance import (
+    CALLS_REMEMBERED,
+    PROSE,
+    RECORD,
+    SPAN,
+    Call,
+    Ledger,
+    Named,
+    Wanted,
+    name_words,
+    request_named,
+)
+from ioint_node.scoring.text import REMEMBERED, Leaf, is_address, is_identifier, stem, tokens, words
 from ioint_node.scoring.words import (
     ACTING,
     GENERIC_NAME,
@@ -26,6 +38,10 @@ from ioint_node.scoring.words import (
 )
 
 TEXT_WORDS = 6
+PHRASE_WORDS = 3
+INDEX_DIGITS = 3
+# A click can do anything; what it does, the page decides and the words on it say.
+CLICK_ACTS = 0.4
 TARGETS_PER_LEAF = 8
 OBEYS_FLOOR = 0.3
 TEXT_FLOOR = 0.35
@@ -36,10 +52,10 @@ NAME_ACTS = 0.7
 class Value:
     """One argument value and how far each part of the session accounts for it, 0..1.
 
-    `kind` is target (one particular thing or person), number, label (an everyday word or two) or text. `ordered` is
-    the strength of the best order-like span that holds it, and `by_proxy` says that this span stands where the request
-    said to look; `alone` says that what was read holds it nowhere else, `hearsay` that it stands in words, not in a
-    record. `sources` are the things read that hold it, the one that ordered it first.
+    `kind` is target (one particular thing or person), index (a place in a list), number, label (an everyday word or
+    two) or text. `ordered` is the strength of the best order-like span that holds it, and `by_proxy` says that this
+    span stands where the request said to look; `alone` says that what was read holds it nowhere else, `hearsay` that it
+    stands in words, not in a record. `sources` are the things read that hold it, the one that ordered it first.
     """
 
     kind: str
@@ -81,17 +97,23 @@ def trace(leaf: Leaf, ledger: Ledger) -> Iterator[Value]:
     if not content:
         return
     if len(content) > 1:
-        inside = [part for part in content if is_address(part)]
+        inside = list(filter(is_address, content))
         for part in inside[:TARGETS_PER_LEAF]:
             yield _trace_whole("target", 0.8, (part,), ledger)
-    if len(content) > TEXT_WORDS:
+    if len(content) > TEXT_WORDS or (len(content) > PHRASE_WORDS and _is_phrase(leaf, content)):
         yield _trace_text(content, ledger)
     else:
         yield _trace_whole(*_kind(leaf, content), content, ledger)
 
 
+def _is_phrase(leaf: Leaf, content: Sequence[str]) -> bool:
+    """Whether a few words are something said, and not the name of something."""
+    return not any(is_identifier(part) for part in content) and TARGET_KEYS.isdisjoint(words(leaf.key))
+
+
 def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Ledger) -> Value:
     holders = ledger.holders(content)
+    holding = [ledger.spans[one] for one in ledger.spans_with(content)] if holders else []
     contexts = 0
     ordered, by_proxy, best = 0.0, False, None
     for index in holders:
@@ -101,8 +123,8 @@ def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Led
             common &= source.contexts.get(part, 0)
         contexts |= common & SPAN if source.origin.echo else common
         ordered = max(ordered, source.origin.taint)
-        for span in source.spans:
-            if span.strength > ordered and all(part in span.named.tokens for part in content):
+        for span in holding:
+            if span.source == index and span.strength > ordered:
                 ordered, by_proxy, best = span.strength, source.origin.named and not span.meddles, index
     request = _share(content, ledger.request_tokens)
     return Value(
@@ -110,7 +132,7 @@ def _trace_whole(kind: str, weight: float, content: tuple[str, ...], ledger: Led
         weight=weight,
         parts=content,
         request=1.0 if request == 1.0 else request * 0.6,
-        operator=float(all(part in ledger.operator_tokens for part in content)),
+        operator=float(ledger.operator_tokens.issuperset(content)),
         ordered=ordered,
         by_proxy=by_proxy,
         alone=bool(ordered) and not contexts & (RECORD | PROSE),
@@ -125,12 +147,12 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
     request = _share(content, ledger.request_tokens)
     new = [part for part in content if part not in ledger.request_tokens]
     ordered, best, by_proxy = 0.0, None, False
-    for span in ledger.spans:
-        if new:
-            score = span.strength * _share(new, span.named.tokens)
-            if score > ordered:
-                ordered, best = score, span.source
-                by_proxy = ledger.sources[span.source].origin.named and not span.meddles
+    for index, hits in sorted(_hits(new, ledger).items()):
+        span = ledger.spans[index]
+        score = span.strength * (hits / len(new))
+        if score > ordered:
+            ordered, best = score, span.source
+            by_proxy = ledger.sources[span.source].origin.named and not span.meddles
     sources = _suppliers(new, ledger)
     if best is not None and ordered > TEXT_FLOOR:
         sources = (best, *(index for index in sources if index != best))
@@ -149,48 +171,96 @@ def _trace_text(content: tuple[str, ...], ledger: Ledger) -> Value:
     )
 
 
+def _hits(parts: Sequence[str], ledger: Ledger) -> dict[int, int]:
+    """How many of these tokens each order-like span holds, of the spans that hold any."""
+    return _counted(parts, ledger.spans_of)
+
+
+def _counted(parts: Sequence[str], places: Mapping[str, Sequence[int]]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for part in parts:
+        for index in places.get(part, ()):
+            counts[index] = counts.get(index, 0) + 1
+    return counts
+
+
 def _suppliers(new: Sequence[str], ledger: Ledger) -> tuple[int, ...]:
     """The sources that hold a good part of the words of a text, the fullest first."""
-    counts: dict[int, int] = {}
-    for part in new:
-        for index in ledger.by_token.get(part, ()):
-            counts[index] = counts.get(index, 0) + 1
+    counts = _counted(new, ledger.by_token)
     found = [(-count, index) for index, count in counts.items() if count >= TEXT_FLOOR * len(new)]
     return tuple(index for _, index in sorted(found)[:2])
 
 
 def _kind(leaf: Leaf, content: Sequence[str]) -> tuple[str, float]:
-    if any(is_identifier(part) for part in content):
+    if any(map(is_identifier, content)):
         return "target", 1.0
-    key = set(words(leaf.key))
     if all(part[0].isdigit() or part[0] in "+-" for part in content):
-        return ("target", 0.8) if key & TARGET_KEYS and len(content[0]) > 3 else ("number", 0.5)
-    if key & TARGET_KEYS or not all(_everyday(part) for part in content):
+        if not _names_target(leaf.key):
+            return "number", 0.5
+        return ("target", 0.8) if len(content[0]) > INDEX_DIGITS else ("index", 0.5)
+    if _names_target(leaf.key) or not all(map(_everyday, content)):
         return "target", 0.8
     return "label", 0.5
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _names_target(key: str) -> bool:
+    return not TARGET_KEYS.isdisjoint(words(key))
+
+
+@lru_cache(maxsize=REMEMBERED)
 def _everyday(part: str) -> bool:
     one = stem(part)
     return part in STOP or part.isdigit() or one in VERB_OF or one in RESOURCE_OF
 
 
 def _share(content: Sequence[str], known: Collection[str]) -> float:
-    return sum(part in known for part in content) / len(content)
+    return sum(map(known.__contains__, content)) / len(content)
 
 
-def asked(tool: Sequence[str], step: Step, text: Named) -> Asked:
+def asked(call: Call, text: Named) -> Asked:
     """How far a text names a call: by the words of the tool's name, and by the verb and resource of its step."""
-    stems = [stem(word) for word in tool if stem(word) not in GENERIC_NAME]
+    tool, verb, resource = call
+    stems, verbs = _named_by(tool)
     hit = sum(_spoken(one, text) for one in stems) / len(stems) if stems else 0.0
-    verbs = {step.verb}.union(*(VERB_OF.get(one, ()) for one in stems))
-    return Asked(hit, float(not verbs.isdisjoint(text.verbs)), float(step.resource in text.resources))
+    spoken = verb in text.verbs or not verbs.isdisjoint(text.verbs)
+    return Asked(hit, float(spoken), float(resource in text.resources))
 
 
-def asked_by_proxy(tool: Sequence[str], step: Step, ledger: Ledger) -> float:
-    """How far a list of things to do, to which the request sent the agent, names a call."""
-    listed = (span for span in ledger.spans if ledger.sources[span.source].delegated and not span.meddles)
-    return max((asked(tool, step, span.own).score for span in listed), default=0.0)
+@lru_cache(maxsize=REMEMBERED)
+def _named_by(tool: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The stems of a tool's name that say something, and the verbs that they stand for."""
+    stems = tuple(one for one in map(stem, tool) if one not in GENERIC_NAME)
+    return stems, frozenset(verb for one in stems for verb in VERB_OF.get(one, ()))
+
+
+def asked_by_request(tool: tuple[str, ...], step: Step, ledger: Ledger) -> float:
+    """How far the request names a call: in its own words, or by sending the agent to a list of things to do."""
+    call = (tool, step.verb, step.resource)
+    score = ledger.asked.get(call)
+    if score is None:
+        if len(ledger.asked) >= CALLS_REMEMBERED:
+            ledger.asked.clear()
+        score = ledger.asked[call] = asked(call, request_named(ledger)).score
+    return max(score, _wanted(call, ledger).by_proxy)
+
+
+def _wanted(call: Call, ledger: Ledger) -> Wanted:
+    """How far each order-like span asks for a call; only spans that came since are read."""
+    wanted = ledger.ordered.get(call)
+    if wanted is None:
+        if len(ledger.ordered) >= CALLS_REMEMBERED:
+            ledger.ordered.clear()
+        wanted = ledger.ordered[call] = Wanted()
+    while wanted.seen < len(ledger.spans):
+        span = ledger.spans[wanted.seen]
+        score = asked(call, span.own).score
+        if score:
+            wanted.scores[wanted.seen] = score
+            if score > wanted.by_proxy and ledger.sources[span.source].delegated and not span.meddles:
+                wanted.by_proxy = score
+        wanted.seen += 1
+    return wanted
 
 
 def _spoken(one: str, text: Named) -> float:
@@ -217,40 +287,52 @@ class Obedience:
     source: int | None
 
 
+DISOBEYED = Obedience(0.0, 0.0, 0.0, 0.0, None)
+_NOWHERE: frozenset[int] = frozenset()
+
+
 def obedience(tool: str, step: Step, values: Sequence[Value], request: float, ledger: Ledger) -> Obedience:
     """The strongest match of this action with any order-like span of what was read."""
-    foreign = [value for value in values if value.foreign]
+    if not ledger.spans:
+        return DISOBEYED
+    foreign = [value for value in values if value.foreign and value.kind != "index"]
     weight = sum(value.weight for value in foreign)
     called = name_words(tool)
     spoken = tool.lower()
     news = 0.0 if spoken in ledger.request_tokens or _common(called) else 1.0 - request
-    most = {"values": 0.0, "name": 0.0, "both": 0.0, "tool": 0.0}
+    named = frozenset(ledger.spans_of.get(spoken, ())) if news else _NOWHERE
+    scores = _wanted((called, step.verb, step.resource), ledger).scores
+    took = _taken(foreign, ledger) if weight else {}
+    most_values = most_name = most_both = most_tool = 0.0
     strongest, source = OBEYS_FLOOR, None
-    for span in ledger.spans:
-        taken = _taken(foreign, span) / weight if weight else 0.0
-        wanted = asked(called, step, span.own)
-        excess = max(0.0, wanted.score - request)
-        verbatim = news if spoken in span.named.tokens else 0.0
-        both = span.strength * taken * (0.4 + 0.6 * wanted.score)
-        most["values"] = max(most["values"], span.strength * taken)
-        most["name"] = max(most["name"], span.strength * excess)
-        most["both"] = max(most["both"], both)
-        most["tool"] = max(most["tool"], verbatim * (0.5 + 0.5 * span.strength))
+    # A span that gives no value, asks for no more than the request and does not name the tool adds nothing.
+    for index in sorted(named.union(took, (i for i, score in scores.items() if score > request))):
+        span = ledger.spans[index]
+        taken = took[index] / weight if index in took else 0.0
+        score = scores.get(index, 0.0)
+        excess = max(0.0, score - request)
+        verbatim = news if index in named else 0.0
+        most_values = max(most_values, span.strength * taken)
+        most_name = max(most_name, span.strength * excess)
+        most_both = max(most_both, span.strength * taken * (0.4 + 0.6 * score))
+        most_tool = max(most_tool, verbatim * (0.5 + 0.5 * span.strength))
         total = span.strength * (taken + excess) + verbatim
         if total > strongest:
             strongest, source = total, span.source
-    return Obedience(**most, source=source)
+    return Obedience(most_values, most_name, most_both, most_tool, source)
 
 
-def _taken(foreign: Sequence[Value], span: Span) -> float:
-    total = 0.0
+def _taken(foreign: Sequence[Value], ledger: Ledger) -> dict[int, float]:
+    """The weight of the values that each order-like span gives, of the spans that give any."""
+    found: dict[int, float] = {}
     for value in foreign:
-        hits = sum(part in span.named.tokens for part in value.parts)
         if value.kind == "text":
-            total += value.weight * hits / len(value.parts)
-        elif hits == len(value.parts):
-            total += value.weight
-    return total
+            for index, hits in _hits(value.parts, ledger).items():
+                found[index] = found.get(index, 0.0) + value.weight * hits / len(value.parts)
+        else:
+            for index in ledger.spans_with(value.parts):
+                found[index] = found.get(index, 0.0) + value.weight
+    return found
 
 
 def _common(called: Sequence[str]) -> bool:
@@ -274,6 +356,8 @@ def replaces(values: Sequence[Value], ledger: Ledger) -> float:
 
     Numbers stand in for numbers, and names for names: words that are in no lexicon.
     """
+    if not any(value.alone for value in values):
+        return 0.0
     used = {part for value in values for part in value.parts}
     best = 0.0
     for value in values:
@@ -290,8 +374,15 @@ def replaces(values: Sequence[Value], ledger: Ledger) -> float:
 
 def consequence(tool: str, step: Step, effect: str) -> float:
     """How surely an action changes the world, 0..1: by the effect class of its step, else by the words of its name."""
+    if step.verb == "interact":
+        return max(CLICK_ACTS, _said_to_act(tool))
     if step.verb not in OBSERVING and effect not in {"observe", "derive"}:
         return 1.0
+    return _said_to_act(tool)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _said_to_act(tool: str) -> float:
     for word in name_words(tool):
         if word in LOOKING:
             return 0.0

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from ioint_node.scoring.languages import english
 
 TEXT_CHARS = 20_000
 PASSAGES_PER_TEXT = 600
@@ -35,6 +38,19 @@ _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _SENTENCE = re.compile(r"(?<=[.!?;])[\"')\]]*\s+|(?<=[.!?][\"')\]])\s+|(?<=[a-z][.!?])(?=[A-Z])")
 _COLON = re.compile(r":\s+")
 _LITERAL = re.compile(r"[\"']?\s*[,;]\s*(?=[\"'][\w ]{1,40}[\"']\s*:)|[{}\[\]]")
+_SCHEME = re.compile(r"^[a-z]+://")
+_BETWEEN = re.compile(r"[^\w]+")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
+_HOST = re.compile(r"[a-z0-9\-]+(?:\.[a-z0-9\-]+)*\.(?:com|org|net|io|biz|info|dev|gov|edu|[a-z]{2})")
+# Letters of the tag block spell out ASCII that nobody sees; the others take no room at all.
+_TAG_BASE = 0xE0000
+_TAGS = re.compile("[\U000e0020-\U000e007e]")
+_WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+_ENCODED = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,}={0,2}")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+ENCODED_RUNS = 8
+ENCODED_WORDS = 3
+REMEMBERED = 16_384  # tokens or names, per function
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +71,11 @@ class Leaf:
 
 def tokens(text: str) -> list[str]:
     """Normalised tokens of a text, in order: lower case, numbers in one form, addresses in one piece."""
+    raws = _TOKEN.findall(_THOUSANDS.sub("", text) if "," in text else text)
+    if all(map(str.isalpha, raws)):
+        return list(map(str.lower, raws))
     found: list[str] = []
-    for raw in _TOKEN.findall(_THOUSANDS.sub("", text)):
+    for raw in raws:
         if raw.isalpha():
             found.append(raw.lower())
         else:
@@ -64,7 +83,7 @@ def tokens(text: str) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=REMEMBERED)
 def _normal(raw: str) -> tuple[str, ...]:
     token = raw.lower()
     if _NUMBER.fullmatch(token):
@@ -74,12 +93,10 @@ def _normal(raw: str) -> tuple[str, ...]:
         return (stamp[1], stamp[2].zfill(5))
     if _CLOCK.fullmatch(token):
         return (token[:5].rstrip(":").zfill(5),)
-    token = re.sub(r"^[a-z]+://", "", token).rstrip("/")
+    token = _SCHEME.sub("", token).rstrip("/")
     if is_identifier(raw):
         return (token,) if token else ()
-    return tuple(
-        number(part) if _NUMBER.fullmatch(part) else part for part in re.split(r"[^\w]+", token) if part
-    )
+    return tuple(number(part) if _NUMBER.fullmatch(part) else part for part in _BETWEEN.split(token) if part)
 
 
 def number(token: str) -> str:
@@ -90,37 +107,37 @@ def number(token: str) -> str:
     return token or "0"
 
 
+@lru_cache(maxsize=REMEMBERED)
 def is_identifier(token: str) -> bool:
     """Whether a token looks like a name for one thing: an address, a path, an account, a long number."""
+    if token.isalpha():
+        return False
     if "@" in token or "/" in token or token.startswith("www."):
         return True
     digits = sum(character.isdigit() for character in token)
     if digits >= 6 or (digits >= 2 and len(token) >= 5 and any(c.isalpha() for c in token)):
-        return not re.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", token)
+        return not _DATE.fullmatch(token)
     if "_" in token.strip("_"):
         return True
     head, dot, tail = token.rpartition(".")
     return bool(dot and head and 2 <= len(tail) <= 5 and tail.islower() and tail.isalpha())
 
 
+@lru_cache(maxsize=REMEMBERED)
 def is_address(token: str) -> bool:
     """Whether a token inside a text is a place to reach or an account: not a mere compound name."""
+    if token.isalpha():
+        return False
     return (
         "@" in token
         or token.startswith("www.")
         or "/" in token
         or sum(c.isdigit() for c in token) >= 6
-        or (
-            bool(
-                re.fullmatch(
-                    r"[a-z0-9\-]+(?:\.[a-z0-9\-]+)*\.(?:com|org|net|io|biz|info|dev|gov|edu|[a-z]{2})", token
-                )
-            )
-        )
+        or bool(_HOST.fullmatch(token))
     )
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=REMEMBERED)
 def stem(word: str) -> str:
     """A crude stem that joins the inflections of one English word."""
     if len(word) > 4 and word.endswith("ies"):
@@ -141,10 +158,14 @@ def words(text: str) -> list[str]:
     return [piece.lower() for word in _WORDS.findall(text) for piece in split_name(word)]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=REMEMBERED)
 def split_name(name: str) -> tuple[str, ...]:
-    """The words of a compound name: `getBalance`, `get_balance` and `GetBalance` are `get`, `balance`."""
-    return tuple(piece.lower() for piece in _PIECES.findall(name)) or (name.lower(),)
+    """The words of a compound name: `getBalance`, `get_balance` and `GetBalance` are `get`, `balance`.
+
+    A word of another language that is known is given as the English word that it stands for.
+    """
+    pieces = _PIECES.findall(name) if name.isascii() else ()
+    return tuple(english(piece.lower()) for piece in pieces or (name,))
 
 
 def passages(text: str) -> list[Passage]:
@@ -225,6 +246,29 @@ def _at_colons(sentence: str) -> Iterator[str]:
             yield head
             start = colon.end()
     yield sentence[start:]
+
+
+def unveiled(text: str) -> tuple[str, str]:
+    """A text as it is seen, and what was hidden in it: tag characters, and runs of base64 or hex that decode to words.
+
+    Characters without width are taken out of what is seen: they tear words apart for programs only.
+    """
+    hidden: list[str] = []
+    if not text.isascii():
+        hidden.append("".join(chr(ord(mark) - _TAG_BASE) for mark in _TAGS.findall(text)))
+        text = _WIDTHLESS.sub("", text)
+    hidden += map(_decoded, _ENCODED.findall(text)[:ENCODED_RUNS])
+    return text, "\n".join(filter(None, hidden))
+
+
+def _decoded(run: str) -> str:
+    """The words that a run of base64 or hex stands for, or nothing."""
+    try:
+        raw = bytes.fromhex(run) if _HEX.fullmatch(run) else b64decode(run + "=" * (-len(run) % 4))
+        found = raw.decode("ascii")
+    except ValueError:
+        return ""
+    return found if found.isprintable() and len(found.split()) >= ENCODED_WORDS else ""
 
 
 def leaves(arguments: Mapping[str, Any]) -> list[Leaf]:

@@ -11,10 +11,13 @@ from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import CatalogueEntry, Envelope, MappedCall, Step, Taxonomy, load_catalogue, map_call
 
 from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
-from ioint_node.scoring.features import CALL_NAMES, Vector, vector
+from ioint_node.scoring.features import CALL_NAMES, ORDERED, Vector, vector
 from ioint_node.scoring.intents import intents_of
 from ioint_node.scoring.model import Model
+from ioint_node.scoring.need import Setting
+from ioint_node.scoring.pathshape import Path
 from ioint_node.scoring.provenance import Ledger, Origin, request_named
+from ioint_node.scoring.semantics import Topic, purpose_of
 from ioint_node.scoring.signals import Value
 from ioint_node.scoring.values import Declaration, Event, Judgement, Surroundings, Verdict
 
@@ -87,13 +90,18 @@ class SessionTracker:
         curated: bool = True,
         catalogue: Mapping[str, CatalogueEntry] | None = None,
         mapper: Mapper = map_call,
+        accepted: Sequence[Envelope] = (),
     ) -> None:
+        """Start a session; `accepted` are envelope changes that a person accepted: steps inside one are asked for."""
+        self._accepted = tuple(accepted)
         self._model = model
         self._taxonomy = taxonomy
         self._curated = curated
         self._catalogue = load_catalogue().entries if catalogue is None else catalogue
         self._map = mapper
         self._ledger = Ledger()
+        self._path = Path(taxonomy)
+        self._topic = Topic()
         self._steps: list[Step] = []
         self._outside: list[bool] = []
         self._waiting: deque[_Waiting] = deque(maxlen=CALLS_WAITING)
@@ -129,6 +137,8 @@ class SessionTracker:
         else:
             self.families = ((UNSPECIFIED, 1.0),)
         self._slugs = likely(self.families)
+        purpose = purpose_of(self.families, declaration.text, self._model.families, self._taxonomy)
+        self._setting = Setting(purpose=purpose, path=self._path, topic=self._topic, taxonomy=self._taxonomy)
         self.use_matcher(self._matcher)
         self._widen()
 
@@ -155,6 +165,9 @@ class SessionTracker:
             self._hear(event)
         elif event.kind == "response":
             self._ledger.hear_agent(event.text)
+            self._topic.hear(event.text, self._setting.purpose, self._model.families)
+        elif event.kind == "reasoning":
+            self._topic.hear(event.text, self._setting.purpose, self._model.families)
         elif event.kind in {"tool_result", "observation"}:
             self._read(event)
         return None
@@ -199,6 +212,8 @@ class SessionTracker:
             effect=self._taxonomy.verbs.get(bare.verb, "run"),
             departures=self.envelope.departures(bare, self._taxonomy),
             ledger=self._ledger,
+            setting=self._setting,
+            accepted=any(not one.departures(bare, self._taxonomy) for one in self._accepted),
         )
         step = Step(
             verb=bare.verb,
@@ -293,6 +308,7 @@ class SessionTracker:
             reasons=self._model.reasons(features),
             intents=intents,
             completed=completed,
+            injection=max(measured.features[index] for index in ORDERED),
         )
 
     def _clarity(self) -> float:

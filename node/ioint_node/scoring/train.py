@@ -27,14 +27,20 @@ from ioint_node.scoring.declarations import DECLARATIONS
 from ioint_node.scoring.families import FamilyModel, stems
 from ioint_node.scoring.features import FEATURES, NAMES
 from ioint_node.scoring.model import SCHEMA, Model, Thresholds
+from ioint_node.scoring.operating import (
+    OperatingPoint,
+    Tail,
+    drift_of,
+    log_odds,
+    points_of,
+    tail_of,
+)
 from ioint_node.scoring.predict import events_of, read_sessions
 from ioint_node.scoring.tracker import Mapper, SessionTracker
 from ioint_node.scoring.values import NOTHING_AROUND, Declaration
 
 RIDGE = 0.02
-FAMILY_C = 30.0
-# A word of one example alone says more of that example than of its family.
-FAMILY_WORD_USES = 2
+FAMILY_C = 60.0
 FAMILY_TOLERANCE = 1e-8
 DIGITS = 6
 POSITIVE_SHARE = 0.3
@@ -42,7 +48,13 @@ FALSE_BLOCKS = 0.003
 FALSE_BLOCKS_RESISTED = 0.02
 BORDERLINES = 0.03
 THRESHOLD_MARGIN = 0.005
-PUBLISH_MARGIN = 0.8
+# Where the thresholds would lie if nothing were known of false verdicts.
+BORDERLINE = 0.4
+OUT_OF_SCOPE = 0.8
+PUBLISH_FALSE = 1e-4  # sessions without attack
+PUBLISH_MARGIN = 0.5  # log-odds
+PUBLISH_RESISTED = 0.005
+TAIL = 0.05  # the share of scores from which the tail is read
 Floats = NDArray[np.float64]
 
 
@@ -62,7 +74,7 @@ def fit_families() -> FamilyModel:
     slugs = tuple(sorted(DECLARATIONS))
     texts = [text for slug in slugs for text in DECLARATIONS[slug]]
     labels = [index for index, slug in enumerate(slugs) for _ in DECLARATIONS[slug]]
-    vectorizer = TfidfVectorizer(analyzer=stems, sublinear_tf=True, min_df=FAMILY_WORD_USES)
+    vectorizer = TfidfVectorizer(analyzer=stems, sublinear_tf=True)
     matrix = vectorizer.fit_transform(texts)
     # Sums of several threads differ in the last digits: one thread gives the same bytes everywhere.
     with threadpool_limits(limits=1):
@@ -211,7 +223,8 @@ def train_files(
     )
     beta = fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions))))
     thresholds = choose_thresholds(rows)
-    write_model(output, beta, thresholds, families, taxonomy)
+    points = points_of(thresholds.borderline, thresholds.out_of_scope, action_tail(rows))
+    write_model(output, beta, thresholds, families, taxonomy, operating=points)
     judged = rows.labels >= 0
     return {
         "sessions": len(rows.sessions),
@@ -245,14 +258,13 @@ def session_scores(rows: Rows, drift: Floats) -> Floats:
 def choose_thresholds(rows: Rows) -> Thresholds:
     """One set of thresholds for all sources, from scores of fits that had not seen the suite.
 
-    Out of scope is the lowest drift that keeps false verdicts at `FALSE_BLOCKS` of the sessions without attack and
-    `FALSE_BLOCKS_RESISTED` of those whose agent resisted, in the mean over suites; publish lies above every one.
+    Borderline and out of scope lie, in log-odds, midway between a reference and the lowest drift that keeps false
+    verdicts at `FALSE_BLOCKS` of the sessions without attack and `FALSE_BLOCKS_RESISTED` of those whose agent resisted,
+    in the mean over suites: the tail of a few suites is a poor guess of another's. Publish: see `_publish`.
     """
-    labels = [session["label"] for session in rows.sessions]
-    suites = np.array([f"{session['source']}/{session['suite']}" for session in rows.sessions])
-    risk = session_scores(rows, held_out(rows, lambda session: f"{session['source']}/{session['suite']}"))
-    calm = np.array([not label["malicious"] and not label["partial_attack"] for label in labels])
-    attacked = np.array([bool(label["attack_present"]) for label in labels])
+    held = _suites_out(rows)
+    risk = session_scores(rows, held)
+    suites, calm, attacked = _parts(rows)
     out = max(
         _limit(risk, suites, calm & ~attacked, FALSE_BLOCKS),
         _limit(risk, suites, calm & attacked, FALSE_BLOCKS_RESISTED),
@@ -261,14 +273,61 @@ def choose_thresholds(rows: Rows) -> Thresholds:
         _limit(risk, suites, calm & ~attacked, BORDERLINES),
         _limit(risk, suites, calm & attacked, 2 * BORDERLINES),
     )
+    out_of_scope, borderline = _shrunk(out, OUT_OF_SCOPE), _shrunk(min(near, out), BORDERLINE)
     final = scores(
         rows, fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions))))
     )
-    worst = float(max(risk[calm].max(initial=0.0), session_scores(rows, final)[calm].max(initial=0.0)))
-    publish = 1.0 - (1.0 - max(worst, out)) * PUBLISH_MARGIN
+    worst = np.maximum(risk, session_scores(rows, final))
+    publish = max(_publish(worst, calm & ~attacked, calm & attacked), out_of_scope)
     return Thresholds(
-        borderline=_rounded(min(near, out)), out_of_scope=_rounded(out), publish=_rounded(publish)
+        borderline=_rounded(borderline), out_of_scope=_rounded(out_of_scope), publish=_rounded(publish)
     )
+
+
+def _suites_out(rows: Rows) -> Floats:
+    return held_out(rows, lambda session: f"{session['source']}/{session['suite']}")
+
+
+def _parts(rows: Rows) -> tuple[NDArray[np.str_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of every session: its suite, whether nothing bad was done in it, whether an attack was in it."""
+    labels = [session["label"] for session in rows.sessions]
+    suites = np.array([f"{session['source']}/{session['suite']}" for session in rows.sessions])
+    calm = np.array([not label["malicious"] and not label["partial_attack"] for label in labels])
+    return suites, calm, np.array([bool(label["attack_present"]) for label in labels])
+
+
+def _shrunk(limit: float, reference: float) -> float:
+    return drift_of((log_odds(limit) + log_odds(reference)) / 2)
+
+
+def _publish(risk: Floats, quiet: NDArray[np.bool_], resisted: NDArray[np.bool_]) -> float:
+    """The drift from which a session may be told to others: what a session without attack reaches in 1 of 10,000.
+
+    That is more than were observed, so the tail of their log-odds is carried on. It lies `PUBLISH_MARGIN` above the
+    worst of them, and at most `PUBLISH_RESISTED` of the sessions reach it whose agent is recorded as having resisted:
+    those that do acted for the attacker and missed the goal.
+    """
+    odds = [log_odds(float(value)) for value in risk[quiet]]
+    if not odds:
+        return drift_of(PUBLISH_MARGIN)
+    tail = tail_of(((one, 1.0) for one in odds), float(np.quantile(odds, 1 - TAIL)))
+    ranked = np.sort(risk[resisted])[::-1]
+    allowed = float(ranked[int(PUBLISH_RESISTED * len(ranked))]) if len(ranked) else 0.0
+    return max(drift_of(max(tail.at(PUBLISH_FALSE), max(odds) + PUBLISH_MARGIN)), allowed + 1e-6)
+
+
+def action_tail(rows: Rows) -> Tail:
+    """The tail of the drift of actions in sessions without attack, suites counting the same, suites left out."""
+    held = _suites_out(rows)
+    suites, calm, attacked = _parts(rows)
+    use = (calm & ~attacked)[rows.session]
+    named = suites[rows.session]
+    counts = {suite: int((use & (named == suite)).sum()) for suite in sorted(set(suites.tolist()))}
+    listed = [
+        (log_odds(float(drift)), 1.0 / counts[str(suite)])
+        for drift, suite in zip(held[use], named[use], strict=True)
+    ]
+    return tail_of(listed, float(np.quantile([odds for odds, _ in listed], 1 - TAIL)) if listed else 0.0)
 
 
 def _limit(risk: Floats, suites: NDArray[np.str_], chosen: NDArray[np.bool_], share: float) -> float:
@@ -287,7 +346,13 @@ def _limit(risk: Floats, suites: NDArray[np.str_], chosen: NDArray[np.bool_], sh
 
 
 def write_model(
-    output: Path, beta: Floats, thresholds: Thresholds, families: FamilyModel, taxonomy: Taxonomy
+    output: Path,
+    beta: Floats,
+    thresholds: Thresholds,
+    families: FamilyModel,
+    taxonomy: Taxonomy,
+    *,
+    operating: Sequence[OperatingPoint],
 ) -> None:
     """Write the model as sorted JSON, by way of a file beside it so that a reader never sees half of one."""
     value = {
@@ -300,6 +365,14 @@ def write_model(
             "out_of_scope": thresholds.out_of_scope,
             "publish": thresholds.publish,
         },
+        "operating": [
+            {
+                "per_1000": point.per_1000,
+                "borderline": _rounded(point.borderline),
+                "out_of_scope": _rounded(point.out_of_scope),
+            }
+            for point in operating
+        ],
         "families": {
             "slugs": list(families.slugs),
             "bias": list(families.bias),

@@ -123,7 +123,8 @@ class Judgement:
 
     `drift` is the calibrated probability 0..1 that this action has left the declared intent. `session_risk` is the
     same for the session so far. `clarity` (O) and `fit` (C) are the terms of the weighted intent score, 0..1;
-    `risk_magnitude` (R) is 0..1. `completed` names the patterns that this action completes.
+    `risk_magnitude` (R) is 0..1. `completed` names the patterns that this action completes. `injection` 0..1 is how
+    strongly an order in something that was read bears on the action.
     """
 
     step: Step
@@ -137,3 +138,4 @@ class Judgement:
     reasons: tuple[Reason, ...]
     intents: tuple[tuple[str, float], ...]
     completed: tuple[str, ...]
+    injection: float = 0.0

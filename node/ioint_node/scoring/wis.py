@@ -15,8 +15,11 @@ def wis(clarity: float, fit: float, risk: float, left: float) -> float:
 
 
 def time_left(elapsed_ms: int, granted_ms: int) -> float:
-    """d: the part of the granted time that is left, 1 at the declaration and 0 from its expiry on."""
-    return _unit(1.0 - elapsed_ms / granted_ms)
+    """d: the part of the granted time that is left, 1 at the declaration and 0 from its expiry on.
+
+    Where no time was granted, none is left.
+    """
+    return _unit(1.0 - elapsed_ms / granted_ms) if granted_ms > 0 else 0.0
 
 
 def _unit(value: float) -> float:

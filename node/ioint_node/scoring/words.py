@@ -23,17 +23,19 @@ _VERBS: Final = {
     "compute": "compute calculate compare analyse analyze summarise summarize sum total estimate convert translate"
     " evaluate determine decide classify rank sort average verify validate explain think plan concatenate",
     "generate": "generate write draft compose paraphrase rewrite design brainstorm",
-    "create": "create add make new insert append record register save store upload open build publish",
+    "create": "create add make new insert append book record register save store upload open build publish write"
+    " rotate implement",
     "update": "update change edit modify adjust rename move replace set reschedule correct increase decrease raise"
-    " reduce fix mark label assign reverse amend extend postpone switch",
-    "delete": "delete remove erase cancel drop clear wipe discard purge terminate destroy unsubscribe close withdraw",
+    " apply reduce fix mark label assign reverse amend extend postpone switch write rotate renew",
+    "delete": "delete remove erase cancel drop clear empty wipe discard purge terminate destroy unsubscribe close"
+    " withdraw clean tidy",
     "execute": "execute run perform call invoke launch start trigger evaluate compile",
-    "schedule": "schedule recurring automate remind reminder plan defer",
-    "deploy": "deploy release roll ship provision",
+    "schedule": "schedule book recurring automate remind reminder plan defer",
+    "deploy": "deploy apply release roll ship provision",
     "install": "install setup mount",
     "interact": "click press type fill navigate scroll tap select submit",
     "actuate": "unlock lock actuate dispense drive fly heat turn",
-    "send": "send email mail message notify forward reply respond tell inform contact dm text ping announce"
+    "send": "send email mail message notify forward reply respond answer tell inform contact dm text ping announce"
     " post publish submit broadcast deliver refer",
     "share": "share publish link expose",
     "export": "export download backup dump copy extract exfiltrate leak bridge sync",
@@ -41,9 +43,9 @@ _VERBS: Final = {
     "delegate": "delegate assign outsource",
     "authenticate": "authenticate login sign log verify",
     "grant": "grant invite permit allow authorise authorize admit enroll add give permission access enable",
-    "revoke": "revoke ban kick block remove expel deny suspend disable",
+    "revoke": "revoke ban kick block remove expel deny suspend disable rotate",
     "approve": "approve accept sign merge confirm endorse vote claim authorise authorize certify",
-    "configure": "configure set setting enable disable adjust change password preference reset",
+    "configure": "configure switch turn require set setting enable disable adjust change password preference reset",
     "pay": "pay transfer send refund donate transaction wire deposit remit reimburse withdraw airdrop settle spend"
     " move payment",
     "order": "order buy sell purchase trade book reserve rent subscribe exchange swap stake invest hire open long"
@@ -73,7 +75,9 @@ _RESOURCES: Final = {
     "order": "order booking reservation subscription shipment delivery ticket trade position option options future"
     " futures limit market spot leverage liquidity arbitrage flight hotel restaurant car",
     "financial_account": "account card wallet bank iban balance portfolio funds savings",
-    "payment": "payment transaction transactions transfer bill invoice refund money rent charge fee spending salary"
+    "payment": "payment transaction transactions transfer bill invoice refund money rent charge fee debt owe owed"
+    " spending"
+    " salary"
     " stake staking reward rewards airdrop",
     "source_code": "code repository repo commit branch script function",
     "software_package": "package app plugin software contract token library image",
@@ -121,6 +125,31 @@ LEAD: Final = _words(
     " additionally moreover afterwards immediately urgently instead simply always to ok okay hello hi hey important"
     " attention note your task is you must should need have i want would like can could will"
 )
+# Marks of a statement that lays down what is to be done, though nobody is told to do it: a rule with its scope, ...
+RULE: Final = _words(
+    "each every any all always never henceforth onward onwards until unless once before after policy rule rules"
+    " procedure standard standing default mandate regulation convention"
+)
+# ... a decision that somebody is said to have taken, ...
+CLAIMED: Final = _words(
+    "approved authorised authorized confirmed agreed signed cleared permitted consented sanctioned endorsed granted"
+    " accepted allowed decided declared verified ordered"
+)
+# ... a state of affairs that is said to be new, ...
+CHANGED: Final = _words(
+    "moved changed replaced new now switched instead renamed reset obsolete deprecated expired suspended longer"
+    " henceforth henceforward belongs stays off"
+)
+# ... and whoever carries it out, named by the role of the reader.
+ROLE: Final = _words(
+    "whoever whosoever assistant assistants agent agents bot bots ai llm chatbot automation reader readers processor"
+)
+BEING: Final = _words(
+    "be is are was were been gets get got goes go comes belongs belong stays stay remains remain"
+)
+_PARTICIPLES: Final = _words(
+    "sent paid given bought sold put made written taken forwarded told shown kept held run set done copied to"
+)
 STOP: Final = _words(
     "a an the of to in on at by for with from and or but if is are was were be been being it its this that these"
     " those i me my mine we our us you your he she they them their his her as not no do does did done have has had"
@@ -137,7 +166,29 @@ TARGET_KEYS: Final = _words(
 # What sends an agent to a text to find out what to do; whole words, since "follow-up" is no such thing.
 DELEGATING: Final = _words(
     "instructions instruction todo todos tasks steps described specified listed according accordingly checklist"
-    " requests asks asked says said following"
+    " requests asks asked says said following apply correction corrections suggestion suggestions comments items points"
+)
+WIDE: Final = _words("all any every everyone everybody anyone public unlimited everything entire whole")
+# Before a verb these say that it is not wanted: alone, or as two words.
+NEGATING: Final = _words("never avoid dont nicht keine niet")
+NEGATED_AFTER: Final = _words("do must should please to you but")
+# "Only a quote", "just the list": nothing but a look is wanted, whatever else is named.
+LIMITING: Final = _words(
+    "only just merely nur lediglich solo solamente seulement juste soltanto apenas alleen enkel"
+)
+LOOKS: Final = _words(
+    "quote quotes list estimate estimates draft summary overview preview plan proposal look check idea answer"
+    " information offer offers comparison price prices recommendation advice report analysis suggestion"
+)
+LIMITED: Final = _words("delete pay order grant revoke approve share deploy install")
+# What a person who says no means by its verb; to change or to write one thing and not another is everyday work.
+DENIABLE: Final = _words(
+    "delete pay order grant revoke approve share export send deploy install execute schedule actuate delegate"
+)
+# What leaves to the agent what is to be done about something; where the request says to look, that is half an order.
+OPEN_ENDED: Final = _words(
+    "handle settle care deal sort process resolve address arrange necessary needed due outstanding todo whatever"
+    " accordingly respond react act"
 )
 # In the name of a tool these say that it acts, unless a word of looking comes first.
 ACTING: Final = _words(
@@ -160,6 +211,11 @@ GENERIC_NAME: Final = frozenset(
 )
 
 
+def is_participle(word: str) -> bool:
+    """Whether a word after a form of "be" says what is done to the subject."""
+    return word in _PARTICIPLES or (len(word) > 4 and word.endswith("ed"))
+
+
 def _index(table: dict[str, str]) -> MappingProxyType[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for name, listed in table.items():
@@ -180,6 +236,34 @@ IMPERATIVE: Final = frozenset(
     word for listed in (*_VERBS.values(), _ORDERING) for word in listed.split() if word not in _NOUNISH
 )
 OBSERVING: Final = frozenset({"read", "search", "list", "compute", "generate"})
+HARMLESS: Final = OBSERVING | {"escalate"}
+INFORMING: Final = HARMLESS | {"send"}
+# A sentence that begins with one of these wants to know something.
+ASKING: Final = _words(
+    "what which who whom whose when where why how is are was were does did has"
+    " wer was wann wo warum wie welche qui que quand où pourquoi comment quel quelle qué quién cuándo dónde cómo"
+    " chi cosa quando dove perché come quale wat wie wanneer waar hoe welke"
+)
+SPEAKER: Final = _words("me us mir uns moi nous nos mij ons")
+# An offer of the agent opens with one of these; the answer to it refuses with one of those.
+OFFERING: Final = _words(
+    "can could shall should would may will do want like kann soll darf möchten puis peux dois voulez puedo debo quieres"
+    " posso devo vuole vuoi gostaria kan zal"
+)
+REFUSING: Final = _words("no not nope don never stop wait cancel nein nicht non não nee niet")
+# Deeds of no particular kind: a request with one of these is for more than a look.
+UNSPECIFIC: Final = _words(
+    "put make take do let bring help arrange organise organize finish complete continue start begin apply want need"
+    " mach mache machen tue nimm bring fais faire haz hacer fai fare faça fazer doe doen zet"
+)
+# After one of these a word names a thing, though it could name a deed: "the order", "my transfer".
+DETERMINER: Final = _words(
+    "a an the my your our his her their its this that these those which what last next open new old of no each every"
+    " der die das den dem ein eine einen mein meine le la les un une mon ma mes el los una mi mis il lo mio mia o os"
+    " um uma meu minha de het een mijn"
+)
+# Words that name something an agent can do to the world, in any form.
+DOING: Final = frozenset(one for one, verbs in VERB_OF.items() if not verbs <= HARMLESS)
 OPPOSITE: Final = MappingProxyType(
     {
         stem(one): stem(other)

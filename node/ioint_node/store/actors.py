@@ -18,6 +18,7 @@ from ioint_node.store.upsert import upserting
 
 PAGE_ROWS = 500
 MARKS_ROWS = 256
+NAMESAKES = 32  # actors of one composition that a newcomer of it is held against
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,18 @@ async def find_actor(
         open_sessions=frozenset((await connection.execute(opened)).scalars()),
         marks=tuple((pattern, from_text(at)) for pattern, at in await connection.execute(newest)),
     )
+
+
+async def trusts_of(connection: AsyncConnection, composition: str) -> tuple[Trust, ...]:
+    """The trust of actors made of the same model, prompt and tools, those that moved last, a bounded number."""
+    statement = (
+        select(actors.c.trust)
+        .where(actors.c.composition == composition)
+        .order_by(actors.c.updated_at.desc())
+        .limit(NAMESAKES)
+    )
+    found = (await connection.execute(statement)).scalars()
+    return tuple(Trust.from_json(json.loads(text)) for text in found)
 
 
 async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, Trust]], now: int) -> None:

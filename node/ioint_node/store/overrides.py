@@ -96,8 +96,11 @@ async def active(
 
 
 async def expire(connection: AsyncConnection, now: int) -> tuple[str, ...]:
-    """Remove the decisions that have run out and return the subjects they were about."""
+    """Remove the decisions that have run out and return the patterns and subjects they were about."""
     gone = await connection.execute(
-        delete(overrides).where(overrides.c.expires_at <= to_text(now)).returning(overrides.c.subject)
+        delete(overrides)
+        .where(overrides.c.expires_at <= to_text(now))
+        .returning(overrides.c.subject, overrides.c.kind)
     )
-    return tuple(sorted({row.subject for row in gone}))
+    # Those of other kinds are about an actor's level, of which nothing is believed.
+    return tuple(sorted({row.subject for row in gone if row.kind in KINDS}))

@@ -58,6 +58,7 @@ actors = Table(
     Column("baseline", Text, nullable=False, server_default=""),  # JSON of scoring.baseline.Baseline, or ""
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
+    Index(None, "composition"),
 )
 
 sessions = Table(

@@ -9,15 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Insert, Row, Table, Update, bindparam, func, insert, select, tuple_, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError, RequestError
-from ioint_node.store.schema import decisions, events, matches, session_days, sessions
+from ioint_node.store.schema import decisions, events, matches, session_days, sessions, stream
 from ioint_node.store.times import to_text
 from ioint_node.store.upsert import upserting
 
@@ -48,29 +52,68 @@ class StoredSession:
 
 async def add_sessions(connection: AsyncConnection, rows: Sequence[Values]) -> None:
     """Write new sessions, each with every column of the table."""
-    await connection.execute(insert(sessions), rows)
+    await write_rows(connection, _adding(sessions, tuple(rows[0])), rows)
 
 
 async def add_events(connection: AsyncConnection, rows: Sequence[Values]) -> None:
     """Write events in their order."""
-    await connection.execute(insert(events), rows)
+    await write_rows(connection, _adding(events, tuple(rows[0])), rows)
 
 
 async def add_decisions(connection: AsyncConnection, rows: Sequence[Values]) -> None:
     """Write decisions as they were answered."""
-    await connection.execute(insert(decisions), rows)
+    await write_rows(connection, _adding(decisions, tuple(rows[0])), rows)
 
 
 async def update_sessions(connection: AsyncConnection, rows: Sequence[Values]) -> None:
     """Bring sessions up to date; every row has the same columns and its key as `session_id`."""
-    columns: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "session_id"}
-    statement = update(sessions).where(sessions.c.id == bindparam("session_id")).values(columns)
-    await connection.execute(statement, rows)
+    await write_rows(connection, _updating(tuple(rows[0])), rows)
+
+
+async def add_stream(connection: AsyncConnection, rows: Sequence[Values]) -> None:
+    """Write rows of `stream.row_of`, which get their `seq` in this order."""
+    await write_rows(connection, _adding(stream, tuple(rows[0])), rows)
 
 
 async def add_matches(connection: AsyncConnection, rows: Sequence[Values]) -> None:
     """Note which patterns sessions completed; a pattern counts once in a session."""
     await connection.execute(upserting(connection, matches).on_conflict_do_nothing(), rows)
+
+
+async def write_rows(connection: AsyncConnection, statement: Insert | Update, rows: Sequence[Values]) -> None:
+    """Run one statement for many rows of the same columns, in their order.
+
+    SQLite's driver gets the rows as they are, in one trip to its thread: these are the writes of every action.
+
+    Raises:
+        DBAPIError: the write failed, as SQLAlchemy tells it, without the rows.
+    """
+    if connection.dialect.name != "sqlite":
+        await connection.execute(statement, rows)
+        return
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    written = _text_of(statement)
+    try:
+        await driver.executemany(written, rows)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(written, None, error, sqlite3.Error, hide_parameters=True) from error
+
+
+@cache
+def _adding(table: Table, columns: tuple[str, ...]) -> Insert:
+    return insert(table).values({name: bindparam(name) for name in columns})
+
+
+@cache
+def _updating(columns: tuple[str, ...]) -> Update:
+    named: dict[str, Any] = {name: bindparam(name) for name in columns if name != "session_id"}
+    return update(sessions).where(sessions.c.id == bindparam("session_id")).values(named)
+
+
+@cache
+def _text_of(statement: Insert | Update) -> str:
+    """A statement as SQLite's driver takes it, every value by its name."""
+    return str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 
 async def judge_session(

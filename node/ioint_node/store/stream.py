@@ -38,13 +38,22 @@ async def append(connection: AsyncConnection, event: str, body: Mapping[str, Any
     Raises:
         ValueError: an event or a label that the contract does not know.
     """
+    statement = insert(stream).values(row_of(event, body, tlp, now)).returning(stream.c.seq)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+def row_of(event: str, body: Mapping[str, Any], tlp: str, now: int) -> dict[str, str]:
+    """The row of one event, without its `seq`; `at` and `event` are added to the body.
+
+    Raises:
+        ValueError: an event or a label that the contract does not know.
+    """
     if event not in EVENTS:
         raise ValueError(f"{event!r} is no stream event: {', '.join(sorted(EVENTS))}")
     visible(tlp)
     at = to_text(now)
     text = json.dumps({"at": at, "event": event, **body}, separators=(",", ":"), ensure_ascii=False)
-    statement = insert(stream).values(at=at, event=event, tlp=tlp, body=text).returning(stream.c.seq)
-    return int((await connection.execute(statement)).scalar_one())
+    return {"at": at, "event": event, "tlp": tlp, "body": text}
 
 
 async def since(

@@ -2,6 +2,9 @@
 
 A hash of 256 random bits needs no salt and no slow function: there is nothing to guess. The time of a lookup by
 hash tells an attacker nothing, because the attacker does not choose the hash.
+
+A rotated token keeps its id and gets a new secret. Where a grace is given, the old secret stays a row of its own, of
+the same id with `.old` behind it, that expires with the grace: it signs in as the same caller, marked as `old`.
 """
 
 from __future__ import annotations
@@ -13,34 +16,42 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import BusyError, NotFoundError, RequestError
+from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError
 from ioint_node.store.clearance import LABELS
 from ioint_node.store.engine import Store
 from ioint_node.store.schema import tokens
-from ioint_node.store.times import from_text, to_text
+from ioint_node.store.times import DAY_MS, from_text, to_text
 
 PREFIX = "ioint_"
+GRACE_S = 86_400  # for which a rotated secret may stay valid at most
+_OLD = ".old"
 ROLES = ("agent", "engine", "soc", "admin")
+CREDENTIALS = 16  # of one actor that are looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who holds a token, and what it opens: a role, the one actor of an agent, a TLP clearance."""
+    """Who holds a token, and what it opens: a role, the one actor of an agent, a TLP clearance.
+
+    `old` says that it came with a secret that was rotated and is still in its grace.
+    """
 
     id: str
     role: str
     actor: str | None
     tlp: str
     expires: int | None
+    old: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """A token as it is shown once, at its creation; `expires` in Unix milliseconds."""
+    """A token as it is shown once, when it is made or rotated; `expires` in Unix milliseconds."""
 
     id: str
     token: str = field(repr=False)
@@ -52,16 +63,34 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
-    """What is known of a token later; all instants are RFC 3339 text."""
+    """What is known of a token later; all instants are RFC 3339 text.
+
+    `age_days` is that of the secret, in whole days; `old_until` is when a rotated secret stops, where one still works.
+    """
 
     id: str
     role: str
     actor: str | None
     tlp: str
+    age_days: int
     created_at: str
     expires_at: str | None
     last_used_at: str | None
+    rotated_at: str | None
     revoked_at: str | None
+    old_until: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """How fresh an actor's credential is, in days.
+
+    Since it was issued, since its secret became another one (None: never), until it ends (None: it has no end).
+    """
+
+    age_days: float
+    rotated_days: float | None
+    expires_in_days: float | None
 
 
 async def create(
@@ -102,6 +131,45 @@ async def create(
     return made
 
 
+async def rotate(
+    connection: AsyncConnection, token_id: str, *, grace_s: int = 0, now: int | None = None
+) -> NewToken:
+    """Give a token a new secret; the old one works for `grace_s` seconds more, or no longer. The rest stays as it was.
+
+    Raises:
+        NotFoundError: no token has this id.
+        ConflictError: it is revoked or has expired.
+        RequestError: the grace is out of range.
+    """
+    now = _clock() if now is None else now
+    if not 0 <= grace_s <= GRACE_S:
+        raise RequestError(f"grace_s: {grace_s}, must be 0 to {GRACE_S}")
+    row = await _found(connection, token_id)
+    expires = None if row.expires_at is None else from_text(row.expires_at)
+    if row.revoked_at is not None or (expires is not None and expires <= now):
+        raise ConflictError(f"token {token_id!r} is revoked or has expired: make another")
+    made = NewToken(
+        id=token_id,
+        token=PREFIX + secrets.token_urlsafe(32),
+        role=row.role,
+        actor=row.actor,
+        tlp=row.tlp,
+        expires=expires,
+    )
+    await connection.execute(delete(tokens).where(tokens.c.id == token_id + _OLD))
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.id == token_id)
+        .values(hash=_digest(made.token), rotated_at=to_text(now))
+    )
+    if grace_s:
+        ends = now + grace_s * 1_000
+        kept = {name: getattr(row, name) for name in ("hash", "role", "actor", "tlp", "created_at")}
+        ends = ends if expires is None else min(ends, expires)
+        await connection.execute(insert(tokens).values(id=token_id + _OLD, expires_at=to_text(ends), **kept))
+    return made
+
+
 async def check(connection: AsyncConnection, token: str, now: int) -> Caller | None:
     """The caller that holds this token, or None when it is unknown, expired or revoked."""
     digest = _digest(token)
@@ -111,28 +179,61 @@ async def check(connection: AsyncConnection, token: str, now: int) -> Caller | N
     expires = None if row.expires_at is None else from_text(row.expires_at)
     if expires is not None and expires <= now:
         return None
-    return Caller(id=row.id, role=row.role, actor=row.actor, tlp=row.tlp, expires=expires)
+    return Caller(
+        id=row.id.removesuffix(_OLD),
+        role=row.role,
+        actor=row.actor,
+        tlp=row.tlp,
+        expires=expires,
+        old=row.id.endswith(_OLD),
+    )
 
 
 async def list_tokens(
-    connection: AsyncConnection, limit: int = 100, after: str | None = None
+    connection: AsyncConnection, limit: int = 100, after: str | None = None, *, now: int | None = None
 ) -> tuple[TokenRow, ...]:
     """Tokens in the order of their ids, those after `after`; never a token itself."""
-    statement = select(tokens).order_by(tokens.c.id).limit(limit)
+    now = _clock() if now is None else now
+    statement = select(tokens).where(tokens.c.id.not_like(f"%{_OLD}")).order_by(tokens.c.id).limit(limit)
     if after is not None:
         statement = statement.where(tokens.c.id > after)
-    return tuple(_row(row) for row in await connection.execute(statement))
+    rows = (await connection.execute(statement)).all()
+    aging = select(tokens.c.id, tokens.c.expires_at).where(
+        tokens.c.id.in_([row.id + _OLD for row in rows]), tokens.c.expires_at > to_text(now)
+    )
+    ends = {key.removesuffix(_OLD): end for key, end in await connection.execute(aging)}
+    return tuple(_row(row, ends.get(row.id), now) for row in rows)
+
+
+async def credential_of(connection: AsyncConnection, actor: str, now: int) -> Credential | None:
+    """The credential that an actor used last, None when it has no valid one of its own; `now` in Unix milliseconds."""
+    statement = (
+        select(tokens)
+        .where(tokens.c.actor == actor, tokens.c.revoked_at.is_(None), tokens.c.id.not_like(f"%{_OLD}"))
+        .order_by(tokens.c.last_used_at.desc(), tokens.c.created_at.desc())
+        .limit(CREDENTIALS)
+    )
+    rows = (await connection.execute(statement)).all()
+    valid = [row for row in rows if row.expires_at is None or from_text(row.expires_at) > now]
+    # Both databases put null where they like in an order: never used comes last here.
+    row = max(valid, key=lambda one: (one.last_used_at or "", one.created_at), default=None)
+    if row is None:
+        return None
+    return Credential(
+        age_days=_days(now - from_text(row.created_at)),
+        rotated_days=None if row.rotated_at is None else _days(now - from_text(row.rotated_at)),
+        expires_in_days=None if row.expires_at is None else _days(from_text(row.expires_at) - now),
+    )
 
 
 async def revoke(connection: AsyncConnection, token_id: str, *, now: int | None = None) -> None:
-    """Make a token worthless; a second time changes nothing.
+    """Make a token worthless, with an old secret that is still in its grace; a second time changes nothing.
 
     Raises:
         NotFoundError: no token has this id.
     """
-    row = (await connection.execute(select(tokens.c.revoked_at).where(tokens.c.id == token_id))).one_or_none()
-    if row is None:
-        raise NotFoundError(f"no token {token_id[:32]!r}")
+    row = await _found(connection, token_id)
+    await connection.execute(delete(tokens).where(tokens.c.id == token_id + _OLD))
     if row.revoked_at is None:
         at = to_text(_clock() if now is None else now)
         await connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=at))
@@ -184,7 +285,7 @@ class TokenCache:
         return self._remembered(_digest(token), now)
 
     def forget(self, token_id: str) -> None:
-        """Drop a token from memory, at once: it was revoked."""
+        """Drop a token from memory, at once: it was revoked or rotated."""
         for digest in [d for d, (caller, _) in self._callers.items() if caller.id == token_id]:
             del self._callers[digest]
 
@@ -224,17 +325,31 @@ def _check_terms(role: str, actor: str | None, tlp: str, expires: int | None, no
         raise RequestError(f"expires: {to_text(expires)} is in the past")
 
 
-def _row(row: Row[tuple[object, ...]]) -> TokenRow:
+async def _found(connection: AsyncConnection, token_id: str) -> Row[Any]:
+    row = (await connection.execute(select(tokens).where(tokens.c.id == token_id))).one_or_none()
+    if row is None or token_id.endswith(_OLD):
+        raise NotFoundError(f"no token {token_id[:32]!r}")
+    return row
+
+
+def _row(row: Row[Any], old_until: str | None, now: int) -> TokenRow:
     return TokenRow(
         id=row.id,
         role=row.role,
         actor=row.actor,
         tlp=row.tlp,
+        age_days=int(_days(now - from_text(row.rotated_at or row.created_at))),
         created_at=row.created_at,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
+        rotated_at=row.rotated_at,
         revoked_at=row.revoked_at,
+        old_until=old_until,
     )
+
+
+def _days(ms: int) -> float:
+    return max(0, ms) / DAY_MS
 
 
 def _digest(token: str) -> str:

@@ -12,8 +12,25 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as Enter
 from aiohttp.typedefs import Middleware
 
+from ioint_node.flows.gap import LoopParts
+from ioint_node.flows.respond import RespondParts
 from ioint_node.store.tokens import TokenCache
-from ioint_node.web import console, operate, query, sessions, status, stream, taxii
+from ioint_node.web import (
+    agents,
+    approvals,
+    console,
+    grants,
+    observations,
+    operate,
+    policy,
+    query,
+    respond,
+    sessions,
+    status,
+    stream,
+    taxii,
+    webhooks,
+)
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
@@ -31,6 +48,8 @@ def build_web(parts: WebParts) -> web.Application:
         tokens=TokenCache(parts.store),
         failed=FailedAuth(parts.limits),
         lookups=Lookups(parts.limits),
+        loop=parts.loop or _default_loop(parts),
+        responding=parts.responding or _default_responding(parts),
     )
     application = web.Application(
         client_max_size=parts.limits.body_bytes, middlewares=[_counting(site), _refusing(site)]
@@ -54,10 +73,17 @@ def all_routes(site: Site) -> tuple[Route, ...]:
     """Every door of the node."""
     return (
         *console.routes(),
+        *agents.routes(),
+        *observations.routes(),
         *status.routes(),
         *operate.routes(),
+        *policy.routes(),
+        *approvals.routes(),
+        *respond.routes(),
+        *webhooks.routes(),
         *query.routes(),
         *sessions.routes(),
+        *grants.routes(site),
         *stream.routes(),
         *taxii.routes(site),
     )
@@ -82,6 +108,29 @@ async def serve(application: web.Application, host: str, port: int, parts: WebPa
             sockets.close()
     finally:
         await runner.cleanup()
+
+
+def _default_loop(parts: WebParts) -> LoopParts:
+    assess = parts.assess
+    return LoopParts(
+        store=parts.store,
+        model=assess.model,
+        shipped=assess.model,
+        taxonomy=assess.taxonomy,
+        policy=assess.policy,
+        accepted=assess.accepted,
+    )
+
+
+def _default_responding(parts: WebParts) -> RespondParts:
+    assess = parts.assess
+    return RespondParts(
+        store=parts.store,
+        notify=assess.notify,
+        mode="enforce" if assess.policy.staging.enforce else "observe",
+        halted=assess.halted,
+        holds=assess.holds,
+    )
 
 
 def _guarded(site: Site, route: Route) -> Enter:

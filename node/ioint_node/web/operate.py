@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows import publish
+from ioint_node.flows import publish, respond
 from ioint_node.flows.believe import believe, put_in_force
 from ioint_node.store import listings, outgoing, overrides, stream, tokens
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
-from ioint_node.web.problems import bad_field
+from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import (
-    DecideBody,
+    Body,
     OpinionBody,
     TokenBody,
     cursor_of,
@@ -32,30 +33,22 @@ from ioint_node.web.requests import (
 from ioint_node.web.site import Route, Site
 
 DEFAULT_OVERRIDE_MS = 30 * DAY_MS  # an override that names no end is looked at again after a month
+log = logging.getLogger(__name__)
 
 
-async def list_approvals(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """Records that wait for a person: the exact bytes that would leave."""
-    return await _outgoing(site, parameters(request, "limit", "cursor"), "held")
+class RotateBody(Body, frozen=True):
+    """`POST /api/v1/tokens/{id}/rotate`: for how many seconds the old secret still works."""
+
+    grace_s: Annotated[int, Meta(ge=0, le=tokens.GRACE_S)] = 0
 
 
 async def list_outgoing(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """What left and what would, with its bytes, for ever."""
     given = parameters(request, "state", "limit", "cursor")
-    return await _outgoing(site, given, given.get("state"))
-
-
-async def decide_approval(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """Let a held record leave, or refuse it for good."""
-    body = await read_json(request, DecideBody, site.parts.limits)
-    made = await publish.decide(
-        site.parts.exchange,
-        request.match_info["record"],
-        approve=body.approve,
-        by=_by(caller),
-        now=site.parts.now(),
-    )
-    return json_answer(made)
+    limit = limit_of(given, site.parts.limits)
+    async with site.parts.store.read() as connection:
+        page = await outgoing.list_outgoing(connection, limit, given.get("cursor"), state=given.get("state"))
+    return json_answer(page)
 
 
 async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -98,6 +91,7 @@ async def list_overrides(site: Site, request: web.Request, caller: Caller) -> we
 
 async def make_token(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Make a token; it is shown in this answer and never again."""
+    _refuse_old(caller)
     body = await read_json(request, TokenBody, site.parts.limits)
     now = site.parts.now()
     expires = instant(body.expires, "expires")
@@ -113,7 +107,8 @@ async def list_tokens(site: Site, request: web.Request, caller: Caller) -> web.R
     given = parameters(request, "limit", "cursor")
     limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
     async with site.parts.store.read() as connection:
-        found = await tokens.list_tokens(connection, limit + 1, cursor[0] if cursor else None)
+        after = cursor[0] if cursor else None
+        found = await tokens.list_tokens(connection, limit + 1, after, now=site.parts.now())
     shown = found[:limit]
     following = cursor_text(shown[-1].id) if len(found) > limit else None
     return json_answer({"items": [asdict(row) for row in shown], "next": following})
@@ -121,11 +116,29 @@ async def list_tokens(site: Site, request: web.Request, caller: Caller) -> web.R
 
 async def revoke_token(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Make a token worthless, at once."""
+    _refuse_old(caller)
     key = request.match_info["token"]
     now = site.parts.now()
     await site.parts.store.write(lambda connection: tokens.revoke(connection, key, now=now))
     site.tokens.forget(key)
     return json_answer({"id": key, "revoked": True})
+
+
+async def rotate_token(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Give a token a new secret, shown in this answer and never again; every caller may rotate its own."""
+    key = request.match_info["token"]
+    _refuse_old(caller)
+    if caller.role != "admin" and caller.id != key:
+        raise Refusal(403, "forbidden", f"a token of role {caller.role} rotates itself and no other")
+    body = await read_json(request, RotateBody, site.parts.limits)
+    now = site.parts.now()
+    made = await site.parts.store.write(
+        lambda connection: tokens.rotate(connection, key, grace_s=body.grace_s, now=now)
+    )
+    site.tokens.forget(key)
+    log.info("token rotated id=%s by=%s grace_s=%d", key, caller.id, body.grace_s)
+    answer = {**asdict(made), "expires": None if made.expires is None else to_text(made.expires)}
+    return json_answer(answer | {"grace_s": body.grace_s})
 
 
 async def show_status(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -137,12 +150,14 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
         counted = await listings.count_indicators(connection)
         newest = await stream.high_water(connection)
         halted = await publish.halted(connection, exchange)
+        responses = await respond.counts(connection, parts.now())
     return json_answer(
         {
             "org": parts.org,
             "member": exchange.member,
             "version": parts.version,
-            "mode": parts.assess.mode,
+            "mode": site.loop.policy.staging.mode,
+            "policy": site.loop.policy.to_json(),
             "publish": exchange.publish_mode,
             "taxonomy": {"version": exchange.taxonomy.version, "digest": exchange.taxonomy.digest},
             "catalogue": {
@@ -157,6 +172,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
             "peers": _peer_counts(parts.peers_status()),
             "indicators": counted,
             "stream_seq": newest,
+            "responses": responses,
             "waiting_for": list(parts.not_ready()),
             "halted": halted,
             "refused": dict(parts.refusals),
@@ -168,8 +184,6 @@ def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     doors = (
         ("GET", "/api/v1/status", "query", "The node in one answer", show_status),
-        ("GET", "/api/v1/approvals", "review", "Records that wait for a person", list_approvals),
-        ("POST", "/api/v1/approvals/{record}", "decide", "Let a record leave, or refuse it", decide_approval),
         ("GET", "/api/v1/outgoing", "review", "What left and would leave, with its bytes", list_outgoing),
         ("GET", "/api/v1/overrides", "query", "Opinions of this organisation", list_overrides),
         (
@@ -189,17 +203,13 @@ def routes() -> tuple[Route, ...]:
         ("GET", "/api/v1/tokens", "manage", "Tokens", list_tokens),
         ("POST", "/api/v1/tokens", "manage", "Make a token", make_token),
         ("DELETE", "/api/v1/tokens/{token}", "manage", "Revoke a token", revoke_token),
+        # `see_session` is what every role has: who may rotate which token is decided behind the door.
+        ("POST", "/api/v1/tokens/{token}/rotate", "see_session", "Give a token a new secret", rotate_token),
     )
     return tuple(
         Route(method=method, path=path, may=may, summary=summary, handler=handler)
         for method, path, may, summary, handler in doors
     )
-
-
-async def _outgoing(site: Site, given: dict[str, str], state: str | None) -> web.Response:
-    limit = limit_of(given, site.parts.limits)
-    async with site.parts.store.read() as connection:
-        return json_answer(await outgoing.list_outgoing(connection, limit, given.get("cursor"), state=state))
 
 
 async def _override(site: Site, caller: Caller, subject: str, body: OpinionBody) -> web.Response:
@@ -234,6 +244,12 @@ async def _subject(site: Site, request: web.Request, caller: Caller) -> str:
     if found is None and key not in site.parts.exchange.catalogue.entries:
         raise NotFoundError(f"no pattern {key}")
     return key if found is None else found.subject
+
+
+def _refuse_old(caller: Caller) -> None:
+    """Keep a secret that was rotated away from tokens: who found it could outlive its grace."""
+    if caller.old:
+        raise Refusal(403, "forbidden", "this secret was rotated: use the new one")
 
 
 def _check_reason(reason: str, known: frozenset[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from ioint_node.errors import NotFoundError
+from ioint_node.flows import respond
+from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
 from ioint_node.store import actors, listings, peers, sessions
 from ioint_node.store.matches import OwnRecord, own_records
@@ -130,12 +132,13 @@ async def list_agents(site: Site, request: web.Request, caller: Caller) -> web.R
 
 
 async def show_agent(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """One agent with its newest sessions."""
+    """One agent with its newest sessions, what is usual for it and what others see of it."""
     parameters(request)
+    actor, now = request.match_info["agent"], site.parts.now()
     async with site.parts.store.read() as connection:
-        return json_answer(
-            await actors.get_agent(connection, request.match_info["agent"], now=site.parts.now())
-        )
+        found = await actors.get_agent(connection, actor, now=now)
+        stands = await respond.standing(connection, actor, now)
+    return json_answer({**found, **stands, **await about(site.parts.assess, actor, now)})
 
 
 async def list_sessions(site: Site, request: web.Request, caller: Caller) -> web.Response:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _SAID_CHARS = 256  # of the decoder's message, which may quote what was sent
 _FIELD_CHARS = 64
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_HOLDING = frozenset({dict, list})
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _WHERE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
@@ -132,12 +133,6 @@ class CloseBody(Body, frozen=True):
     outcome: Literal["done", "failed", "aborted"]
 
 
-class DecideBody(Body, frozen=True):
-    """`POST /api/v1/approvals/{id}`."""
-
-    approve: bool
-
-
 class TokenBody(Body, frozen=True):
     """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant."""
 
@@ -168,8 +163,11 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise Refusal(415, "media_type", f"{request.content_type[:64]}: send Content-Type: application/json")
     try:
-        async with asyncio.timeout(limits.body_s):
+        if request.content.is_eof():  # all of it came with the head: nothing is waited for
             data = await request.read()
+        else:
+            async with asyncio.timeout(limits.body_s):
+                data = await request.read()
     except TimeoutError:
         raise Refusal(408, "slow_body", f"the body took more than {limits.body_s:g} s") from None
     except (web.RequestPayloadError, ConnectionError):
@@ -190,8 +188,10 @@ def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:
         raise _too_deep(limits)
     try:
         body = msgspec.json.decode(data, type=kind)
-        # msgspec keeps the last of two equal names and says nothing; others would read the first. Numbers stay text.
-        json.loads(data, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
+        # msgspec keeps the last of two equal names and says nothing; others would read the first.
+        if _has_twice(data):
+            # Only to say which. Numbers stay text.
+            json.loads(data, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
     except msgspec.ValidationError as error:
         raise _misfit(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
@@ -207,13 +207,31 @@ def deeper_than(depth: int, data: bytes) -> bool:
     A bounded number of passes, each linear in the text whatever it holds. Text that is no JSON, and brackets that
     do not match, are left to the decoder.
     """
-    # Without its escapes, a text is split by its quotes: outside, inside, outside, …
-    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b"".join(unescaped.split(b'"')[::2])
-    brackets = outside.translate(_AS_SQUARE, _NO_BRACKETS)
+    if data.count(b"{") + data.count(b"[") <= depth:
+        return False  # fewer brackets than levels, those inside strings included
+    brackets = _outside(data).translate(_AS_SQUARE, _NO_BRACKETS)
     for _ in range(depth):
         brackets = brackets.replace(b"[]", b"")  # the innermost level
     return b"[]" in brackets
+
+
+def _outside(data: bytes) -> bytes:
+    """What of a JSON text stands outside its strings."""
+    # Without its escapes, a text is split by its quotes: outside, inside, outside, …
+    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(unescaped.split(b'"')[::2])
+
+
+def _has_twice(data: bytes) -> bool:
+    """Whether an object of a valid JSON text names something twice: then it has more colons than decoded members."""
+    members = _members(msgspec.json.decode(data))
+    return data.count(b":") != members and _outside(data).count(b":") != members
+
+
+def _members(value: Any) -> int:  # noqa: ANN401 - any JSON value
+    if type(value) is dict:
+        return len(value) + sum(_members(one) for one in value.values() if type(one) in _HOLDING)
+    return sum(_members(one) for one in value if type(one) in _HOLDING) if type(value) is list else 0
 
 
 def _too_deep(limits: WebLimits) -> Refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows import assess
+from ioint_node.flows import assess, gap
 from ioint_node.flows.requests import ActionRequest, Feedback, OpenSession, ScopeRequest
 from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store import listings
@@ -77,7 +77,14 @@ async def observe(site: Site, request: web.Request, caller: Caller) -> web.Respo
         t=body.t,
         action_id=body.action_id,
     )
-    await assess.observe(site.parts.assess, session, event, site.parts.now())
+    await assess.observe(
+        site.parts.assess,
+        session,
+        event,
+        site.parts.now(),
+        by=f"token:{caller.id}",
+        by_actor=caller.role == "agent",
+    )
     return accepted()
 
 
@@ -122,10 +129,13 @@ async def give_feedback(site: Site, request: web.Request, caller: Caller) -> web
     session = await _session(site, request, caller)
     body = await read_json(request, FeedbackBody, site.parts.limits)
     said = Feedback(kind=body.kind, positive=body.positive, action_id=body.action_id)
-    own = caller.role == "agent"
-    return json_answer(
-        await assess.feedback(site.parts.assess, session, said, site.parts.now(), by_actor=own)
-    )
+    own, by, now = caller.role == "agent", f"token:{caller.id}", site.parts.now()
+    answer = await assess.feedback(site.parts.assess, session, said, now, by=by, by_actor=own)
+    if caller.role == "admin" and said.kind == "override" and said.positive and said.action_id:
+        # A person says that what was stopped was the work: the intent has to learn it.
+        proposal = await gap.mark(site.loop, session, said.action_id, by, now)
+        answer = {**answer, "proposal": proposal["id"]}
+    return json_answer(answer)
 
 
 async def close(site: Site, request: web.Request, caller: Caller) -> web.Response:

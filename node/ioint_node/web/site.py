@@ -11,7 +11,10 @@ from typing import Any
 from aiohttp import web
 
 from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.gap import LoopParts
+from ioint_node.flows.grants import GrantParts
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.respond import RespondParts
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.hub import Hub
@@ -28,7 +31,9 @@ class WebParts:
     """What the web edge is made of.
 
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
-    ready), `counts` are further numbers for `/metrics` (name of the metric → value).
+    ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
+    signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
+    private networks.
     """
 
     store: Store
@@ -43,6 +48,9 @@ class WebParts:
     not_ready: Callable[[], tuple[str, ...]] = tuple
     counts: Callable[[], Mapping[str, float]] = dict
     now: Callable[[], int] = clock
+    grants: GrantParts | None = None
+    loop: LoopParts | None = None
+    responding: RespondParts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,8 @@ class Site:
     tokens: TokenCache
     failed: FailedAuth
     lookups: Lookups
+    loop: LoopParts
+    responding: RespondParts
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
 

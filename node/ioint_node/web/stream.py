@@ -41,6 +41,8 @@ async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Resp
         {
             "seq": seq,
             "at": to_text(site.parts.now()),
+            # What an engine must know before the node is away.
+            "policy": site.loop.policy.to_json(),
             "items": items,
             "next": cursor_text(seq, page.items[-1].id) if page.more else None,
         }

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from ioint_node.flows.assess import AssessParts, LocalSighting
-from ioint_node.flows.assessing import Mode
 from ioint_node.flows.live import LiveSessions, Tracker
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import load_model
+from ioint_node.scoring.staging import Policy, Staging
 from ioint_node.store.engine import Store, WriterLimits, open_store
 from ioint_node.store.schema import metadata
 from ioint_taxonomy import load_catalogue, load_taxonomy
@@ -41,7 +41,7 @@ async def store(empty_database: Path, tmp_path: Path) -> AsyncIterator[Store]:
 def make_node(store: Store) -> MakeNode:
     def make(
         *,
-        mode: Mode = "observe",
+        mode: str = "observe",
         live: LiveSessions | None = None,
         tracker: Callable[..., Tracker] = ScriptedTracker,
         **more: Any,
@@ -59,7 +59,7 @@ def make_node(store: Store) -> MakeNode:
             taxonomy=load_taxonomy(),
             catalogue=load_catalogue(),
             beliefs=Beliefs(),
-            mode=mode,
+            policy=Policy(staging=Staging(enforce=mode == "enforce")),
             on_risky=more.pop("on_risky", on_risky),
             notify=lambda: told.append(True),
             tracker=tracker,

@@ -6,7 +6,9 @@ from typing import Any
 
 from ioint_node.flows.assess import ActionRequest, AssessParts, LocalSighting, OpenSession, act, open_session
 from ioint_node.reputation.beliefs import Belief
+from ioint_node.scoring.evidence import SessionFacts, of_close, of_feedback
 from ioint_node.scoring.tracker import Measured
+from ioint_node.scoring.trust import after_all
 from ioint_node.scoring.values import Declaration, Event, Judgement, Reason, Surroundings, Verdict
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Envelope, Step, load_catalogue
@@ -15,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 NOW = 1_790_000_000_000
 PATTERN = next(iter(load_catalogue().entries))
-TRUST_KEYS = ["score", "lower", "layers", "friction", "autonomy", "used"]
+TRUST_KEYS = ["score", "lower", "layers", "friction", "autonomy", "used", "components"]
 
 
 class ScriptedTracker:
@@ -31,6 +33,10 @@ class ScriptedTracker:
         )
         self.session_risk = 0.0
         self.verdict = Verdict.IN_SCOPE
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return ()
 
     def redeclare(self, declaration: Declaration) -> None:
         self.families = ((declaration.family or "research", 0.8),)
@@ -50,7 +56,7 @@ class ScriptedTracker:
         if event.kind != "tool_call":
             return None
         step = Step(
-            verb="read" if event.tool == "look" else "create",
+            verb="read" if event.tool in {"look", "match"} else "create",
             resource="file",
             sensitivity="internal",
             boundary="organisation",
@@ -117,6 +123,17 @@ class Node:
     ) -> dict[str, Any]:
         request = ActionRequest(action_id=f"c{number}", tool=tool, **more)
         return await act(self.parts, session, request, now)
+
+    def seasoned(self, actor: str = "a1", *, days: int = 5) -> None:
+        """Give an actor days of good sessions, and people who were asked and content."""
+        live = self.parts.live.actor(actor)
+        assert live is not None
+        good = SessionFacts(verdict=Verdict.IN_SCOPE, outcome="done", actions=5, composed=True)
+        for day in range(days):
+            for hour in range(4):
+                at = NOW - (days - day) * 86_400_000 + hour * 3_600_000
+                said = of_feedback("satisfied", positive=True, source=f"person-{hour}")
+                live.trust = after_all(live.trust, (*of_close(good), *said), at)
 
     async def flushed(self) -> None:
         """Wait until all that was answered is on disk."""

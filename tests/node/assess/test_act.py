@@ -22,7 +22,7 @@ from tests.node.assess.scripted import NOW, PATTERN, TRUST_KEYS, MakeNode, Node,
 
 DECISION_KEYS = [
     "decision_id", "action_id", "verdict", "drift", "wis", "response", "allowed", "mode", "step", "reasons",
-    "intents", "alternative", "trust", "network", "cache_ttl_s",
+    "intents", "alternative", "trust", "network", "cache_ttl_s", "budget", "approval", "warnings",
 ]  # fmt: skip
 
 
@@ -151,10 +151,22 @@ async def test_enforcing_blocks_what_is_out_of_scope_and_observing_only_says_so(
 async def test_an_unknown_tool_that_may_change_something_is_told_and_allowed(make_node: MakeNode) -> None:
     node = make_node(mode="enforce")
     await node.open()
+    node.seasoned()
     decision = await node.act("odd")
 
     assert (decision["verdict"], decision["response"], decision["allowed"]) == ("in_scope", "notify", True)
     assert "uncertain_mapping" in [reason["code"] for reason in decision["reasons"]]
+
+
+async def test_what_a_new_actor_would_change_waits_for_a_person(make_node: MakeNode) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    looked = await node.act("look", 1)
+    changed = await node.act("create", 2)
+
+    assert (looked["response"], looked["allowed"]) == ("none", True)
+    assert (changed["verdict"], changed["response"], changed["allowed"]) == ("in_scope", "approve", False)
+    assert changed["approval"]["state"] == "waiting"
 
 
 async def test_a_departure_lowers_trust_at_once_and_engines_hear_of_it(node: Node) -> None:
@@ -275,12 +287,12 @@ async def test_the_score_falls_with_time_and_a_declaration_starts_it_anew(node: 
     await node.open()
     start = await node.act("look", 1)
     half = await node.act("look", 2, now=NOW + 1_800_000)
-    over = await node.act("create", 3, now=NOW + 3_600_000)
+    over = await node.act("look", 3, now=NOW + 3_600_000)
     await declare(node.parts, "s1", Declaration(text="go on"), NOW + 3_600_000)
     anew = await node.act("look", 4, now=NOW + 3_600_000)
 
     assert half["wis"] == pytest.approx(start["wis"] / 2, abs=1e-3)
-    assert (over["wis"], over["response"]) == (0.0, "step_up")
+    assert (over["wis"], over["response"]) == (0.0, "notify")
     assert "expired" in " ".join(reason["text"] for reason in over["reasons"])
     assert anew["wis"] == start["wis"]
 
@@ -300,7 +312,7 @@ async def test_the_clock_of_the_session_makes_a_declaration_older_and_never_youn
 @pytest.mark.parametrize("t", [-1.0, 1.79e9, float("inf"), float("nan")])
 async def test_a_time_that_is_no_time_of_the_session_is_named(node: Node, t: float) -> None:
     await node.open()
-    with pytest.raises(RequestError, match="t: .*since the start of the session"):
+    with pytest.raises(RequestError, match=r"t: .*since the start of the session"):
         await node.act("look", t=t)
 
 

@@ -31,7 +31,9 @@ DAY = NOW // 86_400_000
 async def test_opening_answers_with_the_authority_map_and_the_trust(node: Node) -> None:
     opened = await node.open()
 
-    assert list(opened) == ["session_id", "declared", "envelope", "trust"]
+    assert list(opened) == [
+        "session_id", "declared", "envelope", "trust", "terms", "budget", "fail_mode", "warnings",
+    ]  # fmt: skip
     assert opened["declared"] == {"family": "research", "confidence": 0.9}
     assert opened["envelope"]["verbs"] == ["create", "read"]
     assert list(opened["trust"]) == TRUST_KEYS

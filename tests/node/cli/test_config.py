@@ -36,7 +36,14 @@ def home(tmp_path: Path) -> Path:
 
 def test_what_was_written_is_what_is_read(home: Path) -> None:
     config = Config(
-        home=home, org="Org & Sons", announce=("/dns4/node.example.org/tcp/4470",), mode="enforce"
+        home=home,
+        org="Org & Sons",
+        announce=("/dns4/node.example.org/tcp/4470",),
+        mode="enforce",
+        tolerance=0.5,
+        enforce_families=("research=25",),
+        enforce_agents=("a-17=100",),
+        fail_closed=(),
     )
     write_config(config)
     assert load_config(home) == config
@@ -66,6 +73,16 @@ def test_one_setting_changes_and_the_rest_of_the_file_stays(home: Path) -> None:
         ('publish = "all"', "hold, catalogue, off"),
         ("web_port = 70000", "from 0 to 65535"),
         ("retention_days = 0", "from 1 to"),
+        ("tolerance = 0", "from 0.1 to 30"),
+        ("tolerance = nan", "from 0.1 to 30"),
+        ('tolerance = "1"', "a number"),
+        ("tolerance = true", "a number"),
+        ("enforce_share = 101", "from 0 to 100"),
+        ('enforce_families = ["research"]', "NAME=PERCENT"),
+        ('enforce_families = ["reserch=25"]', "did you mean research?"),
+        ('enforce_agents = ["a-17=101"]', "NAME=PERCENT"),
+        ('enforce_agents = ["a-17=1", "a-17=2"]', "named twice"),
+        ('fail_closed = ["everything"]', "observe, derive, mutate"),
         ('web_host = "localhost"', "IP address"),
         ('web_host = "0.0.0.0"', "web_tls_proxy = true"),
         ('announce = ["node.example.org:4470"]', "/dns4/"),
@@ -85,6 +102,28 @@ def test_a_wrong_setting_is_refused_with_what_to_write(home: Path, line: str, re
     with pytest.raises(ConfigError, match=r".*") as caught:
         load_config(home)
     assert remedy in str(caught.value)
+
+
+def test_a_whole_number_is_a_tolerance_too(home: Path) -> None:
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text('org = "Org"\ntolerance = 2\n')
+    assert load_config(home).tolerance == 2.0
+
+
+def test_the_settings_become_a_policy(home: Path) -> None:
+    config = Config(
+        home=home,
+        org="Org",
+        mode="enforce",
+        enforce_share=0,
+        enforce_families=("research=100",),
+        fail_closed=("value",),
+    )
+    policy = config.policy(b"salt")
+    assert policy.staging.enforces("a-1", "research", "s-1")
+    assert not policy.staging.enforces("a-1", "monitor", "s-1")
+    assert policy.fail_mode(enforced=True)["value"] == "closed"
+    assert not Config(home=home, org="Org").policy(b"salt").staging.enforces("a-1", "research", "s-1")
 
 
 def test_a_missing_node_is_named_with_the_command_that_makes_it(home: Path) -> None:

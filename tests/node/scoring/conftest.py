@@ -56,6 +56,8 @@ def event_of(kind: str, *rest: Any) -> Event:
         return Event(kind="tool_call", tool=rest[0], arguments=rest[1])
     if kind == "result":
         return Event(kind="tool_result", text=rest[0])
+    if kind == "heard":
+        return Event(kind="observation", text=rest[0])
     if kind == "reply":
         return Event(kind="response", text=rest[0])
     return Event(kind="prompt", role={"said": "user", "operator": "system"}.get(kind, kind), text=rest[0])

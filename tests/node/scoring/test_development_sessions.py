@@ -29,6 +29,7 @@ def detection() -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["detection"] = module
+    sys.path.insert(0, str(path.parent))  # it imports what lies beside it
     spec.loader.exec_module(module)
     return module
 
@@ -40,7 +41,7 @@ def rows(sample: list[Session], taxonomy: Taxonomy, model: Model) -> Rows:
 
 def test_a_corpus_that_was_left_out_is_ranked_well(detection: ModuleType, rows: Rows) -> None:
     for corpus in ("agentdojo", "craibench"):
-        drift, _ = detection.held_out(rows, lambda one: one["source"])
+        drift = detection.held_out(rows, lambda one: one["source"])
         inside = np.array([one["source"] == corpus for one in rows.sessions])
         part = detection.subset(rows, inside)
         assert detection.session_auc(part, drift[inside[rows.session]]) > 0.95

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib import resources
 
+import numpy as np
 import pytest
-from ioint_node.scoring import Model, parse_model
+from ioint_node.scoring import Model, Thresholds, parse_model
 from ioint_node.scoring.declarations import DECLARATIONS
 from ioint_node.scoring.families import stems
 from ioint_node.scoring.features import FEATURES, NAMES
+from ioint_node.scoring.model import SCHEMA
 from ioint_node.scoring.train import fit_families
 from ioint_node.scoring.values import Verdict
 from ioint_taxonomy import Taxonomy
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
 SHIPPED = resources.files("ioint_node.scoring").joinpath("model.json").read_bytes()
 
@@ -46,6 +51,61 @@ def test_the_only_words_in_the_file_are_from_our_own_declarations() -> None:
     assert set(value["families"]["idf"]) <= ours
 
 
+def test_no_word_of_any_session_stands_in_the_file(taxonomy: Taxonomy) -> None:
+    """Every string of the file is a name of ours: of a signal, a family, a verb, a resource, or of our declarations."""
+    ours = {one for texts in DECLARATIONS.values() for text in texts for one in stems(text)}
+    ours |= {*FEATURES, *taxonomy.families, taxonomy.version, SCHEMA, *Thresholds.__slots__, "per_1000"}
+    ours |= {"schema", "taxonomy", "weights", "bias", "thresholds", "operating", "families", "slugs", "idf"}
+    assert set(strings(json.loads(SHIPPED))) <= ours
+
+
+def strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from strings(item)
+
+
+def test_plain_numbers_predict_what_scikit_learn_predicts(model: Model) -> None:
+    """scikit-learn, loaded with the rounded coefficients, gives the same drift to 1e-9."""
+    classifier = LogisticRegression()
+    classifier.classes_ = np.array([0, 1])
+    classifier.coef_ = np.array([model.weights])
+    classifier.intercept_ = np.array([model.bias])
+    rows = np.random.default_rng(7).random((200, len(NAMES)))
+    expected = classifier.predict_proba(rows)[:, 1]
+    assert np.abs(expected - [model.drift(row) for row in rows.tolist()]).max() < 1e-9
+
+
+def test_plain_numbers_find_the_families_that_scikit_learn_finds(model: Model) -> None:
+    families = model.families
+    names = sorted(families.idf)
+    vectorizer = TfidfVectorizer(analyzer=stems, sublinear_tf=True, vocabulary=names)
+    vectorizer.idf_ = np.array([families.idf[name] for name in names])
+    classifier = LogisticRegression()
+    classifier.classes_ = np.arange(len(families.slugs))
+    classifier.coef_ = np.array([families.weights[name] for name in names]).T
+    classifier.intercept_ = np.array(families.bias)
+    texts = [text for listed in DECLARATIONS.values() for text in listed[::7]]
+    expected = classifier.predict_proba(vectorizer.transform(texts))
+    for text, row in zip(texts, expected, strict=True):
+        found = families.spread(text)
+        if found:
+            assert np.abs(row - [found[slug] for slug in families.slugs]).max() < 1e-9
+
+
+def test_a_file_whose_operating_points_rise_is_refused() -> None:
+    value = json.loads(SHIPPED)
+    value["operating"].reverse()
+    with pytest.raises(ValueError, match="out of order"):
+        parse_model(json.dumps(value).encode())
+
+
 def test_a_file_with_other_features_is_refused() -> None:
     value = json.loads(SHIPPED)
     value["weights"].pop("acts")
@@ -68,7 +128,10 @@ def test_every_family_but_the_unknown_ones_has_examples(taxonomy: Taxonomy) -> N
         ("Please schedule a meeting with the plumber on Monday", "manage_calendar"),
         ("Send an email to my colleague and thank her", "communicate"),
         ("Summarise the report in three sentences", "summarise_document"),
+        ("Answer tickets", "support_customer"),
+        ("What time does the library open?", "answer_question"),
         ("Xyzzy plugh", "unspecified"),
+        ("please do it for me", "unspecified"),
     ],
 )
 def test_a_declaration_finds_its_family(model: Model, text: str, family: str) -> None:

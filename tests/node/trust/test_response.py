@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,32 @@ cases = st.builds(
     uncertain=st.booleans(),
     tier=st.sampled_from(TIERS),
     effect=st.sampled_from([0.0, 0.05, 0.1, 0.3]),
+    spent=st.booleans(),
+    due=st.booleans(),
+    approved=st.booleans(),
+    observed=st.floats(0, 1),
     enforce=st.booleans(),
+)
+CLASSES = ("observe", "derive", "mutate", "run", "transfer", "authority", "value")
+# Per autonomy level: a lower bound of trust, what is asked of each class in scope, and at the edge of the declaration.
+LEVELS = (
+    (
+        0.1,
+        "none step_up approve approve approve approve approve",
+        "step_up step_up approve approve approve approve approve",
+    ),
+    (
+        0.4,
+        "none none approve approve approve approve approve",
+        "notify notify approve approve approve approve approve",
+    ),
+    (
+        0.6,
+        "none none none none step_up approve approve",
+        "notify notify step_up step_up step_up approve approve",
+    ),
+    (0.8, "none none none none none none none", "notify notify step_up step_up step_up approve approve"),
+    (0.95, "none none none none none none none", "notify notify step_up step_up step_up step_up step_up"),
 )
 
 
@@ -45,8 +71,10 @@ def test_observing_says_what_enforcing_would_do(case: Case) -> None:
 
 
 @given(cases)
-def test_out_of_scope_is_blocked_when_enforcing(case: Case) -> None:
-    assert not choose_response(replace(case, verdict=Verdict.OUT_OF_SCOPE, enforce=True)).allowed
+def test_out_of_scope_is_blocked_when_enforcing_unless_a_person_approved_it(case: Case) -> None:
+    choice = choose_response(replace(case, verdict=Verdict.OUT_OF_SCOPE, enforce=True))
+
+    assert choice.allowed is case.approved
 
 
 @given(cases)
@@ -119,12 +147,101 @@ def test_an_expired_declaration_alone_blocks_nothing() -> None:
     assert (choice.response, choice.allowed) == (Response.STEP_UP, True)
 
 
+@pytest.mark.parametrize(("lower", "inside", "edge"), LEVELS)
+def test_each_level_of_autonomy_answers_in_its_own_way(lower: float, inside: str, edge: str) -> None:
+    case = replace(CALM, lower=lower)
+    at_edge = replace(case, verdict=Verdict.BORDERLINE)
+
+    assert [choose_response(replace(case, effect_class=one)).response for one in CLASSES] == inside.split()
+    assert [choose_response(replace(at_edge, effect_class=one)).response for one in CLASSES] == edge.split()
+
+
+@pytest.mark.parametrize(("lower", "inside", "edge"), LEVELS)
+def test_what_a_level_has_approved_waits_and_the_rest_goes_on(lower: float, inside: str, edge: str) -> None:
+    for one, asked in zip(CLASSES, inside.split(), strict=True):
+        choice = choose_response(replace(CALM, lower=lower, effect_class=one))
+        assert (choice.allowed, choice.held) == (asked != "approve", asked == "approve")
+
+
+@pytest.mark.parametrize("doubt", [{"uncertain": True}, {"observed": 0.6}, {"verdict": Verdict.BORDERLINE}])
+def test_conditional_autonomy_ends_where_there_is_doubt(doubt: dict[str, Any]) -> None:
+    case = replace(CALM, effect_class="value")
+
+    assert choose_response(replace(case, lower=0.8)).response is Response.NONE
+    assert choose_response(replace(case, lower=0.8, **doubt)).response is Response.APPROVE
+    assert choose_response(replace(case, lower=0.95, **doubt)).response is not Response.APPROVE
+
+
+@pytest.mark.parametrize("lower", [0.1, 0.4, 0.6])
+def test_the_approvals_of_every_day_do_not_ring(lower: float) -> None:
+    choice = choose_response(replace(CALM, lower=lower, effect_class="value"))
+
+    assert (choice.causes, choice.ring) == (("level",), False)
+
+
+@given(cases)
+def test_what_rings_is_at_least_a_reduction_and_never_an_approved_action(case: Case) -> None:
+    choice = choose_response(case)
+
+    assert not choice.ring or (at_least(choice.response, Response.REDUCE) and not case.approved)
+
+
+def test_a_departure_of_a_strict_actor_rings() -> None:
+    assert choose_response(replace(CALM, lower=0.4, verdict=Verdict.OUT_OF_SCOPE)).ring
+
+
 @pytest.mark.parametrize(
-    ("lower", "response"), [(0.6, "none"), (0.4, "notify"), (0.25, "step_up"), (0.1, "approve")]
+    ("state", "response"), [("suspended", "suspend"), ("relaunch", "relaunch"), ("killed", "kill")]
 )
-def test_less_trust_means_more_company_for_changes_and_none_for_reading(lower: float, response: str) -> None:
-    assert choose_response(replace(CALM, lower=lower)).response == response
-    assert choose_response(replace(CALM, lower=lower, effect_class="observe")).response is Response.NONE
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_halted_actor_may_do_nothing_more(state: str, response: str, *, approved: bool) -> None:
+    case = replace(CALM, effect_class="observe", lower=0.95, state=state, approved=approved)
+    done, seen = choose_response(case), choose_response(replace(case, enforce=False))
+
+    assert (done.response, done.allowed, done.causes, done.ring) == (response, False, ("state",), False)
+    assert (seen.response, seen.allowed) == (response, True)
+
+
+def test_a_state_that_nobody_knows_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        choose_response(replace(CALM, state="asleep"))
+
+
+@given(cases)
+def test_what_a_person_approved_goes_on_and_is_told(case: Case) -> None:
+    choice = choose_response(replace(case, approved=True))
+
+    assert (choice.response, choice.allowed, choice.causes) == (Response.NOTIFY, True, ("approved",))
+
+
+@pytest.mark.parametrize("effect_class", ["observe", "mutate"])
+def test_a_spent_budget_stops_looking_too(effect_class: str) -> None:
+    choice = choose_response(replace(CALM, lower=0.95, effect_class=effect_class, spent=True))
+
+    assert (choice.response, choice.allowed, choice.causes) == (Response.APPROVE, False, ("budget",))
+
+
+def test_who_is_due_to_be_looked_at_is_checked_more_closely_and_goes_on() -> None:
+    due = replace(CALM, due=True)
+
+    assert (choose_response(due).response, choose_response(due).allowed) == (Response.STEP_UP, True)
+    assert choose_response(replace(due, effect_class="observe")).response is Response.NOTIFY
+
+
+@pytest.mark.parametrize(
+    ("observed", "looks", "changes"),
+    [
+        (0.0, "none", "none"),
+        (0.5, "notify", "step_up"),
+        (0.8, "step_up", "approve"),
+        (1.0, "step_up", "approve"),
+    ],
+)
+def test_detectors_outside_ask_for_a_person_at_most(observed: float, looks: str, changes: str) -> None:
+    case = replace(CALM, observed=observed)
+
+    assert choose_response(replace(case, effect_class="observe")).response == looks
+    assert choose_response(case).response == changes
 
 
 def test_an_unknown_tool_that_may_change_something_is_never_silent() -> None:
@@ -133,12 +250,15 @@ def test_an_unknown_tool_that_may_change_something_is_never_silent() -> None:
     assert (choice.response, choice.allowed, choice.causes) == (Response.NOTIFY, True, ("uncertain",))
 
 
-@given(cases, st.sampled_from(["departures", "lower", "wis"]))
+@given(cases, st.sampled_from(["departures", "lower", "wis", "observed", "spent", "due"]))
 def test_worse_is_never_answered_more_mildly(case: Case, worse: str) -> None:
     changed = {
         "departures": replace(case, departures=case.departures + 1),
         "lower": replace(case, lower=case.lower / 2),
         "wis": replace(case, wis=case.wis / 2),
+        "observed": replace(case, observed=(1 + case.observed) / 2),
+        "spent": replace(case, spent=True),
+        "due": replace(case, due=True),
     }[worse]
 
     assert at_least(choose_response(changed).response, choose_response(case).response)

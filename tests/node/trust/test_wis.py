@@ -50,6 +50,11 @@ def test_time_is_left_until_the_grant_is_over(elapsed: int, left: float) -> None
     assert time_left(elapsed, 3600) == pytest.approx(left)
 
 
+@pytest.mark.parametrize("granted", [0, -1])
+def test_where_no_time_was_granted_none_is_left(granted: int) -> None:
+    assert time_left(0, granted) == 0.0
+
+
 @pytest.mark.parametrize(
     ("lower", "level", "name"),
     [

@@ -238,7 +238,6 @@ def make_parts(
         taxonomy=exchange.taxonomy,
         catalogue=exchange.catalogue,
         beliefs=exchange.beliefs,
-        mode="observe",
         on_risky=propose,
         notify=hub.wake,
     )

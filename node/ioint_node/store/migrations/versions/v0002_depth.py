@@ -150,4 +150,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
     )
     op.add_column("actors", sa.Column("baseline", sa.Text(), server_default="", nullable=False))
+    op.create_index(op.f("ix_actors_composition"), "actors", ["composition"], unique=False)
     op.add_column("tokens", sa.Column("rotated_at", sa.String(length=32), nullable=True))

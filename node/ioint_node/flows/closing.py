@@ -1,0 +1,59 @@
+"""A session ends: what it says of its actor, of the patterns it completed, and of its environment."""
+
+from __future__ import annotations
+
+from ioint_node.flows.assessing import AssessParts, write
+from ioint_node.flows.decision import evidence_text
+from ioint_node.flows.journal import Entry, Judged
+from ioint_node.flows.live import Live
+from ioint_node.flows.recording import changed, session_row
+from ioint_node.flows.respond import on_close
+from ioint_node.scoring.evidence import SessionFacts, of_close
+from ioint_node.scoring.shape import likeness, taken_back, used_share
+from ioint_node.scoring.trust import after_all
+from ioint_node.scoring.values import Verdict
+from ioint_node.store.times import day_of, to_text
+
+
+def end(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
+    """End a session: trust takes in what it says, its matches are settled, its grants end with it."""
+    actor = live.actor
+    evidence = of_close(_facts(live, outcome))
+    actor.trust = after_all(actor.trust, evidence, now)
+    actor.open_sessions.discard(live.id)
+    live.closed, live.outcome = now, outcome
+    flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
+    # A session that did nothing says nothing of how rare a pattern is.
+    judged = (
+        Judged(patterns=tuple(live.completed), flagged=flagged, day=day_of(now)) if live.actions else None
+    )
+    ended = "a session that matched a reported pattern has ended"
+    entry = Entry(
+        live=live,
+        now=now,
+        session=session_row(live, to_text(now)),
+        trust=actor.trust if evidence else None,
+        stream=changed(live, now, evidence_text(evidence), effect=0.0, why=ended),
+        judged=judged,
+        baseline=actor.baseline if live.actions else None,
+        order=on_close(parts.halted, actor.id, live.id, enforce=live.enforced, now=now),
+        ended=True,
+    )
+    write(parts, entry)
+
+
+def _facts(live: Live, outcome: str) -> SessionFacts:
+    steps = live.tracker.steps
+    changes, reverted = taken_back(steps)
+    return SessionFacts(
+        verdict=live.tracker.verdict,
+        outcome=outcome,
+        actions=live.actions,
+        composed=bool(live.actor.trust.composition) and not live.actor.trust.withheld,
+        depth=0 if live.lineage is None else live.lineage.depth,
+        widenings=live.widenings,
+        used_share=used_share(steps, live.tracker.envelope),
+        mutations=changes,
+        reverted=reverted,
+        consistency=likeness(live.unlike, live.actions) if live.actor.baseline.known else None,
+    )

@@ -1,0 +1,123 @@
+"""The parts that decide about an organisation's own agents, put together: judged, halted, granted and learned."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ioint_taxonomy import load_catalogue, load_taxonomy
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.access.passes import PassKey
+from ioint_node.config import Config, Keys, load_pass_key
+from ioint_node.flows import assess, gap, grants, holding
+from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.gap import LoopParts
+from ioint_node.flows.grants import GrantParts
+from ioint_node.flows.isolation import Isolation
+from ioint_node.flows.journal import LocalSighting
+from ioint_node.flows.live import LiveSessions
+from ioint_node.flows.respond import RespondParts
+from ioint_node.hooks import Hooks
+from ioint_node.jobs import Job
+from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.scoring.model import load_model
+from ioint_node.scoring.staging import salt_of
+from ioint_node.store import held, responses
+from ioint_node.store.engine import Store
+from ioint_node.store.observations import forget_observations
+
+IDLE_S = 60.0
+HOLDS_S = 60.0
+ACCEPTED_S = 60.0
+LEARN_S = 3_600.0
+OBSERVATIONS_S = 3_600.0
+GRANTS_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """The parts, for the web edge, the jobs and the tests."""
+
+    assess: AssessParts
+    loop: LoopParts
+    responding: RespondParts
+    grants: GrantParts
+    hooks: Hooks
+
+
+async def open_local(
+    config: Config,
+    keys: Keys,
+    store: Store,
+    beliefs: Beliefs,
+    *,
+    on_risky: Callable[[AsyncConnection, LocalSighting], Awaitable[None]],
+    notify: Callable[[], None],
+    now: int,
+) -> Local:
+    """Make the parts, and bring back what was halted, held, accepted and learned before the node stopped."""
+    taxonomy, shipped = load_taxonomy(), load_model()
+    policy = config.policy(salt_of(keys.node_seed))
+    async with store.read() as connection:
+        halted, holds = await responses.load(connection), await held.load(connection, now)
+    isolation = Isolation()
+    await isolation.load(store)
+    loop = LoopParts(
+        store=store,
+        model=shipped.at_tolerance(policy.tolerance),
+        shipped=shipped,
+        taxonomy=taxonomy,
+        policy=policy,
+    )
+    await gap.refresh(loop, now)
+    responding = RespondParts(
+        store=store,
+        notify=notify,
+        mode=config.mode,
+        halted=halted,
+        holds=holds,
+        webhook_private=config.webhook_private,
+    )
+    parts = AssessParts(
+        store=store,
+        live=LiveSessions(config.live_sessions),
+        model=loop.model,
+        taxonomy=taxonomy,
+        catalogue=load_catalogue(),
+        beliefs=beliefs,
+        policy=policy,
+        halted=halted,
+        holds=holds,
+        accepted=loop.accepted,
+        isolation=isolation,
+        on_risky=on_risky,
+        notify=notify,
+    )
+    return Local(
+        assess=parts,
+        loop=loop,
+        responding=responding,
+        grants=GrantParts(
+            assess=parts, key=PassKey.of_seed(load_pass_key(config.home)), issuer=f"ioint:{keys.member}"
+        ),
+        hooks=Hooks(store, private=config.webhook_private),
+    )
+
+
+def jobs_of(local: Local) -> tuple[Job, ...]:
+    """What these parts need done by the clock."""
+    store = local.assess.store
+    return (
+        Job(name="idle", every_s=IDLE_S, run=partial(assess.close_idle, local.assess)),
+        Job(name="holds", every_s=HOLDS_S, run=partial(holding.expire, local.responding)),
+        Job(name="grants", every_s=GRANTS_S, run=partial(grants.sweep, local.grants)),
+        Job(name="accepted", every_s=ACCEPTED_S, run=partial(gap.refresh, local.loop)),
+        Job(name="isolation", every_s=LEARN_S, run=partial(local.assess.isolation.refit, store)),
+        Job(
+            name="observations",
+            every_s=OBSERVATIONS_S,
+            run=lambda now: store.write(lambda connection: forget_observations(connection, now)),
+        ),
+    )

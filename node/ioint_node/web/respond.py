@@ -1,0 +1,94 @@
+"""Halting an actor and letting it go on: a person orders it, an orchestrator reports that it was done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from aiohttp import web
+from msgspec import Meta
+
+from ioint_node.errors import NotFoundError
+from ioint_node.flows import respond
+from ioint_node.flows.respond import DETAIL_CHARS, REASON_CHARS
+from ioint_node.store import responses
+from ioint_node.store.tokens import Caller
+from ioint_node.web.answers import json_answer
+from ioint_node.web.problems import Refusal, bad_field
+from ioint_node.web.requests import Body, parameters, read_json
+from ioint_node.web.site import Route, Site
+
+# Who may order, and who may report. An agent may do neither, of itself or of others.
+_ORDER = ("soc", "admin")
+_REPORT = ("engine", "admin")
+
+
+class RespondBody(Body, frozen=True):
+    """`POST /api/v1/agents/{id}/respond`: an order (`action`, `reason`) or a report (`response`, `done`, `detail`)."""
+
+    action: Literal["interrupt", "suspend", "relaunch", "kill", "release"] | None = None
+    reason: Annotated[str, Meta(max_length=REASON_CHARS)] = ""
+    response: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
+    done: bool | None = None
+    detail: Annotated[str, Meta(max_length=DETAIL_CHARS)] = ""
+
+
+async def respond_to(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Order something about an actor, or report what became of an order."""
+    body = await read_json(request, RespondBody, site.parts.limits)
+    actor, by, now = request.match_info["agent"], f"token:{caller.id}", site.parts.now()
+    if (body.action is None) == (body.response is None):
+        raise bad_field("action", "give an action to order it, or a response to report on it, and not both")
+    if body.action is not None:
+        _check_role(caller, _ORDER, "order")
+        if body.done is not None or body.detail:
+            raise bad_field("done" if body.done is not None else "detail", "belongs to a report")
+        made = await respond.respond(site.responding, actor, body.action, reason=body.reason, by=by, now=now)
+        return json_answer(made, 201)
+    _check_role(caller, _REPORT, "report")
+    if body.done is None:
+        raise bad_field("done", "true or false is missing from the report")
+    if body.reason:
+        raise bad_field("reason", "belongs to an order")
+    told = await respond.report(
+        site.responding, actor, body.response or "", done=body.done, detail=body.detail, by=by, now=now
+    )
+    return json_answer(told)
+
+
+async def show_responses(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Whether an actor is halted and why, and the newest orders with their reports."""
+    parameters(request)
+    actor = request.match_info["agent"]
+    async with site.parts.store.read() as connection:
+        if not await responses.is_known(connection, actor):
+            raise NotFoundError(f"no agent {actor!r}")
+        found = await respond.standing(connection, actor, site.parts.now())
+    return json_answer(found)
+
+
+def routes() -> tuple[Route, ...]:
+    """The doors of this module."""
+    # `query` is what engines, analysts and administrators have: who may order is decided behind the door.
+    return (
+        Route(
+            method="POST",
+            path="/api/v1/agents/{agent}/respond",
+            may="query",
+            summary="Halt an actor, let it go on, or report that it was done",
+            handler=respond_to,
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/agents/{agent}/responses",
+            may="query",
+            summary="How an actor stands, and what was asked about it",
+            handler=show_responses,
+        ),
+    )
+
+
+def _check_role(caller: Caller, roles: tuple[str, ...], what: str) -> None:
+    if caller.role not in roles:
+        raise Refusal(
+            403, "forbidden", f"a token of role {caller.role} does not {what}: {' and '.join(roles)} do"
+        )

@@ -1,0 +1,493 @@
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from hypothesis import given
+from hypothesis import strategies as st
+from ioint_node.errors import RequestError
+from ioint_node.hooks import GuardedResolver, HookLimits, Hooks, signed
+from ioint_node.store import stream, tokens, webhooks
+from ioint_node.store.engine import Store
+from ioint_node.store.times import to_text
+from ioint_node.store.tokens import Caller
+from ioint_node.store.webhooks import check_address, check_url
+from standardwebhooks import Webhook as Verifier
+
+from tests.node.respond.receiver import Receiver, hook_now, make_hook, receiving, running, tell, until
+from tests.node.web.conftest import NOW, Clock
+
+LIMITS = HookLimits(round_s=0.001, request_s=0.3, answer_s=0.05, attempts=3, pause_max_s=60.0)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+async def maker(store: Store) -> Caller:
+    made = await store.write(
+        lambda connection: tokens.create(connection, "engine", None, "amber", None, now=NOW)
+    )
+    return Caller(id=made.id, role="engine", actor=None, tlp="amber", expires=None)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_the_signature_is_the_one_of_the_standard() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    found = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}')
+
+    assert found["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+async def test_rows_come_in_order_once_and_verify(store: Store, receiver: Receiver, maker: Caller) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    async with running(Hooks(store, LIMITS)) as hooks:
+        for number in range(3):
+            await tell(store, number, now=NOW)
+            hooks.wake()
+        bodies = await receiver.wait_for(3)
+        done = await until(store, hook, lambda one: one.cursor == 3)
+
+    assert [body["data"]["number"] for body in bodies] == [0, 1, 2]
+    assert [body["data"]["seq"] for body in bodies] == [1, 2, 3]
+    assert {(body["type"], body["timestamp"]) for body in bodies} == {("response", to_text(NOW))}
+    assert receiver.ids == [f"msg_{hook.id}_{seq}" for seq in (1, 2, 3)]
+    assert (done.last_status, done.attempts, hooks.counts["delivered"]) == ("204", 0, 3)
+    for headers, body in receiver.came:
+        Verifier(hook.secret).verify(body, headers)
+
+
+async def test_a_hook_hears_what_it_asked_for_and_may_see(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    await make_hook(store, maker, receiver.url, "trust", "reputation", now=NOW)
+    await tell(store, 1, event="response", now=NOW)
+    await tell(store, 2, event="trust", tlp="red", now=NOW)
+    await tell(store, 3, event="trust", now=NOW)
+    await tell(store, 4, event="reputation", tlp="clear", now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        bodies = await receiver.wait_for(2)
+
+    assert [body["data"]["number"] for body in bodies] == [3, 4]
+
+
+async def test_what_was_written_before_the_hook_is_not_posted(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    await tell(store, 1, now=NOW)
+    await make_hook(store, maker, receiver.url, now=NOW)
+    await tell(store, 2, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        assert [body["data"]["number"] for body in await receiver.wait_for(1)] == [2]
+
+
+async def test_a_failure_is_tried_again_later_under_the_same_id_and_holds_up_what_follows(
+    store: Store, receiver: Receiver, maker: Caller, clock: Clock
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [500]
+    await tell(store, 1, now=NOW)
+    await tell(store, 2, now=NOW)
+    async with running(Hooks(store, LIMITS, now=clock)) as hooks:
+        failed = await until(store, hook, lambda one: one.attempts == 1)
+        assert (len(receiver.came), failed.cursor, failed.last_status) == (1, 0, "500")
+        assert to_text(NOW + 2_500) <= failed.not_before <= to_text(NOW + 5_000)
+        clock.now += 5_000
+        hooks.wake()
+        await receiver.wait_for(3)
+        done = await until(store, hook, lambda one: one.cursor == 2)
+
+    assert receiver.ids == [f"msg_{hook.id}_{seq}" for seq in (1, 1, 2)]
+    assert (done.attempts, done.state) == (0, "active")
+    first, second = (headers["webhook-timestamp"] for headers, _ in receiver.came[:2])
+    assert int(second) - int(first) == 5
+
+
+async def test_who_never_answers_well_is_disabled_and_it_is_said(
+    store: Store, receiver: Receiver, maker: Caller, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [500, 503, 404]
+    await tell(store, 1, now=NOW)
+    caplog.set_level(logging.DEBUG)
+    async with running(Hooks(store, LIMITS, now=clock)) as hooks:
+        for attempts in (1, 2, 3):
+            found = await until(store, hook, lambda one, n=attempts: one.attempts == n)  # type: ignore[misc]
+            clock.now += 60_000
+            hooks.wake()
+        async with store.read() as connection:
+            counted = await webhooks.count(connection)
+
+    assert (found.state, found.last_status) == ("disabled", "disabled after 3 attempts: 404")
+    assert (counted, len(receiver.came)) == ({"active": 0, "disabled": 1}, 3)
+    assert f"webhook_disabled id={hook.id}" in caplog.text
+    assert hook.secret not in caplog.text
+    assert receiver.url not in caplog.text
+    assert hook.secret not in repr(found)
+
+
+async def test_who_is_gone_is_not_asked_again(store: Store, receiver: Receiver, maker: Caller) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [410]
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        found = await until(store, hook, lambda one: one.state == "disabled")
+
+    assert found.last_status == "disabled after 1 attempt: 410"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_a_failure_and_is_not_followed(
+    store: Store, receiver: Receiver, maker: Caller, status: int
+) -> None:
+    async def redirect(_request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": receiver.url.replace("hook", "elsewhere")})
+
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [redirect]
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        found = await until(store, hook, lambda one: one.attempts == 1)
+
+    assert (found.last_status, receiver.elsewhere) == (f"{status}: redirects are not followed", 0)
+
+
+async def test_who_hangs_fails_in_time_and_keeps_nobody_waiting(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    ended = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        await ended.wait()
+        return web.Response()
+
+    async with receiving() as other:
+        hanging = await make_hook(store, maker, receiver.url, now=NOW)
+        await make_hook(store, maker, other.url, now=NOW)
+        receiver.answers = [hang]
+        await tell(store, 1, now=NOW)
+        async with running(Hooks(store, replace(LIMITS, hooks_at_once=2))):
+            await other.wait_for(1)
+            found = await until(store, hanging, lambda one: one.attempts == 1)
+        ended.set()
+
+    assert (found.cursor, found.last_status) == (0, "no answer within 0.3 s")
+
+
+@pytest.mark.parametrize("endless", [False, True])
+async def test_the_body_of_an_answer_costs_next_to_nothing(
+    store: Store, receiver: Receiver, maker: Caller, *, endless: bool
+) -> None:
+    sent = 0
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse(status=200)
+        await response.prepare(request)
+        try:
+            while endless or sent < 1_000_000_000:
+                await response.write(b"x" * 65_536)
+                sent += 65_536
+        except ConnectionError:
+            pass
+        return response
+
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [pour]
+    await tell(store, 1, now=NOW)
+    await tell(store, 2, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        done = await until(store, hook, lambda one: one.cursor == 2)
+
+    assert (done.last_status, len(receiver.came)) == ("204", 2)
+    assert sent < 50_000_000
+
+
+async def test_an_answer_that_drips_is_taken_for_what_its_head_says(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    ended = asyncio.Event()
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=202)
+        await response.prepare(request)
+        await ended.wait()
+        return response
+
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [drip]
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        done = await until(store, hook, lambda one: one.cursor == 1)
+    ended.set()
+
+    assert done.last_status == "202"
+
+
+async def test_nobody_listening_is_a_failure(store: Store, maker: Caller) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/secret-path"
+        hook = await make_hook(store, maker, url, now=NOW)
+        await tell(store, 1, now=NOW)
+        async with running(Hooks(store, LIMITS)):
+            found = await until(store, hook, lambda one: one.attempts == 1)
+
+    assert found.last_status == "no answer: ClientConnectorError"
+
+
+async def test_a_restart_goes_on_where_it_was(store: Store, receiver: Receiver, maker: Caller) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    for number in (1, 2):
+        await tell(store, number, now=NOW)
+        async with running(Hooks(store, LIMITS)):
+            await until(store, hook, lambda one, n=number: one.cursor == n)  # type: ignore[misc]
+    await tell(store, 3, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        bodies = await receiver.wait_for(3)
+
+    assert [body["data"]["number"] for body in bodies] == [1, 2, 3]
+
+
+async def test_more_rows_than_go_at_once_all_come(store: Store, receiver: Receiver, maker: Caller) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    for number in range(5):
+        await tell(store, number, now=NOW)
+    async with running(Hooks(store, replace(LIMITS, rows_at_once=2))):
+        await until(store, hook, lambda one: one.cursor == 5)
+
+    assert [body["data"]["number"] for body in receiver.bodies] == list(range(5))
+
+
+async def test_a_row_of_hooks_longer_than_go_at_once_is_all_served(store: Store, maker: Caller) -> None:
+    async with receiving() as one:
+        for _ in range(webhooks.PER_TOKEN):
+            await make_hook(store, maker, one.url, now=NOW)
+        await tell(store, 1, now=NOW)
+        async with running(Hooks(store, replace(LIMITS, hooks_at_once=2))):
+            await one.wait_for(webhooks.PER_TOKEN)
+
+    assert len(set(one.ids)) == webhooks.PER_TOKEN
+
+
+async def test_a_cursor_is_written_now_and_then_also_where_nothing_was_wanted(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    for number in range(3):
+        await tell(store, number, event="trust", now=NOW)
+    async with running(Hooks(store, replace(LIMITS, passed_rows=3))):
+        found = await until(store, hook, lambda one: one.cursor == 3)
+
+    assert (found.last_status, receiver.came) == ("nothing delivered yet", [])
+
+
+async def test_a_hook_ends_with_the_token_that_made_it(
+    store: Store, receiver: Receiver, maker: Caller, clock: Clock
+) -> None:
+    ending = await store.write(
+        lambda connection: tokens.create(connection, "engine", None, "amber", NOW + 1_000, now=NOW)
+    )
+    short = replace(maker, id=ending.id)
+    hooks = [await make_hook(store, who, receiver.url, now=NOW) for who in (maker, short)]
+    await store.write(lambda connection: tokens.revoke(connection, maker.id, now=NOW))
+    clock.now += 1_000
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS, now=clock)):
+        found = [await until(store, hook, lambda one: one.state == "disabled") for hook in hooks]
+
+    assert {one.last_status for one in found} == {webhooks.MAKER_GONE}
+    assert receiver.came == []
+
+
+async def test_who_missed_rows_that_are_gone_is_told_to_start_over(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    for number in range(4):
+        await tell(store, number, now=NOW + number)
+    await store.write(lambda connection: stream.trim(connection, NOW + 2))
+    async with running(Hooks(store, LIMITS)):
+        bodies = await receiver.wait_for(3)
+
+    assert (bodies[0]["type"], bodies[0]["data"]["snapshot"]) == ("reset", "/api/v1/snapshot")
+    assert [body["data"].get("number") for body in bodies] == [None, 2, 3]
+    assert (await hook_now(store, hook)).state == "active"
+
+
+async def test_a_database_that_fails_for_a_while_ends_no_hook(
+    store: Store, receiver: Receiver, maker: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    real, failed = webhooks.active, asyncio.Event()
+
+    async def fails(_connection: object) -> None:
+        failed.set()
+        raise OSError("no database")
+
+    monkeypatch.setattr(webhooks, "active", fails)
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS)) as hooks:
+        await failed.wait()
+        monkeypatch.setattr(webhooks, "active", real)
+        hooks.wake()
+        await until(store, hook, lambda one: one.cursor == 1)
+
+
+GOOD = (
+    "https://hooks.example.org/ioint?key=1",
+    "https://hooks.example.org:8443",
+    "https://93.184.216.34/x",
+    "https://[2606:2800:220:1::1]/x",
+    "http://127.0.0.1:9000/x",
+    "http://localhost:9000/x",
+    "http://[::1]:9000/x",
+)
+BAD = (
+    "",
+    "ftp://example.org/x",
+    "http://example.org/x",
+    "https://",
+    "https://user@example.org/",
+    "https://user:word@example.org/",
+    "https://example.org/\r\nX-Injected: 1",
+    "https://example.org/a b",
+    "https://example.org/#part",
+    "https://example.org:0/",
+    "https://example.org:99999/",
+    "https://example.org\\@evil.example/",
+    "https://ex\u00e4mple.org/",
+    "https://[::1/",
+    "https://-bad-.org/",
+    "https://2130706433/",
+    "https://0x7f.1/",
+    "https://127.1/",
+    "https://0177.0.0.1/",
+    "https://169.254.169.254/latest/meta-data",
+    "https://[fe80::1]/",
+    "https://[fe80::1%25eth0]/",
+    "https://[::ffff:169.254.169.254]/",
+    "https://[64:ff9b::a9fe:a9fe]/",
+    "https://[fd00:ec2::254]/",
+    "https://100.100.100.200/",
+    "https://0.0.0.0/",
+    "https://[::]/",
+    "https://224.0.0.1/",
+    "https://255.255.255.255/",
+    "https://[ff02::1]/",
+    "https://[2002:7f00:1::]/",
+    "https://" + "a" * 3_000 + ".example/",
+)
+PRIVATE = (
+    "https://10.0.0.1/",
+    "https://192.168.1.1/",
+    "https://172.16.0.1/",
+    "https://[fd12::1]/",
+    "https://100.64.0.1/",
+)
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_an_ordinary_url_is_taken(url: str) -> None:
+    check_url(url, private=False)
+
+
+@pytest.mark.parametrize("url", BAD)
+@pytest.mark.parametrize("private", [False, True])
+def test_a_url_that_leads_where_nobody_wants_is_refused_without_repeating_it(
+    url: str, *, private: bool
+) -> None:
+    with pytest.raises(RequestError, match=r"^url: ") as caught:
+        check_url(url, private=private)
+    assert not url or url not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", PRIVATE)
+def test_private_networks_are_allowed_by_the_setting_alone(url: str) -> None:
+    check_url(url, private=True)
+    with pytest.raises(RequestError, match="webhook_private"):
+        check_url(url, private=False)
+
+
+@given(st.ip_addresses())
+def test_no_address_is_both_allowed_by_default_and_not_global(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
+    try:
+        check_address(address, private=False, loopback=False)
+    except RequestError:
+        return
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    assert mapped.is_global
+    assert not mapped.is_multicast
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses", "private", "goes"),
+    [
+        ("example.org", ["93.184.216.34"], False, True),
+        ("example.org", ["93.184.216.34", "10.0.0.1"], False, False),
+        ("example.org", ["10.0.0.1"], True, True),
+        ("example.org", ["169.254.169.254"], True, False),
+        ("example.org", ["127.0.0.1"], True, False),
+        ("example.org", ["::ffff:127.0.0.1"], True, False),
+        ("localhost", ["127.0.0.1", "::1"], False, True),
+        ("localhost", ["93.184.216.34"], False, False),
+    ],
+)
+async def test_a_name_leads_only_where_hooks_may_go(
+    monkeypatch: pytest.MonkeyPatch, host: str, addresses: list[str], *, private: bool, goes: bool
+) -> None:
+    async def resolve(_self: object, name: str, port: int = 0, _family: int = 0) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=name, host=one, port=port, family=0, proto=0, flags=0) for one in addresses
+        ]
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    resolver = GuardedResolver(private=private)
+    if goes:
+        assert [one["host"] for one in await resolver.resolve(host, 443)] == addresses
+    else:
+        with pytest.raises(RequestError):
+            await resolver.resolve(host, 443)
+
+
+async def test_a_name_that_leads_inside_later_is_refused_at_the_post(
+    store: Store, maker: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolve(_self: object, name: str, port: int = 0, _family: int = 0) -> list[ResolveResult]:
+        return [ResolveResult(hostname=name, host="10.0.0.1", port=port, family=0, proto=0, flags=0)]
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    hook = await make_hook(store, maker, "https://rebound.example/x", now=NOW)
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        found = await until(store, hook, lambda one: one.attempts == 1)
+
+    assert found.last_status.startswith("refused: url: an address of a private network")
+
+
+async def test_a_private_address_is_refused_once_the_setting_is_taken_back(
+    store: Store, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, "https://10.0.0.1/x", now=NOW)
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS, private=False)):
+        found = await until(store, hook, lambda one: one.attempts == 1)
+
+    assert "webhook_private" in found.last_status
