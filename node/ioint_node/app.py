@@ -295,8 +295,10 @@ async def _expire_opinions(node: Node, now: int) -> None:
 async def _emit(node: Node) -> None:
     """Let what is ready leave: at once when a flow says so, else when its emission slot comes."""
     while True:
+        # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with a wake.
         with suppress(TimeoutError):
-            await asyncio.wait_for(node.ready_to_leave.wait(), PERIODS.emission_s)
+            async with asyncio.timeout(PERIODS.emission_s):
+                await node.ready_to_leave.wait()
         node.ready_to_leave.clear()
         try:
             await publish.flush(node.parts, _now())

@@ -13,6 +13,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,10 +80,10 @@ class Delivery:
             while True:
                 self._wakened.clear()
                 wait_s = await self._start_due(tasks)
-                try:
-                    await asyncio.wait_for(self._wakened.wait(), wait_s)
-                except TimeoutError:
-                    continue
+                # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with a wake.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wakened.wait()
 
     async def _start_due(self, tasks: asyncio.TaskGroup) -> float:
         """Start a task for each destination that is due; returns seconds until the next is."""

@@ -187,14 +187,15 @@ def merged(*memories: Groups) -> Groups:
 
 
 def to_json(budget: Budget, cost: float, terms: Terms, now: int) -> dict[str, Any]:
-    """`budget` of a decision: units given, left and taken now, and when the actor is looked at again."""
+    """`budget` of a decision: units given, left and taken now, and when the actor is looked at again (0 s: it is due)."""
+    interval = interval_s(budget, terms)
     return {
         "granted": round(budget.granted, DECIMALS),
         "left": round(budget.left, DECIMALS),
         "cost": cost,
         "groups": len(budget.groups),
-        "interval_s": interval_s(budget, terms),
-        "revalidate_in_s": max(0, -((now - due_at(budget, terms)) // 1_000)),
+        "interval_s": interval,
+        "revalidate_in_s": max(0, interval - (now - budget.renewed_at) // 1_000),
         "renewals": budget.renewals,
         "spent": is_spent(budget),
     }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ioint_node.access.budget import capped, due, is_spent, to_json
+from ioint_node.access.budget import capped, to_json
 from ioint_node.flows import holding
 from ioint_node.flows.assessing import AssessParts, matcher_of, parent_of, warnings_of
 from ioint_node.flows.decision import (
@@ -37,6 +36,7 @@ from ioint_node.scoring.values import NOTHING_AROUND, Event, Judgement, Surround
 from ioint_node.scoring.wis import time_left, wis
 from ioint_node.store.actors import MARKS_ROWS
 from ioint_node.store.held import APPROVED
+from ioint_node.store.responses import ACTIVE
 from ioint_node.store.times import day_of, to_text
 
 
@@ -45,13 +45,16 @@ def decide(
 ) -> tuple[dict[str, Any], Entry]:
     """Judge an action, let trust and network bear on it, choose the response, and say what to write."""
     hold = holding.standing(parts.holds, live.id, request, now)
-    approved = hold is not None and hold.state == APPROVED
+    halted = parts.halted.state_of(live.actor.id) != ACTIVE
+    approved = hold is not None and hold.state == APPROVED and not halted
     known, was_clear = len(live.completed), live.clear
     event, judgement = _judge(parts, live, request, now)
     around = event.around
     fresh = tuple(live.completed)[known:]
-    _mark(live, fresh, now)
-    live.early.update(pattern for pattern in fresh if not parts.beliefs.effect_of((pattern,), now).effect)
+    for pattern in fresh:
+        _mark(live, pattern, now)
+        if not parts.beliefs.effect_of((pattern,), now).effect:
+            live.early.add(pattern)
     evidence: tuple[Evidence, ...] = ()
     if approved:
         # A person answered for this one: it is no departure of the actor's.
@@ -229,7 +232,8 @@ def _evidence(
         seen=live.signs,
     )
     found = of_action(facts)
-    live.signs.update(signs_of(facts))
+    if signs := signs_of(facts):
+        live.signs.update(signs)
     return found
 
 
@@ -249,13 +253,12 @@ def _learn(
     return baseline.learn(request.name, judgement.step, now, pulse=live.pulse, tokens=live.tokens)
 
 
-def _mark(live: Live, fresh: tuple[str, ...], now: int) -> None:
+def _mark(live: Live, pattern: str, now: int) -> None:
     marks = live.actor.marks
-    for pattern in fresh:
-        marks.pop(pattern, None)
-        marks[pattern] = now
-        if len(marks) > MARKS_ROWS:
-            del marks[next(iter(marks))]
+    marks.pop(pattern, None)
+    marks[pattern] = now
+    if len(marks) > MARKS_ROWS:
+        del marks[next(iter(marks))]
 
 
 def _weigh(
@@ -273,6 +276,7 @@ def _weigh(
     lower = bounded(trust["lower"], live.actor.bound, now, clear=live.clear)
     terms = terms_of(lower)
     live.budget = capped(live.budget, terms.budget)
+    budget = to_json(live.budget, cost, terms, now)
     left = time_left(live.elapsed_ms(now), terms.session_s * 1_000)
     score = wis(judgement.clarity, judgement.fit, judgement.risk_magnitude, left)
     effect_class = parts.taxonomy.verbs.get(judgement.step.verb, "run")
@@ -288,8 +292,8 @@ def _weigh(
             uncertain=uncertain,
             tier=network.tier,
             effect=network.effect,
-            spent=is_spent(live.budget),
-            due=due(live.budget, terms, now),
+            spent=budget["spent"],
+            due=not budget["revalidate_in_s"],
             state=parts.halted.state_of(live.actor.id),
             approved=approved,
             observed=live.actor.reported(live.id, now),
@@ -300,7 +304,7 @@ def _weigh(
     borderline = judgement.verdict is Verdict.BORDERLINE
     return Weighed(
         # Ordered within a session, also for actions of one millisecond.
-        decision_id=f"{now:012x}{live.actions:04x}{secrets.token_hex(8)}",
+        decision_id=f"{now:012x}{live.actions:04x}{live.nonce}",
         action_id=request.action_id,
         judgement=judgement,
         wis=score,
@@ -312,7 +316,7 @@ def _weigh(
         groups=belief.groups if belief else 0,
         changed=change_text(live.actor.trust) if recently_changed(live.actor.trust, now) else "",
         enforce=live.enforced,
-        budget=to_json(live.budget, cost, terms, now),
+        budget=budget,
         warnings=warnings_of(parts, live),
         alternative=parts.narrower(judgement.step, live.tracker.envelope, parts.taxonomy)
         if borderline

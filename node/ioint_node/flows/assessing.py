@@ -220,6 +220,7 @@ def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher
     live.hashes = dict(stored.answered)
     for event in stored.events:
         _follow_again(parts, live, event)
+    live.departures -= stored.excused
     return live
 
 

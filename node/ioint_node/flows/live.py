@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -40,6 +42,7 @@ MATCHER_CHECK_MS = 250
 MARK_MS = 7 * 86_400_000  # for how long a consensus follows an actor that has matched
 BURST_MS = 60_000
 BURST_KEPT = 32  # consequential actions of an actor, within that time
+VIEW_MS = 60_000  # for which TRUST is shown as it was: forgetting moves it less than its last decimal within that
 
 
 class Tracker(Protocol):
@@ -119,7 +122,9 @@ class LiveActor:
             self.effects[session_id] = effect
         else:
             self.effects.pop(session_id, None)
-        total = max(self.effects.values(), default=0.0)
+        total = max(self.effects.values()) if self.effects else 0.0
+        if lower == self.told_lower and total == self.told_effect:
+            return []
         told: list[dict[str, Any]] = []
         before, after = used(self.told_lower, self.told_effect), used(lower, self.told_effect)
         if _moved(before, after):
@@ -144,7 +149,8 @@ class Live:
     is rebuilt does not know them and counts every pattern, which errs toward caution. `enforced` says that its
     decisions are to be obeyed. `signs` counts what `evidence.SIGNS` its actions showed, `unlike` sums how unlike the
     actor's earlier sessions they were. `tokens` are those that were told since the last action, `declared_as` is the
-    newest declaration after the opening.
+    newest declaration after the opening. `nonce` are random bits that no id of a decision can be guessed without,
+    `viewed` is the trust that was last shown: of which value, in which period, less which effect.
     """
 
     id: str
@@ -183,6 +189,8 @@ class Live:
     tokens: float | None = None
     unlike: float = 0.0
     signs: Counter[str] = field(default_factory=Counter)
+    nonce: str = field(default_factory=partial(secrets.token_hex, 8))
+    viewed: tuple[Trust, int, float, dict[str, Any]] | None = None
 
     def follow(self, event: Event) -> Measured | None:
         """Let the tracker see an event; an action comes back measured, to be judged."""
@@ -242,11 +250,20 @@ class Live:
 
     def trust_view(self, now: int, effect: float) -> dict[str, Any]:
         """TRUST of the contract; levels as a person may have bounded them, which it then says."""
-        shown = view(self.actor.trust, now, effect)
+        shown = self._viewed(now, effect)
         lower = bounded(shown["lower"], self.actor.bound, now, clear=self.clear)
         if lower == shown["lower"]:
             return shown
         return {**shown, "friction": friction(lower).value, "autonomy": autonomy(lower), "bounded": lower}
+
+    def _viewed(self, now: int, effect: float) -> dict[str, Any]:
+        trust, period = self.actor.trust, now // VIEW_MS
+        known = self.viewed
+        if known is not None and known[0] is trust and known[1] == period and known[2] == effect:
+            return known[3]
+        shown = view(trust, now, effect)
+        self.viewed = (trust, period, effect, shown)
+        return shown
 
     def terms(self, now: int) -> Terms:
         """What the actor's trust means in this session."""

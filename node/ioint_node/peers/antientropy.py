@@ -61,7 +61,9 @@ async def run_catch_up(
     while True:
         pause_s = bounds.every_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         try:
-            await asyncio.wait_for(woken.wait(), pause_s)
+            # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with a wake.
+            async with asyncio.timeout(pause_s):
+                await woken.wait()
         except TimeoutError:
             reachable = sorted(exchange.connected())
             chosen = random.sample(reachable, min(bounds.peers, len(reachable)))

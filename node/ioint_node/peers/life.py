@@ -135,7 +135,9 @@ class Life:
         wait_s: float | None = self._limits.start_s
         while True:
             try:
-                data = await asyncio.wait_for(reader.read(PIPE_READ_BYTES), wait_s)
+                # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with data.
+                async with asyncio.timeout(wait_s):
+                    data = await reader.read(PIPE_READ_BYTES)
             except TimeoutError:
                 raise ChildGone(f"it did not listen within {self._limits.start_s} s") from None
             if not data:

@@ -100,7 +100,7 @@ def need(
     person `accepted` is asked for.
     """
     heard = 1.0 if ledger.request_verbs or ledger.looks_only else NOT_UNDERSTOOD
-    found = _targets(values, step, act)
+    found = _targets(values, step, act, ledger)
     doing = _verbs(tool) | {step.verb}
     if not accepted:
         unasked = heard * _unasked(unasked, step, doing, found, act=act, ledger=ledger)
@@ -152,10 +152,11 @@ class _Targets:
     guarded: bool
 
 
-def _targets(values: Sequence[Value], step: Step, act: float) -> _Targets:
-    foreign = tuple(value for value in values if value.foreign and value.kind == "target")
+def _targets(values: Sequence[Value], step: Step, act: float, ledger: Ledger) -> _Targets:
+    named = [value for value in values if value.kind == "target"]
+    foreign = tuple(value for value in named if value.foreign and not ledger.names_place(value.parts))
     if not foreign:
-        return _GIVEN if any(value.kind == "target" and value.request == 1.0 for value in values) else _NONE
+        return _GIVEN if any(value.request == 1.0 or value.foreign for value in named) else _NONE
     # An address to look at, found in what was read, is a link; one that was made up may carry something out. What a
     # click points at is a place on the page.
     places = [

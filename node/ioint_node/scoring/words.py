@@ -35,7 +35,7 @@ _VERBS: Final = {
     "install": "install setup mount",
     "interact": "click press type fill navigate scroll tap select submit",
     "actuate": "unlock lock actuate dispense drive fly heat turn",
-    "send": "send email mail message notify forward reply respond answer tell inform contact dm text ping announce"
+    "send": "send email mail message notify forward reply respond answer ask tell inform contact dm text ping announce"
     " post publish submit broadcast deliver refer",
     "share": "share publish link expose",
     "export": "export download backup dump copy extract exfiltrate leak bridge sync",

@@ -147,14 +147,19 @@ class Store:
     async def _transact(self, jobs: list[_Queued]) -> list[tuple[asyncio.Future[Any], Any]]:
         """Run jobs in one transaction, and return the results of those that did not fail by themselves."""
         done = []
+        alone = (
+            len(jobs) == 1
+        )  # then nobody is to be spared by a savepoint, which costs as much as all the rest
         async with AsyncExitStack() as stack:
             connection = await self._begin(stack)
             for job, future in jobs:
                 try:
-                    done.append((future, await _run_job(connection, job)))
+                    done.append((future, await _run_job(connection, job, alone=alone)))
                 except Exception as error:
                     if fault_of(error) is not None:
                         raise  # it may have ended the transaction: what the others wrote is gone with it
+                    if alone:
+                        await connection.rollback()
                     _fail(future, error)  # the job's own fault: the group goes on, its caller hears it
         return done
 
@@ -232,7 +237,9 @@ async def touch(connection: AsyncConnection) -> None:
         await connection.execute(text("select 1"))
 
 
-async def _run_job(connection: AsyncConnection, job: Job[T]) -> T:
+async def _run_job(connection: AsyncConnection, job: Job[T], *, alone: bool = False) -> T:
+    if alone:
+        return await job(connection)
     async with connection.begin_nested():
         return await job(connection)
 

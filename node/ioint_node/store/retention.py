@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.store import stream
+from ioint_node.store import held, responses, stream
 from ioint_node.store.schema import events, sessions
 from ioint_node.store.times import DAY_MS, to_text
 
@@ -23,12 +23,14 @@ class Retention:
 async def forget(connection: AsyncConnection, now: int, retention: Retention) -> tuple[int, int]:
     """Remove raw events of closed sessions and stream rows that are too old; return how many of each went.
 
-    What was decided and why stays: decisions hold no raw text.
+    What was held for a person and asked of orchestrators goes with the events, but not what nobody reported on. What
+    was decided and why stays: decisions hold no raw text.
     """
+    before = now - retention.events_days * DAY_MS
+    await held.trim(connection, before)
+    await responses.trim(connection, before)
     closed = select(sessions.c.id).where(sessions.c.state == "closed")
     done = await connection.execute(
-        delete(events).where(
-            events.c.at < to_text(now - retention.events_days * DAY_MS), events.c.session_id.in_(closed)
-        )
+        delete(events).where(events.c.at < to_text(before), events.c.session_id.in_(closed))
     )
     return done.rowcount, await stream.trim(connection, now - retention.stream_days * DAY_MS)

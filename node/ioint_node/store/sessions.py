@@ -43,11 +43,15 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession:
-    """All that is needed to follow a session again; `answered` has (action id, request hash) of every decision."""
+    """All that is needed to follow a session again; `answered` has (action id, request hash) of every decision.
+
+    `excused` counts the actions out of scope that a person had approved.
+    """
 
     row: Mapping[str, Any]
     events: tuple[StoredEvent, ...]
     answered: tuple[tuple[str, str], ...]
+    excused: int
 
 
 async def add_sessions(connection: AsyncConnection, rows: Sequence[Values]) -> None:
@@ -146,16 +150,19 @@ async def find_session(connection: AsyncConnection, session_id: str) -> StoredSe
     if row is None:
         return None
     happened = select(events.c.kind, events.c.body, events.c.at).where(events.c.session_id == session_id)
-    answered = select(decisions.c.action_id, decisions.c.request_hash).where(
-        decisions.c.session_id == session_id
-    )
+    answered = select(
+        decisions.c.action_id, decisions.c.request_hash, decisions.c.verdict, decisions.c.response
+    ).where(decisions.c.session_id == session_id)
+    rows = (await connection.execute(answered)).all()
     return StoredSession(
         row=dict(row),
         events=tuple(
             StoredEvent(kind=kind, body=body, at=at)
             for kind, body, at in await connection.execute(happened.order_by(events.c.seq))
         ),
-        answered=tuple((action, digest) for action, digest in await connection.execute(answered)),
+        answered=tuple((row.action_id, row.request_hash) for row in rows),
+        # Nothing out of scope is merely told, unless a person answered for it.
+        excused=sum(row.verdict == "out_of_scope" and row.response == "notify" for row in rows),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,8 +17,13 @@ _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]
 def to_text(ms: int) -> str:
     """RFC 3339 text of a Unix time in milliseconds, in UTC, with exactly three digits of a second."""
     seconds, millis = divmod(ms, 1000)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment.replace(tzinfo=None).isoformat()}.{millis:03d}Z"
+    return f"{_second_text(seconds)}.{millis:03d}Z"
+
+
+# Rows of every action name the same few seconds.
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
 def from_text(text: str) -> int:

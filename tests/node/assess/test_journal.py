@@ -81,7 +81,7 @@ async def test_sessions_of_one_actor_share_its_trust_however_few_fit_into_memory
     assert second["trust"]["lower"] == first["trust"]["lower"]
 
 
-async def no_room(*_arguments: object) -> None:
+async def no_room(*_arguments: object, **_how: object) -> None:
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     raise OperationalError("insert", None, error)

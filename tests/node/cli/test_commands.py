@@ -242,7 +242,7 @@ def test_the_doctor_tries_whether_a_write_reaches_the_disk(
 
     assert "GB are free" in examine()["detail"]
 
-    async def no_room(*_arguments: object) -> None:
+    async def no_room(*_arguments: object, **_how: object) -> None:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error

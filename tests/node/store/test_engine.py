@@ -63,7 +63,7 @@ def locked(path: Path) -> Iterator[None]:
 def full(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No write gets a page of the disk; the message is the one that SQLite gives."""
 
-    async def refuse(_connection: object, _job: object) -> None:
+    async def refuse(_connection: object, _job: object, **_how: object) -> None:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise OperationalError("insert into said values (?)", None, error, hide_parameters=True)
