@@ -49,6 +49,8 @@ def page(found: dict[str, Any]) -> str:
         f"| the same, with what each action reads counted in | | | {found['with_results_per_cpu_s']:,} | |",
         _line(f"decide, over HTTP, {http['connections']} connections", http, ""),
         f"| empty POST of a bare aiohttp in the same process | | | {http['empty_post_per_cpu_s']:,} | |",
+        "| empty POST behind the node's guard (token, rights, errors, counts), in the same process | | |"
+        f" {http['guarded_post_per_cpu_s']:,} | |",
         f"| floor: a logistic sum, a look-up, JSON | | | {found['floor_per_cpu_s']:,} | {found['ratio']:.4f} |",
     ]
     for name, peer in found["peers"].items():
@@ -59,7 +61,8 @@ def page(found: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Over HTTP a decision costs {http['cost_of_empty_post']:.1f} times the CPU of an empty POST. An idle actor"
+        f"Over HTTP a decision costs {http['cost_of_empty_post']:.1f} times the CPU of an empty POST of a bare aiohttp,"
+        f" and {http['cost_of_guarded_post']:.1f} times that of an empty POST behind the node's guard. An idle actor"
         f" takes {memory['bytes_per_actor']:,} bytes, at {memory['actors']:,} actors.",
         "",
         "| target | measured |",
@@ -67,7 +70,8 @@ def page(found: dict[str, Any]) -> str:
         f"| in process p50 ≤ 0.3 ms | {found['p50_ms']:.3f} ms |",
         f"| in process p99 ≤ 1 ms | {found['p99_ms']:.3f} ms |",
         f"| ≥ 3,000 actions per CPU second | {found['per_cpu_s']:,} |",
-        f"| over HTTP ≤ 3 x an empty POST | {http['cost_of_empty_post']:.1f} x |",
+        f"| over HTTP ≤ 3 x an empty POST | {http['cost_of_empty_post']:.1f} x of a bare aiohttp,"
+        f" {http['cost_of_guarded_post']:.1f} x behind the guard |",
         f"| ≤ 4,096 bytes for an idle actor at 100,000 | {memory['bytes_per_actor']:,} |",
         "",
     ]

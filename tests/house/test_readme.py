@@ -40,7 +40,7 @@ def free_ports(*written: str) -> dict[str, str]:
 
 
 def test_there_is_a_session_to_run() -> None:
-    assert len(BLOCK.findall((ROOT / "README.md").read_text())) == 4
+    assert len(BLOCK.findall((ROOT / "README.md").read_text())) == 5
 
 
 @pytest.mark.network
@@ -71,9 +71,11 @@ def test_the_session_of_the_readme_works_as_written(tmp_path: Path) -> None:
         text = told.read().decode()
     assert code == 0, text
     for block in PRINTED.findall((ROOT / "README.md").read_text()):
-        assert block in text
+        assert block in text, text
     assert "clerk-7" in text
-    assert text.count('{"ready":true') == 3
+    assert text.count('{"ready":true') == 4
     assert '"ready":false' not in text
     assert "Beta  active" in text
     assert "approved by an operator" in text
+    assert '"approval":{"id":' in text
+    assert '"state":"used"' in text

@@ -187,7 +187,7 @@ def merged(*memories: Groups) -> Groups:
 
 
 def to_json(budget: Budget, cost: float, terms: Terms, now: int) -> dict[str, Any]:
-    """`budget` of a decision: units given, left and taken now, and when the actor is looked at again (0 s: it is due)."""
+    """`budget` of a decision: units given, left and taken now, and in how long a new look is due (0: it is)."""
     interval = interval_s(budget, terms)
     return {
         "granted": round(budget.granted, DECIMALS),

@@ -1,9 +1,9 @@
 """`ioint bench decide`: one action decided with everything on, beside its floors and peers, in interleaved rounds.
 
-Every round plays whole sessions into a node in this process, loads a served node and the empty POST of the same
-server, and lets floor and peers decide about the same features. So what the machine does to one it does to all, and
-the ratios hold where the figures do not. CPU seconds are those of the process that does the work, its database
-thread and the journal included.
+Every round plays whole sessions into a node in this process, loads a served node and two empty POSTs of the same
+server (of aiohttp alone, and behind the node's own guard), and lets floor and peers decide about the same features. So
+what the machine does to one it does to all, and the ratios hold where the figures do not. CPU seconds are those of the
+process that does the work, its database thread and the journal included.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import gc
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class Rounds:
 
     rates: dict[str, list[float]] = field(default_factory=dict)
     latencies: dict[str, list[float]] = field(default_factory=dict)
-    verdicts: dict[str, int] = field(default_factory=dict)
+    verdicts: Counter[str] = field(default_factory=Counter)
 
     def note(self, name: str, rate: float, latencies: Sequence[float] = ()) -> None:
         """Keep what one phase of one round found."""
@@ -98,7 +99,7 @@ async def bench_decide(scale: Scale, say: Say) -> dict[str, Any]:
         server = await stack.enter_async_context(served(root / "there", token))
         phases = _phases(node, server, scale, rows, rounds)
         total = scale.rounds * len(phases) + 1
-        await _played(node, range(-WARM_UP, 0), Played())
+        await _played(node, {number: script(-number) for number in range(-WARM_UP, 0)}, Played())
         gc.collect()
         gc.freeze()
         done = 0
@@ -141,15 +142,15 @@ def _phases(
 
     async def here(number: int) -> None:
         first = number * scale.sessions
+        scripts = {one: script(one) for one in range(first, first + scale.sessions)}
         played = Played()
-        cpu, begin = time.process_time(), len(played.latencies)
-        await _played(node, range(first, first + scale.sessions), played)
+        cpu = time.process_time()
+        await _played(node, scripts, played)
         cpu = time.process_time() - cpu
-        actions = len(played.latencies) - begin
+        actions = len(played.latencies)
         rounds.note("decide", actions / max(cpu - played.events_cpu_s, 1e-9), played.latencies)
         rounds.note("decide_and_results", actions / cpu)
-        for verdict, count in played.verdicts.items():
-            rounds.verdicts[verdict] = rounds.verdicts.get(verdict, 0) + count
+        rounds.verdicts.update(played.verdicts)
 
     async def there(number: int) -> None:
         first = number * scale.served_sessions
@@ -157,8 +158,9 @@ def _phases(
         sent = await load(server.url, server.token, lanes, server.pid, settle_s=SETTLE_S)
         rounds.note("http_decide", per_cpu(len(sent.latencies), sent.cpu_s), sent.latencies)
         empty = [[Request(path="/empty", body=one.body) for one in lane] * EMPTY_TIMES for lane in lanes]
-        sent = await load(server.floor_url, server.token, empty, server.pid, settle_s=SETTLE_S)
-        rounds.note("http_empty", per_cpu(len(sent.latencies), sent.cpu_s), sent.latencies)
+        for name, url in (("http_empty", server.floor_url), ("http_guarded", server.guarded_url)):
+            sent = await load(url, server.token, empty, server.pid, settle_s=SETTLE_S)
+            rounds.note(name, per_cpu(len(sent.latencies), sent.cpu_s), sent.latencies)
 
     async def others(number: int) -> None:
         for name, (decide, times) in beside.items():
@@ -169,11 +171,10 @@ def _phases(
     return [here, there, others]
 
 
-async def _played(node: Node, numbers: range, into: Played) -> None:
-    """Play these sessions one after the other, and wait until all of it is on disk."""
-    for number in numbers:
-        actor = f"agent-{number % ACTORS_KEPT}"
-        await play(node.assess, f"s{number}", actor, script(abs(number)), into)
+async def _played(node: Node, scripts: Mapping[int, Script], into: Played) -> None:
+    """Play these sessions, by number, one after the other, and wait until all of it is on disk."""
+    for number, one in scripts.items():
+        await play(node.assess, f"s{number}", f"agent-{number % ACTORS_KEPT}", one, into)
 
     async def nothing(_connection: object) -> None:
         return None
@@ -262,6 +263,8 @@ def _document(rounds: Rounds, scale: Scale, memory: Mapping[str, Any]) -> dict[s
             "per_cpu_s": round(rate["http_decide"]),
             "empty_post_per_cpu_s": round(rate["http_empty"]),
             "cost_of_empty_post": round(rate["http_empty"] / rate["http_decide"], 3),
+            "guarded_post_per_cpu_s": round(rate["http_guarded"]),
+            "cost_of_guarded_post": round(rate["http_guarded"] / rate["http_decide"], 3),
             "connections": CONNECTIONS,
         },
         "peers": {
@@ -276,7 +279,7 @@ def _document(rounds: Rounds, scale: Scale, memory: Mapping[str, Any]) -> dict[s
             for name in beside
         },
         "memory": dict(memory),
-        "verdicts": rounds.verdicts,
+        "verdicts": dict(rounds.verdicts),
         "actions": len(rounds.latencies["decide"]),
         "rounds": scale.rounds,
         "machine": machine(),

@@ -32,10 +32,11 @@ class BenchError(NodeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A node in a process of its own: where it listens, where the floor beside it listens, and an engine's token."""
+    """A node in a process of its own: where it listens, where the floors beside it listen, and an engine's token."""
 
     url: str
     floor_url: str
+    guarded_url: str
     pid: int
     token: str
 
@@ -91,7 +92,7 @@ async def served(place: Path, token: str) -> AsyncIterator[Served]:
         if not line:
             raise BenchError("the server ended before it listened: run `ioint doctor` on this machine")
         found = msgspec.json.decode(line)
-        yield Served(url=found["url"], floor_url=found["floor_url"], pid=process.pid, token=token)
+        yield Served(**found, pid=process.pid, token=token)
     except TimeoutError:
         raise BenchError(f"the server did not listen within {START_S:g} s") from None
     finally:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ioint_node.bench.workload import Script
-from ioint_node.flows.assess import ActionRequest, AssessParts, OpenSession, act, observe, open_session
+from ioint_node.flows.assess import ActionRequest, AssessParts, OpenSession, answer, observe, open_session
 from ioint_node.scoring.values import Declaration, Event
 
 
 @dataclass(slots=True)
 class Played:
-    """Seconds: of each action, and of CPU for the events between them; how often each verdict was given."""
+    """Seconds: of each action, and of CPU for the events between them; the answers to the actions."""
 
     latencies: list[float] = field(default_factory=list)
     events_cpu_s: float = 0.0
-    verdicts: dict[str, int] = field(default_factory=dict)
+    answers: list[str] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How often each verdict was given."""
+        return Counter(msgspec.json.decode(one)["verdict"] for one in self.answers)
 
 
 async def play(
@@ -34,10 +42,9 @@ async def play(
             action_id=action_id, tool=call.tool, arguments=call.arguments, t=float(number)
         )
         now, begin = _now(), time.perf_counter()
-        decision = await act(parts, session_id, request, now)
+        body = await answer(parts, session_id, request, now)
         played.latencies.append(time.perf_counter() - begin)
-        verdict = decision["verdict"]
-        played.verdicts[verdict] = played.verdicts.get(verdict, 0) + 1
+        played.answers.append(body)
         begin = time.thread_time()
         result = Event(
             kind="tool_result", tool=call.tool, text=call.result, action_id=action_id, t=number + 0.5

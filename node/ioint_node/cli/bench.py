@@ -45,7 +45,8 @@ def _show(found: Mapping[str, Any]) -> None:
     show_fields(
         {
             "with the results read": f"{found['with_results_per_cpu_s']} actions per CPU second",
-            "over HTTP": f"{http['cost_of_empty_post']} times the CPU of an empty POST",
+            "over HTTP": f"{http['cost_of_empty_post']} times the CPU of an empty POST of a bare aiohttp,"
+            f" {http['cost_of_guarded_post']} of one behind the node's guard",
             "idle actor": f"{memory['bytes_per_actor']} bytes, at {memory['actors']} actors",
             "verdicts": found["verdicts"],
             "measured": f"{found['actions']} actions in {found['rounds']} rounds",
@@ -59,7 +60,8 @@ def _rows(found: Mapping[str, Any]) -> list[dict[str, object]]:
     rows = [
         _row("decide, in process", found, None),
         _row("decide, over HTTP", http, None),
-        {"what": "empty POST, same server", "per CPU second": http["empty_post_per_cpu_s"]},
+        {"what": "empty POST, bare aiohttp, same process", "per CPU second": http["empty_post_per_cpu_s"]},
+        {"what": "empty POST behind the guard", "per CPU second": http["guarded_post_per_cpu_s"]},
         {
             "what": "floor: a sum, a look-up, JSON",
             "per CPU second": found["floor_per_cpu_s"],

@@ -42,8 +42,8 @@ from ioint_node.store.times import day_of, to_text
 
 def decide(
     parts: AssessParts, live: Live, request: ActionRequest, digest: str, now: int
-) -> tuple[dict[str, Any], Entry]:
-    """Judge an action, let trust and network bear on it, choose the response, and say what to write."""
+) -> tuple[str, Entry]:
+    """Judge an action, let trust and network bear on it, choose the response; DECISION as JSON, and what to write."""
     hold = holding.standing(parts.holds, live.id, request, now)
     halted = parts.halted.state_of(live.actor.id) != ACTIVE
     approved = hold is not None and hold.state == APPROVED and not halted
@@ -139,7 +139,7 @@ def decide(
         stream=moves,
         sighting=_sighting(live, judgement, now),
     )
-    return decision, entry
+    return body, entry
 
 
 def network_of(parts: AssessParts, live: Live, now: int) -> NetworkEffect:

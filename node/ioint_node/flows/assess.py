@@ -57,6 +57,7 @@ __all__ = [
     "ScopeRequest",
     "SessionLimits",
     "act",
+    "answer",
     "answer_alternative",
     "close",
     "close_idle",
@@ -105,7 +106,13 @@ async def open_session(parts: AssessParts, request: OpenSession, now: int) -> di
 
 
 async def act(parts: AssessParts, session_id: str, request: ActionRequest, now: int) -> dict[str, Any]:
-    """Decide on one action: DECISION of the contract.
+    """Decide on one action: DECISION of the contract, as `answer` gives it."""
+    decision: dict[str, Any] = msgspec.json.decode(await answer(parts, session_id, request, now))
+    return decision
+
+
+async def answer(parts: AssessParts, session_id: str, request: ActionRequest, now: int) -> str:
+    """Decide on one action: the JSON text of DECISION, the same for the same action.
 
     Raises:
         RequestError: a field is malformed.
@@ -122,7 +129,7 @@ async def act(parts: AssessParts, session_id: str, request: ActionRequest, now: 
     if live.actions >= parts.limits.actions or live.events >= parts.limits.events:
         raise TooLargeError(f"session {session_id!r} has {live.actions} actions, the most that one may have")
     try:
-        decision, entry = decide(parts, live, request, digest, now)
+        body, entry = decide(parts, live, request, digest, now)
         written = write(parts, entry)
     except BaseException:
         # The tracker may have seen an action that nobody was answered: memory starts over from the disk.
@@ -130,7 +137,7 @@ async def act(parts: AssessParts, session_id: str, request: ActionRequest, now: 
         raise
     if request.durable:
         await asyncio.shield(written)
-    return decision
+    return body
 
 
 async def observe(
@@ -241,9 +248,7 @@ async def close_idle(parts: AssessParts, now: int) -> int:
     return len(idle)
 
 
-async def _answer_again(
-    parts: AssessParts, live: Live, request: ActionRequest, *, same: bool
-) -> dict[str, Any]:
+async def _answer_again(parts: AssessParts, live: Live, request: ActionRequest, *, same: bool) -> str:
     if not same:
         raise ConflictError(f"action_id: {request.action_id!r} was posted before with another body")
     body = live.answers.get(request.action_id)
@@ -256,5 +261,4 @@ async def _answer_again(
         raise ConflictError(
             f"action_id: {request.action_id!r} was answered, but its answer is no longer kept"
         )
-    answer: dict[str, Any] = msgspec.json.decode(body)
-    return answer
+    return body

@@ -42,7 +42,7 @@ MATCHER_CHECK_MS = 250
 MARK_MS = 7 * 86_400_000  # for how long a consensus follows an actor that has matched
 BURST_MS = 60_000
 BURST_KEPT = 32  # consequential actions of an actor, within that time
-VIEW_MS = 60_000  # for which TRUST is shown as it was: forgetting moves it less than its last decimal within that
+VIEW_MS = 60_000  # within which forgetting moves TRUST by less than its last decimal
 
 
 class Tracker(Protocol):

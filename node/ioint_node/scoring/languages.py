@@ -69,7 +69,7 @@ _ABROAD: Final = {
     "execute": "führe ausführen auszuführen exécute exécuter exécutez ejecuta ejecute ejecutar"
     " esegui eseguire executar uitvoeren",
     "open": "öffne öffnen ouvre ouvrir ouvrez abre abra abrir apri aprire apra openen",
-    "read": "lies lesen lese lire lisez leggi leggere leia ler lees lezen",
+    "read": " lesen lese lire lisez leggi leggere leia ler lees lezen",
     "show": "zeige zeigen zeig montre montrer montrez muestra muestre mostrar mostra mostre"
     " mostrare toon tonen",
     "find": "finde finden suche suchen trouve trouver trouvez cherche chercher cherchez"
@@ -91,7 +91,7 @@ _ABROAD: Final = {
     "required": "nötig notwendig erforderlich verpflichtend nécessaire obligatoire necesario"
     " necesaria obligatorio necessario necessaria obbligatorio obrigatório necessário nodig"
     " verplicht faut",
-    "please": "bitte veuillez favor prego alstublieft graag gelieve svp",
+    "please": "bitte veuillez prego alstublieft graag gelieve svp",
     "now": "jetzt sofort désormais maintenant ahora inmediatamente adesso agora imediatamente"
     " voortaan immédiatement umgehend onmiddellijk",
     "assistant": "assistent assistenten asistente assistente assistentin",
@@ -113,7 +113,7 @@ _ABROAD: Final = {
     " riunioni reunião reuniões vergadering afspraak",
     "contact": "kontakt kontakte contacto contactos contatto contatti contato contatos",
     "ticket": "vorgang billet billets biglietto biglietti bilhete",
-    "list": "liste listen lista listas elenco lijst",
+    "list": "liste lista listas elenco lijst",
     "user": "benutzer nutzer utilisateur utilisateurs usuario usuarios utente utenti usuário"
     " usuários gebruiker",
     "website": "webseite",
@@ -130,7 +130,7 @@ ENGLISH_OF: Final = MappingProxyType(
 # Pronouns that Spanish, Portuguese and Italian hang on a verb: "envíamelo" is "envía".
 _CLITICS: Final = (
     "melo", "mela", "melos", "melas", "selo", "sela", "los", "las", "les", "nos", "lo", "la", "le", "li", "me", "mi",
-    "te", "ci", "gli", "celo", "cela", "glielo", "gliela",
+    "ci", "gli", "celo", "cela", "glielo", "gliela",
 )  # fmt: skip
 _PLAIN: Final = str.maketrans("áéíóú", "aeiou")
 CLITIC_LETTERS = 4  # of the verb, at least

@@ -268,21 +268,22 @@ class TokenCache:
 
     async def check(self, token: str, now: int) -> Caller | None:
         """The caller that holds this token, or None; at most `fresh_ms` old."""
-        digest = _digest(token)
-        caller = self._remembered(digest, now)
+        caller = self.remembered(token, now)
         if caller is None:
             async with self._store.read() as connection:
                 caller = await check(connection, token, now)
             if caller is None:
                 return None
-            self._remember(digest, caller, now)
-        self._used[caller.id] = now
-        self._note_sometimes(now)
+            self._remember(_digest(token), caller, now)
+            self._note_use(caller, now)
         return caller
 
     def remembered(self, token: str, now: int) -> Caller | None:
-        """The caller that holds this token when it is known without asking the database, else None."""
-        return self._remembered(_digest(token), now)
+        """The same when it is known without asking the database, else None."""
+        caller = self._remembered(_digest(token), now)
+        if caller is not None:
+            self._note_use(caller, now)
+        return caller
 
     def forget(self, token_id: str) -> None:
         """Drop a token from memory, at once: it was revoked or rotated."""
@@ -301,7 +302,8 @@ class TokenCache:
         while len(self._callers) > self._limits.callers:
             self._callers.popitem(last=False)
 
-    def _note_sometimes(self, now: int) -> None:
+    def _note_use(self, caller: Caller, now: int) -> None:
+        self._used[caller.id] = now
         if now - self._noted_at < self._limits.note_use_ms:
             return
         used, self._used, self._noted_at = self._used, {}, now

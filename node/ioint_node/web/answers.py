@@ -12,9 +12,14 @@ _ENCODER = msgspec.json.Encoder()
 
 def json_answer(value: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - anything JSON can hold
     """A JSON answer that nobody on the way keeps."""
+    return encoded_answer(_ENCODER.encode(value), status)
+
+
+def encoded_answer(body: bytes, status: int = 200) -> web.Response:
+    """The same, of a value that is JSON already."""
     return web.Response(
         status=status,
-        body=_ENCODER.encode(value),
+        body=body,
         headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import cast
@@ -43,7 +43,23 @@ _NO_ROUTE = "(no route)"
 
 def build_web(parts: WebParts) -> web.Application:
     """The application over its parts; `serve` runs it."""
-    site = Site(
+    site = site_of(parts)
+    routes = all_routes(site)
+    application = guard(site, routes)
+    described = json_answer(status.openapi(routes, parts.version)).body
+
+    async def openapi(request: web.Request) -> web.Response:
+        return web.Response(body=described, headers={"Content-Type": "application/json"})
+
+    application.router.add_get("/openapi.json", openapi)
+    application.cleanup_ctx.append(_feeding(parts))
+    application.on_shutdown.append(_stop_streams(parts))
+    return application
+
+
+def site_of(parts: WebParts) -> Site:
+    """The parts with a fresh memory of callers."""
+    return Site(
         parts=parts,
         tokens=TokenCache(parts.store),
         failed=FailedAuth(parts.limits),
@@ -51,21 +67,16 @@ def build_web(parts: WebParts) -> web.Application:
         loop=parts.loop or _default_loop(parts),
         responding=parts.responding or _default_responding(parts),
     )
+
+
+def guard(site: Site, routes: Sequence[Route]) -> web.Application:
+    """An application of these routes: who may come in is asked, and what fails is answered and counted."""
     application = web.Application(
-        client_max_size=parts.limits.body_bytes, middlewares=[_counting(site), _refusing(site)]
+        client_max_size=site.parts.limits.body_bytes, middlewares=[_counting(site), _refusing(site)]
     )
-    routes = all_routes(site)
     for route in routes:
         application.router.add_route(route.method, route.path, _guarded(site, route))
-    described = json_answer(status.openapi(routes, parts.version)).body
-
-    async def openapi(request: web.Request) -> web.Response:
-        return web.Response(body=described, headers={"Content-Type": "application/json"})
-
-    application.router.add_get("/openapi.json", openapi)
     application.on_response_prepare.append(_name_ourselves)
-    application.cleanup_ctx.append(_feeding(parts))
-    application.on_shutdown.append(_stop_streams(parts))
     return application
 
 

@@ -72,8 +72,8 @@ async def _signed_in(site: Site, request: web.Request) -> Caller:
 
 
 async def _looked_up(site: Site, token: str, now: int) -> Caller | None:
-    if site.tokens.remembered(token, now) is not None:
-        return await site.tokens.check(token, now)
+    if (known := site.tokens.remembered(token, now)) is not None:
+        return known
     async with site.lookups.turn(token):
         caller = await site.tokens.check(token, now)
     site.lookups.note(token, passed=caller is not None)

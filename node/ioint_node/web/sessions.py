@@ -10,7 +10,7 @@ from ioint_node.flows.requests import ActionRequest, Feedback, OpenSession, Scop
 from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
-from ioint_node.web.answers import accepted, json_answer
+from ioint_node.web.answers import accepted, encoded_answer, json_answer
 from ioint_node.web.auth import check_actor
 from ioint_node.web.requests import (
     ActionBody,
@@ -61,7 +61,7 @@ async def act(site: Site, request: web.Request, caller: Caller) -> web.Response:
         t=body.t,
         durable=body.durable,
     )
-    return json_answer(await assess.act(site.parts.assess, session, action, site.parts.now()))
+    return encoded_answer((await assess.answer(site.parts.assess, session, action, site.parts.now())).encode())
 
 
 async def observe(site: Site, request: web.Request, caller: Caller) -> web.Response:
