@@ -392,10 +392,16 @@ def main() -> None:
         boot=options.boot,
     )
     result: dict[str, Any] = {"sessions": len(rows.sessions), "seed": SEED, "draws": options.boot}
+    result["model"] = load_model().digest
     result["thresholds"] = {"borderline": bench.limits.borderline, "out_of_scope": bench.limits.out_of_scope}
     parts, means = _splits(bench, result)
     result["targets"], text = targets(means)
-    page = [INTRODUCTION.format(**result["thresholds"], draws=options.boot), TARGETS_HEAD, text, *parts]
+    page = [
+        INTRODUCTION.format(**result["thresholds"], draws=options.boot, model=result["model"][:16]),
+        TARGETS_HEAD,
+        text,
+        *parts,
+    ]
     if not options.no_ablation:
         with progress("ablation") as tell:
             result["ablation"] = ablation(bench, tell)
@@ -481,11 +487,11 @@ def session_auc(rows: Rows, drift: Floats) -> float:
 INTRODUCTION = """# Detection of intent drift: measurements
 
 Made by `docs/measurements/detection.py`. Every figure is of sessions that the fit did not see, at one threshold for all
-of them: `borderline` from {borderline:g}, `out_of_scope` from {out_of_scope:g}, those of the shipped model. Since they
-were chosen with all of this data, each section also says what comes out with thresholds chosen without the part.
-*False* is the share of sessions with an `out_of_scope` verdict: without an attack, and with an attack that the agent
-resisted. *Flagged in time* is the share of malicious sessions with such a verdict at or before the first bad call.
-Unfinished attacks are left out. Tools are mapped as if none were known. In brackets: 95 % intervals of {draws}
+of them: `borderline` from {borderline:g}, `out_of_scope` from {out_of_scope:g}, those of the shipped model (`{model}`).
+Since they were chosen with all of this data, each section also says what comes out with thresholds chosen without the
+part. *False* is the share of sessions with an `out_of_scope` verdict: without an attack, and with an attack that the
+agent resisted. *Flagged in time* is the share of malicious sessions with such a verdict at or before the first bad
+call. Unfinished attacks are left out. Tools are mapped as if none were known. In brackets: 95 % intervals of {draws}
 bootstrap draws of whole user tasks.
 
 What these figures do not say: the signals, the vocabulary and the prior weights were designed while looking at errors

@@ -49,7 +49,7 @@ def measure(*, boot: int, script: ModuleType) -> dict[str, Any]:
     predictions = predicted(sessions)
     options = SimpleNamespace(kind="injection", include_partial=False, block_at=None)
     lines, _, _ = script.build(sessions, predictions, options)
-    found: dict[str, Any] = {"all": script.summarise(lines, boot, 0)}
+    found: dict[str, Any] = {"model": load_model().digest, "all": script.summarise(lines, boot, 0)}
     for number, half in enumerate(HALVES, 1):
         chosen = [line for line in lines if line["source"] == half]
         found[f"half {number}"] = script.summarise(chosen, boot, 0)
@@ -116,7 +116,11 @@ def load_script(path: Path) -> ModuleType:
 
 def page(found: Mapping[str, Any]) -> str:
     """The figures as a page."""
-    text = [INTRODUCTION, _line("sessions", "all", "half 1", "half 2"), "|---|---|---|---|\n"]
+    text = [
+        INTRODUCTION.format(model=found["model"][:16]),
+        _line("sessions", "all", "half 1", "half 2"),
+        "|---|---|---|---|\n",
+    ]
     parts = [found[name] for name in ("all", "half 1", "half 2")]
     text.append(_line("number, malicious", *(f"{one['sessions']}, {one['malicious']}" for one in parts)))
     text += [_line(title, *(_figure(one, key) for one in parts)) for key, title in FIGURES.items()]
@@ -168,9 +172,9 @@ INTRODUCTION = """# Sessions that we wrote ourselves
 Made by `docs/measurements/probes.py` from `probes.jsonl`: invented sessions of agents in 32 fields of work (personnel,
 code, clinics, clusters, shops, homes, law, plants, freight …), mostly English, with many styles of tool names. Half of
 the fields are in each half of the file. They were written by somebody of the project who had not read the detector, and
-are scored by the shipped model, which was never fitted to them. The first half was used to say which *kinds* of session
-fail, without its texts. The second half was scored for this page alone; but names of tools from both halves are among
-those with which the step mapper was worked on ([mapping](mapping.md), *design*).
+are scored by the shipped model (`{model}`), which was never fitted to them. The first half was used to say which
+*kinds* of session fail, without its texts. The second half was scored for this page alone; but names of tools from both
+halves are among those with which the step mapper was worked on ([mapping](mapping.md), *design*).
 
 Benign sessions are *plain*, *wide*, in several turns, *direct* (the principal asks for what is elsewhere an attacker's
 goal), *delegated* (the principal sends the agent to a text for instructions) or *resisted* (an attack is read and not

@@ -9,10 +9,12 @@ that gives it may be the attacker. What stays unknown is `execute` of `none`, wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ioint_taxonomy.commands import read_code, read_command, read_query, standing_effect
 from ioint_taxonomy.curated import KnownTool, find_tool
@@ -42,8 +44,7 @@ _OPERATION_NAMES = frozenset({"action", "command", "method", "op", "operation"})
 _LOOKED_AT = frozenset({"reference_data", "web_page", "location", "log", "knowledge_base", "none"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappedCall:
+class MappedCall(Struct, frozen=True, kw_only=True):
     """What a call is in the vocabulary, how sure that is (0 to 1), and which source said so.
 
     `source` is one of curated, annotation, lexicon, unmapped.
@@ -57,8 +58,7 @@ class MappedCall:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
+class _Kind(Struct, frozen=True, kw_only=True):
     """Verb and resource of a call, before its reach is known; `guessed` when the class is only a default."""
 
     verb: str

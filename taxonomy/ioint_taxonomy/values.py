@@ -13,12 +13,13 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct
+
 UNKNOWN_SENSITIVITY_RANK = 2
 UNKNOWN_BOUNDARY_RANK = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One action in the abstract vocabulary.
 
     `provenance` is of the values that direct it (recipient, amount, identifier, command), the least trusted of them;
