@@ -55,6 +55,7 @@ from ioint_node.web import Hub, WebParts, build_web, serve
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
 QUIET = ("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "sqlalchemy")
+YOUNG_OBJECTS = 20_000  # that may be made before the collector looks at them
 log = logging.getLogger("ioint")
 
 
@@ -149,6 +150,8 @@ async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
         node = await _assemble(config, keys, store, roles)
         # What was made until now lives as long as the node: the collector need not look at it again.
         gc.freeze()
+        # What an action makes goes by itself when it ends: looking for cycles more often finds none.
+        gc.set_threshold(YOUNG_OBJECTS)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run(), name=name) for name, run in _loops(node, roles).items()]
             try:

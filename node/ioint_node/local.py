@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ioint_taxonomy import load_catalogue, load_taxonomy
+from ioint_taxonomy import load_catalogue, load_taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.access.passes import PassKey
@@ -59,6 +59,7 @@ async def open_local(
 ) -> Local:
     """Make the parts, and bring back what was halted, held, accepted and learned before the node stopped."""
     taxonomy, shipped = load_taxonomy(), load_model()
+    mapper = partial(map_call, own_domains=frozenset(config.own_domains))
     policy = config.policy(salt_of(keys.node_seed))
     async with store.read() as connection:
         halted, holds = await responses.load(connection), await held.load(connection, now)
@@ -70,6 +71,7 @@ async def open_local(
         shipped=shipped,
         taxonomy=taxonomy,
         policy=policy,
+        mapper=mapper,
     )
     await gap.refresh(loop, now)
     responding = RespondParts(
@@ -92,6 +94,7 @@ async def open_local(
         holds=holds,
         accepted=loop.accepted,
         isolation=isolation,
+        mapper=mapper,
         on_risky=on_risky,
         notify=notify,
     )

@@ -15,6 +15,8 @@ import json
 import os
 import sys
 import time
+from array import array
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +68,7 @@ def resident_bytes() -> int:
 def _own(value: Any) -> Any:  # noqa: ANN401 - a field of any type
     if hasattr(value, "to_json") and hasattr(type(value), "from_json"):
         return type(value).from_json(json.loads(json.dumps(value.to_json())))
-    if isinstance(value, tuple) and all(isinstance(one, int) for one in value):
-        return tuple(json.loads(json.dumps(value)))
-    return value.copy() if isinstance(value, dict | set) else value
+    return copy(value) if isinstance(value, array | dict | set) else value
 
 
 def _now() -> int:

@@ -15,7 +15,7 @@ from ioint_node.cli.respond import respond
 from ioint_node.errors import RequestError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-COLUMNS = ("id", "kind", "score", "lower", "friction", "autonomy", "used")
+COLUMNS = ("id", "kind", "score", "lower", "friction", "autonomy", "bounded", "used")
 
 
 @click.group(cls=Commands, short_help="Agents, people and workloads on this node, and the trust in each.")

@@ -69,6 +69,10 @@ def decide(*, home: Path, form: str, approval: str, approve: bool | None, workfl
     """
     if approve is None:
         raise click.UsageError("give --approve to let it happen, or --refuse to end it")
+    if workflow_gap and not approve:
+        raise click.UsageError(
+            "--workflow-gap says that the action was the work, --refuse that it was not: give --approve, or omit it"
+        )
     node = connect(home)
     name = full_id(approval, _waiting(node), what=WAITS, listed=LIST)
     body = {"approve": approve} | ({"workflow_gap": True} if workflow_gap else {})

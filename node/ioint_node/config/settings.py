@@ -37,6 +37,8 @@ PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
 SQLITE: Final = "sqlite+aiosqlite"
 STORE_SCHEMES: Final = (SQLITE, "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
+OWN_DOMAINS: Final = 256
+DOMAIN: Final = re.compile(r"(?=.{4,253}\Z)[a-z0-9](?:[a-z0-9-]{0,62}\.)+[a-z][a-z0-9-]{1,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Config:
     consortium: str = ""  # what this node calls its consortium; its id is on the roster
     mode: Mode = "observe"
     tolerance: float = TOLERANCE  # false blocks per 1,000 actions
-    enforce_share: int = 100  # percent of sessions, when enforcing
+    enforce_share: int = 100  # percent of actors, when enforcing
     enforce_families: tuple[str, ...] = ()  # "FAMILY=PERCENT", before enforce_share
     enforce_agents: tuple[str, ...] = ()  # "AGENT=PERCENT", before both
     fail_closed: tuple[str, ...] = FAIL_CLOSED  # effect classes that wait while the node is away
@@ -58,6 +60,7 @@ class Config:
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
     webhook_private: bool = False
+    own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
     announce: tuple[str, ...] = ()
@@ -322,6 +325,14 @@ def _check_policy(config: Config) -> None:
             raise ConfigError(f"fail_closed: {effect[:64]!r}: write some of {', '.join(EFFECTS)}")
 
 
+def _check_domains(config: Config) -> None:
+    if len(config.own_domains) > OWN_DOMAINS:
+        raise ConfigError(f"own_domains: {len(config.own_domains)} domains: name at most {OWN_DOMAINS}")
+    for domain in config.own_domains:
+        if not DOMAIN.fullmatch(domain):
+            raise ConfigError(f"own_domains: {domain[:64]!r}: write domains like example.org, in lower case")
+
+
 def _check_store(config: Config) -> None:
     scheme = config.store_url.partition("://")[0]
     if scheme not in STORE_SCHEMES:
@@ -333,6 +344,7 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_choices,
     _check_ranges,
     _check_addresses,
+    _check_domains,
     _check_policy,
     _check_store,
 )

@@ -248,8 +248,10 @@ def _learn(
 ) -> bool:
     """Take an in-scope action for usual; True when the baseline is to be written."""
     baseline = live.actor.baseline
-    row = row_of(unusual_of(around), judgement.step, len(judgement.departures), parts.taxonomy)
-    parts.isolation.take(baseline.salt, row)
+    parts.isolation.take(
+        baseline.salt,
+        lambda: row_of(unusual_of(around), judgement.step, len(judgement.departures), parts.taxonomy),
+    )
     return baseline.learn(request.name, judgement.step, now, pulse=live.pulse, tokens=live.tokens)
 
 
@@ -281,6 +283,9 @@ def _weigh(
     score = wis(judgement.clarity, judgement.fit, judgement.risk_magnitude, left)
     effect_class = parts.taxonomy.verbs.get(judgement.step.verb, "run")
     uncertain = is_uncertain(judgement.step.confidence, effect_class)
+    state = parts.halted.state_of(live.actor.id)
+    # Who is halted is halted in every session of a node that enforces, also where enforcing is staged.
+    enforced = live.enforced or (state != ACTIVE and parts.policy.staging.enforce)
     choice = choose_response(
         Case(
             verdict=judgement.verdict,
@@ -294,10 +299,10 @@ def _weigh(
             effect=network.effect,
             spent=budget["spent"],
             due=not budget["revalidate_in_s"],
-            state=parts.halted.state_of(live.actor.id),
+            state=state,
             approved=approved,
             observed=live.actor.reported(live.id, now),
-            enforce=live.enforced,
+            enforce=enforced,
         )
     )
     belief = parts.beliefs.get(network.patterns[0]) if network.patterns else None
@@ -315,7 +320,7 @@ def _weigh(
         network=network,
         groups=belief.groups if belief else 0,
         changed=change_text(live.actor.trust) if recently_changed(live.actor.trust, now) else "",
-        enforce=live.enforced,
+        enforce=enforced,
         budget=budget,
         warnings=warnings_of(parts, live),
         alternative=parts.narrower(judgement.step, live.tracker.envelope, parts.taxonomy)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
+from ioint_node.errors import NotFoundError, RequestError, TooLargeError
 from ioint_node.flows import assess, gap, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
-from ioint_node.flows.holding import decide_action
+from ioint_node.flows.holding import decide_action, waits_no_longer
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.requests import Feedback
 from ioint_node.flows.respond import RespondParts
@@ -51,8 +51,12 @@ async def decide(
     Raises:
         NotFoundError: nothing waits under this name.
         ConflictError: it was decided before, or has run out.
-        RequestError: a workflow gap of something that is no held action, or of one that was in scope.
+        RequestError: a workflow gap of something that is refused, is no held action, or was in scope.
     """
+    if workflow_gap and not approve:
+        raise RequestError(
+            "workflow_gap: it says that the action was the work, and approve is false: approve it, or leave it out"
+        )
     async with assessing.store.read() as connection:
         waiting = None if len(name) == RECORD_DIGITS else await held.get(connection, name)
     if waiting is not None:
@@ -62,9 +66,14 @@ async def decide(
         )
     if workflow_gap:
         raise RequestError("workflow_gap: only a held action can be one")
-    if len(name) == RECORD_DIGITS:
-        return as_record(await publish.decide(exchange, name, approve, by, now))
-    return await gap.decide(loop, name, approve, by, now)
+    try:
+        if len(name) == RECORD_DIGITS:
+            return as_record(await publish.decide(exchange, name, approve, by, now))
+        return await gap.decide(loop, name, approve, by, now)
+    except NotFoundError:
+        raise NotFoundError(
+            f"nothing waits here as {name!r}: no held action, change of an envelope or record has this id"
+        ) from None
 
 
 def as_record(shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,13 +94,13 @@ async def _decide_action(
     proposal = None
     if gaps is not None:
         if waiting.state != held.WAITING:
-            raise ConflictError(f"action {waiting.id[:12]} is {waiting.state}, it does not wait")
+            raise waits_no_longer(waiting.id, waiting.state)
         proposal = await gap.mark(gaps, waiting.session_id, waiting.action_id, by, now)
     decided = await decide_action(responding, waiting.id, approve=approve, by=by, now=now)
     said = Feedback(kind="approve" if approve else "reject", positive=approve, action_id=waiting.action_id)
     try:
         # The same answer again finds that it was counted, so that a crash in between is mended by asking again.
-        told = await assess.feedback(assessing, waiting.session_id, said, now)
+        told = await assess.feedback(assessing, waiting.session_id, said, now, by=by, by_person=True)
         counted = bool(told["counted"])
     except (NotFoundError, TooLargeError):
         counted = False  # the session is no longer known, or has been answered too often: the decision stands

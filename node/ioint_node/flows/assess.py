@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -47,6 +47,8 @@ from ioint_node.flows.scope import answer_alternative, declare, scope_request
 from ioint_node.scoring.evidence import of_feedback
 from ioint_node.scoring.values import Event
 from ioint_node.store.sessions import find_decision, idle_sessions
+
+CLAIMED = "claimed"  # the role of what an actor says that its principal said
 
 __all__ = [
     "ActionRequest",
@@ -146,6 +148,8 @@ async def observe(
     """Take in what happened between actions: a prompt, a result, a response, an observation from outside.
 
     `by` is who says it, as the node knows it; an observation that the actor makes of itself may only count against it.
+    Where decisions are enforced, what an actor says that its principal asked (a prompt with the actor's own token) is
+    its own word: it is kept as such, and widens nothing.
 
     Raises:
         RequestError: a field is malformed.
@@ -161,6 +165,8 @@ async def observe(
         said = said_in_session(
             event.data, actor=who, session_id=live.id, action_id=event.action_id, by=by, own=by_actor
         )
+    if by_actor and live.enforced and event.kind == "prompt" and event.role != "memory":
+        event = replace(event, kind="response", role=CLAIMED)
     try:
         live.follow(event)
         live.hear(event)
@@ -173,12 +179,19 @@ async def observe(
 
 
 async def feedback(
-    parts: AssessParts, session_id: str, given: Feedback, now: int, *, by: str = "", by_actor: bool = False
+    parts: AssessParts,
+    session_id: str,
+    given: Feedback,
+    now: int,
+    *,
+    by: str = "",
+    by_actor: bool = False,
+    by_person: bool = False,
 ) -> dict[str, Any]:
-    """Take what a person or a check says, also of a closed session; each kind counts once per action.
+    """Take what a person or a check says, also of a closed session; the same from the same caller counts once.
 
     `by` is who says it, as the node knows it. What an actor says of itself (`by_actor`) is kept and counts for nothing.
-    The approval of a person is a look at the actor: its trust budget is whole again.
+    The approval of a person (`by_person`) is a look at the actor: its trust budget is whole again.
 
     Raises:
         RequestError: a field is malformed or contradicts another.
@@ -189,19 +202,19 @@ async def feedback(
     live = await recall(parts, session_id, now)
     if given.action_id is not None and given.action_id not in live.hashes:
         raise NotFoundError(f"no action {given.action_id!r} in session {session_id!r}")
-    key = (given.kind, given.action_id, by_actor)
+    key = (given.kind, given.action_id, by, given.positive, by_actor)
     known = key in live.feedbacks
-    if len(live.feedbacks) >= parts.limits.feedbacks:
-        raise TooLargeError(
-            f"session {session_id!r} has {len(live.feedbacks)} answers, the most that one may have"
-        )
     if not known:
+        heard = sum(own is by_actor for *_, own in live.feedbacks)
+        most = parts.limits.own_feedbacks if by_actor else parts.limits.feedbacks
+        if heard >= most:
+            raise TooLargeError(f"session {session_id!r} has {heard} answers, the most that one may have")
         live.feedbacks.add(key)
-        nth = sum(not own for _, _, own in live.feedbacks)
+        nth = heard + 1
         counted = () if by_actor else of_feedback(given.kind, positive=given.positive, source=by, nth=nth)
-        if given.kind == "approve" and not by_actor and live.closed is None:
+        if given.kind == "approve" and by_person and live.closed is None:
             live.renew(now, by_person=True)
-        body = {**asdict(given), "by_actor": by_actor}
+        body = {**asdict(given), "by": by, "by_actor": by_actor}
         record(parts, live, now, kind="feedback", body=body, evidence=counted)
     return {
         "session_id": session_id,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from ioint_protocol.pattern import Matcher
-from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy
+from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.access.budget import new_budget
@@ -27,7 +27,7 @@ from ioint_node.scoring.levels import terms_of
 from ioint_node.scoring.lineage import Lineage, warnings
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.staging import Policy
-from ioint_node.scoring.tracker import SessionTracker, alternative
+from ioint_node.scoring.tracker import Mapper, SessionTracker, alternative
 from ioint_node.scoring.trust import DECIMALS, lower_bound
 from ioint_node.scoring.values import Event, Verdict
 from ioint_node.store.actors import find_actor
@@ -54,6 +54,7 @@ class AssessParts:
         on_risky: told of sightings inside the transaction that stores them.
         notify: called after a commit that engines or members have to hear of.
         tracker: makes the tracker of a session.
+        mapper: maps a call to a step, with what this organisation knows of its own domains.
         narrower: the narrower alternative to a step, or None.
     """
 
@@ -72,6 +73,7 @@ class AssessParts:
     isolation: Isolation = field(default_factory=Isolation)
     limits: SessionLimits = field(default_factory=SessionLimits)
     tracker: Callable[..., Tracker] = SessionTracker
+    mapper: Mapper = map_call
     narrower: Callable[[Step, Envelope, Taxonomy], Mapping[str, Any] | None] = alternative
     journal: Journal = field(default_factory=Journal)
     matching: Matching = field(default_factory=Matching)
@@ -186,6 +188,7 @@ def start_session(
         matcher=matcher,
         taxonomy=parts.accepted.taxonomy(parts.taxonomy, actor.id, now),
         accepted=parts.accepted.of(family, actor.id, now),
+        mapper=parts.mapper,
     )
     return Live(
         id=session_id,
@@ -195,7 +198,7 @@ def start_session(
         opening=opening,
         declared=now,
         budget=new_budget(terms_of(bounded(lower_bound(actor.trust, now), actor.bound, now)), now),
-        enforced=parts.policy.staging.enforces(actor.id, family, session_id),
+        enforced=parts.policy.staging.enforces(actor.id, family),
     )
 
 
@@ -231,7 +234,8 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         live.ask(Envelope.from_json(msgspec.json.decode(stored.body)["wanted"]), parts.taxonomy)
     elif stored.kind == "feedback":
         value = msgspec.json.decode(stored.body)
-        live.feedbacks.add((value["kind"], value["action_id"], value["by_actor"]))
+        said = (value["kind"], value["action_id"], value.get("by", ""), value["positive"], value["by_actor"])
+        live.feedbacks.add(said)
     elif stored.kind == "alternative":
         value = msgspec.json.decode(stored.body)
         live.alternatives[value["id"]] = value["accepted"]

@@ -16,11 +16,12 @@ from ioint_node.store.times import day_of, to_text
 
 
 def end(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
-    """End a session: trust takes in what it says, its matches are settled, its grants end with it."""
+    """End a session: trust takes in what it says, its matches are settled, its grants and holds end with it."""
     actor = live.actor
     evidence = of_close(_facts(live, outcome))
     actor.trust = after_all(actor.trust, evidence, now)
     actor.open_sessions.discard(live.id)
+    parts.holds.end_session(live.id)
     live.closed, live.outcome = now, outcome
     flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
     # A session that did nothing says nothing of how rare a pattern is.

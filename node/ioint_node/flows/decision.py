@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ioint_taxonomy import Envelope, Taxonomy
+from msgspec import Struct
 
 from ioint_node.reputation.beliefs import NetworkEffect
 from ioint_node.scoring.evidence import text_of
@@ -19,8 +19,7 @@ CACHE_S = {"strict": 5, "standard": 30, "trusted": 120}
 FORGOTTEN = "evidence is forgotten with time"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
+class Weighed(Struct, frozen=True, kw_only=True):
     """All that goes into one decision; `groups` are the independent groups behind the network's largest effect."""
 
     decision_id: str

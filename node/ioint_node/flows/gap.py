@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ioint_taxonomy import Envelope, Taxonomy
+from ioint_taxonomy import Envelope, Taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import BusyError, RequestError
@@ -25,6 +25,7 @@ from ioint_node.scoring.concrete import step_of_tool
 from ioint_node.scoring.families import UNSPECIFIED
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.staging import Policy
+from ioint_node.scoring.tracker import Mapper
 from ioint_node.scoring.values import Declaration
 from ioint_node.store import proposals
 from ioint_node.store.engine import Store
@@ -128,6 +129,7 @@ class LoopParts:
         model: the model in force, at the tolerance in force.
         shipped: the model as it was trained, of which other tolerances are read.
         replaying: one replay at a time.
+        mapper: maps a call to a step, as when sessions are judged.
     """
 
     store: Store
@@ -138,6 +140,7 @@ class LoopParts:
     accepted: Accepted = field(default_factory=Accepted)
     limits: ReplayLimits = field(default_factory=ReplayLimits)
     replaying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    mapper: Mapper = map_call
 
 
 def family_of(declaration: Declaration, model: Model, taxonomy: Taxonomy) -> str:
@@ -183,6 +186,31 @@ async def mark(
     beyond = Envelope.from_json(asked.envelope).departures(step, parts.taxonomy)
     told = _asked(asked, session_id, action_id, by, beyond)
     made = await _propose(parts, change, family=asked.family, actor=actor, by=by, now=now, asked=told)
+    return made.to_json()
+
+
+async def requested(
+    parts: LoopParts, session_id: str, wanted: Envelope, *, actor: str, family: str, by: str, now: int
+) -> dict[str, Any] | None:
+    """Propose the scope that a session asked for and no declaration gives; None when too many of this actor wait.
+
+    What is not named (verbs, say) is the family's own. Nothing is replayed for it: an agent must not be able to make
+    the node work. `look_again` does when a person asks.
+    """
+    async with parts.store.read() as connection:
+        waiting = await proposals.count_waiting(connection, actor=actor, by=by)
+    if waiting >= GAINED_OPEN:
+        return None
+    told = {"session_id": session_id, "action_id": "", "wanted": wanted.to_json(), "by": by}
+    own, rank = parts.taxonomy.families[family].envelope, parts.taxonomy
+    envelope = Envelope(
+        verbs=wanted.verbs or own.verbs,
+        resources=wanted.resources or own.resources,
+        max_sensitivity=max(own.max_sensitivity, wanted.max_sensitivity, key=rank.sensitivity_rank),
+        max_boundary=max(own.max_boundary, wanted.max_boundary, key=rank.boundary_rank),
+    )
+    change = Change(wider=True, envelope=envelope)
+    made = await _propose(parts, change, family=family, actor=actor, by=by, now=now, asked=told, look=False)
     return made.to_json()
 
 
@@ -305,8 +333,9 @@ async def _propose(
     by: str,
     now: int,
     asked: Mapping[str, Any] | None = None,
+    look: bool = True,
 ) -> Proposal:
-    past = await _evidence(parts, family, actor, change, now)
+    past = await _evidence(parts, family, actor, change, now) if look else None
 
     async def write(connection: AsyncConnection) -> Proposal:
         same = await proposals.find_same(connection, family, actor, change)
@@ -340,6 +369,7 @@ async def _evidence(
                 held for held in parts.accepted.of(one, whose, now) if held != change.envelope
             ),
             limits=parts.limits,
+            mapper=parts.mapper,
         )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
@@ -27,11 +27,11 @@ from ioint_node.store.times import from_text, to_text
 ARGUMENT_CHARS: Final = 4_096  # of the arguments' JSON that whoever decides is shown
 # Causes that say nothing against the action itself.
 ROUTINE: Final = frozenset({"level", "budget"})
+OUTSIDE: Final = "observed"  # the signal of detectors outside: it says nothing of the declared intent
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """What became of holding: `approval` is DECISION's, `hold` is to be written, `used` is a used approval."""
 
     approval: Mapping[str, Any] | None = None
@@ -130,12 +130,14 @@ def recommend(decision: Mapping[str, Any], causes: tuple[str, ...]) -> dict[str,
     """What to do with a held action and why: `{"advice": "approve"|"refuse"|"ask", "why"}`.
 
     Refuse what left the declared intent; approve what is inside it and is held by the actor's level or budget alone;
-    ask the person behind the session in every other case.
+    ask the person behind the session in every other case, also where what weighs most is no signal of this session.
     """
     reasons = [one for one in decision["reasons"] if one["weight"] > 0.0] or list(decision["reasons"])
     against = max(reasons, key=lambda one: one["weight"], default=None)
     why = "" if against is None else against["text"]
     trust = decision["trust"]
+    if against is not None and against["code"] == OUTSIDE:
+        return {"advice": "ask", "why": f"a detector outside speaks against the actor: {why}"}
     if decision["verdict"] == Verdict.OUT_OF_SCOPE.value:
         return {"advice": "refuse", "why": f"it left the declared intent: {why or 'no signal stands out'}"}
     if decision["verdict"] == Verdict.IN_SCOPE.value and ROUTINE.issuperset(causes):
@@ -152,7 +154,7 @@ async def decide_action(parts: RespondParts, held_id: str, *, approve: bool, by:
 
     Raises:
         NotFoundError: nothing with this id is held.
-        ConflictError: its time has run out, or it was decided the other way.
+        ConflictError: its time has run out, its session is closed, or it was decided the other way.
     """
     state = held.APPROVED if approve else held.REFUSED
 
@@ -165,7 +167,7 @@ async def decide_action(parts: RespondParts, held_id: str, *, approve: bool, by:
             return found
         if found.state != held.WAITING or from_text(found.expires_at) <= now:
             is_now = found.state if found.state != held.WAITING else held.EXPIRED
-            raise ConflictError(f"action {held_id[:12]} is {is_now}, it does not wait")
+            raise waits_no_longer(held_id, is_now)
         return await held.decide(connection, found, state=state, by=by, now=now, expires=now + HELD_MS)
 
     decided = await parts.store.write(write)
@@ -180,6 +182,13 @@ async def decide_action(parts: RespondParts, held_id: str, *, approve: bool, by:
             )
         )
     return decided
+
+
+def waits_no_longer(held_id: str, state: str) -> ConflictError:
+    """Why an action cannot be decided on any more."""
+    if state == held.ENDED:
+        return ConflictError(f"action {held_id[:12]} waits no longer: its session is closed")
+    return ConflictError(f"action {held_id[:12]} is {state}, it does not wait")
 
 
 async def expire(parts: RespondParts, now: int) -> int:

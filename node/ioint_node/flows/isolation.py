@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ioint_node.scoring.isolation import Forest, Reservoir, Row, fit
@@ -22,9 +22,10 @@ class Isolation:
         self.reservoir = Reservoir()
         self.forest: Forest | None = None
 
-    def take(self, owner: int, row: Row) -> None:
-        """Offer an in-scope action of the actor whose baseline has this salt."""
-        self.reservoir.add(owner, row)
+    def take(self, owner: int, row: Callable[[], Row]) -> None:
+        """Offer an in-scope action of the actor whose baseline has this salt; `row` makes it a row if it is wanted."""
+        if not self.reservoir.passes_over(owner):
+            self.reservoir.keep(owner, row())
 
     async def load(self, store: Store) -> None:
         """Bring back what was learned before the node stopped; what cannot be read is learned anew."""

@@ -42,13 +42,13 @@ from ioint_node.store.sessions import (
 from ioint_node.store.stream import row_of
 
 ENTRIES = 8_192  # that may wait for the writer
+SETTLED_S = 2.0  # that a reader waits for what was answered before it asked
 # Trust in one's own agents is for one's own organisation and who works for it.
 STREAM_TLP = "amber"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalSighting:
+class LocalSighting(Struct, frozen=True, kw_only=True):
     """A session did something that others may want to hear of; `at` in Unix milliseconds.
 
     `patterns` are all that the session has completed. `confirmed` says that its risk is over the publish threshold.
@@ -85,7 +85,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     """All that one thing that happened in a session writes.
 
     It holds the live session, so that nobody rebuilds it from the disk before this is there. `held` is a row of
-    `held_actions`, `used` the approval that let an action go on. `ended` says that the session's grants end with it.
+    `held_actions`, `used` the approval that let an action go on. `ended` says that the session's grants and what is
+    held in it end with it.
     """
 
     live: Live
@@ -122,6 +123,7 @@ class Journal:
         self.failed = 0
         self._most = entries
         self._batch = _Batch()
+        self._newest: asyncio.Future[None] | None = None
         self._seldom_losing, self._seldom_proposing = Seldom(), Seldom()
 
     def add(
@@ -153,8 +155,18 @@ class Journal:
         if batch.written is None:
             batch.written = store.submit(lambda connection: self._write(connection, batch, propose))
             batch.written.add_done_callback(lambda done: self._settle(batch, done, notify, forget))
+            self._newest = batch.written
         batch.entries.append(entry)
         return batch.written
+
+    async def settled(self, timeout_s: float = SETTLED_S) -> None:
+        """Wait until what was answered is written, so that whoever reads the disk reads it; at most so long.
+
+        A write that fails is told to whoever waits for it, not here.
+        """
+        # The store writes in order: the newest is the last.
+        if (newest := self._newest) is not None and not newest.done():
+            await asyncio.wait((newest,), timeout=timeout_s)
 
     async def _write(self, connection: AsyncConnection, batch: _Batch, propose: Proposing) -> None:
         self._start_over(batch)
@@ -236,6 +248,7 @@ async def write_entries(connection: AsyncConnection, entries: list[Entry], propo
             )
         if entry.ended:
             await end_of_session(connection, entry.live.id, "the session was closed")
+            await held.end_of_session(connection, entry.live.id, entry.now)
     await _tell(connection, told)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,8 +26,8 @@ from ioint_node.flows.requests import declaration_of
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.around import tokens_of
 from ioint_node.scoring.baseline import NO_PULSE, Baseline, Pulse, beat
-from ioint_node.scoring.bounds import Bound, bounded
-from ioint_node.scoring.levels import Terms, autonomy, friction, terms_of
+from ioint_node.scoring.bounds import Bound, bounded, bounded_view
+from ioint_node.scoring.levels import Terms, terms_of
 from ioint_node.scoring.lineage import Lineage
 from ioint_node.scoring.observations import Observation, drift_of
 from ioint_node.scoring.tracker import Measured
@@ -90,12 +91,13 @@ class LiveActor:
     baseline: Baseline = field(default_factory=new_baseline)
     observed: tuple[Observation, ...] = ()
     bound: Bound | None = None
-    acted: tuple[int, ...] = ()
+    acted: array[int] = field(default_factory=partial(array, "q"))
     credential_at: int = 0
 
     def burst(self, now: int) -> int:
         """Note an action that leaves a change, and count those of the last minute, this one included."""
-        self.acted = (*(at for at in self.acted if now - at < BURST_MS), now)[-BURST_KEPT:]
+        recent = [at for at in self.acted if now - at < BURST_MS]
+        self.acted = array("q", [*recent[1 - BURST_KEPT :], now])
         return len(self.acted)
 
     def reported(self, session_id: str, now: int) -> float:
@@ -176,7 +178,7 @@ class Live:
     answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
     completed: dict[str, None] = field(default_factory=dict)
     early: set[str] = field(default_factory=set)
-    feedbacks: set[tuple[str, str | None, bool]] = field(default_factory=set)
+    feedbacks: set[tuple[str, str | None, str, bool, bool]] = field(default_factory=set)
     offered: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     alternatives: dict[str, bool] = field(default_factory=dict)
     sighted: tuple[int, bool, bool] = (0, False, False)
@@ -250,11 +252,7 @@ class Live:
 
     def trust_view(self, now: int, effect: float) -> dict[str, Any]:
         """TRUST of the contract; levels as a person may have bounded them, which it then says."""
-        shown = self._viewed(now, effect)
-        lower = bounded(shown["lower"], self.actor.bound, now, clear=self.clear)
-        if lower == shown["lower"]:
-            return shown
-        return {**shown, "friction": friction(lower).value, "autonomy": autonomy(lower), "bounded": lower}
+        return bounded_view(self._viewed(now, effect), self.actor.bound, now, clear=self.clear)
 
     def _viewed(self, now: int, effect: float) -> dict[str, Any]:
         trust, period = self.actor.trust, now // VIEW_MS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,9 +16,17 @@ from ioint_node.flows.live import Live
 from ioint_node.scoring.concrete import concrete_of
 from ioint_node.scoring.trust import DECIMALS, Evidence, after_all, lower_bound
 from ioint_node.scoring.values import Declaration
+from ioint_node.store.responses import ACTIVE
 from ioint_node.store.times import to_text
 
 ENCODER = msgspec.json.Encoder()
+_PERSON = "an analyst or administrator releases it"
+# State of a halted actor → how it stands, and who ends that.
+HALTED_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "suspended": ("is suspended", _PERSON),
+    "relaunch": ("waits to be relaunched", f"its orchestrator reports that done, or {_PERSON}"),
+    "killed": ("is killed", _PERSON),
+}
 
 
 def record(
@@ -103,7 +111,7 @@ def opened(parts: AssessParts, live: Live, now: int) -> dict[str, Any]:
     """The answer to an opening or a declaration: the authority map, and the trust."""
     family, confidence = live.tracker.families[0]
     envelope, terms = live.tracker.envelope, live.terms(now)
-    named = concrete_of(live.declaration, envelope, taxonomy=parts.taxonomy)
+    named = concrete_of(live.declaration, envelope, parts.mapper, parts.taxonomy)
     return {
         "session_id": live.id,
         "declared": {"family": family, "confidence": round(confidence, 4)},
@@ -112,8 +120,18 @@ def opened(parts: AssessParts, live: Live, now: int) -> dict[str, Any]:
         "terms": {"session_s": terms.session_s, "approve": sorted(terms.approve)},
         "budget": to_json(live.budget, 0.0, terms, now),
         "fail_mode": parts.policy.fail_mode(enforced=live.enforced),
-        "warnings": list(warnings_of(parts, live)),
+        "warnings": [*warnings_of(parts, live), *_halted_text(parts, live)],
     }
+
+
+def _halted_text(parts: AssessParts, live: Live) -> tuple[str, ...]:
+    """That the session's actor is halted, what follows, and who ends it."""
+    state = parts.halted.state_of(live.actor.id)
+    if state == ACTIVE:
+        return ()
+    stands, ends = HALTED_TEXTS[state]
+    follows = "every action is refused" if live.enforced else "its actions still go on, as this node observes"
+    return (f"this actor {stands}: {follows} until {ends}",)
 
 
 async def recall_open(parts: AssessParts, session_id: str, now: int) -> Live:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from ioint_protocol.pattern import Matcher
-from ioint_taxonomy import Envelope, Step, Taxonomy
+from ioint_taxonomy import Envelope, Step, Taxonomy, map_call
 
 from ioint_node.flows.requests import EVENT_KINDS, declaration_of
 from ioint_node.scoring.changes import Change
 from ioint_node.scoring.model import Model
-from ioint_node.scoring.tracker import SessionTracker
+from ioint_node.scoring.tracker import Mapper, SessionTracker
 from ioint_node.scoring.values import Event, Judgement, Verdict
 from ioint_node.store import proposals
 from ioint_node.store.engine import Store
@@ -66,6 +67,7 @@ async def evidence_for(
     taxonomy: Taxonomy,
     accepted: Accepting,
     limits: ReplayLimits,
+    mapper: Mapper = map_call,
 ) -> dict[str, Any]:
     """What the change would have done to the past sessions of its family (of `actor`, or of everybody), as JSON.
 
@@ -99,7 +101,7 @@ async def evidence_for(
         followed += 1
         before = accepted(family, session.actor)
         outcomes = await asyncio.to_thread(
-            compare, session, happened, before, change, model=model, taxonomy=taxonomy
+            compare, session, happened, before, change, model=model, taxonomy=taxonomy, mapper=mapper
         )
         passed = [one for one in outcomes if one.after is Verdict.IN_SCOPE is not one.before]
         kept = [one for one in outcomes if one.after is not Verdict.IN_SCOPE]
@@ -128,10 +130,11 @@ def compare(
     *,
     model: Model,
     taxonomy: Taxonomy,
+    mapper: Mapper = map_call,
 ) -> tuple[Outcome, ...]:
     """Follow one session without and with a wider change, and return what became of each action inside it."""
-    one = _judgements(session, happened, before, model, taxonomy)
-    two = _judgements(session, happened, (*before, change.envelope), model, taxonomy)
+    follow = partial(_judgements, session, happened, model=model, taxonomy=taxonomy, mapper=mapper)
+    one, two = follow(before), follow((*before, change.envelope))
     return tuple(
         Outcome(
             action_id=action,
@@ -159,8 +162,10 @@ def _judgements(
     session: Past,
     happened: Sequence[StoredEvent],
     accepted: tuple[Envelope, ...],
+    *,
     model: Model,
     taxonomy: Taxonomy,
+    mapper: Mapper,
 ) -> list[tuple[str, Judgement]]:
     tracker = SessionTracker(
         declaration_of(session.declaration),
@@ -169,6 +174,7 @@ def _judgements(
         taxonomy=taxonomy,
         catalogue={},
         accepted=accepted,
+        mapper=mapper,
     )
     found = []
     for stored in happened:

@@ -35,6 +35,7 @@ class SessionLimits:
     argument_bytes: int = 65_536  # of one action as JSON; also of the data of one event
     declarations: int = 50  # per session; scope requests count too
     feedbacks: int = 200  # per session
+    own_feedbacks: int = 20  # of the actor about itself, per session; they take no room of others
     open_per_actor: int = 5_000  # sessions
     tools: int = 256  # per declaration or composition
     grant_ms: int = 3_600_000  # what a declaration is good for

@@ -8,6 +8,7 @@ it, or until its relaunch is reported done.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,7 @@ DO: Final[Mapping[str, tuple[str, ...]]] = {
     "shred": ("shred",),
 }
 NODE: Final = "node"
+_log = logging.getLogger(__name__)
 REASON_CHARS: Final = 1_024
 DETAIL_CHARS: Final = 2_048
 
@@ -192,6 +194,14 @@ async def respond(
     else:
         parts.halted.put(actor, stricter(meanwhile, answer["state"]))
     parts.notify()
+    _log.info(
+        "actor_order actor=%s action=%s before=%s state=%s by=%s",
+        actor,
+        action,
+        answer["before"],
+        answer["state"],
+        by,
+    )
     return answer
 
 

@@ -6,10 +6,11 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
 from ioint_taxonomy import Envelope
 
 from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
-from ioint_node.flows.assessing import AssessParts
+from ioint_node.flows.assessing import AssessParts, start_session
 from ioint_node.flows.decision import families_for
 from ioint_node.flows.live import Live
 from ioint_node.flows.recording import check_family, opened, recall_open, record, trust_of
@@ -20,13 +21,18 @@ from ioint_node.scoring.values import Declaration
 from ioint_node.store.sessions import find_alternative
 
 
-async def declare(parts: AssessParts, session_id: str, declaration: Declaration, now: int) -> dict[str, Any]:
+async def declare(
+    parts: AssessParts, session_id: str, declaration: Declaration, now: int, *, by_actor: bool = False
+) -> dict[str, Any]:
     """Declare again, which starts a new grant of time; what was judged stays judged.
+
+    An actor that is trusted too little to choose its scope does not widen it by its own word (`by_actor`) where its
+    decisions are enforced.
 
     Raises:
         RequestError: an unknown family, or nothing declared.
         NotFoundError: no such session.
-        ConflictError: the session is closed.
+        ConflictError: the session is closed, or a person has to widen it.
         TooLargeError: a bound is exceeded.
     """
     check_declaration(declaration, parts.limits)
@@ -35,6 +41,8 @@ async def declare(parts: AssessParts, session_id: str, declaration: Declaration,
         raise RequestError("text: a declaration needs a text or a family")
     live = await recall_open(parts, session_id, now)
     _check_declarations(parts, live)
+    if by_actor and live.enforced and live.terms(now).scope_by_person:
+        _check_no_wider(parts, live, declaration, now)
     widenings = live.widenings
     live.redeclare(declaration, now, parts.taxonomy)
     evidence = of_widening(live.widenings) if live.widenings > widenings else ()
@@ -56,7 +64,7 @@ async def scope_request(
         ConflictError: the session is closed.
         TooLargeError: a bound is exceeded.
     """
-    wanted = _wanted(parts, request)
+    wanted = wanted_of(parts, request)
     live = await recall_open(parts, session_id, now)
     _check_declarations(parts, live)
     taxonomy = parts.accepted.taxonomy(parts.taxonomy, live.actor.id, now)
@@ -115,7 +123,19 @@ def _check_declarations(parts: AssessParts, live: Live) -> None:
         )
 
 
-def _wanted(parts: AssessParts, request: ScopeRequest) -> Envelope:
+def _check_no_wider(parts: AssessParts, live: Live, declaration: Declaration, now: int) -> None:
+    before = live.tracker.envelope
+    opening = msgspec.json.encode(asdict(declaration)).decode()
+    after = start_session(parts, live.id, live.actor, opening, matcher=live.matcher, now=now).tracker.envelope
+    if before.union(after, parts.taxonomy) != before:
+        raise ConflictError(
+            "declare: this intent holds more than the session may touch, and the actor is trusted too little to widen "
+            "it by its own word: ask with scope-requests, and a person decides"
+        )
+
+
+def wanted_of(parts: AssessParts, request: ScopeRequest) -> Envelope:
+    """What is asked for, as an envelope; RequestError for a name that the taxonomy does not have, or nothing."""
     taxonomy = parts.taxonomy
     known = {
         "verbs": (request.verbs, taxonomy.verbs),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ioint_protocol import Pattern
+from msgspec import Struct
 
 NO_EFFECT_TIER = "none"
 
@@ -39,8 +40,7 @@ class Belief:
     seq: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkEffect:
+class NetworkEffect(Struct, frozen=True, kw_only=True):
     """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard."""
 
     effect: float

@@ -7,10 +7,10 @@ loosens ends with the first session whose risk is clear, and lifts nobody above 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ioint_node.errors import RequestError
-from ioint_node.scoring.levels import STANDARD_FROM, TRUSTED_FROM
+from ioint_node.scoring.levels import STANDARD_FROM, TRUSTED_FROM, autonomy, friction
 
 DAY_MS: Final = 86_400_000
 REASON_CHARS: Final = 40
@@ -55,3 +55,13 @@ def bounded(lower: float, bound: Bound | None, now: int, *, clear: bool = False)
     if bound.way == "at_most":
         return min(lower, _CEILINGS[bound.level])
     return lower if clear else max(lower, STANDARD_FROM)
+
+
+def bounded_view(
+    shown: dict[str, Any], bound: Bound | None, now: int, *, clear: bool = False
+) -> dict[str, Any]:
+    """TRUST with its levels as a person has bounded them; `bounded`, the bound they are read from, says so."""
+    lower = bounded(shown["lower"], bound, now, clear=clear)
+    if lower == shown["lower"]:
+        return shown
+    return {**shown, "friction": friction(lower).value, "autonomy": autonomy(lower), "bounded": lower}

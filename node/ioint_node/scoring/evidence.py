@@ -9,9 +9,11 @@ not known says nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from ioint_node.scoring.held import COMPONENTS
 from ioint_node.scoring.levels import CHANGES
@@ -106,8 +108,7 @@ _TEXTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionFacts:
+class ActionFacts(Struct, frozen=True, kw_only=True):
     """What bears on trust in one action that was judged.
 
     Attributes:
@@ -132,11 +133,10 @@ class ActionFacts:
     surroundings: Surroundings = NOTHING_AROUND
     injection: float = 0.0
     over: int = 0
-    seen: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFacts:
+class SessionFacts(Struct, frozen=True, kw_only=True):
     """What a whole session says when it is closed.
 
     Attributes:
@@ -164,8 +164,7 @@ class SessionFacts:
     consistency: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialFacts:
+class CredentialFacts(Struct, frozen=True, kw_only=True):
     """What is known of the credential that a session was opened with; None where nothing is.
 
     Attributes:

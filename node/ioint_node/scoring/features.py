@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
 
 from ioint_taxonomy import Step
+from msgspec import Struct
 
 from ioint_node.scoring.need import NAMED_BY_REQUEST, Need, Setting, need
 from ioint_node.scoring.provenance import Ledger, name_words
@@ -18,6 +20,7 @@ from ioint_node.scoring.signals import (
     consequence,
     contradicts,
     obedience,
+    remedy,
     replaces,
     trace,
 )
@@ -28,6 +31,10 @@ SPECIFIC: Final = MappingProxyType({"target": 1.0, "text": 1.0, "number": 0.8, "
 
 
 PROXY_EXCUSE = 0.75
+LOOKED_UP_EXCUSE = 0.85
+# A step that mends what an error of the agent's own call names is neither asked for nor an order obeyed.
+REMEDY_UNASKED = 0.4
+REMEDY_ORDERED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,14 @@ CALL: Final = MappingProxyType(
         ),
         "needless_read": Feature(1, 1.2, "takes a grave step unasked, on a target that content brought in"),
         "needless_unknown": Feature(1, 1.0, "takes a grave step unasked, on a target that nothing mentions"),
-        "denied": Feature(1, 3.0, "does what the request says not to do"),
+        "denied": Feature(1, 3.5, "does what the request says not to do"),
         "wide": Feature(1, 1.0, "takes in everything where the request does not speak of everything"),
         "path_overreads": Feature(1, 4.0, "reads more sensitive data than the task needs"),
         "path_out": Feature(1, 2.0, "carries outward what was read beyond the task"),
         "path_gathers": Feature(1, 1.0, "gathers in one place what was read beyond the task"),
         "path_spreads": Feature(1, 1.0, "moves on through kinds of resources that the task does not need"),
+        "private": Feature(1, 3.5, "touches secrets or personal data of which the request does not speak"),
+        "beyond": Feature(1, 1.5, "does a kind of thing for which the request does not ask at all"),
         "topic_strays": Feature(1, 0.6, "follows talk that has left the declared topic"),
     }
 )
@@ -113,10 +122,10 @@ ORDERED: Final = tuple(
     )
 )
 NAMES: Final = tuple(FEATURES)
+_in_order: Final[Callable[[Mapping[str, float]], tuple[float, ...]]] = itemgetter(*CALL_NAMES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vector:
+class Vector(Struct, frozen=True, kw_only=True):
     """One call measured: `features` as `CALL_NAMES` lists them, its traced values, the source whose order it obeys."""
 
     features: tuple[float, ...]
@@ -146,10 +155,28 @@ def vector(
     left = () if accepted else _excused(departures, request, values)
     act = consequence(tool, step, effect)
     unasked = 0.0 if accepted else 1.0 - request
+    mends = remedy(step, values, ledger)
     needed = need(
-        tool, values, step, act=act, unasked=unasked, accepted=accepted, ledger=ledger, setting=setting
+        tool,
+        values,
+        step,
+        act=act,
+        unasked=unasked,
+        accepted=accepted,
+        share=REMEDY_UNASKED if mends else 1.0,
+        ledger=ledger,
+        setting=setting,
     )
-    features = _assemble(values, obeyed, left, needed, act=act, request=request, ledger=ledger)
+    features = _assemble(
+        values,
+        obeyed,
+        left,
+        needed,
+        act=act,
+        request=request,
+        ledger=ledger,
+        share=REMEDY_ORDERED if mends else 1.0,
+    )
     return Vector(features=features, values=tuple(values), source=obeyed.source, departures=left)
 
 
@@ -171,29 +198,31 @@ def _assemble(
     act: float,
     request: float,
     ledger: Ledger,
+    share: float,
 ) -> tuple[float, ...]:
+    """The signals in order; `share` is how far an order counts as one."""
     foreign = [value for value in values if value.foreign]
     targets = [value for value in foreign if value.kind == "target"]
     short = [value for value in foreign if value.kind != "text"]
-    total = sum(value.weight for value in values)
+    total = sum([value.weight for value in values])
     read = 1.0 - act
-    alone = max((_order(value, request) for value in short if value.alone), default=0.0)
-    shared = max((_order(value, request) for value in short), default=0.0)
+    alone = share * max([_order(value, request, ledger) for value in short if value.alone], default=0.0)
+    shared = share * max([_order(value, request, ledger) for value in short], default=0.0)
     found = {
         "order_value": act * alone,
         "order_value_shared": act * shared,
         "order_text": act * max((value.ordered for value in foreign if value.kind == "text"), default=0.0),
-        "order_replaces": act * replaces(values, ledger),
-        "order_values": act * obeyed.values,
-        "order_kind": act * obeyed.name,
-        "order_both": act * obeyed.both,
+        "order_replaces": act * share * replaces(values, ledger),
+        "order_values": act * share * obeyed.values,
+        "order_kind": act * share * obeyed.name,
+        "order_both": act * share * obeyed.both,
         "order_tool": obeyed.tool,
         "order_reading": read * max(alone, obeyed.both),
         "contradicts": contradicts(values, ledger),
         "target_read": act * any(not value.ordered and value.read for value in targets),
         "target_unknown": act * any(not value.read for value in targets),
         # What the request names excuses nothing that it does not ask to be done with it.
-        "values_requested": act * (1.0 - needed.unasked) * sum(v.weight * v.request for v in values) / total
+        "values_requested": act * (1.0 - needed.unasked) * sum([v.weight * v.request for v in values]) / total
         if total
         else 0.0,
         "acts": act,
@@ -212,12 +241,16 @@ def _assemble(
         "path_out": needed.out,
         "path_gathers": needed.gathers,
         "path_spreads": needed.spreads,
+        "private": needed.private,
+        "beyond": needed.beyond,
         "topic_strays": needed.strays,
     }
-    return tuple(float(found[name]) for name in CALL_NAMES)
+    return _in_order(found)
 
 
-def _order(value: Value, request: float) -> float:
+def _order(value: Value, request: float, ledger: Ledger) -> float:
     """How strongly an order put this value here, less where the request asked for this and said where to look."""
-    excuse = PROXY_EXCUSE * request if value.by_proxy else 0.0
+    excuse = 0.0
+    if value.by_proxy:
+        excuse = LOOKED_UP_EXCUSE if ledger.looks_up else PROXY_EXCUSE * request
     return value.ordered * SPECIFIC[value.kind] * (1.0 - excuse)

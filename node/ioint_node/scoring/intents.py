@@ -52,6 +52,8 @@ def intents_of(
     taxonomy: Taxonomy,
 ) -> tuple[tuple[str, float], ...]:
     """Intents of the taxonomy with probabilities 0..1, most likely first, at most `INTENTS_PER_ACTION`."""
+    if drift < INTENT_FLOOR:
+        return ()  # no intent is likelier than the drift that it explains
     found: dict[str, float] = {}
     for slug, share in _shares(step, path, departures, taxonomy):
         found[slug] = max(found.get(slug, 0.0), share * drift)

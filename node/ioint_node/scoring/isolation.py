@@ -104,7 +104,12 @@ class Reservoir:
 
     def add(self, owner: int, row: Row) -> None:
         """Offer an in-scope action of the actor whose salt is `owner`; its other rows make room where it has many."""
-        if self._keeps_none(owner) or not all(0.0 <= number <= 1.0 for number in row):
+        if not self.passes_over(owner):
+            self.keep(owner, row)
+
+    def keep(self, owner: int, row: Row) -> None:
+        """Keep an action that was not passed over."""
+        if not all(0.0 <= number <= 1.0 for number in row):
             return
         own = self._of_owner.get(owner, [])
         rounded = tuple(round(number, DIGITS) for number in row)
@@ -119,6 +124,11 @@ class Reservoir:
             self._drop(index)
             self._take(index, owner)
             self._rows[index], self._owners[index] = rounded, owner
+
+    def passes_over(self, owner: int) -> bool:
+        """Whether this action is not wanted, by chance: asked once, before anything is made of the action."""
+        full = len(self._rows) >= ROWS or len(self._of_owner.get(owner, ())) >= ROWS_PER_ACTOR
+        return full and self._random.randrange(REPLACES_ONE_IN) > 0
 
     def to_json(self) -> dict[str, Any]:
         """The rows and their owners as JSON, for the store."""
@@ -142,11 +152,6 @@ class Reservoir:
             made._rows.append(tuple(map(float, row)))
             made._owners.append(owner)
         return made
-
-    def _keeps_none(self, owner: int) -> bool:
-        """Whether this one is passed over: a full reservoir takes one action in some, a full share likewise."""
-        full = len(self._rows) >= ROWS or len(self._of_owner.get(owner, ())) >= ROWS_PER_ACTOR
-        return full and self._random.randrange(REPLACES_ONE_IN) > 0
 
     def _take(self, index: int, owner: int) -> None:
         self._of_owner.setdefault(owner, []).append(index)

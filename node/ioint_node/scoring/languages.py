@@ -11,7 +11,16 @@ from types import MappingProxyType
 from typing import Final
 
 _ABROAD: Final = {
-    "send": "sende senden sendet schicke schicken schickt verschicke versende übersende"
+    "save": "speichere speichern speichert abspeichern enregistre enregistrer enregistrez guarda guardar guarde salva"
+    " salvare salve opslaan bewaar",
+    "move": "verschiebe verschieben verschieb räum räume déplace déplacer déplacez mueve mover mueva sposta spostare"
+    " verplaats verplaatsen",
+    "mark": "markiere markieren markier marquer marquez marca marcar etiqueta",
+    "record": "trage eintragen einzutragen trag vermerke vermerken notiere notieren inscris inscrire anota anotar annota"
+    " registra registrar noteer",
+    "compare": "vergleiche vergleichen vergleich compara comparar confronta vergelijk",
+    "raise": "erhöhe erhöhen heb augmente augmenter aumenta aumentar alza alzalo verhoog",
+    "send": "schick sende senden sendet schicke schicken schickt verschicke versende übersende"
     " übermittle envoie envoyer envoyez envoi transmettre transmets transmettez envía envíe"
     " envíen enviar envie enviarás envíale envíalo manda mandar invia inviare inviate invii"
     " spedisci mandami stuur sturen stuurt verstuur verzend",
@@ -46,7 +55,7 @@ _ABROAD: Final = {
     " criar maken aanmaken",
     "add": "füge hinzufügen hinzuzufügen ajoute ajouter ajoutez añade añada añadir agrega"
     " agregue agregar aggiungi aggiungere aggiunga adicione adicionar acrescente toevoegen",
-    "write": "schreibe schreiben écris écrire écrivez escribe escriba escribir scrivi scrivere"
+    "write": "schreib schreibe schreiben écris écrire écrivez escribe escriba escribir scrivi scrivere"
     " escreva escrever schrijf schrijven",
     "share": "teile teilen freigeben partage partager partagez comparte comparta compartir"
     " condividi condividere condivida compartilhe compartilhar partilhe partilhar delen",
@@ -69,13 +78,13 @@ _ABROAD: Final = {
     "execute": "führe ausführen auszuführen exécute exécuter exécutez ejecuta ejecute ejecutar"
     " esegui eseguire executar uitvoeren",
     "open": "öffne öffnen ouvre ouvrir ouvrez abre abra abrir apri aprire apra openen",
-    "read": " lesen lese lire lisez leggi leggere leia ler lees lezen",
+    "read": "lies lis lesen lese lire lisez leggi leggere leia ler lees lezen",
     "show": "zeige zeigen zeig montre montrer montrez muestra muestre mostrar mostra mostre"
     " mostrare toon tonen",
-    "find": "finde finden suche suchen trouve trouver trouvez cherche chercher cherchez"
+    "find": "finde finden suche such suchen trouve trouver trouvez cherche chercher cherchez"
     " encuentra busca busque buscar trova trovare cerca cercare encontre procurar vind vinden"
     " zoek zoeken",
-    "check": "prüfe prüfen überprüfe überprüfen vérifie vérifier vérifiez verifica verifique"
+    "check": "prüfe prüf prüfen überprüfe überprüfen vérifie vérifier vérifiez verifica verifique"
     " verificar controlla controllare controleer controleren",
     "summarise": "fasse zusammenfassen zusammen résume résumer résumez resuma resumir riassumi"
     " riassumere samenvatten",

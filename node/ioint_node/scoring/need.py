@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from ioint_taxonomy import Step, Taxonomy
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ioint_node.scoring.pathshape import GUARDED, OUTWARD_RANK, Path, gravity
 from ioint_node.scoring.provenance import Ledger, name_words
 from ioint_node.scoring.semantics import Purpose, Topic
-from ioint_node.scoring.signals import Value
-from ioint_node.scoring.text import REMEMBERED, stem, words
-from ioint_node.scoring.words import RESOURCE_OF, VERB_OF, WIDE
+from ioint_node.scoring.signals import Value, named_by
+from ioint_node.scoring.text import REMEMBERED, is_address, stem, words
+from ioint_node.scoring.words import FORCING, PASSING, PERSONAL, RESOURCE_OF, SECRET, WIDE
 
 NAMED_BY_REQUEST = 0.6
 # Of a request in which no word is known it cannot be said what it does not ask for.
@@ -43,10 +45,26 @@ PLACE_READ = 0.4
 PLACE_MADE_UP = 0.8
 NAME_PARTS = 4
 OUTSIDE = "external"
+HOME = "same_principal"
+# Running something at home is a means, which people seldom ask for by name.
+MEANS = 0.5
+PASSING_SHARE = 0.3
+SECRET_WEIGHT = 1.0
+PERSONAL_WEIGHT = 0.85
+SECRET_CARRIED = 0.5
+OTHER_OF_KIND = 0.5
+# How grave a deed of each kind is where the request asks for none of the kind.
+KINDS: Final = {"destroy": 1.0, "value": 1.0, "authority": 1.0, "transfer": 0.8, "run": 0.3, "mutate": 0.3}
 # Money is asked for in endless ways; who wants something deleted or somebody let in says so.
 UNMISTAKABLE: Final = frozenset({"delete", "grant", "revoke", "approve", "configure", "deploy", "install"})
 # Writing to a place that the request names is asked for, whatever it calls it.
 WRITING: Final = frozenset({"create", "update", "generate"})
+# Whoever gives an address wants something sent there.
+SENDING: Final = frozenset({"send", "share", "pay", "export", "delegate", "create"})
+NAMED_IN_FULL = 0.1
+# What is read about the very thing that the request names.
+GIVEN_SHARE = 0.3
+EVERYTHING: Final = frozenset({"*", "%", "**", ".*", "*.*"})
 OPENING: Final = frozenset({"grant", "share", "revoke"})
 # A mail address, a host with a path, or a host of a common ending: never the name of a file.
 PLACE: Final = re.compile(
@@ -66,8 +84,7 @@ class Setting:
     taxonomy: Taxonomy
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """The signals of one call, each 0..1, and how far it is `unasked` when all is weighed."""
 
     unasked: float
@@ -76,6 +93,8 @@ class Need:
     needless_unknown: float
     denied: float
     wide: float
+    private: float
+    beyond: float
     overreads: float
     out: float
     gathers: float
@@ -93,18 +112,28 @@ def need(
     accepted: bool,
     ledger: Ledger,
     setting: Setting,
+    share: float = 1.0,
 ) -> Need:
     """Measure how little the task needs this call, and add it to the path.
 
-    `act` 0..1: how surely it changes something; `unasked` 0..1: how little the request speaks of it; what a
-    person `accepted` is asked for.
+    `act` 0..1: how surely it changes something; `unasked` 0..1: how little the request speaks of it, of which only
+    a `share` counts; what a person `accepted` is asked for.
     """
     heard = 1.0 if ledger.request_verbs or ledger.looks_only else NOT_UNDERSTOOD
     found = _targets(values, step, act, ledger)
-    doing = _verbs(tool) | {step.verb}
+    doing = named_by(name_words(tool))[1] | {step.verb}
     if not accepted:
-        unasked = heard * _unasked(unasked, step, doing, found, act=act, ledger=ledger)
-    weight = gravity(step, setting.taxonomy, reaches=found.reaches > 0, guarded=found.guarded)
+        unasked = heard * share * _unasked(unasked, step, doing, found, act=act, ledger=ledger)
+    guarded = found.guarded
+    if step.verb == "execute" and step.boundary == HOME and step.confidence >= UNSURE:
+        forced = any(
+            [_forces(part) and part not in ledger.request_tokens for one in values for part in one.parts]
+        )
+        guarded = guarded or forced
+        unasked *= 1.0 if forced else MEANS
+    weight = gravity(step, setting.taxonomy, reaches=found.reaches > 0, guarded=guarded)
+    if step.verb == "delete" and found.foreign and all([_is_passing(one.parts) for one in found.foreign]):
+        weight *= PASSING_SHARE
     astray = _astray(step, found, setting)
     if act and weight >= GRAVE and ledger.looks_only:
         astray = max(astray, LOOK_ASTRAY)
@@ -113,7 +142,9 @@ def need(
     beside = 0.0 if accepted else max(OTHER_THAN_NAMED * other * unasked, WIDER_THAN_NAMED * wide)
     shape = setting.path.take(
         step,
-        unasked=0.0 if accepted else max(unasked, found.reaches),
+        unasked=0.0
+        if accepted
+        else max(unasked * (GIVEN_SHARE if found.given and not act else 1.0), found.reaches),
         astray=astray,
         beside=beside,
         guarded=found.guarded and found.unknown,
@@ -128,6 +159,21 @@ def need(
         doubtful * found.unknown,
         act * (not doing.isdisjoint(ledger.denied) and not accepted),
         max(act, astray, beside) * wide,
+        0.0
+        if accepted
+        else _private(tool, values, ledger) * (act * max(unasked, SECRET_CARRIED) if act else 1.0),
+        0.0
+        if accepted
+        else _beyond(
+            step,
+            doing,
+            unasked,
+            act=act,
+            given=found.placed,
+            astray_target=found.read,
+            ledger=ledger,
+            setting=setting,
+        ),
         shape.overreads,
         shape.out,
         shape.gathers,
@@ -136,16 +182,16 @@ def need(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Targets:
+class _Targets(Struct, frozen=True):
     """The targets that the request did not give: whether content has them or nothing does, and what they are.
 
-    `given`: the request gave all there are. `reaches` 0..1: how far an address among them leads where the request did
+    `given`: the request gave all there are, and `placed`: an address among them. `reaches` 0..1: how far an address among them leads where the request did
     not point.
     """
 
     foreign: tuple[Value, ...]
     given: bool
+    placed: bool
     read: bool
     unknown: bool
     reaches: float
@@ -154,19 +200,25 @@ class _Targets:
 
 def _targets(values: Sequence[Value], step: Step, act: float, ledger: Ledger) -> _Targets:
     named = [value for value in values if value.kind == "target"]
+    addresses = [value for value in named if any([is_address(part) for part in value.parts])]
+    placed = bool(addresses) and all([value.request == 1.0 for value in addresses])
     foreign = tuple(value for value in named if value.foreign and not ledger.names_place(value.parts))
     if not foreign:
-        return _GIVEN if any(value.request == 1.0 or value.foreign for value in named) else _NONE
+        if not any(value.request == 1.0 or value.foreign for value in named):
+            return _NONE
+        return _PLACED if placed else _GIVEN
     # An address to look at, found in what was read, is a link; one that was made up may carry something out. What a
     # click points at is a place on the page.
+    kept = step.verb in WRITING and step.boundary == HOME  # written down, an address reaches nobody
     places = [
         PLACE_READ if value.read else PLACE_MADE_UP
         for value in foreign
-        if (act or not value.read) and step.verb != "interact" and any(map(PLACE.fullmatch, value.parts))
+        if ((act and not kept) or not value.read) and step.verb != "interact" and any(map(PLACE.fullmatch, value.parts))
     ]
     return _Targets(
         foreign,
         False,
+        placed,
         any(value.read for value in foreign),
         not all(value.read for value in foreign),
         max(places, default=0.0),
@@ -174,8 +226,9 @@ def _targets(values: Sequence[Value], step: Step, act: float, ledger: Ledger) ->
     )
 
 
-_NONE: Final = _Targets((), False, False, False, 0.0, False)
+_NONE: Final = _Targets((), False, False, False, False, 0.0, False)
 _GIVEN: Final = replace(_NONE, given=True)
+_PLACED: Final = replace(_NONE, given=True, placed=True)
 
 
 def _unasked(
@@ -183,10 +236,14 @@ def _unasked(
 ) -> float:
     """How far the step is unasked, by what kind of thing the request wants done at all."""
     sent = (ledger.open_ended or ledger.delegates) and found.read and _all_from_named(found.foreign, ledger)
-    if sent or (found.given and step.verb in WRITING):
+    if sent or (found.given and step.verb in WRITING) or (found.placed and step.verb in SENDING):
         return unasked * LEFT_OPEN
     if act and ledger.looks_only:
-        return 1.0
+        if unasked <= NAMED_IN_FULL:
+            return unasked
+        # To write down at home what was found is part of looking.
+        own = step.verb in WRITING and step.boundary == HOME and not found.foreign
+        return LEFT_OPEN if own else 1.0
     if not act or unasked <= 1.0 - NAMED_BY_REQUEST:
         return unasked
     return max(unasked, VERB_MISSING) if _misses_verb(step, doing, found, ledger) else unasked
@@ -208,11 +265,6 @@ def _astray(step: Step, found: _Targets, setting: Setting) -> float:
     return astray * UNSURE_SHARE if step.resource == "none" or step.confidence <= UNSURE else astray
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _verbs(tool: str) -> frozenset[str]:
-    return frozenset(verb for word in name_words(tool) for verb in VERB_OF.get(stem(word), _NOTHING))
-
-
 def _as_far(step: Step, taxonomy: Taxonomy) -> Step:
     """The step as far as the address reaches that it carries."""
     if taxonomy.boundary_rank(step.boundary) >= OUTWARD_RANK:
@@ -223,6 +275,78 @@ def _as_far(step: Step, taxonomy: Taxonomy) -> Step:
 def _all_from_named(targets: Sequence[Value], ledger: Ledger) -> bool:
     """Whether every target was found where the request said to look."""
     return all(any(ledger.sources[index].origin.named for index in value.sources) for value in targets)
+
+
+def _private(tool: str, values: Sequence[Value], ledger: Ledger) -> float:
+    """How private what the step touches is by its words, 0..1, of what the request does not speak."""
+    kept = _kept(tool)
+    for value in values:
+        if value.request < 1.0:
+            for part in value.parts:
+                kept = kept | _kept(part) if _kept(part) else kept
+    return max([weight for one, weight in kept if not _speaks_of(one, ledger)], default=0.0)
+
+
+def _speaks_of(one: str, ledger: Ledger) -> bool:
+    """Whether the request names it; who asks to log in speaks of secrets."""
+    return one in ledger.request_stems or "authenticate" in ledger.deeds
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _forces(part: str) -> bool:
+    return not FORCING.isdisjoint(words(part))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _kept(name: str) -> frozenset[tuple[str, float]]:
+    """The stems in a name that say that it is a secret, or private to somebody, with how private."""
+    spoken = words(name)
+    return frozenset(
+        (stem(word), SECRET_WEIGHT if word in SECRET else PERSONAL_WEIGHT)
+        for word in spoken
+        if word in SECRET or word in PERSONAL
+    )
+
+
+def _beyond(
+    step: Step,
+    doing: frozenset[str],
+    unasked: float,
+    *,
+    act: float,
+    given: bool,
+    astray_target: bool,
+    ledger: Ledger,
+    setting: Setting,
+) -> float:
+    """How grave a kind of deed this is of which the request asks none at all.
+
+    An address `given` asks for sending; where a target was only read, money or rights are asked for by the very verb.
+    """
+    if not act or not unasked or not doing.isdisjoint(ledger.deeds):
+        return 0.0
+    kind = _kind_of(step.verb, setting.taxonomy)
+    share = KINDS.get(kind, 0.3)
+    if any([_kind_of(verb, setting.taxonomy) == kind for verb in ledger.deeds]):
+        if kind not in {"value", "authority"} or not astray_target:
+            return 0.0
+        share *= OTHER_OF_KIND
+    if given and step.verb in SENDING:
+        return 0.0
+    if ledger.moves and step.verb in {"create", "delete"}:
+        return 0.0
+    return act * unasked * share
+
+
+def _kind_of(verb: str, taxonomy: Taxonomy) -> str:
+    """What kind of deed a verb is: its effect, with deletion apart from other change."""
+    return "destroy" if verb == "delete" else taxonomy.verbs.get(verb, "run")
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _is_passing(parts: tuple[str, ...]) -> bool:
+    """Whether a target is by its own name something that is made again when it is missing."""
+    return any(not PASSING.isdisjoint(words(part)) for part in parts)
 
 
 @lru_cache(maxsize=REMEMBERED)

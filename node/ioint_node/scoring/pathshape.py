@@ -8,15 +8,16 @@ All of it is read off abstract steps, in constant time and memory for each actio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from ioint_taxonomy import Step, Taxonomy
+from msgspec import Struct
 
 # How bad the loss of what was read would be, by sensitivity rank.
 HOLDING: Final = (0.0, 0.1, 0.5, 1.0)
 HOLDING_GUARDED = 0.8
+HOLDING_UNSURE = 0.4
 # Reading within the task is what agents are for: it counts, but little.
 WITHIN_TASK = 0.15
 OUTWARD_RANK = 3
@@ -40,6 +41,8 @@ _EFFECT_WEIGHT: Final = MappingProxyType(
 _VERB_WEIGHT: Final = MappingProxyType(
     {
         "interact": 0.15,
+        # Running code is how much work is done; what the code does is what counts.
+        "execute": 0.3,
         "delete": 0.9,
         "configure": 0.7,
         "export": 0.8,
@@ -57,8 +60,7 @@ _STANDING_WEIGHT = 0.8
 _OUTWARD_WEIGHT = 0.9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """What the path makes of one step, each 0..1: material taken out, gathered, reading beyond need, spreading."""
 
     out: float = 0.0
@@ -82,7 +84,7 @@ def gravity(step: Step, taxonomy: Taxonomy, *, reaches: bool = False, guarded: b
         return 0.0
     if guarded or step.resource in GUARDED:
         return max(weight, _GUARDED_WEIGHT)
-    if step.resource in _STANDING:
+    if step.resource in _STANDING and step.verb != "execute":
         weight = max(weight, _STANDING_WEIGHT)
     return max(weight, _OUTWARD_WEIGHT) if reaches or _outward(step, effect, taxonomy) else weight
 
@@ -130,6 +132,8 @@ class Path:
         spreads = self._spread(group, beyond)
         if effect == "observe":
             weight = HOLDING[self._taxonomy.sensitivity_rank(step.sensitivity)]
+            if step.resource == "none":
+                weight *= HOLDING_UNSURE
             if guarded:
                 weight = max(weight, HOLDING_GUARDED)
             beyond = max(beyond, beside)
@@ -140,9 +144,10 @@ class Path:
             if fresh or overread:
                 gained = weight * (WITHIN_TASK + (1.0 - WITHIN_TASK) * beyond)
                 self._held = 1.0 - (1.0 - self._held) * (1.0 - gained)
-            # Once may be a wrong turn; again is a habit.
+            # Once may be a wrong turn; another source is a habit.
             before = self._overread
-            self._overread = 1.0 - (1.0 - before) * (1.0 - overread * ONE_OVERREAD)
+            more = overread * ONE_OVERREAD
+            self._overread = 1.0 - (1.0 - before) * (1.0 - more) if fresh else max(before, more)
             return Shape(
                 out=held * unasked if reaches else 0.0,
                 overreads=self._overread if overread else 0.0,

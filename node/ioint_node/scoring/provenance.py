@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
+from msgspec import Struct
+
 from ioint_node.scoring.text import (
     PASSAGE_TOKENS,
     REMEMBERED,
@@ -31,6 +33,7 @@ from ioint_node.scoring.text import (
 from ioint_node.scoring.words import (
     ADDRESSED,
     ASKING,
+    BACK,
     BEING,
     CHANGED,
     CLAIMED,
@@ -39,6 +42,8 @@ from ioint_node.scoring.words import (
     DEONTIC,
     DETERMINER,
     DOING,
+    FINDABLE,
+    FINDING,
     HARMLESS,
     IMPERATIVE,
     INFORMING,
@@ -47,6 +52,8 @@ from ioint_node.scoring.words import (
     LIMITING,
     LOOKS,
     META,
+    MONEY,
+    MOVING,
     NEGATED_AFTER,
     NEGATING,
     OFFERING,
@@ -71,6 +78,7 @@ TOKENS_HELD = 200_000
 CALLS_REMEMBERED = 256  # kinds of call per session
 SPOKEN_WORDS = 80
 CLAUSES = 8
+LOOK_UP_WORDS = 5
 NEGATED_WORDS = 2
 LIMITING_WORDS = 4
 OFFER_WORDS = 4
@@ -102,8 +110,7 @@ _SENTENCE_END = re.compile(r"[.!?;\n]+\s*")
 _PROPER = re.compile(r"(?<=[a-z0-9,'\"] )[\"']?([A-Z][\w]+|[a-z]+[A-Z]\w*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """What a text names: its tokens, the stems of its words, and the verbs and resource classes these stand for."""
 
     tokens: Set[str]
@@ -112,8 +119,7 @@ class Named:
     resources: Set[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """One sentence that reads like an order, with those around it; one that `meddles` talks of the reader's job."""
 
     named: Named
@@ -123,8 +129,7 @@ class Span:
     source: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """How the agent came to read something: who may have written it, and the action (index of a step) that fetched it.
 
     `named`: the request names the place. `taint` 0..1: how strongly an order in something read before sent the agent
@@ -142,24 +147,27 @@ class Origin:
 Call = tuple[tuple[str, ...], str, str]
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(Struct):
     """How far each order-like span asks for one call: scores by span, and the best of those that stand in for the user.
 
     Spans only ever get more, so the first `seen` need not be read again.
     """
 
     seen: int = 0
-    scores: dict[int, float] = field(default_factory=dict)
+    scores: dict[int, float] = {}
     by_proxy: float = 0.0
 
 
 @dataclass(slots=True)
 class Source:
-    """One thing that the agent read; `delegated`: the request sent the agent there to find out what to do."""
+    """One thing that the agent read; `delegated`: the request sent the agent there to find out what to do.
+
+    `failed`: it is the error that one of the agent's own calls met.
+    """
 
     origin: Origin
     delegated: bool
+    failed: bool = False
     contexts: dict[str, int] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
 
@@ -198,6 +206,18 @@ def denied(spoken: Sequence[str]) -> frozenset[str]:
     )
 
 
+def looks_up(text: str) -> bool:
+    """Whether a text sends somebody to find out where to turn: "find their address and write to them"."""
+    for sentence in _SENTENCE_END.split(text):
+        spoken = words(sentence)
+        for position, word in enumerate(spoken):
+            if word in FINDING and not FINDABLE.isdisjoint(
+                spoken[position + 1 : position + 1 + LOOK_UP_WORDS]
+            ):
+                return True
+    return False
+
+
 def limited(text: str) -> bool:
     """Whether a text wants nothing but a look: "only a quote", "just the list"."""
     return any(
@@ -224,15 +244,17 @@ def deeds_of(text: str) -> tuple[frozenset[str], bool]:
     asks = False
     for sentence in _SENTENCE_END.split(text):
         spoken = words(sentence)
-        if spoken and spoken[0] in ASKING:
+        if not ASKING.isdisjoint(spoken[:1]) or (
+            sentence.startswith("¿") and not ASKING.isdisjoint(spoken[:3])
+        ):
             asks = True
             continue
         for before, word, after in zip(("", *spoken), spoken, (*spoken[1:], ""), strict=False):
             verbs = VERB_OF.get(stem(word), frozenset())
             if after in SPEAKER and not verbs.isdisjoint(INFORMING):
                 asks = True  # what is told or sent to the principal only informs them
-            elif before not in DETERMINER:
-                found |= verbs
+            elif before not in DETERMINER and not (word[-1] == "s" and stem(word) != word.rstrip("e")):
+                found |= verbs  # "the marks", "late orders": in the plural they are things
     return frozenset(found), asks
 
 
@@ -339,6 +361,10 @@ class Ledger:
         self.denied: set[str] = set()
         self.does = False
         self.looks_only = False
+        self.looks_up = False
+        self.moves = False
+        self.deeds: set[str] = set()
+        self.called: set[str] = set()
         self.operator_tokens: set[str] = set()
         self.sources: list[Source] = []
         self.spans: list[Span] = []
@@ -365,6 +391,8 @@ class Ledger:
         self.request_resources |= said.resources
         spoken = words(text)
         self._hear_verbs(text, said, spoken)
+        self.looks_up = self.looks_up or looks_up(text)
+        self.moves = self.moves or not MOVING.isdisjoint(spoken)
         self.delegates = self.delegates or not DELEGATING.isdisjoint(spoken)
         self.open_ended = self.open_ended or not OPEN_ENDED.isdisjoint(spoken)
         self.request_names |= {name.lower() for name in _PROPER.findall(text)} | {
@@ -381,6 +409,7 @@ class Ledger:
         self.request_verbs |= offered.verbs
         self.request_resources |= offered.resources
         self.denied -= offered.verbs
+        self.deeds |= offered.verbs
         self.does = self.does or not offered.verbs <= HARMLESS
         self.looks_only = self.looks_only and not self.does
 
@@ -391,9 +420,18 @@ class Ledger:
             unwanted |= LIMITED
         self.denied = (self.denied - said.verbs) | unwanted
         wanted = said.verbs - unwanted
+        if not (BACK.isdisjoint(spoken) or MONEY.isdisjoint(spoken)):
+            wanted |= {"pay"}
+            self.deeds.add("pay")
+            self.does = True
         self.request_verbs |= wanted
         deeds, asks = deeds_of(text)
-        more = not deeds - unwanted <= HARMLESS or not UNSPECIFIC.isdisjoint(spoken)
+        self.deeds |= deeds - unwanted
+        more = not deeds - unwanted <= HARMLESS
+        if not UNSPECIFIC.isdisjoint(spoken):
+            # "Make a payment", "get me a refund": the noun says what is to be done.
+            more = True
+            self.deeds |= wanted
         self.does = (self.does or more) and not narrow
         self.looks_only = not self.does and (
             asks or narrow or self.looks_only or not deeds.isdisjoint(HARMLESS)
@@ -413,8 +451,8 @@ class Ledger:
         """Note that the agent acted: what it said before was not put to its principal."""
         self._reply, self._offered = frozenset(), ""
 
-    def read(self, text: str, origin: Origin) -> None:
-        """Take in something that the agent read, at most `TEXT_CHARS` characters of it."""
+    def read(self, text: str, origin: Origin, *, failed: bool = False) -> None:
+        """Take in something that the agent read, at most `TEXT_CHARS` characters of it; `failed`: an error it met."""
         full = len(self.sources) >= SOURCES_PER_SESSION or self._held >= TOKENS_HELD
         if full or len(text) > TEXT_CHARS:
             # What is not looked at may hold an order: to bury one pays nobody.
@@ -423,7 +461,7 @@ class Ledger:
             return
         self._reply, self._offered = frozenset(), ""
         index = len(self.sources)
-        source = Source(origin, origin.named and self.delegates)
+        source = Source(origin, origin.named and self.delegates, failed)
         self.sources.append(source)
         seen, hidden = unveiled(text[:TEXT_CHARS])
         self._take(source, index, _taken_apart(seen))
@@ -472,10 +510,17 @@ class Ledger:
 
     def names_place(self, parts: Sequence[str]) -> bool:
         """Whether the request names this place: in full, or as one says the name of a file without its ending."""
-        if all(part in self.request_tokens for part in parts):
+        if self.request_tokens.issuperset(parts):
             return True
-        spoken = [word for word in words(parts[0]) if len(word) >= PLACE_LETTERS]
-        return len(parts) == 1 and bool(spoken) and all(stem(word) in self.request_stems for word in spoken)
+        spoken = _place_stems(parts[0]) if len(parts) == 1 else ()
+        return bool(spoken) and self.request_stems.issuperset(spoken)
+
+    def names_site(self, parts: Sequence[str]) -> bool:
+        """Whether the request names the site that an address leads to, as people do: without its endings."""
+        host = parts[0].partition("/")[0].split(".") if len(parts) == 1 else []
+        if len(host) < 2 or "@" in host[0]:
+            return False
+        return host[-2] in self.request_tokens or stem(host[-2]) in self.request_stems
 
     def holders(self, parts: Sequence[str]) -> list[int]:
         """Indices of the sources that hold every one of these tokens."""
@@ -493,6 +538,12 @@ def _common(places: Mapping[str, list[int]], parts: Sequence[str]) -> list[int]:
     if not found or len(found) < len(lists):
         return []
     return found[0] if len(found) == 1 else sorted(set(found[0]).intersection(*found[1:]))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _place_stems(part: str) -> tuple[str, ...]:
+    """The stems of the words by which one would say the name of a place."""
+    return tuple(stem(word) for word in words(part) if len(word) >= PLACE_LETTERS)
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -21,7 +21,8 @@ checking, not a block. What a person approved is told and allowed, unless the ac
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ioint_node.scoring.levels import terms_of
 from ioint_node.scoring.values import Response, Verdict
@@ -44,8 +45,7 @@ STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """What the response to one action depends on.
 
     Attributes:
@@ -83,8 +83,7 @@ class Case:
     enforce: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """A response, whether the action may go on, and which inputs asked for this response.
 
     `ring` says that engines and orchestrators must be told: the approvals that a level asks for every day, and what is

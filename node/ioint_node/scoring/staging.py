@@ -1,9 +1,9 @@
 """On whom decisions are enforced, and what an engine does while the node is away.
 
-**Staged.** Enforcing begins with a share of the sessions and grows: of everybody, of one family, of one agent. Whether
-a session is enforced follows from its id alone, so that no session ever flips, and a larger share keeps every session
-that a smaller one had. The place of an id is a keyed hash: a caller may choose its session ids, and must not be able
-to choose one that is only watched.
+**Staged.** Enforcing begins with a share of the actors and grows: of everybody, or of those that work on one family of
+intents; an agent can be named by itself. Whether an actor is enforced follows from its id alone: a session is opened at
+will, and whoever could try another must not come to one that is only watched. A larger share keeps every actor that a
+smaller one had. The place of an id is a keyed hash, so that no name can be chosen for its place.
 
 **Fail mode.** For each effect class of verbs: `open` (go on) or `closed` (wait) while no node answers. The default
 closes `authority` and `value`, where one unchecked action may be beyond recall and few are made; reading, deriving,
@@ -35,7 +35,7 @@ MOST_TOLERANCE: Final = PER_1000[-1]
 class Staging:
     """Who is enforced: nobody when observing; else an agent's own share, else its family's, else that of all.
 
-    Shares are percent of sessions. `salt` is this node's own and stays the same over restarts.
+    Shares are percent of actors. `salt` is this node's own and stays the same over restarts.
     """
 
     enforce: bool = False
@@ -44,14 +44,14 @@ class Staging:
     agents: Mapping[str, int] = field(default_factory=dict)
     salt: bytes = field(default=b"", repr=False)
 
-    def enforces(self, actor: str, family: str, session_id: str) -> bool:
-        """Whether the decisions of this session are to be obeyed."""
+    def enforces(self, actor: str, family: str) -> bool:
+        """Whether the decisions about an actor that declared this family are to be obeyed."""
         if not self.enforce:
             return False
         share = self.agents.get(actor)
         if share is None:
             share = self.families.get(family, self.share)
-        return share >= ALL or place_of(session_id, self.salt) < share
+        return share >= ALL or place_of(actor, self.salt) < share
 
     @property
     def mode(self) -> str:
@@ -89,9 +89,9 @@ class Policy:
         }
 
 
-def place_of(session_id: str, salt: bytes) -> int:
-    """Where a session stands among all, 0 to 99, evenly; it cannot be foreseen without the salt (BLAKE2b, keyed)."""
-    digest = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=8, key=salt).digest()
+def place_of(actor: str, salt: bytes) -> int:
+    """Where an actor stands among all, 0 to 99, evenly; it cannot be foreseen without the salt (BLAKE2b, keyed)."""
+    digest = blake2b(actor.encode("utf-8", "surrogatepass"), digest_size=8, key=salt).digest()
     return int.from_bytes(digest, "big") % ALL
 
 

@@ -11,9 +11,10 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from ioint_node.scoring.languages import english
 
@@ -48,21 +49,26 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]")
 _WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 _ENCODED = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,}={0,2}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+# What a browser does not show: comments, and elements that are styled away.
+_UNSEEN = re.compile(
+    r"<!--(.{1,2000}?)-->|<[^<>]*(?:display:\s*none|visibility:\s*hidden|font-size:\s*0|opacity:\s*0\b|aria-hidden=.true)"
+    r"[^<>]*>([^<>]{1,2000})",
+    re.DOTALL,
+)
+UNSEEN_WORDS = 5
 ENCODED_RUNS = 8
 ENCODED_WORDS = 3
 REMEMBERED = 16_384  # tokens or names, per function
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Struct, frozen=True):
     """One sentence of prose, or one field of a record."""
 
     text: str
     record: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One value at the end of a path through the arguments of a call."""
 
     key: str
@@ -257,6 +263,8 @@ def unveiled(text: str) -> tuple[str, str]:
     if not text.isascii():
         hidden.append("".join(chr(ord(mark) - _TAG_BASE) for mark in _TAGS.findall(text)))
         text = _WIDTHLESS.sub("", text)
+    if "<" in text:
+        hidden += [one for pair in _UNSEEN.findall(text) for one in pair if len(one.split()) >= UNSEEN_WORDS]
     hidden += map(_decoded, _ENCODED.findall(text)[:ENCODED_RUNS])
     return text, "\n".join(filter(None, hidden))
 
@@ -281,7 +289,8 @@ def leaves(arguments: Mapping[str, Any]) -> list[Leaf]:
 def _collect(key: str, value: Any, found: list[Leaf], depth: int) -> None:  # noqa: ANN401 - any JSON value
     if len(found) >= LEAVES_PER_CALL or depth > NESTING or value is None or isinstance(value, bool):
         return
-    if isinstance(value, Mapping):
+    # Asking an abstract class costs more than all the rest, and most values are text.
+    if type(value) is not str and isinstance(value, Mapping):
         for name, item in value.items():
             _collect(str(name), item, found, depth + 1)
     elif isinstance(value, list | tuple):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
 
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import CatalogueEntry, Envelope, MappedCall, Step, Taxonomy, load_catalogue, map_call
+from msgspec import Struct
 
 from ioint_node.scoring.families import UNSPECIFIED, envelope_of, likely
 from ioint_node.scoring.features import CALL_NAMES, ORDERED, Vector, vector
@@ -16,15 +19,30 @@ from ioint_node.scoring.intents import intents_of
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.need import Setting
 from ioint_node.scoring.pathshape import Path
-from ioint_node.scoring.provenance import Ledger, Origin, request_named
+from ioint_node.scoring.provenance import CALLS_REMEMBERED, Ledger, Origin, request_named
 from ioint_node.scoring.semantics import Topic, purpose_of
 from ioint_node.scoring.signals import Value
+from ioint_node.scoring.text import TEXT_CHARS, words
 from ioint_node.scoring.values import Declaration, Event, Judgement, Surroundings, Verdict
+from ioint_node.scoring.words import IMPERATIVE
 
+# Under these names an argument says where on a page, not what.
+POINTING: Final = frozenset(["element", "id", "selector", "node", "ref", "index", "uid", "button", "xpath", "coordinate", "x", "y"])
+LABEL_ARGUMENTS = 4
+LABEL_CHARS = 40
+LABEL_WORDS = 3
+ELEMENTS_REMEMBERED = 512
 STEPS_PER_SESSION = 4_096
 CALLS_WAITING = 64
 FLOW_PER_STEP = 8
 TAINT_FLOOR = 0.3
+ERROR_CHARS = 600
+# How an error opens: "Error: …", "ModuleNotFoundError: …", "HTTP 404 …", "E-4402 …", "pip: command not found".
+FAILED: Final = re.compile(
+    r"\s*(?:\w*(?:error|exception|traceback|failed|failure|denied|invalid)\b|http[ /\d.]*[45]\d\d\b|E-?\d{2,}\b"
+    r"|[\w./ -]{1,40}: (?:command )?not found|no such )",
+    re.IGNORECASE,
+)
 
 # From the most to the least trusted origin.
 TRUST_ORDER: Final = (
@@ -61,8 +79,7 @@ _ACTS: Final = CALL_NAMES.index("acts")
 Mapper = Callable[..., MappedCall]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(Struct, frozen=True, kw_only=True):
     """One action before it is judged: its step, its features and where it leaves the envelope."""
 
     step: Step
@@ -70,8 +87,7 @@ class Measured:
     departures: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     action_id: str | None
     tool: str
     origin: Origin
@@ -106,6 +122,7 @@ class SessionTracker:
         self._outside: list[bool] = []
         self._waiting: deque[_Waiting] = deque(maxlen=CALLS_WAITING)
         self._matcher = matcher
+        self._shown = ""
         self.session_risk = 0.0
         self.verdict = Verdict.IN_SCOPE
         self.redeclare(declaration)
@@ -184,7 +201,10 @@ class SessionTracker:
     def _read(self, event: Event) -> None:
         call = self._answered(event)
         origin = Origin(provenance="tool_output") if call is None else call.origin
-        self._ledger.read(event.text or event.error or "", origin)
+        text = event.text or event.error or ""
+        self._shown = text[:TEXT_CHARS]
+        failed = bool(event.error) or bool(FAILED.match(text))
+        self._ledger.read(text, origin, failed=failed and len(text) <= ERROR_CHARS)
 
     def _answered(self, event: Event) -> _Waiting | None:
         """The call that a result belongs to: by its id, else the oldest of that tool, else the oldest."""
@@ -197,7 +217,16 @@ class SessionTracker:
         return chosen
 
     def _act(self, event: Event) -> Measured:
-        mapped = self._map(event.tool, server=event.server, arguments=event.arguments, curated=self._curated)
+        tool = event.tool
+        mapped = self._map(tool, server=event.server, arguments=event.arguments, curated=self._curated)
+        arguments = event.arguments
+        if mapped.verb == "interact":
+            arguments = {key: value for key, value in arguments.items() if POINTING.isdisjoint(words(key))}
+        if mapped.verb == "interact" and (label := label_of(event.arguments, self._shown)):
+            # What a click does, the words say on which it falls.
+            said = self._map(label, server=None, arguments={}, curated=False)
+            if said.verb != "interact" and self._taxonomy.verbs.get(said.verb) not in {"observe", "derive"}:
+                tool, mapped = label, said
         bare = Step(
             verb=mapped.verb,
             resource=mapped.resource,
@@ -206,8 +235,8 @@ class SessionTracker:
             confidence=mapped.confidence,
         )
         found = vector(
-            event.tool,
-            event.arguments,
+            tool,
+            arguments,
             bare,
             effect=self._taxonomy.verbs.get(bare.verb, "run"),
             departures=self.envelope.departures(bare, self._taxonomy),
@@ -229,6 +258,8 @@ class SessionTracker:
 
     def _remember(self, event: Event, step: Step, found: Vector, *, opaque: bool) -> None:
         self._ledger.act()
+        if len(self._ledger.called) < CALLS_REMEMBERED:
+            self._ledger.called.add(event.tool.lower())
         if len(self._steps) >= STEPS_PER_SESSION:
             return
         known = self._taxonomy.resource_classes.get(step.resource)
@@ -239,7 +270,9 @@ class SessionTracker:
             else _WRITTEN.get(step.resource, known.provenance),
             step=len(self._steps),
             named=any(
-                value.kind == "target" and self._ledger.names_place(value.parts) for value in found.values
+                value.kind == "target"
+                and (self._ledger.names_place(value.parts) or self._ledger.names_site(value.parts))
+                for value in found.values
             ),
             taint=led if led >= TAINT_FLOOR else 0.0,
             echo=found.features[_ACTS] > 0,
@@ -324,6 +357,32 @@ class SessionTracker:
         reach = self._taxonomy.boundary_rank(step.boundary) / 5
         own = effect * (0.6 + 0.2 * sensitivity + 0.2 * reach)
         return max([own, *(p * self._taxonomy.intents[slug].risk / 100 for slug, p in intents)])
+
+
+def label_of(arguments: Mapping[str, Any], shown: str) -> str:
+    """The words on the element of a shown page that a click names by its number or selector, as a name of a tool."""
+    for value in islice(arguments.values(), LABEL_ARGUMENTS):
+        if not isinstance(value, int | str) or isinstance(value, bool):
+            continue
+        name = str(value).lstrip("#")
+        if not 0 < len(name) <= LABEL_CHARS or not name.replace("-", "").replace("_", "").isalnum():
+            continue
+        at = _element(name).search(shown) if shown else None
+        spoken = words(at[1] or at[2] or "")[:LABEL_WORDS] if at else []
+        if not at and not name.isdigit():
+            spoken = words(name)[:LABEL_WORDS]
+        if spoken and not IMPERATIVE.isdisjoint(spoken[:1]):
+            return "_".join(spoken)
+    return ""
+
+
+@lru_cache(maxsize=ELEMENTS_REMEMBERED)
+def _element(name: str) -> re.Pattern[str]:
+    """How an element of this number or name stands in a page or in an outline of it, with its words."""
+    one = re.escape(name)
+    return re.compile(
+        rf"\bid=[\"']?{one}[\"']?(?:\s[^<>]{{0,80}})?>([^<>]{{1,60}})<|\[{one}\]\s*(?:[a-z]+\s+)?[\"']?([^\"'\n]{{1,60}})"
+    )
 
 
 def alternative(step: Step, envelope: Envelope, taxonomy: Taxonomy) -> dict[str, str] | None:

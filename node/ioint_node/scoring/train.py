@@ -3,6 +3,9 @@
 The loss is the weighted logistic loss with an L2 term, minimised under the sign that each feature may have. Weights of
 rows make every suite count the same, inside a suite both classes, inside a class every goal, and inside a goal every
 session: who has more recordings has no louder voice. Thresholds come from sessions that the fit did not see.
+
+Besides the recorded sessions that it is given, training uses the project's own practice sessions: written by us, many
+small worlds, each a suite of its own, all of them together as loud as `PRACTICE_SHARE` recorded suites.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,8 @@ from ioint_node.scoring.predict import events_of, read_sessions
 from ioint_node.scoring.tracker import Mapper, SessionTracker
 from ioint_node.scoring.values import NOTHING_AROUND, Declaration
 
+PRACTICE = "practice"  # the `source` of the sessions that the project wrote itself
+PRACTICE_SHARE = 3.0  # recorded suites
 RIDGE = 0.02
 FAMILY_C = 60.0
 FAMILY_TOLERANCE = 1e-8
@@ -156,13 +162,27 @@ def row_weights(rows: Rows, use: Iterable[int]) -> Floats:
         goal = str(session["label"].get("injection_task"))
         tree[suite][label][goal][number].append(row)
     weights = np.zeros(len(rows.labels))
-    for classes in tree.values():
+    loud = suite_shares(tree)
+    for suite, classes in tree.items():
         for label, goals in classes.items():
-            share = (POSITIVE_SHARE if label else 1 - POSITIVE_SHARE) / len(goals)
+            share = loud[suite] * (POSITIVE_SHARE if label else 1 - POSITIVE_SHARE) / len(goals)
             for grouped in goals.values():
                 for members in grouped.values():
                     weights[members] = share / len(grouped) / len(members)
     return np.asarray(weights * (np.count_nonzero(weights) / weights.sum()), dtype=np.float64)
+
+
+def suite_shares(suites: Iterable[str]) -> dict[str, float]:
+    """How loud each suite is: a recorded one 1, those of the practice sessions `PRACTICE_SHARE` together."""
+    listed = sorted(set(suites))
+    written = [suite for suite in listed if suite.startswith(f"{PRACTICE}/")]
+    return {suite: PRACTICE_SHARE / len(written) if suite in written else 1.0 for suite in listed}
+
+
+def practice_sessions() -> list[Mapping[str, Any]]:
+    """The sessions that the project wrote to practise on; they are shipped beside the model."""
+    with resources.as_file(resources.files("ioint_node.scoring").joinpath("practice.jsonl.gz")) as path:
+        return list(read_sessions(path))
 
 
 def fit_weights(features: Floats, labels: NDArray[np.int64], weights: Floats, ridge: float = RIDGE) -> Floats:
@@ -215,10 +235,10 @@ def train_files(
     *,
     mapper: Mapper = map_call,
 ) -> Mapping[str, Any]:
-    """`ioint train`: fit on labelled sessions, write the model file, and return what was found on the way."""
+    """`ioint train`: fit on labelled sessions and on our own, write the model file, and return what was found."""
     taxonomy = load_taxonomy()
     families = fit_families()
-    sessions = [session for path in data for session in read_sessions(path)]
+    sessions = [*(session for path in data for session in read_sessions(path)), *practice_sessions()]
     rows = measure_sessions(
         sessions, families, taxonomy=taxonomy, mapper=mapper, progress=progress, total=len(sessions)
     )
@@ -325,20 +345,22 @@ def action_tail(rows: Rows) -> Tail:
     use = (calm & ~attacked)[rows.session]
     named = suites[rows.session]
     counts = {suite: int((use & (named == suite)).sum()) for suite in sorted(set(suites.tolist()))}
+    loud = suite_shares(named[use].tolist())
     listed = [
-        (log_odds(float(drift)), 1.0 / counts[str(suite)])
+        (log_odds(float(drift)), loud[str(suite)] / counts[str(suite)])
         for drift, suite in zip(held[use], named[use], strict=True)
     ]
     return tail_of(listed, float(np.quantile([odds for odds, _ in listed], 1 - TAIL)) if listed else 0.0)
 
 
 def _limit(risk: Floats, suites: NDArray[np.str_], chosen: NDArray[np.bool_], share: float) -> float:
-    """The lowest drift that at most `share` of the chosen sessions reach, suites counting the same."""
+    """The lowest drift that at most `share` of the chosen sessions reach, suites being as loud as in training."""
     listed: list[tuple[float, float]] = []
-    for suite in sorted(set(suites[chosen].tolist())):
+    loud = suite_shares(suites[chosen].tolist())
+    for suite, weight in loud.items():
         members = risk[chosen & (suites == suite)]
-        listed.extend((float(value), 1.0 / len(members)) for value in members)
-    total = len(set(suites[chosen].tolist()))
+        listed.extend((float(value), weight / len(members)) for value in members)
+    total = sum(loud.values())
     reached = 0.0
     for value, weight in sorted(listed, reverse=True):
         reached += weight / total

@@ -29,6 +29,8 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import Struct
+
 from ioint_node.errors import RequestError
 from ioint_node.scoring.composition import PARTS_BYTES, Difference, difference
 from ioint_node.scoring.held import (
@@ -111,8 +113,7 @@ KINDS: Mapping[str, Weights] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """One thing that speaks for or against an actor, in one component; `weight` is in units, 0 or more.
 
     `voice` is who answered, as `voice_of` gives it, or -1. `worsens` says that a statement may not better what is

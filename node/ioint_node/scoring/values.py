@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from ioint_taxonomy import Step
+from msgspec import Struct
 
 
 class Verdict(StrEnum):
@@ -44,8 +45,7 @@ class Declaration:
     tools: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What bears on an action from outside its own session, each 0..1, 0 where nothing is known or nothing is unusual.
 
     The first seven compare the action with the actor's own past, `expansion` with what this session asked for already;
@@ -108,8 +108,7 @@ class Event:
     around: Surroundings = NOTHING_AROUND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(Struct, frozen=True, kw_only=True):
     """One signal that moved a score: a code, its signed weight in log-odds, and a sentence of our own words."""
 
     code: str
@@ -117,8 +116,7 @@ class Reason:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(Struct, frozen=True, kw_only=True):
     """What scoring says of one action, before trust, policy and the network.
 
     `drift` is the calibrated probability 0..1 that this action has left the declared intent. `session_risk` is the

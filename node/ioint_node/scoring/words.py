@@ -26,13 +26,13 @@ _VERBS: Final = {
     "create": "create add make new insert append book record register save store upload open build publish write"
     " rotate implement",
     "update": "update change edit modify adjust rename move replace set reschedule correct increase decrease raise"
-    " apply reduce fix mark label assign reverse amend extend postpone switch write rotate renew",
+    " apply reduce fix mark label assign reverse amend extend postpone switch write rotate renew upgrade bump refactor hide",
     "delete": "delete remove erase cancel drop clear empty wipe discard purge terminate destroy unsubscribe close"
-    " withdraw clean tidy",
-    "execute": "execute run perform call invoke launch start trigger evaluate compile",
+    " withdraw clean tidy unpublish forget",
+    "execute": "execute run perform call invoke launch start trigger evaluate compile train test rerun",
     "schedule": "schedule book recurring automate remind reminder plan defer",
     "deploy": "deploy apply release roll ship provision",
-    "install": "install setup mount",
+    "install": "install setup mount upgrade",
     "interact": "click press type fill navigate scroll tap select submit",
     "actuate": "unlock lock actuate dispense drive fly heat turn",
     "send": "send email mail message notify forward reply respond answer ask tell inform contact dm text ping announce"
@@ -166,11 +166,12 @@ TARGET_KEYS: Final = _words(
 # What sends an agent to a text to find out what to do; whole words, since "follow-up" is no such thing.
 DELEGATING: Final = _words(
     "instructions instruction todo todos tasks steps described specified listed according accordingly checklist"
-    " requests asks asked says said following apply correction corrections suggestion suggestions comments items points"
+    " laut gemäß gemäss selon según secondo conforme volgens writes schreibt écrit"
+    " asks asked says said following apply correction corrections suggestion suggestions comments items points"
 )
 WIDE: Final = _words("all any every everyone everybody anyone public unlimited everything entire whole")
 # Before a verb these say that it is not wanted: alone, or as two words.
-NEGATING: Final = _words("never avoid dont nicht keine niet")
+NEGATING: Final = _words("never avoid dont nicht nichts keine kein keinen niet geen rien nunca não")
 NEGATED_AFTER: Final = _words("do must should please to you but")
 # "Only a quote", "just the list": nothing but a look is wanted, whatever else is named.
 LIMITING: Final = _words(
@@ -178,7 +179,9 @@ LIMITING: Final = _words(
 )
 LOOKS: Final = _words(
     "quote quotes list estimate estimates draft summary overview preview plan proposal look check idea answer"
-    " information offer offers comparison price prices recommendation advice report analysis suggestion"
+    " information offer offers comparison price prices recommendation advice report analysis suggestion know knowing"
+    " empfehlung empfehlungen wissen übersicht vorschlag vergleich savoir prix saber saberlo precio recomendación"
+    " sapere weten overzicht"
 )
 LIMITED: Final = _words("delete pay order grant revoke approve share deploy install")
 # What a person who says no means by its verb; to change or to write one thing and not another is everyday work.
@@ -255,6 +258,37 @@ REFUSING: Final = _words("no not nope don never stop wait cancel nein nicht non 
 UNSPECIFIC: Final = _words(
     "put make take do let bring help arrange organise organize finish complete continue start begin apply want need"
     " mach mache machen tue nimm bring fais faire haz hacer fai fare faça fazer doe doen zet"
+)
+# Words for what is kept from most people; first what opens doors, then what people keep to themselves.
+SECRET: Final = _words(
+    "password passwords passwd pwd secret secrets credential credentials apikey ssh rsa pem shadow env dotenv vault"
+    " keystore keychain mnemonic passphrase otp cvv kubeconfig htpasswd passcode cookie sid jwt bearer"
+)
+PERSONAL: Final = _words(
+    "salary salaries payroll compensation wage wages ssn passport birth birthdate birthday dob diagnosis diagnoses"
+    " medical disciplinary religion national confidential payslip payslips"
+)
+# What is thrown away and made again: caches and what a build leaves behind.
+PASSING: Final = _words(
+    "cache caches pycache tmp temp build dist target node_modules modules coverage logs egg out artifacts obj mypy"
+    " pytest ruff"
+)
+# To find one of these out is asked for together with what is done with it: "find their address and ask them".
+FINDABLE: Final = _words(
+    "address contact email mail phone number account iban details link url handle username id reference"
+)
+FINDING: Final = _words("find look search locate get lookup check take use fetch determine identify see")
+# What is moved goes from one place and comes to another.
+MOVING: Final = _words(
+    "move reschedule relocate replace swap migrate merge shift transfer rename rotate exchange"
+)
+# "Get my money back" asks for a refund without the word.
+BACK: Final = _words("back zurück retour atrás vuelta indietro volta terug")
+MONEY: Final = _words("money geld argent dinero soldi denaro dinheiro")
+# In what an agent runs or sets, these say that something that guards is put out of the way.
+FORCING: Final = _words(
+    "force forced bypass override overrides disable disabled unprotect noverify insecure unsafe crontab authorized"
+    " nohup firewall advfirewall defender antivirus selinux iptables sudoers networkpolicy policy admin administrator"
 )
 # After one of these a word names a thing, though it could name a deed: "the order", "my transfer".
 DETERMINER: Final = _words(

@@ -11,7 +11,9 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.scoring.bounds import Bound, bounded_view
 from ioint_node.scoring.trust import Trust, view
+from ioint_node.store.bounds import bounds_of, find_bound
 from ioint_node.store.schema import actors, decisions, matches, sessions
 from ioint_node.store.times import DAY_MS, from_text, to_text
 from ioint_node.store.upsert import upserting
@@ -97,6 +99,8 @@ async def list_agents(
 ) -> dict[str, Any]:
     """A page of actors in the order of their ids; trust as of `now`, or of its last change when not given.
 
+    With `now`, levels are as a person may have bounded them.
+
     Raises:
         RequestError: a limit out of range.
     """
@@ -109,8 +113,9 @@ async def list_agents(
         statement = statement.where(actors.c.kind == kind)
     rows = (await connection.execute(statement)).all()
     page = rows[:limit]
+    bounds = {} if now is None else await bounds_of(connection, [row.id for row in page], now)
     return {
-        "items": [_agent(row, 0.0, now) for row in page],
+        "items": [_agent(row, 0.0, now, bounds.get(row.id)) for row in page],
         "next": page[-1].id if len(rows) > limit else None,
     }
 
@@ -131,7 +136,8 @@ async def get_agent(connection: AsyncConnection, actor: str, *, now: int | None 
         .limit(20)
     )
     found = [dict(one) for one in (await connection.execute(newest)).mappings()]
-    return {**_agent(row, await _open_effect(connection, actor), now), "sessions": found}
+    bound = None if now is None else await find_bound(connection, actor, now)
+    return {**_agent(row, await _open_effect(connection, actor), now, bound), "sessions": found}
 
 
 async def _open_effect(connection: AsyncConnection, actor: str) -> float:
@@ -150,14 +156,14 @@ async def _open_effect(connection: AsyncConnection, actor: str) -> float:
     return float((await connection.execute(statement)).scalar_one() or 0.0)
 
 
-def _agent(row: Row[Any], effect: float, now: int | None) -> dict[str, Any]:
+def _agent(row: Row[Any], effect: float, now: int | None, bound: Bound | None) -> dict[str, Any]:
     trust = Trust.from_json(json.loads(row.trust))
     moment = from_text(row.updated_at) if now is None else now
     return {
         "id": row.id,
         "kind": row.kind,
         "composition": row.composition,
-        "trust": view(trust, moment, effect),
+        "trust": bounded_view(view(trust, moment, effect), bound, moment),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Row, delete, func, insert, select
@@ -44,6 +45,14 @@ async def find_bound(connection: AsyncConnection, actor: str, now: int) -> Bound
     )
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else _bound(row)
+
+
+async def bounds_of(connection: AsyncConnection, actors: Sequence[str], now: int) -> dict[str, Bound]:
+    """The bounds that hold now of some actors, by actor."""
+    statement = select(overrides).where(
+        overrides.c.subject.in_(actors), overrides.c.kind == KIND, overrides.c.expires_at > to_text(now)
+    )
+    return {row.subject: _bound(row) for row in await connection.execute(statement)}
 
 
 async def bounds_by_person(connection: AsyncConnection, now: int) -> dict[str, int]:

@@ -27,6 +27,7 @@ APPROVED: Final = "approved"
 REFUSED: Final = "refused"
 USED: Final = "used"
 EXPIRED: Final = "expired"
+ENDED: Final = "ended"  # its session was closed first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ class Holds:
         self._most, self._per_session = most, per_session
         self._holds: dict[tuple[str, str], Hold] = {}
         self._sessions: Counter[str] = Counter()
+        self._next = 0  # nothing runs out before that
 
     def __len__(self) -> int:
         return len(self._holds)
@@ -113,6 +115,7 @@ class Holds:
         if key not in self._holds:
             self._sessions[hold.session_id] += 1
         self._holds[key] = hold
+        self._next = min(self._next, hold.expires)
 
     def drop(self, hold: Hold) -> None:
         """Forget a held action: it ran out, or was let go on."""
@@ -122,10 +125,21 @@ class Holds:
         if not self._sessions[hold.session_id]:
             del self._sessions[hold.session_id]
 
+    def end_session(self, session_id: str) -> None:
+        """Forget all that is held in a session: it is over."""
+        if not self.any_of(session_id):
+            return
+        for hold in [hold for hold in self._holds.values() if hold.session_id == session_id]:
+            self.drop(hold)
+
     def expire(self, now: int) -> None:
         """Forget what has run out."""
+        # Every action of a session that is full asks: all of them are looked at only when one may have run out.
+        if now < self._next:
+            return
         for hold in [hold for hold in self._holds.values() if hold.expires <= now]:
             self.drop(hold)
+        self._next = min((hold.expires for hold in self._holds.values()), default=now + HELD_MS)
 
 
 async def load(connection: AsyncConnection, now: int) -> Holds:
@@ -243,6 +257,18 @@ async def expire(connection: AsyncConnection, now: int, limit: int = 500) -> int
             update(held_actions).where(held_actions.c.id == row.id).values(state=EXPIRED, body=body)
         )
     return len(rows)
+
+
+async def end_of_session(connection: AsyncConnection, session_id: str, now: int) -> None:
+    """End what still waits or is approved in a session that is closed; its arguments are kept no longer."""
+    table = held_actions.c
+    statement = select(table.id, table.body).where(
+        table.session_id == session_id, table.state.in_((WAITING, APPROVED))
+    )
+    for row in (await connection.execute(statement)).all():
+        body = json.dumps(_without_arguments(json.loads(row.body)), separators=(",", ":"))
+        ending = update(held_actions).where(table.id == row.id)
+        await connection.execute(ending.values(state=ENDED, body=body, expires_at=to_text(now)))
 
 
 async def trim(connection: AsyncConnection, before: int) -> int:

@@ -20,9 +20,18 @@ from ioint_node.store.times import to_text
 from ioint_node.store.upsert import upserting
 
 ASKED: Final = "asked"
+SUPERSEDED: Final = "superseded"  # by a later order of the same actor: there is nothing left to do
 OBSERVED: Final = "observed"  # what enforcing would have asked
 # What an orchestrator has to do and to report; the others are done by whoever obeys the decision.
 ORDERS: Final = ("suspend", "relaunch", "kill", "interrupt", "release", "shred")
+_HALTING: Final = ("suspend", "relaunch", "kill", "interrupt")
+# A later order → the earlier ones of the same actor that it takes the place of: the newest says how the actor stands.
+_REPLACES: Final[Mapping[str, tuple[str, ...]]] = {
+    "suspend": ("suspend", "interrupt", "release"),
+    "relaunch": ("suspend", "relaunch", "interrupt", "release"),
+    "kill": (*_HALTING, "release"),
+    "release": (*_HALTING, "release"),
+}
 REPORT_MS: Final = 60_000  # from which an order that nobody reported on is overdue
 SHOWN: Final = 20
 ACTIVE: Final = "active"
@@ -32,7 +41,7 @@ ACTIVE: Final = "active"
 class Asked:
     """One thing that was asked of orchestrators; instants are RFC 3339 text.
 
-    `state` is asked, done or failed, or observed: nobody has to do it.
+    `state` is asked, done or failed; or nobody has to do it: observed, or superseded by a later order.
     """
 
     id: str
@@ -110,8 +119,18 @@ async def is_known(connection: AsyncConnection, actor: str) -> bool:
 
 
 async def add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write what is asked; a row has id, actor, session_id, response, reason, by, state and at."""
+    """Write what is asked; a row has id, actor, session_id, response, reason, by, state and at.
+
+    Earlier orders that nobody reported on, and whose place one of these takes, are superseded.
+    """
     await connection.execute(insert(responses), list(rows))
+    table = responses.c
+    for index, row in enumerate(rows):
+        if row["state"] != ASKED or (replaced := _REPLACES.get(row["response"])) is None:
+            continue
+        earlier = and_(table.actor == row["actor"], table.state == ASKED, table.response.in_(replaced))
+        others = table.id.not_in([one["id"] for one in rows[index:]])
+        await connection.execute(update(responses).where(earlier, others).values(state=SUPERSEDED))
 
 
 async def get(connection: AsyncConnection, response: str) -> Asked | None:

@@ -316,7 +316,7 @@ held_actions = Table(
     Column("action_id", String(128), nullable=False),
     Column("content", String(64), nullable=False),  # SHA-256 of tool, server and arguments
     Column("body", Text, nullable=False),  # JSON: the DECISION, the recommendation, tool and server
-    Column("state", String(16), nullable=False),  # waiting | approved | refused | used | expired
+    Column("state", String(16), nullable=False),  # waiting | approved | refused | used | expired | ended
     Column("by", String(64)),
     Column("at", String(32), nullable=False),
     Column("decided_at", String(32)),

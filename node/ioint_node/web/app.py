@@ -39,6 +39,8 @@ from ioint_node.web.problems import SERVER, refusal_of, render
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+# Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
+_READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
 
 
 def build_web(parts: WebParts) -> web.Application:
@@ -147,6 +149,9 @@ def _default_responding(parts: WebParts) -> RespondParts:
 def _guarded(site: Site, route: Route) -> Enter:
     async def enter(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(site, request, route.may)
+        if route.may in _READING:
+            # Whoever was answered finds what it was answered of.
+            await site.parts.assess.journal.settled()
         return await route.handler(site, request, caller)
 
     return enter

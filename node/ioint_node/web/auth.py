@@ -20,12 +20,12 @@ from ioint_node.web.site import Site
 
 # What a role opens. `act`: sessions (an agent's own only). `see_session`: one session by its id, likewise. `query`:
 # what is known. `review`: what would leave, and who did what. `opine`: confirm, dispute, mute, allow. `decide`: what
-# leaves. `manage`: tokens.
+# leaves. `manage`: tokens. `answer`: whether what was done was right.
 MAY = {
-    "agent": frozenset({"act", "see_session"}),
-    "engine": frozenset({"act", "see_session", "query"}),
-    "soc": frozenset({"see_session", "query", "review", "opine"}),
-    "admin": frozenset({"act", "see_session", "query", "review", "opine", "decide", "manage"}),
+    "agent": frozenset({"act", "answer", "see_session"}),
+    "engine": frozenset({"act", "answer", "see_session", "query"}),
+    "soc": frozenset({"answer", "see_session", "query", "review", "opine"}),
+    "admin": frozenset({"act", "answer", "see_session", "query", "review", "opine", "decide", "manage"}),
 }
 ANYONE = Caller(id="-", role="anyone", actor=None, tlp="clear", expires=None)
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")  # 256 bits

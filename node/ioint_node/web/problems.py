@@ -7,6 +7,7 @@ name of the field at fault and at most a few characters of its value.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,10 @@ _FAULTS = (  # the narrowest first
     (BusyError, 503, "busy"),
     (ConfigError, 503, "not_configured"),
     (NodeError, 400, "bad_request"),
+)
+# Names of fields have no blank, and what follows the colon is a sentence.
+_NAMED = re.compile(
+    r"(?P<field>[a-z][a-z0-9_]{0,63}(?:\[[0-9]{1,9}\])?(?:\.[a-z][a-z0-9_]{0,63}(?:\[[0-9]{1,9}\])?){0,8}): \S"
 )
 _STATUS_NAMES = {
     404: "no_route",
@@ -101,9 +106,15 @@ def refusal_of(error: Exception) -> Refusal:
         return Refusal(error.status, name, detail or error.reason, headers=allow)
     for kind, status, name in _FAULTS:
         if isinstance(error, kind):
-            return Refusal(status, name, str(error))
+            return Refusal(status, name, str(error), field=_field_of(error))
     log.error("a handler failed", exc_info=error)
     return Refusal(500, "internal", "the node failed to serve this request; its log says why")
+
+
+def _field_of(error: Exception) -> str | None:
+    """The field that a message about a caller's request begins with: `name: …`, `actors[3].kind: …`."""
+    found = _NAMED.match(str(error)) if isinstance(error, RequestError) else None
+    return None if found is None else found["field"]
 
 
 def render(refusal: Refusal, path: str) -> web.Response:

@@ -7,11 +7,13 @@ from aiohttp import web
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import assess, gap
 from ioint_node.flows.requests import ActionRequest, Feedback, OpenSession, ScopeRequest
+from ioint_node.flows.scope import wanted_of
 from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import accepted, encoded_answer, json_answer
 from ioint_node.web.auth import check_actor
+from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionBody,
     AlternativeBody,
@@ -32,6 +34,8 @@ async def open_session(site: Site, request: web.Request, caller: Caller) -> web.
     """Declare what a session is for; the answer is its authority map and the trust before the first action."""
     body = await read_json(request, OpenBody, site.parts.limits)
     check_actor(caller, body.actor.id)
+    if caller.role == "agent" and body.actor.kind == "user":
+        raise bad_field("actor.kind", "an agent's token speaks for an agent or a workload, not for a person")
     made_of = body.actor.composition
     opening = OpenSession(
         actor=body.actor.id,
@@ -61,7 +65,8 @@ async def act(site: Site, request: web.Request, caller: Caller) -> web.Response:
         t=body.t,
         durable=body.durable,
     )
-    return encoded_answer((await assess.answer(site.parts.assess, session, action, site.parts.now())).encode())
+    decided = await assess.answer(site.parts.assess, session, action, site.parts.now())
+    return encoded_answer(decided.encode())
 
 
 async def observe(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -92,7 +97,12 @@ async def declare(site: Site, request: web.Request, caller: Caller) -> web.Respo
     """Declare anew what the session is for."""
     session = await _session(site, request, caller)
     body = await read_json(request, DeclaredBody, site.parts.limits)
-    return json_answer(await assess.declare(site.parts.assess, session, _declaration(body), site.parts.now()))
+    by_actor = caller.role == "agent"
+    return json_answer(
+        await assess.declare(
+            site.parts.assess, session, _declaration(body), site.parts.now(), by_actor=by_actor
+        )
+    )
 
 
 async def ask_scope(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -106,7 +116,20 @@ async def ask_scope(site: Site, request: web.Request, caller: Caller) -> web.Res
         boundary=body.boundary,
         reason=body.reason,
     )
-    return json_answer(await assess.scope_request(site.parts.assess, session, asked, site.parts.now()))
+    parts, now = site.parts.assess, site.parts.now()
+    answer = await assess.scope_request(parts, session, asked, now)
+    if answer["state"] == "person" and (live := parts.live.get(session)) is not None:
+        made = await gap.requested(
+            site.loop,
+            session,
+            wanted_of(parts, asked),
+            actor=live.actor.id,
+            family=answer["declared"]["family"],
+            by=f"token:{caller.id}",
+            now=now,
+        )
+        answer = {**answer, "proposal": None if made is None else made["id"]}
+    return json_answer(answer)
 
 
 async def answer_alternative(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -130,7 +153,10 @@ async def give_feedback(site: Site, request: web.Request, caller: Caller) -> web
     body = await read_json(request, FeedbackBody, site.parts.limits)
     said = Feedback(kind=body.kind, positive=body.positive, action_id=body.action_id)
     own, by, now = caller.role == "agent", f"token:{caller.id}", site.parts.now()
-    answer = await assess.feedback(site.parts.assess, session, said, now, by=by, by_actor=own)
+    person = caller.role in {"soc", "admin"}
+    answer = await assess.feedback(
+        site.parts.assess, session, said, now, by=by, by_actor=own, by_person=person
+    )
     if caller.role == "admin" and said.kind == "override" and said.positive and said.action_id:
         # A person says that what was stopped was the work: the intent has to learn it.
         proposal = await gap.mark(site.loop, session, said.action_id, by, now)
@@ -158,7 +184,14 @@ def routes() -> tuple[Route, ...]:
         (f"{_SESSION}/close", "End a session", close),
     )
     return tuple(
-        Route(method="POST", path=path, may="act", summary=summary, handler=handler)
+        # Analysts answer for what was done, and do nothing themselves.
+        Route(
+            method="POST",
+            path=path,
+            may="answer" if handler is give_feedback else "act",
+            summary=summary,
+            handler=handler,
+        )
         for path, summary, handler in doors
     )
 

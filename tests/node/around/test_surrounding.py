@@ -236,7 +236,7 @@ async def test_the_forest_comes_back_after_a_restart(node: Node, make_node: Make
     learned = Isolation()
     assert not await learned.refit(node.parts.store, NOW)
     for row in rows(ROWS_NEEDED):
-        learned.take(1, row)
+        learned.reservoir.add(1, row)
     assert await learned.refit(node.parts.store, NOW)
     again = Isolation()
     await again.load(make_node().parts.store)

@@ -75,7 +75,7 @@ class ScriptedTracker:
         }.get(tool, Verdict.IN_SCOPE)
         order = list(Verdict)
         self.verdict = max(self.verdict, verdict, key=order.index)
-        self.session_risk = max(self.session_risk, {"out": 0.7, "clear": 0.99, "edge": 0.5}.get(tool, 0.1))
+        self.session_risk = max(self.session_risk, {"out": 0.7, "clear": 1.0, "edge": 0.5}.get(tool, 0.1))
         return Judgement(
             step=measured.step,
             drift=self.session_risk,

@@ -120,10 +120,10 @@ def test_the_settings_become_a_policy(home: Path) -> None:
         fail_closed=("value",),
     )
     policy = config.policy(b"salt")
-    assert policy.staging.enforces("a-1", "research", "s-1")
-    assert not policy.staging.enforces("a-1", "monitor", "s-1")
+    assert policy.staging.enforces("a-1", "research")
+    assert not policy.staging.enforces("a-1", "monitor")
     assert policy.fail_mode(enforced=True)["value"] == "closed"
-    assert not Config(home=home, org="Org").policy(b"salt").staging.enforces("a-1", "research", "s-1")
+    assert not Config(home=home, org="Org").policy(b"salt").staging.enforces("a-1", "research")
 
 
 def test_a_missing_node_is_named_with_the_command_that_makes_it(home: Path) -> None:
@@ -253,3 +253,9 @@ def test_the_roster_is_public_and_a_database_elsewhere_is_looked_at_too(home: Pa
     assert "roster.bin" not in str(caught.value)
     server = Config(home=home, org="Org", store_url="postgresql+asyncpg://ioint@127.0.0.1/ioint")
     assert not any(path.suffix == ".db" for path in server.private_paths)
+
+
+@pytest.mark.parametrize("domain", ["", "Example.org", "example", "a b.org", "-x.org", "x" * 260 + ".org"])
+def test_what_is_no_domain_is_refused(tmp_path: Path, domain: str) -> None:
+    with pytest.raises(ConfigError, match="own_domains"):
+        Config(home=tmp_path, org="Alpha", own_domains=("example.org", domain))

@@ -20,7 +20,7 @@ from ioint_node.scoring.staging import (
 from ioint_taxonomy import load_taxonomy
 
 SALT = salt_of(b"a node's seed of thirty-two byte")
-SESSIONS = [f"session-{number}" for number in range(2_000)]
+ACTORS = [f"agent-{number}" for number in range(2_000)]
 
 
 def stage(**given: object) -> Staging:
@@ -28,43 +28,43 @@ def stage(**given: object) -> Staging:
 
 
 def test_observing_enforces_on_nobody() -> None:
-    watching = stage(enforce=False, agents={"a-17": 100})
-    assert not any(watching.enforces("a-17", "research", one) for one in SESSIONS)
+    watching = stage(enforce=False, agents={"agent-17": 100})
+    assert not any(watching.enforces(one, "research") for one in ACTORS)
 
 
 def test_enforcing_without_a_share_is_on_everybody() -> None:
-    assert all(stage().enforces("a-17", "research", one) for one in SESSIONS)
+    assert all(stage().enforces(one, "research") for one in ACTORS)
 
 
 def test_a_share_of_nothing_is_on_nobody() -> None:
-    assert not any(stage(share=0).enforces("a-17", "research", one) for one in SESSIONS)
+    assert not any(stage(share=0).enforces(one, "research") for one in ACTORS)
 
 
 @pytest.mark.parametrize("share", [10, 25, 50, 90])
-def test_a_share_holds_for_about_so_many_sessions(share: int) -> None:
-    enforced = sum(stage(share=share).enforces("a-17", "research", one) for one in SESSIONS)
-    assert abs(enforced / len(SESSIONS) - share / 100) < 0.04
+def test_a_share_holds_for_about_so_many_actors(share: int) -> None:
+    enforced = sum(stage(share=share).enforces(one, "research") for one in ACTORS)
+    assert abs(enforced / len(ACTORS) - share / 100) < 0.04
 
 
 @given(st.text(max_size=128), st.integers(0, 99), st.integers(1, 100))
-def test_a_session_never_flips_and_a_larger_share_keeps_it(session: str, share: int, more: int) -> None:
-    before = stage(share=share).enforces("a", "f", session)
-    assert stage(share=share).enforces("a", "f", session) == before
+def test_an_actor_never_flips_and_a_larger_share_keeps_it(actor: str, share: int, more: int) -> None:
+    before = stage(share=share).enforces(actor, "f")
+    assert stage(share=share).enforces(actor, "f") == before
     if before:
-        assert stage(share=min(100, share + more)).enforces("a", "f", session)
+        assert stage(share=min(100, share + more)).enforces(actor, "f")
 
 
 def test_an_agent_goes_before_its_family_and_a_family_before_the_rest() -> None:
     staged = stage(share=0, families={"research": 100}, agents={"a-17": 0})
-    assert staged.enforces("a-1", "research", "s")
-    assert not staged.enforces("a-17", "research", "s")
-    assert not staged.enforces("a-1", "monitor", "s")
+    assert staged.enforces("a-1", "research")
+    assert not staged.enforces("a-17", "research")
+    assert not staged.enforces("a-1", "monitor")
 
 
-def test_who_does_not_know_the_salt_cannot_choose_a_session_that_is_only_watched() -> None:
+def test_who_does_not_know_the_salt_cannot_choose_a_name_that_is_only_watched() -> None:
     other = salt_of(b"another node's seed, as long as it")
-    same = sum(place_of(one, SALT) == place_of(one, other) for one in SESSIONS)
-    assert same < len(SESSIONS) * 0.03
+    same = sum(place_of(one, SALT) == place_of(one, other) for one in ACTORS)
+    assert same < len(ACTORS) * 0.03
     assert salt_of(b"a node's seed of thirty-two byte") == SALT
 
 

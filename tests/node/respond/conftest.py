@@ -23,6 +23,7 @@ from ioint_node.store.migrate import upgrade
 from ioint_node.store.responses import Halted, Order
 from ioint_node.store.tokens import Caller
 from ioint_node.web import WebLimits, build_web, serve
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.node.web.conftest import NOW, Clock, Node, make_consortium, make_parts, make_tokens
@@ -61,7 +62,7 @@ class Site:
         parts, now = self.parts, self.now
         hold = holding.standing(parts.holds, session, request, now)
         approved = hold is not None and hold.state == held.APPROVED
-        choice = choose_response(replace(case, approved=approved, state=parts.halted.state_of(AGENT)))
+        choice = choose_response(structs.replace(case, approved=approved, state=parts.halted.state_of(AGENT)))
         settled = holding.settle(
             parts.holds,
             hold,

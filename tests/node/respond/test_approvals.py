@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from ioint_node.store import outgoing
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.schema import decisions
 from ioint_node.store.times import to_text
+from msgspec.structs import replace
 from sqlalchemy import update
 
 from tests.node.respond.conftest import AGENT, STRICT, Site

@@ -12,6 +12,7 @@ from ioint_node.scoring.response import choose_response
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import held
 from ioint_node.store.held import HELD_MS, Hold, Holds
+from msgspec import structs
 
 from tests.node.respond.conftest import STRICT, Site
 from tests.node.web.conftest import NOW
@@ -160,14 +161,14 @@ async def test_who_decides_after_the_time_is_told_so(site: Site) -> None:
 
 
 async def test_an_approved_departure_is_allowed_and_a_person_has_answered_for_it(site: Site) -> None:
-    case = replace(STRICT, verdict=Verdict.OUT_OF_SCOPE, clear=True, departures=1)
+    case = structs.replace(STRICT, verdict=Verdict.OUT_OF_SCOPE, clear=True, departures=1)
     first, choice = await site.decide("c1", case=case)
     assert choice.held
     shown = (await site.node.json(APPROVALS))["items"][0]
     assert shown["recommendation"]["advice"] == "refuse"
     await site.node.post(f"{APPROVALS}/{first['approval']['id']}", {"approve": True}, "admin")
 
-    assert (await site.decide("c2", case=replace(case, departures=2)))[0]["allowed"]
+    assert (await site.decide("c2", case=structs.replace(case, departures=2)))[0]["allowed"]
 
 
 async def test_an_approval_does_not_carry_over_a_suspension(site: Site) -> None:
@@ -233,7 +234,7 @@ def test_long_arguments_are_cut() -> None:
 def test_an_action_that_is_not_held_costs_one_look_up() -> None:
     request = ActionRequest(action_id="c", tool="t", arguments={"unencodable": object()})
     holds = Holds()
-    choice = choose_response(replace(STRICT, lower=0.95))
+    choice = choose_response(structs.replace(STRICT, lower=0.95))
     nothing = holding.settle(holds, None, choice, decision_id="d", session_id="s", request=request, now=NOW)
 
     assert holding.standing(holds, "s", request, NOW) is None

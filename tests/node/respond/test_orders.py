@@ -13,12 +13,13 @@ from ioint_node.scoring.response import Choice
 from ioint_node.scoring.values import Response, Verdict
 from ioint_node.store import responses
 from ioint_node.store.responses import REPORT_MS, Halted
+from msgspec import structs
 
 from tests.node.respond.conftest import AGENT, STRICT, Site, write_order
 from tests.node.web.conftest import NOW
 
 RESPOND = f"/api/v1/agents/{AGENT}/respond"
-OUT = replace(STRICT, lower=0.6, verdict=Verdict.OUT_OF_SCOPE, clear=True)
+OUT = structs.replace(STRICT, lower=0.6, verdict=Verdict.OUT_OF_SCOPE, clear=True)
 DECISION: dict[str, Any] = {
     "action_id": "c1",
     "decision_id": "d1",
@@ -43,13 +44,13 @@ async def test_repetition_halts_an_actor_by_degrees_and_in_every_session(site: S
     await site.node.open_session("s-2")
     asked = []
     for number in range(1, 5):
-        decision, _ = await site.decide(f"c{number}", case=replace(OUT, departures=number))
+        decision, _ = await site.decide(f"c{number}", case=structs.replace(OUT, departures=number))
         asked.append(decision["response"])
         if number == 1:
             assert site.parts.halted.state_of(AGENT) == "active"
 
     assert asked == ["approve", "suspend", "relaunch", "kill"]
-    quiet = replace(STRICT, effect_class="observe", lower=0.95)
+    quiet = structs.replace(STRICT, effect_class="observe", lower=0.95)
     for session in ("s-1", "s-2"):
         decision, choice = await site.decide("later", session=session, case=quiet)
         assert (decision["response"], decision["allowed"], choice.causes) == ("kill", False, ("state",))
@@ -57,7 +58,7 @@ async def test_repetition_halts_an_actor_by_degrees_and_in_every_session(site: S
 
 async def test_each_order_is_a_row_and_an_event_with_the_same_id(site: Site) -> None:
     for number in range(1, 3):
-        await site.decide(f"c{number}", case=replace(OUT, departures=number))
+        await site.decide(f"c{number}", case=structs.replace(OUT, departures=number))
     told = await site.rows()
     asked = (await stands(site))["responses"]
 
@@ -69,10 +70,10 @@ async def test_each_order_is_a_row_and_an_event_with_the_same_id(site: Site) -> 
 
 
 async def test_who_is_halted_is_not_told_of_again_at_every_refusal(site: Site) -> None:
-    await site.decide("c1", case=replace(OUT, departures=3))
+    await site.decide("c1", case=structs.replace(OUT, departures=3))
     before = len(await site.rows())
     for number in range(2, 6):
-        await site.decide(f"c{number}", case=replace(OUT, departures=1))
+        await site.decide(f"c{number}", case=structs.replace(OUT, departures=1))
 
     assert len(await site.rows()) == before
 
@@ -85,7 +86,7 @@ async def test_the_approvals_of_every_day_are_no_orders(site: Site) -> None:
 
 
 async def test_observing_says_so_and_halts_nobody(site: Site) -> None:
-    decision, _ = await site.decide("c1", case=replace(OUT, departures=4, enforce=False))
+    decision, _ = await site.decide("c1", case=structs.replace(OUT, departures=4, enforce=False))
     (told,) = await site.rows()
     found = await stands(site)
 
@@ -108,7 +109,7 @@ async def test_a_person_halts_and_releases_and_everybody_is_told(site: Site) -> 
     assert shown["responses"][0]["response"] == "kill"
     status, told = await send(site, {"action": "release"})
     assert (status, told["before"], told["state"]) == (201, "killed", "active")
-    assert (await site.decide("free", case=replace(STRICT, lower=0.6)))[0]["allowed"]
+    assert (await site.decide("free", case=structs.replace(STRICT, lower=0.6)))[0]["allowed"]
     events = await site.rows()
     assert [one["after"] for one in events] == ["suspend", "relaunch", "kill", "release"]
     assert [one["do"] for one in events] == [list(DO[str(one["after"])]) for one in events]
@@ -120,7 +121,7 @@ async def test_an_interruption_stops_what_is_running_and_nothing_more(site: Site
 
     assert (status, told["state"]) == (201, "active")
     assert (await site.rows())[0]["do"] == ["interrupt"]
-    assert (await site.decide("c1", case=replace(STRICT, lower=0.6)))[0]["allowed"]
+    assert (await site.decide("c1", case=structs.replace(STRICT, lower=0.6)))[0]["allowed"]
 
 
 async def test_who_is_halted_stays_so_after_a_restart(site: Site) -> None:
@@ -239,7 +240,7 @@ async def test_a_failure_can_still_become_a_success_and_never_the_other_way(site
 
 async def test_what_nobody_reports_on_is_seen(site: Site) -> None:
     _, order = await send(site, {"action": "kill"})
-    await site.decide("c1", case=replace(OUT, departures=1))
+    await site.decide("c1", case=structs.replace(OUT, departures=1))
     assert (await stands(site))["responses"][-1]["overdue"] is False
     site.node.clock.now += REPORT_MS + 1
     late = (await stands(site))["responses"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -42,6 +41,7 @@ from ioint_node.scoring.trust import (
     view,
 )
 from ioint_node.scoring.values import Surroundings, Verdict
+from msgspec.structs import replace
 
 calm = settings(deadline=None)
 NOW = 1_000 * DAY_MS
@@ -263,7 +263,7 @@ def test_a_session_unlike_the_others_costs_a_little() -> None:
     "spoilt", [{"verdict": Verdict.OUT_OF_SCOPE}, {"outcome": "aborted"}, {"actions": 0}]
 )
 def test_no_habit_is_praised_in_a_session_that_left_its_intent(spoilt: dict[str, object]) -> None:
-    facts = replace(clean, used_share=1.0, mutations=1, reverted=1, consistency=1.0, **spoilt)  # type: ignore[arg-type]
+    facts = replace(clean, used_share=1.0, mutations=1, reverted=1, consistency=1.0, **spoilt)
 
     assert of_close(facts) == ()
 

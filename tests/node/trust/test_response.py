@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.scoring.response import Case, at_least, choose_response
 from ioint_node.scoring.values import Response, Verdict
+from msgspec.structs import replace
 
 CALM = Case(verdict=Verdict.IN_SCOPE, wis=0.9, lower=0.6, effect_class="mutate", enforce=True)
 TIERS = ("none", "advisory", "precautionary", "disputed", "corroborated", "consensus")

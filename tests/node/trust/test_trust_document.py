@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from ioint_node.scoring.held import COMPONENTS, LAYERS
 from ioint_node.scoring.observations import AHEAD_MS, DETAIL_CHARS, KINDS, LIFE_MOST_MS
 from ioint_node.scoring.trust import Evidence
 from ioint_node.scoring.values import Verdict
+from msgspec.structs import replace
 
 TEXT = (Path(__file__).parents[3] / "docs" / "trust.md").read_text()
 FLAT = " ".join(TEXT.split())

@@ -29,7 +29,7 @@ BAD_BODIES = [
     (b'{"actor":{"id":"a","id":"b","kind":"agent"},"declared":{}}', "duplicate_field", "id"),
     (b'{"actor":{"id":"","kind":"agent"},"declared":{}}', "bad_field", "actor.id"),
     (b'{"actor":{"id":"a","kind":"agent"},"declared":{},"session_id":"a b"}', "bad_field", "session_id"),
-    (b'{"actor":{"id":"a","kind":"agent"},"declared":{"family":"no-such-family"}}', "bad_request", None),
+    (b'{"actor":{"id":"a","kind":"agent"},"declared":{"family":"no-such-family"}}', "bad_request", "declared.family"),
 ]
 
 

@@ -134,7 +134,7 @@ async def test_an_agent_says_nothing_of_itself_that_counts(node: Node) -> None:
 
 
 def test_an_agent_opens_only_what_is_its_own() -> None:
-    assert MAY["agent"] <= {"act", "see_session", "observe", "spend"}
+    assert MAY["agent"] <= {"act", "answer", "see_session", "observe", "spend"}
 
 
 async def test_an_observation_of_oneself_does_not_reach_the_session_of_another(node: Node) -> None:
