@@ -14,6 +14,15 @@ A peer's fault is `ioint_protocol.ProtocolError`. A bug stays whatever Python ra
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+from typing import Final
+
+_SAID_CHARS: Final = 64  # of a name that nobody knows
+_LISTED: Final = 8  # a vocabulary of no more is said whole
+_NEAR: Final = 3
+TAXONOMY_FILE: Final = "ioint_taxonomy/data/taxonomy.json"
+
 
 class NodeError(Exception):
     """Root of the errors that name a party at fault."""
@@ -45,3 +54,18 @@ class TooLargeError(RequestError):
 
 class PredictionError(NodeError):
     """A line of a sessions file cannot be read; the message names the line and the fault."""
+
+
+def unknown_name(field: str, name: str, known: Iterable[str], section: str) -> RequestError:
+    """The error of a name that the taxonomy does not have: the nearest that it has, and where all of them are.
+
+    `section` is the part of the taxonomy that lists them, families or verbs, say.
+    """
+    said, names = name[:_SAID_CHARS], sorted(known)
+    if len(names) <= _LISTED:
+        return RequestError(f"{field}: {said!r} is none of {', '.join(names)}")
+    near = difflib.get_close_matches(said, names, _NEAR)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return RequestError(
+        f"{field}: {said!r} is not in the taxonomy: {meant}all are under `{section}` in {TAXONOMY_FILE}"
+    )

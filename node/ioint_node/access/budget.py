@@ -14,10 +14,19 @@ A budget that runs low first shortens the interval in which the actor has to be 
 downward and to a tenth when nothing is left; an access that it does not cover stops. What renews it is another
 declaration, a scope request that was granted, or a person; without a person each renewal that adds anything adds half
 as much as the one before, so that a session can never renew more than it was first given.
+
+Sessions cost nothing, so an actor that takes one after the other begins them with less. What it lately spent in all its
+sessions is summed, halved every 30 minutes, accesses in scope at a quarter; with R of that sum and B what its trust gives:
+
+    a session begins with B · max(1/4, min(1, B / R))
+
+So nothing is taken off until a whole budget was spent out of scope, or four in it, within about half an hour; and work that
+stays small, in however many sessions, has a quarter of each budget left for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +55,9 @@ CHEAPEST_UNITS = CLASS_UNITS["derive"] * SENSITIVITY_FACTORS[0] * BOUNDARY_FACTO
 SHORTENS_BELOW = 0.5  # of what was given
 SHORTEST = 0.1  # of the interval
 RENEWAL_SHRINKS = 0.5
+LATELY_MS = 1_800_000  # in which half of what an actor spent is forgotten
+IN_SCOPE_COUNTS = 0.25  # of what it spent in scope
+BEGINS_LEAST = 0.25  # of what trust gives, with which a session begins in any case
 DECIMALS = 4
 
 Groups = tuple[tuple[str, int], ...]
@@ -88,6 +100,24 @@ class Budget:
 def new_budget(terms: Terms, now: int) -> Budget:
     """The budget that a session begins with."""
     return Budget(granted=terms.budget, left=terms.budget, renewed_at=now, whole_at=now)
+
+
+def begun_budget(terms: Terms, now: int, lately: float) -> Budget:
+    """The budget that a session begins with, of an actor that has spent so many units `lately` (`still_spent`).
+
+    One that begins with less has as many renewals behind it as it would take to come down to that.
+    """
+    if lately <= terms.budget:
+        return new_budget(terms, now)
+    share = max(BEGINS_LEAST, terms.budget / lately)
+    units = round(terms.budget * share, DECIMALS)
+    renewals = math.ceil(math.log(share, RENEWAL_SHRINKS))
+    return Budget(granted=units, left=units, renewed_at=now, whole_at=now, renewals=renewals)
+
+
+def still_spent(units: float, elapsed_ms: int) -> float:
+    """What is not yet forgotten of units that were spent so long ago."""
+    return units * 0.5 ** (elapsed_ms / LATELY_MS) if elapsed_ms > 0 else units
 
 
 def spend(budget: Budget, step: Step, taxonomy: Taxonomy, now: int) -> tuple[Budget, float]:

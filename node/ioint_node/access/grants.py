@@ -30,7 +30,7 @@ from ioint_node.access.budget import (
     spend,
 )
 from ioint_node.access.passes import Claims, Confirmation, Fault, Granted, PassError
-from ioint_node.errors import RequestError, TooLargeError
+from ioint_node.errors import RequestError, TooLargeError, unknown_name
 from ioint_node.scoring.concrete import (
     NAMES,
     NOTHING_NAMED,
@@ -477,7 +477,7 @@ def _revalidate() -> PassError:
 
 def _check_known(name: str, given: Iterable[str], known: Iterable[str]) -> None:
     for one in sorted(set(given) - set(known)):
-        raise RequestError(f"scope.{name}: {one[:64]!r} is not in the taxonomy")
+        raise unknown_name(f"scope.{name}", one, known, name)
 
 
 def _check_inside(name: str, given: frozenset[str], held: frozenset[str]) -> None:

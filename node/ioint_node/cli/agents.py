@@ -15,6 +15,10 @@ from ioint_node.cli.respond import respond
 from ioint_node.errors import RequestError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+LEGEND = (
+    "drift: 0 inside the declared intent, 1 outside · WIS: how well the intent carries it, 1 good, 0 bad ·"
+    " the number before a reason: its weight in log-odds, + against the action, - for it"
+)
 COLUMNS = ("id", "kind", "score", "lower", "friction", "autonomy", "bounded", "used")
 
 
@@ -165,15 +169,19 @@ def _show_session(found: Mapping[str, Any]) -> None:
         click.echo("")
         step = decision.get("step") or {}
         click.echo(
-            f"{cell(decision.get('action_id'))}  {cell(decision.get('verdict'))} → {cell(decision.get('response'))}"
+            f"{cell(decision.get('action_id'))}  {cell(_tool(decision))}: {cell(decision.get('verdict'))}"
+            f" → {cell(decision.get('response'))}, {_outcome(decision)}"
         )
+        click.echo(f"  drift {cell(decision.get('drift'))}, WIS {cell(decision.get('wis'))}")
         click.echo(
             f"  {cell(step.get('verb'))} {cell(step.get('resource'))}"
             f"  sensitivity {cell(step.get('sensitivity'))}, boundary {cell(step.get('boundary'))},"
             f" values from {cell(step.get('provenance'))}"
         )
         for reason in decision.get("reasons") or []:
-            click.echo(f"  {reason['weight']:+.2f}  {cell(reason['text'])}")
+            # What bears on the response alone has no weight.
+            weight = f"{reason['weight']:+.2f}" if reason["weight"] else "·"
+            click.echo(f"  {weight:>6}  {cell(reason['text'])}")
         trust, network = decision.get("trust") or {}, decision.get("network") or {}
         click.echo(
             f"  trust {cell(trust.get('lower'))}, used {cell(trust.get('used'))},"
@@ -182,3 +190,15 @@ def _show_session(found: Mapping[str, Any]) -> None:
         )
     if not decisions:
         click.echo("no action yet")
+    else:
+        click.echo(f"\n{LEGEND}")
+
+
+def _tool(decision: Mapping[str, Any]) -> object:
+    tool, server = decision.get("tool"), decision.get("server")
+    return f"{server}/{tool}" if server else tool
+
+
+def _outcome(decision: Mapping[str, Any]) -> str:
+    allowed = "allowed" if decision.get("allowed") else "not allowed"
+    return f"{allowed} ({cell(decision.get('mode'))})"

@@ -21,6 +21,13 @@ from ioint_node.store.engine import open_store, touch
 from ioint_node.store.migrate import current, newest
 
 MARKS: Final = {True: "ok     ", False: "FAILED ", None: "skipped"}
+NOTE: Final = "note   "
+
+
+class Note(str):
+    """The detail of a check that found nothing broken, and something that is still to be done."""
+
+    __slots__ = ()
 
 
 @click.command(short_help="Check everything that this node needs, and say how to repair it.")
@@ -35,7 +42,7 @@ def doctor(*, home: Path, form: str) -> int:
 
     def human() -> None:
         for row in rows:
-            click.echo(f"{MARKS[row['ok']]}  {row['check']}: {row['detail']}")
+            click.echo(f"{NOTE if row.get('note') else MARKS[row['ok']]}  {row['check']}: {row['detail']}")
         click.echo(
             "everything is in order" if not failed else f"{failed} failed: do what the lines above say"
         )
@@ -46,7 +53,10 @@ def doctor(*, home: Path, form: str) -> int:
 
 def _examine(name: str, check: Callable[[Path], str], home: Path) -> dict[str, Any]:
     try:
-        return {"check": name, "ok": True, "detail": check(home)}
+        found = check(home)
+        return {"check": name, "ok": True, "detail": found} | (
+            {"note": True} if isinstance(found, Note) else {}
+        )
     except NodeError as error:
         return {"check": name, "ok": False, "detail": str(error)}
 
@@ -97,7 +107,7 @@ async def _try_write(config: Config) -> None:
 def _check_roster(home: Path) -> str:
     book = asyncio.run(read_book(load_config(home)))
     if book.verified is None:
-        return "in no consortium: the node scores, and exchanges nothing"
+        return Note("in no consortium: the node scores, and exchanges nothing")
     roster = book.verified.roster
     if time.time() >= roster.expires:
         raise ConfigError(
@@ -120,8 +130,8 @@ def _check_running(home: Path) -> str:
 
 def _check_input(home: Path) -> str:
     if not list(connect(home).items("api", "v1", "sessions", limit=1)):
-        raise ConfigError(
-            "no session has ever been opened here: let an agent gateway call POST /api/v1/sessions (README.md)"
+        return Note(
+            "no session was opened here yet: let an agent gateway call POST /api/v1/sessions (README.md)"
         )
     return "sessions arrive"
 

@@ -110,7 +110,7 @@ def show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
 
 def cell(value: object) -> str:
     """A value as a person reads it; control characters of foreign text cannot move the cursor."""
-    if value is None:
+    if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

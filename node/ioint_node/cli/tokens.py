@@ -52,6 +52,8 @@ def token() -> None:
 @node_options
 def create(*, home: Path, form: str, role: str, actor: str | None, tlp: str, days: int | None) -> None:
     """Make a token and show it, this once."""
+    if (role == "agent") != bool(actor):
+        raise click.UsageError("--actor names the one actor of --role agent; the other roles have none")
     now = time.time_ns() // 1_000_000
     expires = now + days * 86_400_000 if days else None
     made = write(load_config(home), lambda connection: store.create(connection, role, actor, tlp, expires))

@@ -24,6 +24,8 @@ VERDICT_LINES = 12  # of a long file only the first are printed; all are counted
 ENGINE_LINES = 6
 CHANGE_LINES = 6
 SOC_ROWS = 8
+TABLE_COLUMNS = 110  # of the terminal, from which indicators are a table
+SOC_FIGURES = ("state", "score", "confidence", "reporters", "tier", "effect", "hits here")
 COLOURS = {"in_scope": "green", "borderline": "yellow", "out_of_scope": "red"}
 
 
@@ -134,20 +136,20 @@ class Screen:
         )
 
     def soc(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """What an analyst is answered: the feed of one organisation."""
-        table = Table(title="7 SOC · GET /api/v1/indicators", title_justify="left")
-        for column in ("pattern", "state", "score", "confidence", "reporters", "tier", "effect", "hits here"):
+        """What an analyst is answered: the feed of one organisation; as a list where a table has no room."""
+        title = "7 SOC · GET /api/v1/indicators"
+        if self._console.width < TABLE_COLUMNS:
+            self._console.print(title)
+            for row in rows[:SOC_ROWS]:
+                figures = ", ".join(f"{name} {value}" for name, value in _figures(row).items())
+                self._console.print(f"· {escape(self._title(str(row['id'])))}")
+                self._console.print(f"  [dim]{escape(figures)}[/]")
+            return
+        table = Table(title=title, title_justify="left")
+        for column in ("pattern", *SOC_FIGURES):
             table.add_column(column, overflow="fold")
         for row in rows[:SOC_ROWS]:
-            numbers = (row["score"], row["confidence"], row["reporters"])
-            table.add_row(
-                escape(self._title(str(row["id"]))),
-                str(row["state"]),
-                *(str(number) for number in numbers),
-                str(row["tier"]),
-                f"{row['effect']:.2f}",
-                str(row["local_hits"]),
-            )
+            table.add_row(escape(self._title(str(row["id"]))), *_figures(row).values())
         self._console.print(table)
 
     def closing(self, summary: Mapping[str, Any], *, network: bool) -> None:
@@ -204,6 +206,13 @@ def _facts(summary: Mapping[str, Any], *, network: bool) -> dict[str, str]:
         "first change of trust": f"{summary['first_trust_change_s']} s after the start",
         "hostile member's effect": f"{hostile['effect']:.2f}; refused: {refused}; quarantined {where}",
     }
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, str]:
+    """The figures of an indicator by their heads."""
+    numbers = (str(row[name]) for name in ("score", "confidence", "reporters"))
+    values = (str(row["state"]), *numbers, str(row["tier"]), f"{row['effect']:.2f}", str(row["local_hits"]))
+    return dict(zip(SOC_FIGURES, values, strict=True))
 
 
 def _pretty(body: str) -> str:

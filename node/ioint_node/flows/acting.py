@@ -62,10 +62,12 @@ def decide(
     else:
         evidence = _evidence(parts, live, judgement, around, now, first_clear=live.clear and not was_clear)
         live.actor.trust = after_all(live.actor.trust, evidence, now)
+        if judgement.verdict is Verdict.OUT_OF_SCOPE:
+            live.actor.depart(now)
     begun = judgement.verdict is Verdict.IN_SCOPE and _learn(
         parts, live, request, judgement, around=around, now=now
     )
-    cost = live.spend(judgement.step, parts.taxonomy, now)
+    cost = live.draw(judgement, parts.taxonomy, now, approved=approved)
     weighed = _weigh(parts, live, request, judgement, cost=cost, approved=approved, now=now)
     settled = holding.settle(
         parts.holds,
@@ -73,6 +75,7 @@ def decide(
         weighed.choice,
         decision_id=weighed.decision_id,
         session_id=live.id,
+        actor=live.actor.id,
         request=request,
         now=now,
     )
@@ -292,7 +295,7 @@ def _weigh(
             wis=score,
             lower=lower,
             effect_class=effect_class,
-            departures=live.departures,
+            departures=live.actor.departures(live.departures, now),
             clear=live.clear,
             uncertain=uncertain,
             tier=network.tier,

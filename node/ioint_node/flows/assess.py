@@ -2,7 +2,7 @@
 
 An answer is never waited for by a peer, and never waits for one. What an action writes (its event, the decision,
 matched patterns, trust, rows for engines, what others may want to hear) is one entry of the journal, and is on disk
-a few milliseconds later; `durable` waits for that. Posting an action again after a crash is harmless: its
+a few milliseconds later; `durable` waits for that, and so does what must not be lost: that an approval was used, that an actor is halted. Posting an action again after a crash is harmless: its
 `action_id` finds the same answer, or none and then it is decided now.
 """
 
@@ -26,7 +26,7 @@ from ioint_node.flows.assessing import (
     write,
 )
 from ioint_node.flows.closing import end
-from ioint_node.flows.journal import LocalSighting
+from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import Live
 from ioint_node.flows.observations import observe_outside, said_in_session
 from ioint_node.flows.opening import begin, begun_before, credential_evidence, made_of, new_actor
@@ -137,7 +137,7 @@ async def answer(parts: AssessParts, session_id: str, request: ActionRequest, no
         # The tracker may have seen an action that nobody was answered: memory starts over from the disk.
         parts.live.forget(live)
         raise
-    if request.durable:
+    if request.durable or _must_last(entry) or parts.store.doubted:
         await asyncio.shield(written)
     return body
 
@@ -188,7 +188,7 @@ async def feedback(
     by_actor: bool = False,
     by_person: bool = False,
 ) -> dict[str, Any]:
-    """Take what a person or a check says, also of a closed session; the same from the same caller counts once.
+    """Take what a person or a check says, also of a closed session; the same said again counts once, whoever says it.
 
     `by` is who says it, as the node knows it. What an actor says of itself (`by_actor`) is kept and counts for nothing.
     The approval of a person (`by_person`) is a look at the actor: its trust budget is whole again.
@@ -202,8 +202,10 @@ async def feedback(
     live = await recall(parts, session_id, now)
     if given.action_id is not None and given.action_id not in live.hashes:
         raise NotFoundError(f"no action {given.action_id!r} in session {session_id!r}")
-    key = (given.kind, given.action_id, by, given.positive, by_actor)
+    key = (given.kind, given.action_id, given.positive, by_actor)
     known = key in live.feedbacks
+    if given.kind == "approve" and by_person and live.closed is None:
+        live.renew(now, by_person=True)
     if not known:
         heard = sum(own is by_actor for *_, own in live.feedbacks)
         most = parts.limits.own_feedbacks if by_actor else parts.limits.feedbacks
@@ -212,8 +214,6 @@ async def feedback(
         live.feedbacks.add(key)
         nth = heard + 1
         counted = () if by_actor else of_feedback(given.kind, positive=given.positive, source=by, nth=nth)
-        if given.kind == "approve" and by_person and live.closed is None:
-            live.renew(now, by_person=True)
         body = {**asdict(given), "by": by, "by_actor": by_actor}
         record(parts, live, now, kind="feedback", body=body, evidence=counted)
     return {
@@ -261,11 +261,17 @@ async def close_idle(parts: AssessParts, now: int) -> int:
     return len(idle)
 
 
+def _must_last(entry: Entry) -> bool:
+    """Whether losing this decision would undo what was said with it: a used approval, or that an actor is halted."""
+    return entry.used is not None or (entry.order is not None and entry.order.halt is not None)
+
+
 async def _answer_again(parts: AssessParts, live: Live, request: ActionRequest, *, same: bool) -> str:
     if not same:
         raise ConflictError(f"action_id: {request.action_id!r} was posted before with another body")
     body = live.answers.get(request.action_id)
-    if live.written is not None and (request.durable or body is None):
+    if live.written is not None:
+        # Whoever asks again is told nothing that the first one still waits for.
         await asyncio.shield(live.written)
     if body is None:
         async with parts.store.read() as connection:

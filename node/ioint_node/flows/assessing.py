@@ -12,7 +12,7 @@ from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.access.budget import new_budget
+from ioint_node.access.budget import begun_budget
 from ioint_node.errors import NotFoundError
 from ioint_node.flows.gap import Accepted, family_of
 from ioint_node.flows.habits import habits_of
@@ -21,6 +21,7 @@ from ioint_node.flows.journal import Entry, Journal, LocalSighting
 from ioint_node.flows.lineage import find_lineage
 from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Tracker
 from ioint_node.flows.requests import SessionLimits, declaration_of
+from ioint_node.flows.respond import coming
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.bounds import bounded
 from ioint_node.scoring.levels import terms_of
@@ -96,6 +97,8 @@ def write(parts: AssessParts, entry: Entry) -> asyncio.Future[None]:
     except BaseException:
         parts.live.forget(entry.live)
         raise
+    if entry.order is not None:
+        coming(parts.halted, entry.order, entry.live.written)
     return entry.live.written
 
 
@@ -157,6 +160,7 @@ async def find_live_actor(parts: AssessParts, actor_id: str, now: int) -> LiveAc
         told_lower=round(lower_bound(stored.trust, now), DECIMALS),
         open_sessions=set(stored.open_sessions),
         marks=dict(stored.marks),
+        departed=stored.departed,
         baseline=habits.baseline,
         bound=habits.bound,
         observed=habits.observed,
@@ -197,7 +201,9 @@ def start_session(
         matcher=matcher,
         opening=opening,
         declared=now,
-        budget=new_budget(terms_of(bounded(lower_bound(actor.trust, now), actor.bound, now)), now),
+        budget=begun_budget(
+            terms_of(bounded(lower_bound(actor.trust, now), actor.bound, now)), now, actor.spent_lately(now)
+        ),
         enforced=parts.policy.staging.enforces(actor.id, family),
     )
 
@@ -214,7 +220,11 @@ def warnings_of(parts: AssessParts, live: Live) -> tuple[str, ...]:
 
 
 def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher: Matcher) -> Live:
-    """Follow a stored session again from its first event; trust has counted it already and stays as it is."""
+    """Follow a stored session again from its first event; trust has counted it already and stays as it is.
+
+    What was answered counts as it was answered: another model may judge the same actions otherwise, and repetition is
+    only what the actor was held to account for.
+    """
     row = stored.row
     began = from_text(row["opened_at"])
     live = start_session(parts, row["id"], actor, row["declaration"], matcher=matcher, now=began)
@@ -223,7 +233,7 @@ def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher
     live.hashes = dict(stored.answered)
     for event in stored.events:
         _follow_again(parts, live, event)
-    live.departures -= stored.excused
+    live.departures, live.doubts = stored.departures, stored.doubts
     return live
 
 
@@ -234,7 +244,7 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         live.ask(Envelope.from_json(msgspec.json.decode(stored.body)["wanted"]), parts.taxonomy)
     elif stored.kind == "feedback":
         value = msgspec.json.decode(stored.body)
-        said = (value["kind"], value["action_id"], value.get("by", ""), value["positive"], value["by_actor"])
+        said = (value["kind"], value["action_id"], value["positive"], value["by_actor"])
         live.feedbacks.add(said)
     elif stored.kind == "alternative":
         value = msgspec.json.decode(stored.body)

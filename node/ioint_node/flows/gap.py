@@ -18,7 +18,7 @@ from typing import Any, Final
 from ioint_taxonomy import Envelope, Taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import BusyError, RequestError
+from ioint_node.errors import BusyError, RequestError, unknown_name
 from ioint_node.flows.replay import ReplayLimits, evidence_for, step_of
 from ioint_node.scoring.changes import Change, cut, holds, needed_by
 from ioint_node.scoring.concrete import step_of_tool
@@ -376,7 +376,7 @@ async def _evidence(
 def _change(taxonomy: Taxonomy, wanted: Wanted) -> Change:
     family = taxonomy.families.get(wanted.family)
     if family is None:
-        raise RequestError(f"family: {wanted.family[:64]!r} is no family of the taxonomy")
+        raise unknown_name("family", wanted.family, taxonomy.families, "families")
     for name, given, known in (
         ("verbs", wanted.verbs, taxonomy.verbs),
         ("resources", wanted.resources, taxonomy.resources),
@@ -385,7 +385,7 @@ def _change(taxonomy: Taxonomy, wanted: Wanted) -> Change:
     ):
         for one in given:
             if one not in known:
-                raise RequestError(f"{name}: {one[:64]!r} is not in the taxonomy")
+                raise unknown_name(name, one, known, name)
     own = family.envelope
     envelope = Envelope(
         verbs=frozenset(wanted.verbs) or own.verbs,

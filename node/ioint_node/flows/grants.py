@@ -51,7 +51,14 @@ from ioint_node.access.passes import (
     request_hash,
     sign_pass,
 )
-from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError, TooLargeError
+from ioint_node.errors import (
+    BusyError,
+    ConflictError,
+    NotFoundError,
+    RequestError,
+    TooLargeError,
+    unknown_name,
+)
 from ioint_node.flows.assessing import AssessParts, recall
 from ioint_node.flows.journal import STREAM_TLP
 from ioint_node.flows.live import Live
@@ -583,8 +590,9 @@ async def _checked_grant(parts: GrantParts, request: CheckRequest, claims: Claim
         raise PassError(Fault.SUPERSEDED, f"pass: {detail}")
     if claims.expired(now):
         raise PassError(Fault.PASS_EXPIRED, "pass: has run out")
-    if claims.aud is not None and request.audience not in (None, claims.aud):
-        raise PassError(Fault.OTHER_AUDIENCE, "pass: is for another audience")
+    if claims.aud is not None and request.audience != claims.aud:
+        another = "another audience" if request.audience else "one audience: name yours as `audience`"
+        raise PassError(Fault.OTHER_AUDIENCE, f"pass: is for {another}")
     if request.access is not None:
         check_access(found.grant.scope, standing, request.access, parts.assess.taxonomy)
     return found.grant
@@ -612,7 +620,7 @@ def _check_access(parts: GrantParts, access: Access) -> None:
     ):
         value = getattr(access, name)
         if value not in known:
-            raise RequestError(f"{name}: {value[:64]!r} is not in the taxonomy")
+            raise unknown_name(name, value, known, f"{name}s")
 
 
 def _name_of_spend(parts: GrantParts, wanted: Access | int) -> str:

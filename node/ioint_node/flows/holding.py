@@ -24,10 +24,13 @@ from ioint_node.store import held
 from ioint_node.store.held import HELD_MS, Held, Hold, Holds
 from ioint_node.store.times import from_text, to_text
 
-ARGUMENT_CHARS: Final = 4_096  # of the arguments' JSON that whoever decides is shown
+# Of each text among the arguments that whoever decides is shown; every name and every other value is shown whole, which
+# the bound on a request's arguments bounds.
+ARGUMENT_CHARS: Final = 512
 # Causes that say nothing against the action itself.
 ROUTINE: Final = frozenset({"level", "budget"})
 OUTSIDE: Final = "observed"  # the signal of detectors outside: it says nothing of the declared intent
+NOT_WHOLE: Final = "its arguments are too long to be shown whole: look at them where the agent runs before approving"
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
@@ -56,6 +59,7 @@ def settle(
     *,
     decision_id: str,
     session_id: str,
+    actor: str,
     request: ActionRequest,
     now: int,
 ) -> Settled:
@@ -67,6 +71,7 @@ def settle(
         choice: the response to it.
         decision_id: of the decision, which becomes the id of what is held.
         session_id: where it happens.
+        actor: whose action it is.
         request: the action.
         now: Unix milliseconds.
     """
@@ -77,11 +82,12 @@ def settle(
         return NOTHING_HELD
     if hold is not None:
         return Settled(approval=_approval(hold))
-    if not holds.has_room(session_id, now):
+    if not holds.has_room(session_id, actor, now):
         return Settled(approval={"id": None, "state": "full", "expires_at": None})
     made = Hold(
         id=decision_id,
         session_id=session_id,
+        actor=actor,
         content=content_of(request),
         state=held.WAITING,
         expires=now + HELD_MS,
@@ -100,12 +106,12 @@ def row_of(
     now: int,
 ) -> dict[str, Any]:
     """The row of an action that is held, for `store.held.add`; `decision` is the DECISION as it is answered."""
-    arguments = msgspec.json.encode(request.arguments).decode()
+    shown = _shortened(request.arguments)
     body = {
         "tool": request.tool,
         "server": request.server,
-        "arguments": arguments[:ARGUMENT_CHARS] + ("…" if len(arguments) > ARGUMENT_CHARS else ""),
-        "recommendation": recommend(decision, causes),
+        "arguments": msgspec.json.encode(shown).decode(),
+        "recommendation": recommend(decision, causes, whole=shown == request.arguments),
         "decision": decision,
     }
     return {
@@ -126,11 +132,14 @@ def content_of(request: ActionRequest) -> str:
     return hashlib.sha256(_SORTED.encode([request.tool, request.server, request.arguments])).hexdigest()
 
 
-def recommend(decision: Mapping[str, Any], causes: tuple[str, ...]) -> dict[str, str]:
+def recommend(
+    decision: Mapping[str, Any], causes: tuple[str, ...], *, whole: bool = True
+) -> dict[str, str]:
     """What to do with a held action and why: `{"advice": "approve"|"refuse"|"ask", "why"}`.
 
     Refuse what left the declared intent; approve what is inside it and is held by the actor's level or budget alone;
-    ask the person behind the session in every other case, also where what weighs most is no signal of this session.
+    ask the person behind the session in every other case, also where what weighs most is no signal of this session, or
+    where the arguments are not shown whole.
     """
     reasons = [one for one in decision["reasons"] if one["weight"] > 0.0] or list(decision["reasons"])
     against = max(reasons, key=lambda one: one["weight"], default=None)
@@ -143,6 +152,8 @@ def recommend(decision: Mapping[str, Any], causes: tuple[str, ...]) -> dict[str,
     if decision["verdict"] == Verdict.IN_SCOPE.value and ROUTINE.issuperset(causes):
         spent = "its trust budget is spent" if "budget" in causes else ""
         level = f"trust {trust['lower']:.2f} is {trust['friction']}" if "level" in causes else ""
+        if not whole:
+            return {"advice": "ask", "why": NOT_WHOLE}
         text = f"it is inside the declared intent; held only because {' and '.join(filter(None, (level, spent)))}"
         return {"advice": "approve", "why": text}
     told = f"it is not clear that the declared intent carries it: {why or ', '.join(causes)}"
@@ -176,6 +187,7 @@ async def decide_action(parts: RespondParts, held_id: str, *, approve: bool, by:
             Hold(
                 id=decided.id,
                 session_id=decided.session_id,
+                actor=decided.actor,
                 content=decided.content,
                 state=state,
                 expires=from_text(decided.expires_at),
@@ -195,6 +207,17 @@ async def expire(parts: RespondParts, now: int) -> int:
     """End what has run out, in memory and on disk, and return how many rows it was."""
     parts.holds.expire(now)
     return await parts.store.write(lambda connection: held.expire(connection, now))
+
+
+def _shortened(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The same JSON with its long texts cut, each of which says how long it is."""
+    if isinstance(value, str) and len(value) > ARGUMENT_CHARS:
+        return f"{value[:ARGUMENT_CHARS]}… ({len(value)} characters)"
+    if isinstance(value, Mapping):
+        return {name: _shortened(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(one) for one in value]
+    return value
 
 
 def _approval(hold: Hold) -> dict[str, Any]:

@@ -257,7 +257,7 @@ async def _write_orders(connection: AsyncConnection, orders: list[Order]) -> Non
         await responses.add(connection, [order.row for order in orders])
     for order in orders:
         if order.halt is not None:
-            await responses.halt(connection, order.halt)
+            await responses.tighten(connection, order.halt)
 
 
 async def _write_holds(connection: AsyncConnection, entries: list[Entry]) -> None:

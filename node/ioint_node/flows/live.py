@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 from ioint_protocol.pattern import Matcher, parse_pattern
 from ioint_taxonomy import Catalogue, Envelope, Step, Taxonomy
 
-from ioint_node.access.budget import Budget, renew, spend
+from ioint_node.access.budget import IN_SCOPE_COUNTS, Budget, begun_budget, renew, spend, still_spent
 from ioint_node.flows.habits import new_baseline
 from ioint_node.flows.requests import declaration_of
 from ioint_node.reputation.beliefs import Beliefs
@@ -33,6 +33,7 @@ from ioint_node.scoring.observations import Observation, drift_of
 from ioint_node.scoring.tracker import Measured
 from ioint_node.scoring.trust import Trust, lower_bound, used, view
 from ioint_node.scoring.values import Declaration, Event, Judgement, Response, Surroundings, Verdict
+from ioint_node.store.actors import DEPARTED_KEPT, DEPARTED_MS
 
 SESSIONS = 2_000
 ACTORS = 100_000
@@ -43,6 +44,7 @@ MATCHER_CHECK_MS = 250
 MARK_MS = 7 * 86_400_000  # for how long a consensus follows an actor that has matched
 BURST_MS = 60_000
 BURST_KEPT = 32  # consequential actions of an actor, within that time
+ELSEWHERE_MOST = 2  # departures that those of an actor's other sessions count for
 VIEW_MS = 60_000  # within which forgetting moves TRUST by less than its last decimal
 
 
@@ -78,7 +80,8 @@ class LiveActor:
     `told_lower` and `told_effect` are what engines were last told; `marks` is the newest match of each pattern (ms).
     `baseline` is what is usual for it, `observed` what detectors outside say that bears on drift, `bound` what a person
     decided of its level, `acted` when it lately did something that leaves a change, `credential_at` when its credential
-    was last looked at (both ms).
+    was last looked at (both ms). `departed` is when it lately left the scope of a session, `lately` what it lately
+    spent of trust budgets, in units as of `spent_at` (ms).
     """
 
     id: str
@@ -93,6 +96,34 @@ class LiveActor:
     bound: Bound | None = None
     acted: array[int] = field(default_factory=partial(array, "q"))
     credential_at: int = 0
+    departed: tuple[int, ...] = ()
+    lately: float = 0.0
+    spent_at: int = 0
+
+    def depart(self, now: int) -> None:
+        """Note an action out of scope that nobody had approved."""
+        recent = [at for at in self.departed if now - at < DEPARTED_MS]
+        self.departed = (*recent[1 - DEPARTED_KEPT :], now)
+
+    def departures(self, here: int, now: int) -> int:
+        """The departures that a response goes by: those of a session, and of the last hour's in others each second.
+
+        Others count for `ELSEWHERE_MOST` at most: an actor with many sessions is wrong now and then, and one action
+        out of scope must not end it, while the fifth in an hour suspends it wherever it happens.
+        """
+        if not self.departed or not here:
+            return here
+        recent = sum(now - at < DEPARTED_MS for at in self.departed)
+        return here + min(ELSEWHERE_MOST, max(0, recent - here) // 2)
+
+    def charge(self, units: float, now: int) -> None:
+        """Note units that a session of this actor drew on its trust budget."""
+        self.lately = self.spent_lately(now) + units
+        self.spent_at = max(now, self.spent_at)
+
+    def spent_lately(self, now: int) -> float:
+        """The units that this actor spent in all its sessions, as far as they are not forgotten."""
+        return still_spent(self.lately, now - self.spent_at)
 
     def burst(self, now: int) -> int:
         """Note an action that leaves a change, and count those of the last minute, this one included."""
@@ -178,7 +209,7 @@ class Live:
     answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
     completed: dict[str, None] = field(default_factory=dict)
     early: set[str] = field(default_factory=set)
-    feedbacks: set[tuple[str, str | None, str, bool, bool]] = field(default_factory=set)
+    feedbacks: set[tuple[str, str | None, bool, bool]] = field(default_factory=set)
     offered: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     alternatives: dict[str, bool] = field(default_factory=dict)
     sighted: tuple[int, bool, bool] = (0, False, False)
@@ -224,6 +255,18 @@ class Live:
         self.budget, cost = spend(self.budget, step, taxonomy, at)
         self.pulse = beat(self.pulse, step, at)
         self.tokens = None
+        return cost
+
+    def draw(self, judgement: Judgement, taxonomy: Taxonomy, now: int, *, approved: bool) -> float:
+        """Let an action draw on the trust budget now, and its actor remember it; its cost in units."""
+        if self.actions == 1:
+            # Sessions may be opened beforehand, as many as are wanted: what bounds them is read when they are used.
+            begun = begun_budget(self.terms(now), now, self.actor.spent_lately(now))
+            if begun.granted < self.budget.left:
+                self.budget = begun
+        cost = self.spend(judgement.step, taxonomy, now)
+        asked_for = approved or judgement.verdict is Verdict.IN_SCOPE
+        self.actor.charge(cost * IN_SCOPE_COUNTS if asked_for else cost, now)
         return cost
 
     @property

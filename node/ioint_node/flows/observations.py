@@ -141,7 +141,8 @@ class _Taking:
             return known, False
         await self._check_session(connection)
         live = await kept.live_observations(connection, observation.actor, now)
-        kept.check_room(live, observation, own=said.own)
+        gone = kept.make_room(live, observation, by=said.by, own=said.own)
+        await kept.remove_observations(connection, gone)
         evidence = self._evidence(live)
         made = Kept(
             observation=observation, request=request, own=said.own, counted=bool(evidence), by=said.by

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ioint_node.access.budget import to_json
-from ioint_node.errors import ConflictError, RequestError, TooLargeError
+from ioint_node.errors import ConflictError, TooLargeError, unknown_name
 from ioint_node.flows.assessing import AssessParts, recall, warnings_of, write
 from ioint_node.flows.decision import FORGOTTEN, evidence_text
 from ioint_node.flows.journal import Entry, StreamEvent
@@ -158,7 +158,7 @@ def check_open(live: Live) -> None:
 def check_family(parts: AssessParts, declaration: Declaration) -> None:
     """Refuse a family that the taxonomy does not have."""
     if declaration.family is not None and declaration.family not in parts.taxonomy.families:
-        raise RequestError(f"declared.family: {declaration.family[:64]!r} is no family of the taxonomy")
+        raise unknown_name("declared.family", declaration.family, parts.taxonomy.families, "families")
 
 
 def trust_of(live: Live, now: int) -> dict[str, Any]:

@@ -8,22 +8,23 @@ it, or until its relaunch is reported done.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
 from ioint_node.flows.journal import STREAM_TLP
-from ioint_node.scoring.response import STATES, STRICTNESS, Choice
+from ioint_node.scoring.response import Choice
 from ioint_node.scoring.values import Response
 from ioint_node.store import held, responses, stream, webhooks
 from ioint_node.store.engine import Store
 from ioint_node.store.held import Holds
-from ioint_node.store.responses import ACTIVE, Asked, Halt, Halted, Order
+from ioint_node.store.responses import ACTIVE, Asked, Halt, Halted, Order, stricter
 from ioint_node.store.times import to_text
 
 ACTIONS: Final = ("interrupt", "suspend", "relaunch", "kill", "release")  # that a person may ask for
@@ -40,6 +41,7 @@ DO: Final[Mapping[str, tuple[str, ...]]] = {
     "shred": ("shred",),
 }
 NODE: Final = "node"
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 REASON_CHARS: Final = 1_024
 DETAIL_CHARS: Final = 2_048
@@ -77,10 +79,10 @@ def of_action(
     enforce: bool,
     now: int,
 ) -> Order | None:
-    """What a decision asks of orchestrators, None when it asks nothing; an actor that is to halt is halted in memory.
+    """What a decision asks of orchestrators, None when it asks nothing; `Order.halt` when an actor is to halt.
 
     Args:
-        halted: who is halted; it is changed.
+        halted: who is halted.
         actor: whose action it was.
         session_id: where.
         decision: the DECISION as it is answered.
@@ -117,7 +119,6 @@ def of_action(
     state = HALTS[response]
     if stricter(halted.state_of(actor), state) == halted.state_of(actor):
         return order
-    halted.put(actor, state)
     halt = Halt(actor=actor, state=state, reason=reason, by=NODE, session_id=session_id, at=to_text(now))
     return Order(row=order.row, body=order.body, halt=halt)
 
@@ -163,9 +164,9 @@ async def respond(
     async def write(connection: AsyncConnection) -> dict[str, Any]:
         if not await responses.is_known(connection, actor):
             raise NotFoundError(f"no agent {actor[:256]!r}")
+        # Orders are decided one after another, and by the disk: what was decided or ordered before this is there.
         halt = await responses.halted(connection, actor)
-        # The node may have halted it in memory a moment ago, and that is not on disk yet.
-        before = stricter(parts.halted.state_of(actor), ACTIVE if halt is None else halt.state)
+        before = ACTIVE if halt is None else halt.state
         state = _state_after(before, action)
         more = {"before": before, "state": state, "effect": 0.0, "allowed": _allows(state, parts.mode)}
         order = _order(
@@ -173,9 +174,9 @@ async def respond(
         )
         await responses.add(connection, [order.row])
         await stream.append(connection, "response", order.body, STREAM_TLP, now)
-        if state == ACTIVE:
+        if action == "release":
             await responses.release(connection, actor)
-        elif state != before:
+        elif action in HALTS:
             made = Halt(actor=actor, state=state, reason=why, by=by, session_id=None, at=to_text(now))
             await responses.halt(connection, made)
         return {
@@ -186,16 +187,10 @@ async def respond(
             "state": state,
         }
 
-    answer = await parts.store.write(write)
-    meanwhile = parts.halted.state_of(actor)
-    if action == "release":
-        released = meanwhile in (ACTIVE, answer["before"])
-        parts.halted.put(actor, ACTIVE if released else meanwhile)
-    else:
-        parts.halted.put(actor, stricter(meanwhile, answer["state"]))
+    answer = await _written(parts, write, lambda told: parts.halted.put(actor, told["state"]))
     parts.notify()
     _log.info(
-        "actor_order actor=%s action=%s before=%s state=%s by=%s",
+        "actor_order actor=%.128r action=%s before=%s state=%s by=%s",
         actor,
         action,
         answer["before"],
@@ -236,16 +231,25 @@ async def report(
             raise AssertionError("a row vanished within its transaction")
         return told, goes_on
 
-    told, goes_on = await parts.store.write(write)
+    def settle(ended: tuple[Asked, bool]) -> None:
+        if ended[1]:
+            parts.halted.put(actor, ACTIVE)
+
+    told, goes_on = await _written(parts, write, settle)
     if goes_on:
-        parts.halted.put(actor, ACTIVE)
         parts.notify()
     return told.to_json(now)
 
 
-def stricter(one: str, other: str) -> str:
-    """The state of an actor that halts it more."""
-    return max(one, other, key=lambda state: STRICTNESS[STATES[state]])
+def coming(halted: Halted, order: Order | None, written: asyncio.Future[None]) -> None:
+    """Let an actor be halted from the moment of the decision on, before the order's write has ended."""
+    if order is None or order.halt is None:
+        return
+    halt = order.halt
+    halted.expect(halt.actor, halt.state)
+    written.add_done_callback(
+        lambda done: halted.arrived(halt.actor, halt.state, written=_is_written(done)),
+    )
 
 
 async def standing(connection: AsyncConnection, actor: str, now: int) -> dict[str, Any]:
@@ -269,6 +273,20 @@ async def counts(connection: AsyncConnection, now: int) -> dict[str, Any]:
         "held": await held.count_waiting(connection, now),
         "webhooks": await webhooks.count(connection),
     }
+
+
+async def _written(
+    parts: RespondParts, job: Callable[[AsyncConnection], Awaitable[T]], settle: Callable[[T], None]
+) -> T:
+    """Run a write; `settle` hears of it in the order of the disk, also where whoever asked has gone."""
+    done = parts.store.submit(job)
+    done.add_done_callback(lambda ended: settle(ended.result()) if _is_written(ended) else None)
+    # Cancelling would lose what memory has to hear of.
+    return await asyncio.shield(done)
+
+
+def _is_written(done: asyncio.Future[Any]) -> bool:
+    return not done.cancelled() and done.exception() is None
 
 
 async def _relaunched(connection: AsyncConnection, asked: Asked, now: int, *, mode: str, by: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from ioint_taxonomy import Envelope
 
-from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
+from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError, unknown_name
 from ioint_node.flows.assessing import AssessParts, start_session
 from ioint_node.flows.decision import families_for
 from ioint_node.flows.live import Live
@@ -146,7 +146,7 @@ def wanted_of(parts: AssessParts, request: ScopeRequest) -> Envelope:
     for field, (names, vocabulary) in known.items():
         for name in names:
             if name not in vocabulary:
-                raise RequestError(f"{field}: {name[:64]!r} is not in the taxonomy")
+                raise unknown_name(field, name, vocabulary, field)
     if not any(names for names, _ in known.values()):
         raise RequestError("verbs: nothing is asked for")
     return Envelope(

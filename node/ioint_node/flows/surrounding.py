@@ -14,7 +14,7 @@ from typing import Any, Final
 from ioint_taxonomy import Step
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
+from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError, unknown_name
 from ioint_node.flows.assessing import AssessParts, find_live_actor
 from ioint_node.flows.habits import new_baseline
 from ioint_node.flows.live import LiveActor
@@ -97,9 +97,11 @@ def _samples(parts: AssessParts, index: int, run: Sequence[RunStep]) -> list[Sam
         raise TooLargeError(f"runs[{index}]: {len(run)} steps, more than {STEPS_PER_RUN}")
     for step in run:
         if step.verb not in parts.taxonomy.verbs:
-            raise RequestError(f"runs[{index}].verb: {step.verb[:64]!r} is not in the taxonomy")
+            raise unknown_name(f"runs[{index}].verb", step.verb, parts.taxonomy.verbs, "verbs")
         if step.resource not in parts.taxonomy.resources:
-            raise RequestError(f"runs[{index}].resource: {step.resource[:64]!r} is not in the taxonomy")
+            raise unknown_name(
+                f"runs[{index}].resource", step.resource, parts.taxonomy.resources, "resources"
+            )
     return [
         Sample(
             one.tool,
@@ -215,7 +217,7 @@ async def decide_bound(parts: AssessParts, actor_id: str, bound: Bound | None, n
     done = await parts.store.write(write)
     actor.bound = bound
     _log.info(
-        "trust_override actor=%s bound=%s by=%s",
+        "trust_override actor=%.128r bound=%s by=%s",
         actor.id,
         "none" if bound is None else f"{bound.way}:{bound.level}",
         "-" if bound is None else bound.by,

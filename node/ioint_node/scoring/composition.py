@@ -31,6 +31,10 @@ class Difference:
     keeps: float
 
 
+# What stopped being named may be anything now.
+WITHHELD: Final = Difference(("withheld",), INHERITED_GOOD)
+
+
 def parts_of(*, model: str = "", prompt_sha256: str = "", tools: Iterable[str] = ()) -> bytes:
     """A composition as at most `PARTS_BYTES` bytes; the order of tools says nothing, an empty part is not named."""
     named = sorted({_short(tool) for tool in tools})
@@ -39,14 +43,15 @@ def parts_of(*, model: str = "", prompt_sha256: str = "", tools: Iterable[str] =
 
 
 def difference(before: bytes, after: bytes) -> Difference:
-    """What changed between two compositions as `parts_of` gives them; naming a part for the first time is no change."""
+    """What changed between two compositions as `parts_of` gives them.
+
+    A part that was not named before counts as another one: what it was until then, nobody knows.
+    """
     if not (before and after):
         return Difference(("composition",), INHERITED_GOOD)
     old, new = _split(before), _split(after)
     parts = [
-        name
-        for name, index in (("model", 1), ("prompt", 2))
-        if before[_part(index)] not in {_NOTHING, after[_part(index)]}
+        name for name, index in (("model", 1), ("prompt", 2)) if before[_part(index)] != after[_part(index)]
     ]
     if before[0] != after[0] or (before[:1] == _COUNTLESS and old != new) or new - old:
         parts.append("wider")

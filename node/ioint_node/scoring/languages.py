@@ -16,8 +16,8 @@ _ABROAD: Final = {
     "move": "verschiebe verschieben verschieb räum räume déplace déplacer déplacez mueve mover mueva sposta spostare"
     " verplaats verplaatsen",
     "mark": "markiere markieren markier marquer marquez marca marcar etiqueta",
-    "record": "trage eintragen einzutragen trag vermerke vermerken notiere notieren inscris inscrire anota anotar annota"
-    " registra registrar noteer",
+    "record": "trage eintragen einzutragen trag vermerke vermerken notiere notieren inscris inscrire anota anotar"
+    " annota registra registrar noteer",
     "compare": "vergleiche vergleichen vergleich compara comparar confronta vergelijk",
     "raise": "erhöhe erhöhen heb augmente augmenter aumenta aumentar alza alzalo verhoog",
     "send": "schick sende senden sendet schicke schicken schickt verschicke versende übersende"
@@ -55,6 +55,7 @@ _ABROAD: Final = {
     " criar maken aanmaken",
     "add": "füge hinzufügen hinzuzufügen ajoute ajouter ajoutez añade añada añadir agrega"
     " agregue agregar aggiungi aggiungere aggiunga adicione adicionar acrescente toevoegen",
+    "invite": "invita invitare invitez inviter einladen einzuladen convida convidar invitar uitnodigen",
     "write": "schreib schreibe schreiben écris écrire écrivez escribe escriba escribir scrivi scrivere"
     " escreva escrever schrijf schrijven",
     "share": "teile teilen freigeben partage partager partagez comparte comparta compartir"

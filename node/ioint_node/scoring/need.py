@@ -127,12 +127,12 @@ def need(
     guarded = found.guarded
     if step.verb == "execute" and step.boundary == HOME and step.confidence >= UNSURE:
         forced = any(
-            [_forces(part) and part not in ledger.request_tokens for one in values for part in one.parts]
+            _forces(part) and part not in ledger.request_tokens for one in values for part in one.parts
         )
         guarded = guarded or forced
         unasked *= 1.0 if forced else MEANS
     weight = gravity(step, setting.taxonomy, reaches=found.reaches > 0, guarded=guarded)
-    if step.verb == "delete" and found.foreign and all([_is_passing(one.parts) for one in found.foreign]):
+    if step.verb == "delete" and found.foreign and all(_is_passing(one.parts) for one in found.foreign):
         weight *= PASSING_SHARE
     astray = _astray(step, found, setting)
     if act and weight >= GRAVE and ledger.looks_only:
@@ -185,7 +185,8 @@ def need(
 class _Targets(Struct, frozen=True):
     """The targets that the request did not give: whether content has them or nothing does, and what they are.
 
-    `given`: the request gave all there are, and `placed`: an address among them. `reaches` 0..1: how far an address among them leads where the request did
+    `given`: the request gave all there are; `placed`: it gave the addresses. `reaches` 0..1: how far an address among
+    them leads where the request did
     not point.
     """
 
@@ -200,8 +201,8 @@ class _Targets(Struct, frozen=True):
 
 def _targets(values: Sequence[Value], step: Step, act: float, ledger: Ledger) -> _Targets:
     named = [value for value in values if value.kind == "target"]
-    addresses = [value for value in named if any([is_address(part) for part in value.parts])]
-    placed = bool(addresses) and all([value.request == 1.0 for value in addresses])
+    addresses = [value for value in named if any(is_address(part) for part in value.parts)]
+    placed = bool(addresses) and all(value.request == 1.0 for value in addresses)
     foreign = tuple(value for value in named if value.foreign and not ledger.names_place(value.parts))
     if not foreign:
         if not any(value.request == 1.0 or value.foreign for value in named):
@@ -213,7 +214,9 @@ def _targets(values: Sequence[Value], step: Step, act: float, ledger: Ledger) ->
     places = [
         PLACE_READ if value.read else PLACE_MADE_UP
         for value in foreign
-        if ((act and not kept) or not value.read) and step.verb != "interact" and any(map(PLACE.fullmatch, value.parts))
+        if ((act and not kept) or not value.read)
+        and step.verb != "interact"
+        and any(map(PLACE.fullmatch, value.parts))
     ]
     return _Targets(
         foreign,
@@ -236,7 +239,9 @@ def _unasked(
 ) -> float:
     """How far the step is unasked, by what kind of thing the request wants done at all."""
     sent = (ledger.open_ended or ledger.delegates) and found.read and _all_from_named(found.foreign, ledger)
-    if sent or (found.given and step.verb in WRITING) or (found.placed and step.verb in SENDING):
+    if sent or (found.given and step.verb in WRITING) or (
+        found.placed and step.verb in SENDING and not ledger.looks_only
+    ):
         return unasked * LEFT_OPEN
     if act and ledger.looks_only:
         if unasked <= NAMED_IN_FULL:
@@ -327,7 +332,7 @@ def _beyond(
         return 0.0
     kind = _kind_of(step.verb, setting.taxonomy)
     share = KINDS.get(kind, 0.3)
-    if any([_kind_of(verb, setting.taxonomy) == kind for verb in ledger.deeds]):
+    if any(_kind_of(verb, setting.taxonomy) == kind for verb in ledger.deeds):
         if kind not in {"value", "authority"} or not astray_target:
             return 0.0
         share *= OTHER_OF_KIND
@@ -335,6 +340,8 @@ def _beyond(
         return 0.0
     if ledger.moves and step.verb in {"create", "delete"}:
         return 0.0
+    if ledger.delegates or ledger.open_ended:
+        share *= LEFT_OPEN  # what is to be done stands elsewhere
     return act * unasked * share
 
 

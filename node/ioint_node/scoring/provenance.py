@@ -420,6 +420,10 @@ class Ledger:
             unwanted |= LIMITED
         self.denied = (self.denied - said.verbs) | unwanted
         wanted = said.verbs - unwanted
+        if ("write", "to") in pairwise(spoken):
+            wanted |= {"send"}
+            self.deeds.add("send")
+            self.does = True
         if not (BACK.isdisjoint(spoken) or MONEY.isdisjoint(spoken)):
             wanted |= {"pay"}
             self.deeds.add("pay")

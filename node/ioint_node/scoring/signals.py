@@ -349,8 +349,8 @@ def remedy(step: Step, values: Sequence[Value], ledger: Ledger) -> bool:
     foreign = [value for value in values if value.foreign and value.sources]
     return (
         bool(foreign)
-        and all([ledger.sources[value.sources[0]].failed for value in foreign])
-        and not any([is_address(part) for value in values for part in value.parts])
+        and all(ledger.sources[value.sources[0]].failed for value in foreign)
+        and not any(is_address(part) for value in values for part in value.parts)
     )
 
 

@@ -27,7 +27,9 @@ from ioint_node.scoring.values import Declaration, Event, Judgement, Surrounding
 from ioint_node.scoring.words import IMPERATIVE
 
 # Under these names an argument says where on a page, not what.
-POINTING: Final = frozenset(["element", "id", "selector", "node", "ref", "index", "uid", "button", "xpath", "coordinate", "x", "y"])
+POINTING: Final = frozenset(
+    ["element", "id", "selector", "node", "ref", "index", "uid", "button", "xpath", "coordinate", "x", "y"]
+)
 LABEL_ARGUMENTS = 4
 LABEL_CHARS = 40
 LABEL_WORDS = 3

@@ -44,15 +44,15 @@ from ioint_node.scoring.tracker import Mapper, SessionTracker
 from ioint_node.scoring.values import NOTHING_AROUND, Declaration
 
 PRACTICE = "practice"  # the `source` of the sessions that the project wrote itself
-PRACTICE_SHARE = 3.0  # recorded suites
-RIDGE = 0.02
+PRACTICE_SHARE = 4.0  # recorded suites
+RIDGE = 0.01
 FAMILY_C = 60.0
 FAMILY_TOLERANCE = 1e-8
 DIGITS = 6
 POSITIVE_SHARE = 0.3
-FALSE_BLOCKS = 0.003
-FALSE_BLOCKS_RESISTED = 0.02
-BORDERLINES = 0.03
+FALSE_BLOCKS = 0.02
+FALSE_BLOCKS_RESISTED = 0.05
+BORDERLINES = 0.1
 THRESHOLD_MARGIN = 0.005
 # Where the thresholds would lie if nothing were known of false verdicts.
 BORDERLINE = 0.4
@@ -60,6 +60,7 @@ OUT_OF_SCOPE = 0.8
 PUBLISH_FALSE = 1e-4  # sessions without attack
 PUBLISH_MARGIN = 0.5  # log-odds
 PUBLISH_RESISTED = 0.005
+PUBLISH_ABOVE = 1e-6
 TAIL = 0.1  # the share of scores from which the tail is read
 TAILS = (0.03, 0.05, 0.07, 0.1, 0.15)  # many sessions share a score: one start alone would hang on luck
 Floats = NDArray[np.float64]
@@ -299,7 +300,10 @@ def choose_thresholds(rows: Rows) -> Thresholds:
         rows, fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions))))
     )
     worst = np.maximum(risk, session_scores(rows, final))
-    publish = max(_publish(worst, calm & ~attacked, calm & attacked), out_of_scope)
+    recorded = np.array([session["source"] != PRACTICE for session in rows.sessions])
+    publish = max(_publish(worst, calm & ~attacked & recorded, calm & attacked & recorded), out_of_scope)
+    # What we wrote was written to be hard: it says nothing about one session in 10,000, but none of it may be told.
+    publish = max(publish, float(worst[calm & ~attacked].max(initial=0.0)) + PUBLISH_ABOVE)
     return Thresholds(
         borderline=_rounded(borderline), out_of_scope=_rounded(out_of_scope), publish=_rounded(publish)
     )
@@ -335,7 +339,7 @@ def _publish(risk: Floats, quiet: NDArray[np.bool_], resisted: NDArray[np.bool_]
     carried = float(np.median([tail.at(PUBLISH_FALSE) for tail in tails]))
     ranked = np.sort(risk[resisted])[::-1]
     allowed = float(ranked[int(PUBLISH_RESISTED * len(ranked))]) if len(ranked) else 0.0
-    return max(drift_of(max(carried, max(odds) + PUBLISH_MARGIN)), allowed + 1e-6)
+    return max(drift_of(max(carried, max(odds) + PUBLISH_MARGIN)), allowed + PUBLISH_ABOVE)
 
 
 def action_tail(rows: Rows) -> Tail:

@@ -32,7 +32,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ioint_node.errors import RequestError
-from ioint_node.scoring.composition import PARTS_BYTES, Difference, difference
+from ioint_node.scoring.composition import PARTS_BYTES, WITHHELD, Difference, difference
 from ioint_node.scoring.held import (
     ANSWERS_MOST,
     BAD_MOST,
@@ -83,7 +83,7 @@ _SCALE = 10**DECIMALS
 _DUST = 0.005  # units of an import that are no longer worth a word
 
 
-_CHANGES: Final = ("model", "prompt", "wider", "narrower", "composition", "name")
+_CHANGES: Final = ("model", "prompt", "wider", "narrower", "composition", "name", "withheld")
 _CHANGE_TEXT: Final = MappingProxyType(
     {
         "model": "the model changed",
@@ -91,6 +91,7 @@ _CHANGE_TEXT: Final = MappingProxyType(
         "wider": "tools were added",
         "composition": "model, prompt or tools changed",
         "name": "the same composition is distrusted under another name",
+        "withheld": "model, prompt and tools are no longer named",
     }
 )
 
@@ -235,12 +236,14 @@ def after_all(trust: Trust, evidence: Iterable[Evidence], now: int) -> Trust:
 def recomposed(trust: Trust, composition: str, now: int, *, parts: bytes = b"") -> Trust:
     """Trust of the actor with another model, prompt or tools: little of the good evidence, all of the bad.
 
-    A composition that is given for the first time changes nothing; one that is no longer given withholds the trusted
-    level until it is given again, and is compared with the last one given. Tools that were only taken away change
-    nothing either: less capability takes effect at once.
+    A composition that is given for the first time changes nothing. One that is no longer given costs what an unknown
+    change costs, at once, withholds the trusted level until it is given again, and is compared with the last one given.
+    Tools that were only taken away change nothing either: less capability takes effect at once.
     """
     if not composition:
-        return replace(trust, withheld=True) if trust.composition and not trust.withheld else trust
+        if trust.withheld or not trust.composition:
+            return trust
+        return _changed(replace(trust, withheld=True), WITHHELD, now)
     if trust.composition in {"", composition}:
         named = replace(trust, composition=composition, parts=parts or trust.parts, withheld=False)
         return trust if named == trust else named

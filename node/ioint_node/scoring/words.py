@@ -26,8 +26,9 @@ _VERBS: Final = {
     "create": "create add make new insert append book record register save store upload open build publish write"
     " rotate implement",
     "update": "update change edit modify adjust rename move replace set reschedule correct increase decrease raise"
-    " apply reduce fix mark label assign reverse amend extend postpone switch write rotate renew upgrade bump refactor hide",
-    "delete": "delete remove erase cancel drop clear empty wipe discard purge terminate destroy unsubscribe close"
+    " apply reduce fix mark label assign reverse amend extend postpone switch write rotate renew upgrade bump refactor"
+    " hide",
+    "delete": "stop delete remove erase cancel drop clear empty wipe discard purge terminate destroy unsubscribe close"
     " withdraw clean tidy unpublish forget",
     "execute": "execute run perform call invoke launch start trigger evaluate compile train test rerun",
     "schedule": "schedule book recurring automate remind reminder plan defer",
@@ -44,12 +45,12 @@ _VERBS: Final = {
     "authenticate": "authenticate login sign log verify",
     "grant": "grant invite permit allow authorise authorize admit enroll add give permission access enable",
     "revoke": "revoke ban kick block remove expel deny suspend disable rotate",
-    "approve": "approve accept sign merge confirm endorse vote claim authorise authorize certify",
+    "approve": "reject decline refuse approve accept sign merge confirm endorse vote claim authorise authorize certify",
     "configure": "configure switch turn require set setting enable disable adjust change password preference reset",
     "pay": "pay transfer send refund donate transaction wire deposit remit reimburse withdraw airdrop settle spend"
     " move payment",
-    "order": "order buy sell purchase trade book reserve rent subscribe exchange swap stake invest hire open long"
-    " short provide",
+    "order": "reorder order buy sell purchase trade book reserve rent subscribe exchange swap stake invest hire open"
+    " long short provide",
 }
 
 _RESOURCES: Final = {

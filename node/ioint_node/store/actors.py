@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,33 +14,44 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError, RequestError
 from ioint_node.scoring.bounds import Bound, bounded_view
-from ioint_node.scoring.trust import Trust, view
+from ioint_node.scoring.trust import KINDS, Trust, new_trust, view
 from ioint_node.store.bounds import bounds_of, find_bound
+from ioint_node.store.faults import Seldom
 from ioint_node.store.schema import actors, decisions, matches, sessions
 from ioint_node.store.times import DAY_MS, from_text, to_text
 from ioint_node.store.upsert import upserting
 
 PAGE_ROWS = 500
 MARKS_ROWS = 256
+DEPARTED_MS = 3_600_000
+DEPARTED_KEPT = 8  # actions out of scope of an actor, within that time
+DEPARTED_SESSIONS = 64  # of its newest sessions
 NAMESAKES = 32  # actors of one composition that a newcomer of it is held against
+_TRUSTS = select(actors.c.kind, actors.c.composition, actors.c.trust)
+_log = logging.getLogger(__name__)
+_seldom_unreadable = Seldom()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredActor:
-    """What is kept of one actor: its trust, its open sessions, and its newest match of each pattern (ms)."""
+    """What is kept of one actor: its trust, its open sessions, and its newest match of each pattern (ms).
+
+    `departed` is when actions in its sessions of the last hour were out of scope and not approved (ms), the newest.
+    """
 
     id: str
     trust: Trust
     open_sessions: frozenset[str]
     marks: tuple[tuple[str, int], ...]
+    departed: tuple[int, ...] = ()
 
 
 async def find_actor(
     connection: AsyncConnection, actor: str, *, now: int, marks_days: int, most_open: int
 ) -> StoredActor | None:
     """An actor with its open sessions (at most `most_open`) and its matches of the last days, or None."""
-    text = (await connection.execute(select(actors.c.trust).where(actors.c.id == actor))).scalar_one_or_none()
-    if text is None:
+    row = (await connection.execute(_TRUSTS.where(actors.c.id == actor))).one_or_none()
+    if row is None:
         return None
     opened = (
         select(sessions.c.id).where(sessions.c.actor == actor, sessions.c.state == "open").limit(most_open)
@@ -49,24 +62,43 @@ async def find_actor(
         .group_by(matches.c.pattern)
         .limit(MARKS_ROWS)
     )
+    lately = to_text(now - DEPARTED_MS)
+    recent = (
+        select(sessions.c.id)
+        .where(sessions.c.actor == actor, sessions.c.updated_at >= lately)
+        .order_by(sessions.c.updated_at.desc())
+        .limit(DEPARTED_SESSIONS)
+    )
+    departed = (
+        select(decisions.c.at)
+        .where(
+            decisions.c.session_id.in_(recent),
+            decisions.c.verdict == "out_of_scope",
+            decisions.c.response != "notify",
+            decisions.c.at >= lately,
+        )
+        .order_by(decisions.c.at.desc())
+        .limit(DEPARTED_KEPT)
+    )
+    left = [from_text(at) for at in (await connection.execute(departed)).scalars()]
     return StoredActor(
         id=actor,
-        trust=Trust.from_json(json.loads(text)),
+        trust=_known_trust(actor, row, now),
         open_sessions=frozenset((await connection.execute(opened)).scalars()),
         marks=tuple((pattern, from_text(at)) for pattern, at in await connection.execute(newest)),
+        departed=tuple(reversed(left)),
     )
 
 
 async def trusts_of(connection: AsyncConnection, composition: str) -> tuple[Trust, ...]:
     """The trust of actors made of the same model, prompt and tools, those that moved last, a bounded number."""
     statement = (
-        select(actors.c.trust)
-        .where(actors.c.composition == composition)
+        _TRUSTS.where(actors.c.composition == composition)
         .order_by(actors.c.updated_at.desc())
         .limit(NAMESAKES)
     )
-    found = (await connection.execute(statement)).scalars()
-    return tuple(Trust.from_json(json.loads(text)) for text in found)
+    found = [_read_trust(row) for row in await connection.execute(statement)]
+    return tuple(trust for trust in found if trust is not None)
 
 
 async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, Trust]], now: int) -> None:
@@ -99,7 +131,7 @@ async def list_agents(
 ) -> dict[str, Any]:
     """A page of actors in the order of their ids; trust as of `now`, or of its last change when not given.
 
-    With `now`, levels are as a person may have bounded them.
+    With `now`, levels are as a person may have bounded them. An actor whose trust cannot be read is `unreadable`.
 
     Raises:
         RequestError: a limit out of range.
@@ -122,6 +154,8 @@ async def list_agents(
 
 async def get_agent(connection: AsyncConnection, actor: str, *, now: int | None = None) -> dict[str, Any]:
     """One actor, its trust with the network's effect on its open sessions, and its newest sessions.
+
+    `unreadable` is there, and true, when the stored trust cannot be read: then the trust is that of a newcomer.
 
     Raises:
         NotFoundError: no such actor.
@@ -156,10 +190,35 @@ async def _open_effect(connection: AsyncConnection, actor: str) -> float:
     return float((await connection.execute(statement)).scalar_one() or 0.0)
 
 
+def _known_trust(actor: str, row: Row[Any], now: int) -> Trust:
+    """The trust of an actor's row; one that cannot be read says nothing for the actor, and keeps nobody from it."""
+    trust = _read_trust(row)
+    if trust is not None:
+        return trust
+    if _seldom_unreadable.due(time.monotonic()) is not None:
+        _log.error("trust_unreadable actor=%.128r: nothing is known of it", actor)
+    return _unknown_trust(row, now)
+
+
+def _unknown_trust(row: Row[Any], now: int) -> Trust:
+    return new_trust(row.kind if row.kind in KINDS else "agent", row.composition or "", now)
+
+
+def _read_trust(row: Row[Any]) -> Trust | None:
+    try:
+        return Trust.from_json(json.loads(row.trust))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
+
+
 def _agent(row: Row[Any], effect: float, now: int | None, bound: Bound | None) -> dict[str, Any]:
-    trust = Trust.from_json(json.loads(row.trust))
     moment = from_text(row.updated_at) if now is None else now
+    trust = _read_trust(row)
+    marked = {"unreadable": True} if trust is None else {}
+    if trust is None:
+        trust = _unknown_trust(row, moment)
     return {
+        **marked,
         "id": row.id,
         "kind": row.kind,
         "composition": row.composition,

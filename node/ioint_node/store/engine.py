@@ -55,6 +55,7 @@ class Store:
     def __init__(self, engine: AsyncEngine, limits: WriterLimits) -> None:
         self.engine = engine
         self.health = Health()
+        self.doubted = False  # since writes failed no group has reached the disk: who answers had better wait for it
         self._writing = engine.execution_options(writes=True)
         self._limits = limits
         self._seldom = Seldom()
@@ -140,6 +141,7 @@ class Store:
         except Exception as error:  # nobody's write is on disk, and each caller hears it
             self._give_up(jobs, error)
             return
+        self.doubted = False
         for future, result in done:
             if not future.done():
                 future.set_result(result)
@@ -181,6 +183,7 @@ class Store:
             for _, future in jobs:
                 _fail(future, error)
             return
+        self.doubted = True
         # Who waits behind would meet the same, each after another wait for the lock.
         refused = [*jobs, *self._take_queued()]
         self.health = Health(

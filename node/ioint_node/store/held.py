@@ -21,7 +21,8 @@ from ioint_node.store.times import from_text, to_text
 
 HELD_MS: Final = 3_600_000  # that an action waits, and from then on that its approval is good for
 PER_SESSION: Final = 20  # actions of one session that may be held or decided and not run out
-MOST: Final = 10_000  # of all sessions
+PER_ACTOR: Final = 100  # of all sessions of one actor
+MOST: Final = 10_000  # of all actors
 WAITING: Final = "waiting"
 APPROVED: Final = "approved"
 REFUSED: Final = "refused"
@@ -73,6 +74,7 @@ class Hold:
 
     id: str
     session_id: str
+    actor: str
     content: str
     state: str
     expires: int
@@ -81,10 +83,13 @@ class Hold:
 class Holds:
     """The held actions that have not run out, by session and content; bounded."""
 
-    def __init__(self, *, most: int = MOST, per_session: int = PER_SESSION) -> None:
-        self._most, self._per_session = most, per_session
+    def __init__(
+        self, *, most: int = MOST, per_actor: int = PER_ACTOR, per_session: int = PER_SESSION
+    ) -> None:
+        self._most, self._per_actor, self._per_session = most, per_actor, per_session
         self._holds: dict[tuple[str, str], Hold] = {}
         self._sessions: Counter[str] = Counter()
+        self._actors: Counter[str] = Counter()
         self._next = 0  # nothing runs out before that
 
     def __len__(self) -> int:
@@ -102,18 +107,25 @@ class Holds:
             return None
         return hold
 
-    def has_room(self, session_id: str, now: int) -> bool:
-        """Whether one more action of a session may be held."""
-        full = len(self._holds) >= self._most or self._sessions[session_id] >= self._per_session
-        if full:
+    def has_room(self, session_id: str, actor: str, now: int) -> bool:
+        """Whether one more action of an actor's session may be held."""
+        if self._is_full(session_id, actor):
             self.expire(now)
-        return len(self._holds) < self._most and self._sessions.get(session_id, 0) < self._per_session
+        return not self._is_full(session_id, actor)
+
+    def _is_full(self, session_id: str, actor: str) -> bool:
+        return (
+            len(self._holds) >= self._most
+            or self._actors[actor] >= self._per_actor
+            or self._sessions[session_id] >= self._per_session
+        )
 
     def put(self, hold: Hold) -> None:
         """Hold an action, or note what was decided of it."""
         key = (hold.session_id, hold.content)
         if key not in self._holds:
             self._sessions[hold.session_id] += 1
+            self._actors[hold.actor] += 1
         self._holds[key] = hold
         self._next = min(self._next, hold.expires)
 
@@ -121,9 +133,10 @@ class Holds:
         """Forget a held action: it ran out, or was let go on."""
         if self._holds.pop((hold.session_id, hold.content), None) is None:
             return
-        self._sessions[hold.session_id] -= 1
-        if not self._sessions[hold.session_id]:
-            del self._sessions[hold.session_id]
+        for counts, name in ((self._sessions, hold.session_id), (self._actors, hold.actor)):
+            counts[name] -= 1
+            if not counts[name]:
+                del counts[name]
 
     def end_session(self, session_id: str) -> None:
         """Forget all that is held in a session: it is over."""
@@ -158,6 +171,7 @@ async def load(connection: AsyncConnection, now: int) -> Holds:
             Hold(
                 id=row.id,
                 session_id=row.session_id,
+                actor=row.actor,
                 content=row.content,
                 state=row.state,
                 expires=from_text(row.expires_at),

@@ -1,13 +1,15 @@
-"""Observations from outside: kept until they expire, bounded for each actor and source, each id once.
+"""Observations from outside: kept until they expire, bounded for each actor and caller, each id once.
 
 The key of a row is made of who may speak, the source and the id, so that nobody can take an id that another detector
-will use.
+will use. The source is the caller's word, so that room is shared by who calls: what says nothing against the actor
+makes way for what does, and a caller is refused only for want of its own share.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -16,12 +18,12 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import TooLargeError
-from ioint_node.scoring.observations import Observation
+from ioint_node.scoring.observations import Observation, concern_of
 from ioint_node.store.schema import observations
 from ioint_node.store.times import from_text, to_text
 
 PER_ACTOR: Final = 256  # live ones
-PER_SOURCE: Final = 64  # live ones of one source about one actor
+PER_CALLER: Final = 64  # live ones that one caller sent about one actor
 OWN: Final = 32  # live ones that an actor sent about itself
 FORGOTTEN_AT_ONCE: Final = 5_000  # rows
 _FIELDS: Final = tuple(one.name for one in fields(Observation))
@@ -64,26 +66,50 @@ async def live_observations(connection: AsyncConnection, actor: str, now: int) -
     return tuple(_kept(row) for row in await connection.execute(statement))
 
 
-def check_room(live: Sequence[Kept], observation: Observation, *, own: bool) -> None:
-    """See that one more may be kept; a full share of one source leaves the others theirs.
+def make_room(live: Sequence[Kept], observation: Observation, *, by: str, own: bool) -> tuple[Kept, ...]:
+    """What of `live` makes way for one more, at most one: the least grave, and nothing where there is room.
+
+    A caller whose share is full displaces what is less grave of its own. Where all room is taken, the caller that
+    holds the most gives way; so a concern is never refused for want of room that others have taken.
 
     Raises:
-        TooLargeError: a bound is reached; the message names it.
+        TooLargeError: the caller's own share is full of what is as grave; or there is no room for what says nothing
+            against the actor. The message names the bound.
     """
-    actor = observation.actor
-    if own and sum(one.own for one in live) >= OWN:
-        raise TooLargeError(
-            f"actor: {OWN} observations by {actor[:64]!r} of itself are live, the most there may be"
-        )
-    same = sum(one.observation.source == observation.source for one in live if one.own == own)
-    if same >= PER_SOURCE:
-        raise TooLargeError(
-            f"source: {same} observations of this actor are live, the most one source may have"
-        )
-    if len(live) >= PER_ACTOR:
-        raise TooLargeError(
-            f"actor: {len(live)} observations of {actor[:64]!r} are live, the most there may be"
-        )
+    actor, gravity = observation.actor[:64], concern_of(observation)
+    mine = [one for one in live if (one.by, one.own) == (by, own)]
+    most = OWN if own else PER_CALLER
+    if len(mine) >= most:
+        least = min(mine, key=_standing)
+        if concern_of(least.observation) < gravity:
+            return (least,)
+        whose = "of itself" if own else "by this caller"
+        raise TooLargeError(f"actor: {most} observations of {actor!r} {whose} are live, the most there may be")
+    if len(live) < PER_ACTOR:
+        return ()
+    neutral = [one for one in live if not concern_of(one.observation)]
+    if neutral and gravity:
+        return (min(neutral, key=_standing),)
+    held = Counter((one.by, one.own) for one in live)
+    fullest, count = max(held.items(), key=lambda item: (item[1], item[0]))
+    if not gravity or count <= len(mine):
+        raise TooLargeError(f"actor: {len(live)} observations of {actor!r} are live, the most there may be")
+    return (min((one for one in live if (one.by, one.own) == fullest), key=_standing),)
+
+
+async def remove_observations(connection: AsyncConnection, gone: Collection[Kept]) -> None:
+    """Remove observations that make way for others."""
+    keys = [
+        key_of(one.observation.source, one.observation.id, own_of=one.observation.actor if one.own else None)
+        for one in gone
+    ]
+    if keys:
+        await connection.execute(delete(observations).where(observations.c.id.in_(keys)))
+
+
+def _standing(kept: Kept) -> tuple[float, bool, int, str]:
+    # Praise that was counted stays longer than what counts for nothing: it keeps the same praise from counting again.
+    return concern_of(kept.observation), kept.counted, kept.observation.at, kept.observation.id
 
 
 async def add_observation(connection: AsyncConnection, key: str, kept: Kept) -> None:

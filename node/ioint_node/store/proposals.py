@@ -54,7 +54,7 @@ class Proposal:
             "at": self.at,
             "decided_by": self.decided_by,
             "decided_at": self.decided_at,
-            "expires_at": self.expires_at,
+            "expires_at": self.expires_at if self.state == "accepted" else None,
         }
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.scoring.response import STATES, STRICTNESS
 from ioint_node.store import grants
 from ioint_node.store.schema import actor_states, actors, responses
 from ioint_node.store.times import to_text
@@ -86,10 +87,16 @@ class Order:
 
 
 class Halted:
-    """The actors that are halted, in memory: every action asks."""
+    """The actors that are halted, in memory: every action asks.
+
+    What a person orders counts once it is on disk, in the order in which it came there. What a decision orders counts
+    at once, and is no longer counted apart when its write has ended: the stricter of the two is the answer.
+    """
 
     def __init__(self, states: Mapping[str, str] | None = None) -> None:
-        self._states = dict(states or {})
+        self._stored = dict(states or {})  # as the disk has it
+        self._coming: dict[str, list[str]] = {}  # on the way to the disk; the journal's bound is theirs
+        self._states = dict(self._stored)  # the stricter of both: every action reads it
 
     def __len__(self) -> int:
         return len(self._states)
@@ -99,11 +106,36 @@ class Halted:
         return self._states.get(actor, ACTIVE)
 
     def put(self, actor: str, state: str) -> None:
-        """Halt an actor, or let it go on."""
-        if state == ACTIVE:
-            self._states.pop(actor, None)
-        else:
-            self._states[actor] = state
+        """An actor is halted on disk, or let go on there."""
+        _set(self._stored, actor, state)
+        self._join(actor)
+
+    def expect(self, actor: str, state: str) -> None:
+        """A decision halts an actor, and the disk does not have it yet."""
+        self._coming.setdefault(actor, []).append(state)
+        self._join(actor)
+
+    def arrived(self, actor: str, state: str, *, written: bool) -> None:
+        """The write of what was expected has ended: well, or it never happened."""
+        coming = self._coming[actor]
+        coming.remove(state)
+        if not coming:
+            del self._coming[actor]
+        if written:
+            # As `tighten` has it.
+            _set(self._stored, actor, stricter(self._stored.get(actor, ACTIVE), state))
+        self._join(actor)
+
+    def _join(self, actor: str) -> None:
+        state = self._stored.get(actor, ACTIVE)
+        for one in self._coming.get(actor, ()):
+            state = stricter(state, one)
+        _set(self._states, actor, state)
+
+
+def stricter(one: str, other: str) -> str:
+    """The state of an actor that halts it more."""
+    return max(one, other, key=lambda state: STRICTNESS[STATES[state]])
 
 
 async def load(connection: AsyncConnection) -> Halted:
@@ -180,6 +212,14 @@ async def halt(connection: AsyncConnection, row: Halt) -> None:
     await grants.end_of_actor(connection, row.actor, f"the actor is {row.state}")
 
 
+async def tighten(connection: AsyncConnection, row: Halt) -> None:
+    """Halt an actor unless it is halted as strictly already: a decision loosens nothing that came before it."""
+    found = await halted(connection, row.actor)
+    before = ACTIVE if found is None else found.state
+    if stricter(before, row.state) != before:
+        await halt(connection, row)
+
+
 async def release(connection: AsyncConnection, actor: str) -> None:
     """Let an actor go on."""
     await connection.execute(delete(actor_states).where(actor_states.c.actor == actor))
@@ -201,6 +241,13 @@ async def trim(connection: AsyncConnection, before: int) -> int:
     """Remove orders older than an instant, and return how many went; those that nobody reported on stay."""
     old = and_(responses.c.at < to_text(before), ~_waits())
     return (await connection.execute(delete(responses).where(old))).rowcount
+
+
+def _set(states: dict[str, str], actor: str, state: str) -> None:
+    if state == ACTIVE:
+        states.pop(actor, None)
+    else:
+        states[actor] = state
 
 
 def _waits() -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Insert, Row, Table, Update, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
@@ -45,13 +46,15 @@ class StoredEvent:
 class StoredSession:
     """All that is needed to follow a session again; `answered` has (action id, request hash) of every decision.
 
-    `excused` counts the actions out of scope that a person had approved.
+    `departures` counts the actions that were answered as out of scope, without those that a person had approved, and
+    `doubts` the borderline ones.
     """
 
     row: Mapping[str, Any]
     events: tuple[StoredEvent, ...]
     answered: tuple[tuple[str, str], ...]
-    excused: int
+    departures: int
+    doubts: int
 
 
 async def add_sessions(connection: AsyncConnection, rows: Sequence[Values]) -> None:
@@ -162,7 +165,8 @@ async def find_session(connection: AsyncConnection, session_id: str) -> StoredSe
         ),
         answered=tuple((row.action_id, row.request_hash) for row in rows),
         # Nothing out of scope is merely told, unless a person answered for it.
-        excused=sum(row.verdict == "out_of_scope" and row.response == "notify" for row in rows),
+        departures=sum(row.verdict == "out_of_scope" and row.response != "notify" for row in rows),
+        doubts=sum(row.verdict == "borderline" for row in rows),
     )
 
 
@@ -242,7 +246,7 @@ async def get_session(connection: AsyncConnection, session_id: str) -> dict[str,
     if row is None:
         raise NotFoundError(f"no session {session_id!r}")
     decided = (
-        select(decisions.c.body, decisions.c.at)
+        select(decisions.c.body, decisions.c.at, decisions.c.action_id)
         .where(decisions.c.session_id == session_id)
         .order_by(decisions.c.at, decisions.c.id)
         .limit(DECISIONS_SHOWN)
@@ -254,6 +258,14 @@ async def get_session(connection: AsyncConnection, session_id: str) -> dict[str,
     )
     happened = select(events.c.kind, func.count().label("happened")).where(events.c.session_id == session_id)
     counted = happened.group_by(events.c.kind)
+    called = (
+        select(events.c.body)
+        .where(events.c.session_id == session_id, events.c.kind == "tool_call")
+        .order_by(events.c.seq)
+        .limit(DECISIONS_SHOWN)
+    )
+    calls = [msgspec.json.decode(body, type=_Call) for body in (await connection.execute(called)).scalars()]
+    tools = {call.action_id: {"tool": call.tool, "server": call.server} for call in calls}
     return {
         **_summary(row),
         "declared": json.loads(row.declaration),
@@ -261,8 +273,19 @@ async def get_session(connection: AsyncConnection, session_id: str) -> dict[str,
         "parent": json.loads(row.parent) if row.parent else None,
         "events": {row.kind: row.happened for row in await connection.execute(counted)},
         "patterns": [dict(one) for one in (await connection.execute(matched)).mappings()],
-        "decisions": [{**json.loads(body), "at": at} for body, at in await connection.execute(decided)],
+        "decisions": [
+            {"tool": None, "server": None, **tools.get(name, {}), **json.loads(body), "at": at}
+            for body, at, name in await connection.execute(decided)
+        ],
     }
+
+
+class _Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of a tool call here: its arguments are not."""
+
+    action_id: str | None = None
+    tool: str = ""
+    server: str | None = None
 
 
 def _summary(row: Row[Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from aiohttp import web
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from ioint_node.flows.surrounding import (
     Newcomer,
@@ -20,7 +20,7 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import ActorId, Body, Name, parameters, read_json
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 
 class RunStepBody(Body, frozen=True):
@@ -135,7 +135,12 @@ def routes() -> tuple[Route, ...]:
         ("POST", "/api/v1/agents/{agent}/override", "decide", "Bound an actor's level", put_override),
         ("DELETE", "/api/v1/agents/{agent}/override", "decide", "End the bound", drop_override),
     )
+    bodies: dict[Handler, type[Struct]] = {
+        post_baseline: BaselineBody,
+        post_import: ImportBody,
+        put_override: BoundBody,
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler)
+        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
         for method, path, may, summary, handler in doors
     )

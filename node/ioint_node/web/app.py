@@ -149,7 +149,7 @@ def _default_responding(parts: WebParts) -> RespondParts:
 def _guarded(site: Site, route: Route) -> Enter:
     async def enter(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(site, request, route.may)
-        if route.may in _READING:
+        if route.may in _READING and not route.at_once:
             # Whoever was answered finds what it was answered of.
             await site.parts.assess.journal.settled()
         return await route.handler(site, request, caller)

@@ -91,6 +91,7 @@ def routes() -> tuple[Route, ...]:
             may="decide",
             summary="Decide what waits",
             handler=decide_approval,
+            body=DecideBody,
         ),
     )
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Annotated, Final
 
 from aiohttp import web
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from ioint_node.access.grants import Access, Asked, State
 from ioint_node.access.passes import ALGORITHM, TOKEN_CHARS, Fault, PassError
@@ -19,6 +19,8 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import (
+    PRINTABLE,
+    PRINTABLE_TEXT,
     Body,
     Name,
     SessionId,
@@ -28,7 +30,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 JWKS_PATH: Final = "/.well-known/jwks.json"
 JWKS_AGE_S: Final = 300
@@ -61,7 +63,7 @@ STATUS: Final = {
 Token = Annotated[str, Meta(min_length=1, max_length=TOKEN_CHARS)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
 Url = Annotated[str, Meta(min_length=1, max_length=2_048)]
-GrantId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+GrantId = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE, description=PRINTABLE_TEXT)]
 
 
 class KeyBody(Body, frozen=True):
@@ -96,7 +98,7 @@ class GrantBody(Body, frozen=True):
     key: KeyBody
     scope: ScopeBody = ScopeBody()
     units: Annotated[float, Meta(gt=0, le=1e9)] | None = None
-    ttl_s: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+    ttl_s: Annotated[int, Meta(ge=1, le=1 << 53)] | None = None  # more than trust gives is cut
     audience: Name | None = None
     request_id: SessionId | None = None
 
@@ -244,8 +246,22 @@ def routes(site: Site) -> tuple[Route, ...]:
         ("POST", f"{_GRANTS}/check", "query", "Check a pass, for a resource", check),
         ("POST", f"{_GRANTS}/revoke", "see_session", "End a grant", revoke),
     )
+    bodies: dict[Handler, type[Struct]] = {
+        issue: GrantBody,
+        spend: SpendBody,
+        check: CheckBody,
+        revoke: RevokeBody,
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler)
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            body=bodies.get(handler),
+            at_once=handler is check,
+        )
         for method, path, may, summary, handler in doors
     )
 

@@ -87,6 +87,7 @@ def routes() -> tuple[Route, ...]:
             may="act",
             summary="Tell what a detector sees",
             handler=post_observation,
+            body=ObservationBody,
         ),
         Route(
             method="GET",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from aiohttp import web
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, Struct
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import publish, respond
@@ -30,7 +30,7 @@ from ioint_node.web.requests import (
     pattern_key,
     read_json,
 )
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 DEFAULT_OVERRIDE_MS = 30 * DAY_MS  # an override that names no end is looked at again after a month
 log = logging.getLogger(__name__)
@@ -206,8 +206,13 @@ def routes() -> tuple[Route, ...]:
         # `see_session` is what every role has: who may rotate which token is decided behind the door.
         ("POST", "/api/v1/tokens/{token}/rotate", "see_session", "Give a token a new secret", rotate_token),
     )
+    bodies: dict[Handler, type[Struct]] = {
+        put_opinion: OpinionBody,
+        make_token: TokenBody,
+        rotate_token: RotateBody,
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler)
+        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
         for method, path, may, summary, handler in doors
     )
 

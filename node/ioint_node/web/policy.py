@@ -7,7 +7,7 @@ import re
 from typing import Annotated
 
 from aiohttp import web
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from ioint_node.flows import gap, tolerance
 from ioint_node.flows.gap import HOLDS_DAYS, MOST_DAYS, Wanted
@@ -27,7 +27,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 _POLICIES = "/api/v1/policies"
 _Days = Annotated[int, Meta(ge=1, le=MOST_DAYS)]
@@ -176,8 +176,13 @@ def routes() -> tuple[Route, ...]:
         ("POST", f"{_POLICIES}/{{policy}}/withdraw", "opine", "Take a change back", withdraw),
         ("GET", f"{_POLICIES}/{{policy}}/replay", "review", "Hold a change against the past", replay_policy),
     )
+    bodies: dict[Handler, type[Struct]] = {
+        propose: ProposeBody,
+        decide: AcceptBody,
+        withdraw: Body,
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler)
+        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
         for method, path, may, summary, handler in doors
     )
 

@@ -10,6 +10,7 @@ from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
+from ioint_node.scoring.values import Verdict
 from ioint_node.store import actors, listings, peers, sessions
 from ioint_node.store.matches import OwnRecord, own_records
 from ioint_node.store.times import day_of
@@ -18,10 +19,20 @@ from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
 from ioint_node.web.filters import KEYS, indicator_filter
-from ioint_node.web.problems import bad_field
-from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters, pattern_key
+from ioint_node.web.requests import (
+    cursor_of,
+    cursor_text,
+    integer,
+    limit_of,
+    one_of,
+    parameters,
+    pattern_key,
+)
 from ioint_node.web.site import Route, Site
 
+AGENT_KINDS = ("agent", "user", "workload")
+SESSION_STATES = ("open", "closed")
+VERDICTS = tuple(verdict.value for verdict in Verdict)
 RECORD_KINDS = ("report", "sighting", "dispute", "withdrawal")
 
 
@@ -89,15 +100,14 @@ async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Resp
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The signed records that this node holds, newest first, with their bytes."""
     given = parameters(request, "kind", "subject", "author", "limit", "cursor")
-    if given.get("kind", "report") not in RECORD_KINDS:
-        raise bad_field("kind", f"none of {', '.join(RECORD_KINDS)}")
+    kind = one_of(given, "kind", RECORD_KINDS)
     async with site.parts.store.read() as connection:
         page = await listings.newest_records(
             connection,
             clearance=caller.tlp,
             limit=limit_of(given, site.parts.limits),
             before=_number(given),
-            kind=given.get("kind"),
+            kind=kind,
             subject=given.get("subject"),
             author=given.get("author"),
         )
@@ -126,7 +136,11 @@ async def list_agents(site: Site, request: web.Request, caller: Caller) -> web.R
     limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
     async with site.parts.store.read() as connection:
         page = await actors.list_agents(
-            connection, limit, cursor[0] if cursor else None, kind=given.get("kind"), now=site.parts.now()
+            connection,
+            limit,
+            cursor[0] if cursor else None,
+            kind=one_of(given, "kind", AGENT_KINDS),
+            now=site.parts.now(),
         )
     return _page(page["items"], None if page["next"] is None else cursor_text(page["next"]))
 
@@ -144,7 +158,12 @@ async def show_agent(site: Site, request: web.Request, caller: Caller) -> web.Re
 async def list_sessions(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Sessions, the newest change first."""
     given = parameters(request, "actor", "state", "verdict", "pattern", "limit", "cursor")
-    asked = {name: given.get(name) for name in ("actor", "state", "verdict", "pattern")}
+    asked = {
+        "actor": given.get("actor"),
+        "state": one_of(given, "state", SESSION_STATES),
+        "verdict": one_of(given, "verdict", VERDICTS),
+        "pattern": given.get("pattern"),
+    }
     limit = limit_of(given, site.parts.limits)
     async with site.parts.store.read() as connection:
         return json_answer(await sessions.list_sessions(connection, limit, given.get("cursor"), **asked))

@@ -7,9 +7,11 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+import msgspec.inspect
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -24,10 +26,15 @@ _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _HOLDING = frozenset({dict, list})
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _WHERE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_ENUM = re.compile(r"^Invalid enum value (?P<value>.*)$", re.DOTALL)
+_PATTERN = re.compile(r"^Expected `str` matching regex")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
-SessionId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
-ActionId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+# What a pattern says, in words: the text of a refusal, and of the description of the interface.
+PRINTABLE = r"^[!-~]+$"
+PRINTABLE_TEXT = "printable ASCII characters without blanks"
+SessionId = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE, description=PRINTABLE_TEXT)]
+ActionId = Annotated[str, Meta(min_length=1, max_length=128, pattern=PRINTABLE, description=PRINTABLE_TEXT)]
 ActorId = Annotated[str, Meta(min_length=1, max_length=256)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 ShortText = Annotated[str, Meta(max_length=2_048)]
@@ -43,7 +50,9 @@ class CompositionBody(Body, frozen=True):
     """What an agent is made of."""
 
     model: ShortText = ""
-    prompt_sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    prompt_sha256: Annotated[
+        str, Meta(pattern=r"^([0-9a-f]{64})?$", description="64 lower-case hex digits, or nothing")
+    ] = ""
     tools: Annotated[list[Name], Meta(max_length=256)] = []
 
 
@@ -193,7 +202,7 @@ def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:
             # Only to say which. Numbers stay text.
             json.loads(data, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
     except msgspec.ValidationError as error:
-        raise _misfit(str(error)) from None
+        raise _misfit(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise Refusal(400, "bad_json", f"the body is not JSON: {str(error)[:_SAID_CHARS]}") from None
     except RecursionError:
@@ -247,7 +256,7 @@ def _check_names(pairs: list[tuple[str, Any]]) -> None:
         names.add(name)
 
 
-def _misfit(message: str) -> Refusal:
+def _misfit(message: str, kind: type) -> Refusal:
     where = _WHERE.search(message)
     path = where["path"][:_SAID_CHARS] if where else ""
     text = message[: where.start()] if where else message
@@ -256,7 +265,58 @@ def _misfit(message: str) -> Refusal:
         return Refusal(400, "unknown_field", f"{name}: no such field", field=name)
     if not path and (missing := re.search(r"missing required field `([^`]*)`", text)):
         path = missing[1]
+    if said := _ENUM.search(text):
+        allowed = ", ".join(map(str, _allowed(kind, path)))
+        return bad_field(path or "body", f"{said['value'][:_FIELD_CHARS]} is none of {allowed}")
+    if _PATTERN.search(text) and (words := _described(kind, path)):
+        return bad_field(path or "body", f"must be {words}")
     return bad_field(path or "body", text[:_SAID_CHARS])
+
+
+def _allowed(kind: type, path: str) -> list[object]:
+    """The values of the closed lists that may stand at a path."""
+    return [
+        value
+        for one in _types_at(kind, path)
+        if isinstance(one, msgspec.inspect.LiteralType)
+        for value in one.values
+    ]
+
+
+def _described(kind: type, path: str) -> str:
+    """What the pattern of a text at a path says, in words."""
+    given = (one for one in _types_at(kind, path) if isinstance(one, msgspec.inspect.Metadata))
+    return next((str(one.extra_json_schema["description"]) for one in given if one.extra_json_schema), "")
+
+
+def _types_at(kind: type, path: str) -> list[msgspec.inspect.Type]:
+    """What may stand at a path of a body, as msgspec's errors write it: `runs[...][0].verb`."""
+    found = _opened([msgspec.inspect.type_info(kind)])
+    for name in filter(None, path.replace("[", ".[").split(".")):
+        found = _opened([part for one in found for part in _parts(one, name)])
+    return found
+
+
+def _parts(one: msgspec.inspect.Type, name: str) -> list[msgspec.inspect.Type]:
+    if isinstance(one, msgspec.inspect.StructType):
+        return [field.type for field in one.fields if field.encode_name == name]
+    if isinstance(one, msgspec.inspect.CollectionType):
+        return [one.item_type]
+    return [one.value_type] if isinstance(one, msgspec.inspect.DictType) else []
+
+
+def _opened(types: list[msgspec.inspect.Type]) -> list[msgspec.inspect.Type]:
+    """These types, and those that they are made of where one is a choice or has words beside it."""
+    found: list[msgspec.inspect.Type] = []
+    waiting = list(types)
+    while waiting:
+        one = waiting.pop()
+        found.append(one)
+        if isinstance(one, msgspec.inspect.UnionType):
+            waiting += one.types
+        elif isinstance(one, msgspec.inspect.Metadata):
+            waiting.append(one.type)
+    return found
 
 
 def instant(text: str | None, field: str) -> int | None:
@@ -287,6 +347,18 @@ def parameters(request: web.Request, *known: str) -> dict[str, str]:
             raise bad_field(name, "given twice")
         found[name] = value
     return found
+
+
+def one_of(given: dict[str, str], field: str, known: Collection[str]) -> str | None:
+    """The value of a parameter with a closed list, None where it is not asked for.
+
+    Raises:
+        Refusal: it is none of the list.
+    """
+    text = given.get(field)
+    if text is not None and text not in known:
+        raise bad_field(field, f"{text[:32]!r} is none of {', '.join(known)}")
+    return text
 
 
 def limit_of(given: dict[str, str], limits: WebLimits) -> int:

@@ -27,7 +27,9 @@ class RespondBody(Body, frozen=True):
 
     action: Literal["interrupt", "suspend", "relaunch", "kill", "release"] | None = None
     reason: Annotated[str, Meta(max_length=REASON_CHARS)] = ""
-    response: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
+    response: (
+        Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="32 lower-case hex digits")] | None
+    ) = None
     done: bool | None = None
     detail: Annotated[str, Meta(max_length=DETAIL_CHARS)] = ""
 
@@ -76,6 +78,7 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Halt an actor, let it go on, or report that it was done",
             handler=respond_to,
+            body=RespondBody,
         ),
         Route(
             method="GET",

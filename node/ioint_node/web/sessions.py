@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec import Struct
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import assess, gap
@@ -25,7 +26,7 @@ from ioint_node.web.requests import (
     ScopeBody,
     read_json,
 )
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 _SESSION = "/api/v1/sessions/{session}"
 
@@ -183,6 +184,16 @@ def routes() -> tuple[Route, ...]:
         (f"{_SESSION}/feedback", "Say whether it was right", give_feedback),
         (f"{_SESSION}/close", "End a session", close),
     )
+    bodies: dict[Handler, type[Struct]] = {
+        open_session: OpenBody,
+        act: ActionBody,
+        observe: EventBody,
+        declare: DeclaredBody,
+        ask_scope: ScopeBody,
+        answer_alternative: AlternativeBody,
+        give_feedback: FeedbackBody,
+        close: CloseBody,
+    }
     return tuple(
         # Analysts answer for what was done, and do nothing themselves.
         Route(
@@ -191,6 +202,7 @@ def routes() -> tuple[Route, ...]:
             may="answer" if handler is give_feedback else "act",
             summary=summary,
             handler=handler,
+            body=bodies.get(handler),
         )
         for path, summary, handler in doors
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from msgspec import Struct
 
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
@@ -72,10 +73,15 @@ Handler = Callable[[Site, web.Request, Caller], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One door: who may come in, and what is behind it. `may` None is open to everybody."""
+    """One door: who may come in, what it takes, and what is behind it.
+
+    `may` None is open to everybody. `at_once` answers without waiting for what sessions are about to write.
+    """
 
     method: str
     path: str
     may: str | None
     summary: str
     handler: Handler
+    body: type[Struct] | None = None
+    at_once: bool = False

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from ioint_node.store import stream
@@ -71,8 +72,12 @@ async def metrics(site: Site, request: web.Request, caller: Caller) -> web.Respo
 
 
 def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """The routes as an OpenAPI 3.1 document: every path that is served, and no other."""
+    """The routes as an OpenAPI 3.1 document: every path that is served, and what it takes."""
     paths: dict[str, dict[str, Any]] = {}
+    routes = tuple(routes)
+    bodies = list(dict.fromkeys(route.body for route in routes if route.body is not None))
+    references, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(bodies, references, strict=True))
     for route in routes:
         operation: dict[str, Any] = {
             "summary": route.summary,
@@ -81,6 +86,11 @@ def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
                 "default": {"description": "An answer, or a problem (RFC 9457; TAXII has its own body)"}
             },
         }
+        if route.body is not None:
+            operation["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": schema_of[route.body]}},
+            }
         names = re.findall(r"{(\w+)(?::[^}]*)?}", route.path)
         if names:
             operation["parameters"] = [
@@ -92,6 +102,7 @@ def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "info": {"title": "IOINT node", "version": version},
         "paths": paths,
         "components": {
+            "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {
@@ -99,7 +110,7 @@ def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
                     "scheme": "basic",
                     "description": "any user name; the token as password",
                 },
-            }
+            },
         },
     }
 
@@ -109,7 +120,14 @@ def routes() -> tuple[Route, ...]:
     return (
         Route(method="GET", path="/healthz", may=None, summary="The process answers", handler=healthz),
         Route(method="GET", path="/readyz", may=None, summary="The node is ready to serve", handler=readyz),
-        Route(method="GET", path="/metrics", may="query", summary="Counts for Prometheus", handler=metrics),
+        Route(
+            method="GET",
+            path="/metrics",
+            may="query",
+            summary="Counts for Prometheus",
+            handler=metrics,
+            at_once=True,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from aiohttp import web
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from ioint_node.errors import NotFoundError
 from ioint_node.store import webhooks
@@ -15,7 +15,7 @@ from ioint_node.store.webhooks import URL_CHARS, check_url
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import Body, cursor_of, cursor_text, limit_of, parameters, read_json
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 _HOOKS = "/api/v1/webhooks"
 _Event = Literal["reputation", "trust", "response", "withdrawal"]
@@ -76,9 +76,12 @@ def routes() -> tuple[Route, ...]:
         ("GET", _HOOKS, "Webhooks, without their secrets", list_webhooks),
         ("DELETE", f"{_HOOKS}/{{hook}}", "Remove a webhook", drop_webhook),
     )
+    bodies: dict[Handler, type[Struct]] = {make_webhook: WebhookBody}
     # `query` is what engines and administrators have, and analysts too, who have no hooks.
     return tuple(
-        Route(method=method, path=path, may="query", summary=summary, handler=handler)
+        Route(
+            method=method, path=path, may="query", summary=summary, handler=handler, body=bodies.get(handler)
+        )
         for method, path, summary, handler in doors
     )
 

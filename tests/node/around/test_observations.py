@@ -16,7 +16,13 @@ from ioint_node.scoring.held import COMPONENTS
 from ioint_node.scoring.observations import KINDS, check_observation, drift_of
 from ioint_node.scoring.trust import lower_bound, view
 from ioint_node.store.actors import find_actor
-from ioint_node.store.observations import OWN, PER_ACTOR, PER_SOURCE, forget_observations, live_observations
+from ioint_node.store.observations import (
+    OWN,
+    PER_ACTOR,
+    PER_CALLER,
+    forget_observations,
+    live_observations,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.node.assess.scripted import NOW, Node
@@ -187,15 +193,59 @@ async def test_a_statement_that_was_bad_heals_with_the_next_good_one(node: Node)
     assert lower(node) == best
 
 
-async def test_a_flood_from_one_source_leaves_the_others_their_room(node: Node) -> None:
+async def test_a_flood_from_one_caller_leaves_the_others_their_room(node: Node) -> None:
     await node.open()
-    for turn in range(PER_SOURCE):
-        await observe_outside(node.parts, said(f"o-{turn}", kind="anomaly", value=0.35), NOW)
-    with pytest.raises(TooLargeError, match=r"^source:"):
-        await observe_outside(node.parts, said("o-more"), NOW)
+    for turn in range(PER_CALLER):
+        flood = said(f"o-{turn}", source=f"invented-{turn}", kind="satisfaction", value=0.6, by="token:1")
+        await observe_outside(node.parts, flood, NOW)
+    with pytest.raises(TooLargeError, match="by this caller"):
+        await observe_outside(
+            node.parts,
+            said("o-more", source="invented", kind="satisfaction", value=0.6, by="token:1"),
+            NOW,
+        )
     after = lower(node)
     await observe_outside(node.parts, said("o-1", source="edr-2"), NOW)
     assert lower(node) < after
+
+
+async def test_what_is_grave_displaces_what_is_not_and_never_the_other_way(node: Node) -> None:
+    await node.open()
+    for turn in range(PER_CALLER - 1):
+        await observe_outside(node.parts, said(f"o-{turn}", kind="anomaly", value=0.95), NOW)
+    await observe_outside(node.parts, said("o-neutral", kind="satisfaction", value=0.6), NOW)
+    assert (await observe_outside(node.parts, said("o-grave", value=1.0), NOW))["counted"]
+    with pytest.raises(TooLargeError, match=r"^actor: 64 observations"):
+        await observe_outside(node.parts, said("o-lesser", kind="anomaly", value=0.9), NOW)
+    async with node.parts.store.read() as connection:
+        names = {one.observation.id for one in await live_observations(connection, "a1", NOW)}
+    assert "o-grave" in names
+    assert "o-neutral" not in names
+
+
+async def test_a_concern_is_heard_though_others_have_taken_all_the_room(node: Node) -> None:
+    await node.open()
+    for turn in range(PER_ACTOR):
+        flood = said(f"o-{turn}", kind="anomaly", value=1.0, by=f"token:{turn % 4}")
+        await observe_outside(node.parts, flood, NOW)
+    await observe_outside(node.parts, said("o-1", source="edr-2", value=0.5), NOW)
+    async with node.parts.store.read() as connection:
+        live = await live_observations(connection, "a1", NOW)
+    assert len(live) == PER_ACTOR
+    assert "token:7" in {one.by for one in live}
+
+
+async def test_displacing_what_is_neutral_leaves_praise_counted_once(node: Node) -> None:
+    await node.open()
+    praise = {"kind": "satisfaction", "value": 1.0}
+    assert (await observe_outside(node.parts, said("o-praise", **praise), NOW))["counted"]
+    for turn in range(PER_CALLER - 1):
+        await observe_outside(node.parts, said(f"o-{turn}", kind="satisfaction", value=0.6), NOW)
+    for turn in range(2):
+        await observe_outside(node.parts, said(f"o-low-{turn}", kind="anomaly", value=0.4 + turn / 10), NOW)
+    async with node.parts.store.read() as connection:
+        names = {one.observation.id for one in await live_observations(connection, "a1", NOW)}
+    assert "o-praise" in names
 
 
 async def test_an_actor_cannot_fill_its_own_bound_to_hide_from_others(node: Node) -> None:
@@ -203,7 +253,7 @@ async def test_an_actor_cannot_fill_its_own_bound_to_hide_from_others(node: Node
     for turn in range(OWN):
         await observe_outside(node.parts, said(f"o-{turn}", kind="place", value=0.0, own=True), NOW)
     with pytest.raises(TooLargeError, match="of itself"):
-        await observe_outside(node.parts, said("o-more", own=True), NOW)
+        await observe_outside(node.parts, said("o-more", kind="place", value=0.0, own=True), NOW)
     assert (await observe_outside(node.parts, said("o-1"), NOW))["counted"]
 
 
@@ -216,12 +266,12 @@ async def test_an_actor_cannot_take_the_id_that_a_detector_will_use(node: Node) 
 async def test_an_actor_has_a_bounded_number_and_time_makes_room(node: Node) -> None:
     await node.open()
     for turn in range(PER_ACTOR):
-        source = f"siem-{turn // 60}"
+        by = f"token:{turn // 60}"
         await observe_outside(
-            node.parts, said(f"o-{turn}", source=source, kind="hour", value=0.1, expires=NOW + HOUR_MS), NOW
+            node.parts, said(f"o-{turn}", by=by, kind="hour", value=0.1, expires=NOW + HOUR_MS), NOW
         )
     with pytest.raises(TooLargeError, match=r"^actor:"):
-        await observe_outside(node.parts, said("o-more", source="other"), NOW)
+        await observe_outside(node.parts, said("o-more", by="other", kind="satisfaction", value=0.6), NOW)
     later = NOW + HOUR_MS
     await observe_outside(node.parts, said("o-more", source="other"), later)
 

@@ -130,3 +130,23 @@ async def test_writes_that_fail_are_logged_seldom_in_one_line_without_what_agent
     assert record.exc_info is None
     assert node.parts.journal.failed == 3
     assert node.parts.store.failing is None
+
+
+async def test_whoever_waits_until_it_is_settled_reads_what_was_answered(node: Node) -> None:
+    await node.parts.journal.settled()
+    await node.open()
+    await node.act("look", 1)
+    await node.parts.journal.settled()
+
+    assert len(await node.rows("select * from decisions")) == 1
+
+
+async def test_a_write_that_fails_or_never_ends_is_nothing_to_whoever_waits(make_node: MakeNode) -> None:
+    node = make_node()
+    await node.open()
+    live = node.parts.live.get("s1")
+    assert live is not None
+    assert live.written is not None
+    await node.parts.journal.settled(timeout_s=0.0)
+    live.written.cancel()
+    await node.parts.journal.settled()

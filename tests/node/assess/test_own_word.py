@@ -48,7 +48,7 @@ async def test_own_answers_take_no_room_of_others(node: Node) -> None:
     assert answer["counted"]
 
 
-async def test_what_one_says_does_not_stand_for_what_another_says(node: Node) -> None:
+async def test_a_yes_does_not_stand_in_the_way_of_a_no(node: Node) -> None:
     await node.open()
     await node.act("look")
     for by, positive in (("token:engine", True), ("token:admin", False)):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ioint_node.cli import approvals, consortium, indicators, main
+from ioint_node.cli import agents, approvals, consortium, indicators, main
 from ioint_node.cli.names import full_id, or_see
 from ioint_node.errors import NotFoundError, RequestError
 from ioint_taxonomy import load_catalogue
@@ -184,3 +184,43 @@ def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.Captu
     for name in ("empty.jsonl", "prose.jsonl"):
         assert main(["demo", "--sessions", str(tmp_path / name), "--exit"]) == 1
         assert "docs/sessions.md" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_session_is_explained_with_its_tools_and_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decision = {
+        "action_id": "c-1",
+        "tool": "get_order",
+        "server": "orders",
+        "verdict": "in_scope",
+        "response": "step_up",
+        "allowed": True,
+        "mode": "observe",
+        "drift": 0.12,
+        "wis": 0.87,
+        "reasons": [
+            {"code": "a", "weight": 1.5, "text": "the amount is new"},
+            {"code": "level", "weight": 0.0, "text": "changes are accompanied"},
+        ],
+    }
+    found = {"session_id": "s-1", "composition": "", "decisions": [decision]}
+    monkeypatch.setattr(agents, "connect", lambda _home: Node({"sessions/s-1": found}))
+    assert main(["explain", "s-1"]) == 0
+    out = capsys.readouterr().out
+
+    for said in (
+        "orders/get_order: in_scope → step_up, allowed (observe)",
+        "drift 0.12, WIS 0.87",
+        "+1.50  the amount is new",
+        "·  changes are accompanied",
+        "log-odds",
+    ):
+        assert said in out
+    assert "+0.00" not in out
+    assert "composition  -" in " ".join(out.split("\n"))
+
+
+def test_an_agents_token_without_its_actor_is_told_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["token", "create", "--role", "agent"]) == 2
+    assert "--actor" in capsys.readouterr().err

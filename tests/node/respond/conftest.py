@@ -69,6 +69,7 @@ class Site:
             choice,
             decision_id=decision["decision_id"],
             session_id=session,
+            actor=AGENT,
             request=request,
             now=now,
         )
@@ -105,7 +106,9 @@ class Site:
             if order is not None:
                 await write_order(connection, order, now)
 
-        await parts.store.write(write)
+        done = parts.store.submit(write)
+        respond.coming(parts.halted, order, done)
+        await done
         return decision, choice
 
     async def rows(self, event: str = "response") -> list[Mapping[str, Any]]:
@@ -131,7 +134,7 @@ async def write_order(connection: AsyncConnection, order: Order, now: int) -> No
     await responses.add(connection, [order.row])
     await stream.append(connection, "response", order.body, "amber", now)
     if order.halt is not None:
-        await responses.halt(connection, order.halt)
+        await responses.tighten(connection, order.halt)
 
 
 @pytest.fixture(scope="session")

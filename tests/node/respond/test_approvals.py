@@ -231,3 +231,14 @@ async def test_the_command_shows_and_decides_all_three(
     code, told = await asyncio.to_thread(run, "approvals", "decide", proposal, "--approve")
     assert (code, "accepted" in told) == (0, True)
     assert await waits(site) == []
+
+
+async def test_a_gap_in_the_work_that_is_refused_is_a_contradiction(site: Site) -> None:
+    first, _ = await site.decide("c1")
+    body = {"approve": False, "workflow_gap": True}
+    status, problem = await decide(site, first["approval"]["id"], body)
+
+    assert (status, problem["field"]) == (400, "workflow_gap")
+    assert "approve is false" in problem["detail"]
+    assert len(await waits(site, "?kind=action")) == 1
+    assert main(["approvals", "decide", "abcdabcd", "--refuse", "--workflow-gap"]) == 2

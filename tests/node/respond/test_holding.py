@@ -239,3 +239,43 @@ def test_an_action_that_is_not_held_costs_one_look_up() -> None:
 
     assert holding.standing(holds, "s", request, NOW) is None
     assert nothing == holding.NOTHING_HELD
+
+
+def test_what_a_detector_outside_says_is_no_departure_from_the_intent() -> None:
+    reasons = [
+        {"code": "scope", "weight": 0.2, "text": "a small thing"},
+        {"code": "observed", "weight": 2.5, "text": "is reported by a detector outside"},
+    ]
+    decision = {"verdict": "out_of_scope", "reasons": reasons, "trust": {"lower": 0.41, "friction": "strict"}}
+    told = holding.recommend(decision, ("verdict",))
+
+    assert told["advice"] == "ask"
+    assert "detector outside" in told["why"]
+    assert "left the declared intent" not in told["why"]
+
+
+def test_a_session_that_ends_takes_what_is_held_in_it_with_it() -> None:
+    holds = Holds()
+    for one in (hold(1, session="a"), hold(2, session="a"), hold(3, session="b")):
+        holds.put(one)
+    holds.end_session("a")
+    holds.end_session("nobody")
+
+    assert (holds.any_of("a"), holds.any_of("b"), len(holds)) == (False, True, 1)
+
+
+async def test_what_is_held_ends_with_its_session_and_is_no_answer_any_more(site: Site) -> None:
+    first, _ = await site.decide("c1")
+    closed = await site.node.post("/api/v1/sessions/s-1/close", {"outcome": "done"})
+    before = (await site.node.json(f"/api/v1/agents/{AGENT}"))["trust"]["lower"]
+    assert closed.status == 200
+    assert (await site.node.json(APPROVALS))["items"] == []
+
+    answer = await site.node.post(f"{APPROVALS}/{first['approval']['id']}", {"approve": False}, "admin")
+    assert answer.status == 409
+    assert "its session is closed" in (await answer.json(content_type=None))["detail"]
+    assert (await site.node.json(f"/api/v1/agents/{AGENT}"))["trust"]["lower"] == before
+    async with site.parts.store.read() as connection:
+        kept = await held.get(connection, first["approval"]["id"])
+    assert kept is not None
+    assert (kept.state, "arguments" in kept.body) == ("ended", False)

@@ -328,3 +328,49 @@ async def test_the_command_halts_an_actor(
     assert capsys.readouterr().err.splitlines()[-1].endswith("see `ioint agents show ACTOR`")
     assert await asyncio.to_thread(main, ["agents", "respond", AGENT, "--action", "shred"]) == 2
     assert (await stands(site))["halted"]["reason"] == "looks wrong"
+
+
+async def test_a_later_order_takes_the_place_of_an_earlier_one(site: Site) -> None:
+    for action in ("suspend", "kill", "release", "interrupt"):
+        assert (await send(site, {"action": action}))[0] == 201
+        site.node.clock.now += 1
+    site.node.clock.now += REPORT_MS + 1
+    asked = {one["response"]: one for one in (await stands(site))["responses"]}
+    counted = (await site.node.json("/api/v1/status"))["responses"]
+
+    assert {name: one["state"] for name, one in asked.items()} == {
+        "suspend": "superseded",
+        "kill": "superseded",
+        "release": "asked",
+        "interrupt": "asked",
+    }
+    assert {name for name, one in asked.items() if one["overdue"]} == {"release", "interrupt"}
+    assert (counted["asked"], counted["overdue"]) == (2, 2)
+
+
+async def test_an_order_that_was_superseded_may_still_be_reported(site: Site) -> None:
+    first = (await send(site, {"action": "suspend"}))[1]["response"]
+    await send(site, {"action": "kill"})
+    status, told = await send(site, {"response": first, "done": True}, "engine")
+
+    assert (status, told["state"]) == (200, "done")
+    assert (await stands(site))["state"] == "killed"
+
+
+async def test_an_order_about_one_actor_leaves_those_about_others(site: Site) -> None:
+    await site.node.open_session("s-2", "a-2")
+    await send(site, {"action": "suspend"}, actor="a-2")
+    await send(site, {"action": "kill"})
+    (order,) = (await site.node.json("/api/v1/agents/a-2/responses"))["responses"]
+
+    assert order["state"] == "asked"
+
+
+async def test_what_a_person_orders_is_in_the_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "ioint_node.flows.respond")
+    await send(site, {"action": "suspend", "reason": "it is odd"})
+    (line,) = [one.getMessage() for one in caplog.records if one.name == "ioint_node.flows.respond"]
+
+    assert line.startswith(
+        f"actor_order actor={AGENT} action=suspend before=active state=suspended by=token:"
+    )

@@ -157,20 +157,45 @@ def test_the_first_composition_that_is_named_costs_nothing() -> None:
 
 
 def test_who_stops_saying_what_it_is_made_of_is_not_trusted_until_it_says_so_again() -> None:
-    trust = seasoned()
+    trust = seasoned(sessions=400)
     silent = recomposed(trust, "", 0)
+    asked = of_feedback("satisfied", positive=True, source="somebody")
+    for day in range(60):
+        done = SessionFacts(verdict=Verdict.IN_SCOPE, outcome="done", actions=3, composed=True)
+        silent = after_all(silent, (*of_close(done), *asked), day * DAY_MS)
 
     assert view(trust, 0)["friction"] == "trusted"
-    assert lower_bound(silent, 0) == UNCHECKED_CEILING
+    assert lower_bound(silent, silent.last) <= UNCHECKED_CEILING
     assert recomposed(silent, "", 0) is silent
-    assert view(recomposed(silent, "one", 0, parts=BASE), 0) == view(trust, 0)
+
+
+def test_withholding_a_composition_costs_at_once_what_an_unknown_change_costs() -> None:
+    trust = seasoned()
+    silent, unknown = recomposed(trust, "", 0), recomposed(trust, "two", 0)
+
+    assert view(silent, 0)["layers"] == view(unknown, 0)["layers"]
+    assert lower_bound(silent, 0) <= lower_bound(unknown, 0) < lower_bound(trust, 0)
+    assert change_text(silent).startswith("model, prompt and tools are no longer named: a fifth")
+    assert recently_changed(silent, 0)
+    # Saying again what was said before brings nothing back, and costs nothing more.
+    assert view(recomposed(silent, "one", 0, parts=BASE), 0)["layers"] == view(silent, 0)["layers"]
+
+
+def test_a_model_that_is_named_later_than_the_tools_is_another_one() -> None:
+    tools = parts_of(tools=("a", "b"))
+    trust = seasoned(parts=tools)
+    named = recomposed(trust, "two", 0, parts=parts_of(model="m1", tools=("a", "b")))
+
+    assert good_of(named, "history") == pytest.approx(INHERITED_GOOD * good_of(trust, "history"))
+    assert change_text(named).startswith("the model changed")
 
 
 def test_silence_between_two_compositions_launders_nothing() -> None:
     other = parts_of(model="m2", prompt_sha256="p1", tools=("a", "b"))
     straight = recomposed(seasoned(), "two", 0, parts=other)
 
-    assert view(recomposed(recomposed(seasoned(), "", 0), "two", 0, parts=other), 0) == view(straight, 0)
+    detour = recomposed(recomposed(seasoned(), "", 0), "two", 0, parts=other)
+    assert lower_bound(detour, 0) <= lower_bound(straight, 0)
 
 
 def test_going_back_and_forth_only_costs() -> None:
