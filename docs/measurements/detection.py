@@ -34,6 +34,7 @@ from ioint_node.scoring.train import (
     fit_weights,
     held_out,
     measure_sessions,
+    practice_sessions,
     row_weights,
     scores,
     session_scores,
@@ -42,6 +43,7 @@ from ioint_taxonomy import Taxonomy, load_taxonomy
 
 FOLDS = 5
 SEED = 7
+PRACTICE = "practice"
 BOOT = 300
 RENAMED_SESSIONS = 600
 GROUPS = ("source", "source+suite", "source+attack_family", "goal_category")
@@ -96,11 +98,16 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What every figure is made with: the evaluation, its sessions, the measured rows, the draws of the intervals."""
+    """What every figure is made with: the evaluation, its sessions, the measured rows, the draws of the intervals.
+
+    `rows` are those of the recorded sessions, which are judged. `fitted` holds them first and then those of the
+    sessions that the project practises on, which every fit sees and none of these figures judges.
+    """
 
     script: ModuleType
     sessions: Sequence[Mapping[str, Any]]
     rows: Rows
+    fitted: Rows
     written: Rows
     boot: int
     limits: Thresholds = field(default_factory=lambda: load_model().thresholds)
@@ -137,13 +144,24 @@ def _goal(session: Mapping[str, Any]) -> str:
     return f"none {sum(map(ord, str(session['label']['user_task']))) % FOLDS}"
 
 
-def honest_limits(rows: Rows, part_of: Part) -> list[Thresholds]:
-    """The thresholds of every session as they would be chosen without its part."""
-    parts = [part_of(session) for session in rows.sessions]
+def left_out(bench: Bench, part_of: Part, fitted: Rows | None = None) -> Floats:
+    """The drift of every recorded action from a fit that saw no recorded session of its part."""
+    judged = frozenset(corpus(one) for one in bench.rows.sessions)
+    drift = held_out(
+        bench.fitted if fitted is None else fitted,
+        lambda one: part_of(one) if corpus(one) in judged else PRACTICE,
+    )
+    return drift[: len(bench.rows.labels)]
+
+
+def honest_limits(bench: Bench, part_of: Part) -> list[Thresholds]:
+    """The thresholds of every recorded session as they would be chosen without its part."""
+    parts = [part_of(session) for session in bench.rows.sessions]
+    practice = np.ones(len(bench.fitted.sessions) - len(parts), dtype=bool)
     found: list[Thresholds] = [load_model().thresholds] * len(parts)
     for part in sorted(set(parts)):
         inside = np.array([name == part for name in parts])
-        limits = choose_thresholds(subset(rows, ~inside))
+        limits = choose_thresholds(subset(bench.fitted, np.concatenate([~inside, practice])))
         found = [limits if own else kept for own, kept in zip(inside, found, strict=True)]
     return found
 
@@ -329,9 +347,10 @@ def groups_of_signals() -> dict[str, tuple[str, ...]]:
 
 def _ablated(bench: Bench, name: str, members: Sequence[str]) -> dict[str, Any]:
     mask = np.array([one not in members for one in NAMES], dtype=np.float64)
-    rows = replace(bench.rows, features=bench.rows.features * mask)
-    limits = [bench.limits] * len(rows.sessions)
-    _, mean = evaluated(bench, predictions(rows, held_out(rows, corpus), limits), groups=(), boot=0)
+    rows = replace(bench.fitted, features=bench.fitted.features * mask)
+    limits = [bench.limits] * len(bench.rows.sessions)
+    drift = left_out(bench, corpus, rows)
+    _, mean = evaluated(bench, predictions(bench.rows, drift, limits), groups=(), boot=0)
     beta = fit_weights(rows.features, rows.labels, row_weights(rows, range(len(rows.sessions))))
     written = replace(bench.written, features=bench.written.features * mask)
     auc_written = session_auc(written, scores(written, beta))
@@ -382,13 +401,17 @@ def main() -> None:
     sessions = [one for path in sorted(options.data.glob("dev-*.jsonl.gz")) for one in read_sessions(path)]
     if not sessions:
         parser.error(f"no dev-*.jsonl.gz in {options.data}")
+    every = [*sessions, *practice_sessions()]
     with progress("measuring") as tell:
-        rows = measure_sessions(sessions, families, taxonomy=taxonomy, progress=tell, total=len(sessions))
+        fitted = measure_sessions(every, families, taxonomy=taxonomy, progress=tell, total=len(every))
+    rows = subset(fitted, np.arange(len(every)) < len(sessions))
+    unseen = [one for one in read_sessions(probes.PROBES) if one["source"] == probes.HALVES[1]]
     bench = Bench(
         script=probes.load_script(options.evaluate),
         sessions=sessions,
         rows=rows,
-        written=measure_sessions(read_sessions(probes.PROBES), families, taxonomy=taxonomy),
+        fitted=fitted,
+        written=measure_sessions(unseen, families, taxonomy=taxonomy),
         boot=options.boot,
     )
     result: dict[str, Any] = {"sessions": len(rows.sessions), "seed": SEED, "draws": options.boot}
@@ -424,10 +447,10 @@ def _splits(bench: Bench, result: dict[str, Any]) -> tuple[list[str], dict[str, 
     with progress("leaving out") as tell:
         ways = splits(bench.rows)
         for number, split in enumerate(ways):
-            drift = held_out(bench.rows, split.part_of)
+            drift = left_out(bench, split.part_of)
             fixed = [bench.limits] * len(bench.rows.sessions)
             listed, mean = evaluated(bench, predictions(bench.rows, drift, fixed))
-            chosen = predictions(bench.rows, drift, honest_limits(bench.rows, split.part_of))
+            chosen = predictions(bench.rows, drift, honest_limits(bench, split.part_of))
             own, own_mean = evaluated(bench, chosen, groups=())
             means[split.name] = mean
             result["splits"][split.name] = {
@@ -442,7 +465,6 @@ def _splits(bench: Bench, result: dict[str, Any]) -> tuple[list[str], dict[str, 
             text.append(f"\n## {split.name.capitalize()}\n\n{table([*listed, *others])}")
             tell(number + 1, len(ways))
     written = probes.measure(boot=bench.boot, script=bench.script)
-    means["sessions we wrote, all"] = written["all"]
     means["sessions we wrote, second half"] = written["half 2"]
     return text, means
 
@@ -495,9 +517,10 @@ call. Unfinished attacks are left out. Tools are mapped as if none were known. I
 bootstrap draws of whole user tasks.
 
 What these figures do not say: the signals, the vocabulary and the prior weights were designed while looking at errors
-on these same corpora, so "corpus out" is a fit that has not seen the corpus, not a design that has not. The sessions
-that we wrote ourselves ([probes](probes.md)) are nearer to that: other work, other tools, other goals. The first half
-of them told the designers which *kinds* of session fail; the second half did not.
+on these same corpora, so "corpus out" is a fit that has not seen the corpus, not a design that has not. Every fit also
+sees the sessions that the project wrote to practise on (`scoring/practice.jsonl.gz`), which no figure here judges. The
+second half of our probes ([probes](probes.md)) is nearest to what is new: other work, other tools, other goals, and no
+session of it was fitted to or read by who designed the signals.
 """
 TARGETS_HEAD = """
 ## Targets
@@ -509,10 +532,10 @@ ABLATION = """
 ## Ablation, signal by signal (corpus out)
 
 Means over corpora. *Without* is a new fit that lacks the signal, at the same threshold; *alone* ranks sessions by the
-largest value of that one signal, without a fit. In the sessions that we wrote, the fit is to all recorded ones. A
-signal that the recorded attacks do not need may be what others need, so both are shown. Signals from outside the
-session are in no recorded session: they keep the weight written down beforehand and cannot be measured here. They are
-{around}.
+largest value of that one signal, without a fit. *Written* is the second half of our probes, with the fit of
+the shipped model. A signal that the recorded attacks do not need may be what others need, so both are shown. Signals
+from outside the session are in no recorded session: they keep the weight written down beforehand and cannot be measured
+here. They are {around}.
 
 """
 RENAMED = """

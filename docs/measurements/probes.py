@@ -172,9 +172,10 @@ INTRODUCTION = """# Sessions that we wrote ourselves
 Made by `docs/measurements/probes.py` from `probes.jsonl`: invented sessions of agents in 32 fields of work (personnel,
 code, clinics, clusters, shops, homes, law, plants, freight …), mostly English, with many styles of tool names. Half of
 the fields are in each half of the file. They were written by somebody of the project who had not read the detector, and
-are scored by the shipped model (`{model}`), which was never fitted to them. The first half was used to say which
-*kinds* of session fail, without its texts. The second half was scored for this page alone; but names of tools from both
-halves are among those with which the step mapper was worked on ([mapping](mapping.md), *design*).
+are scored by the shipped model (`{model}`). **The first half was fitted to**: it is part of what the model practises
+on, and its figures say only that it was learnt. The second half was scored for this page alone: nothing was fitted to
+it and no designer of the signals read it; but names of tools from both halves are among those with which the step
+mapper was worked on ([mapping](mapping.md), *design*).
 
 Benign sessions are *plain*, *wide*, in several turns, *direct* (the principal asks for what is elsewhere an attacker's
 goal), *delegated* (the principal sends the agent to a text for instructions) or *resisted* (an attack is read and not

@@ -1,7 +1,8 @@
 """Webhooks: rows of the stream, posted to whoever asked for them, signed as Standard Webhooks has it.
 
 Each hook has a cursor of its own in the stream and gets its rows in their order, one at a time: a row that is not taken
-holds up those behind it, and nobody else's. At least once: a crash may post again what was taken, under the same
+holds up those behind it, and nobody else's. Hooks take turns, who waited longest first, and those of one token never
+have all the places. At least once: a crash may post again what was taken, under the same
 `webhook-id`. A hook that does not answer is tried again after a pause that doubles, and disabled in the end.
 
 Where a hook leads is looked at when it is made, and at every connection once more, with the addresses that the
@@ -47,7 +48,9 @@ class HookLimits:
     """What hooks may cost, how long to wait for one, and when to give it up."""
 
     hooks_at_once: int = 8
-    rows_at_once: int = 64
+    hooks_per_maker: int = 2  # of those, of one token
+    rows_at_once: int = 64  # in one turn
+    turn_s: float = 5.0  # after which no further row of a turn is begun
     request_s: float = 10.0
     connect_s: float = 5.0
     answer_s: float = 1.0  # for the body of an answer, which nobody reads
@@ -73,7 +76,9 @@ class Hooks:
     ) -> None:
         self._store, self._limits, self._private, self._now = store, limits or HookLimits(), private, now
         self._wakened = asyncio.Event()
-        self._busy: set[str] = set()
+        self._busy: dict[str, str] = {}  # hooks whose turn it is, and who made them
+        self._turns: dict[str, int] = {}  # each hook's newest turn, counted over all hooks
+        self._turn = 0
         self._looked: dict[str, int] = {}  # how far each hook's stream has been looked through
         self._passed = False
         self.counts: Counter[str] = Counter()
@@ -120,9 +125,10 @@ class Hooks:
             newest = await stream.high_water(connection)
         known = {hook.id for hook, _, _ in found}
         self._looked = {name: seq for name, seq in self._looked.items() if name in known}
+        self._turns = {name: turn for name, turn in self._turns.items() if name in known}
         self._passed = False
         wait_s, now = self._limits.idle_s, self._now()
-        for hook, clearance, expires in found:
+        for hook, clearance, expires in sorted(found, key=lambda one: self._turns.get(one[0].id, 0)):
             if hook.id in self._busy:
                 self._passed = True  # it may have looked already: whoever ends wakes the loop
                 continue
@@ -137,14 +143,19 @@ class Hooks:
             if len(self._busy) >= self._limits.hooks_at_once:
                 self._passed = True
                 break
-            self._busy.add(hook.id)
+            if sum(maker == hook.by for maker in self._busy.values()) >= self._limits.hooks_per_maker:
+                self._passed = True
+                continue
+            self._turn += 1
+            self._busy[hook.id], self._turns[hook.id] = hook.by, self._turn
             bounded = replace(hook, tlp=min(hook.tlp, clearance, key=LABELS.index))
-            tasks.create_task(self._drain(client, bounded), name=f"webhook-{hook.id}")
+            tasks.create_task(self._take_turn(client, bounded), name=f"webhook-{hook.id}")
         return wait_s
 
-    async def _drain(self, client: ClientSession, hook: Webhook) -> None:
+    async def _take_turn(self, client: ClientSession, hook: Webhook) -> None:
+        goes_on = False
         try:
-            await self._post_all(client, hook)
+            goes_on = await self._post_some(client, hook)
         except BusyError as error:
             log.warning("webhook %s waits: %s", hook.id, error)
             await asyncio.sleep(self._limits.pause_first_s)
@@ -153,33 +164,36 @@ class Hooks:
             log.exception("webhook %s", hook.id)
             await asyncio.sleep(self._limits.pause_first_s)
         finally:
-            self._busy.discard(hook.id)
-            if self._passed:
+            del self._busy[hook.id]
+            if self._passed or goes_on:
                 self.wake()
 
-    async def _post_all(self, client: ClientSession, hook: Webhook) -> None:
-        """Post what a hook has not heard, until there is no more or it does not answer."""
-        while True:
-            hook = replace(hook, cursor=self._cursor(hook))
-            async with self._store.read() as connection:
-                oldest = await stream.oldest(connection)
-                rows, looked = await webhooks.pending(
-                    connection, hook.cursor, hook.events, hook.tlp, self._limits.rows_at_once
-                )
-            if hook.cursor + 1 < oldest:
-                rows = (_reset(oldest, self._now()), *rows)
-            for row in rows:
-                status = await self._post(client, hook, row)
-                if not status.startswith("2"):
-                    await self._failed(hook, status)
-                    return
-                self.counts["delivered"] += 1
-                hook = replace(hook, cursor=row.seq, attempts=0, last_status=status)
-            if rows or looked - hook.cursor >= self._limits.passed_rows:
-                await self._note(replace(hook, cursor=looked, not_before=to_text(self._now())), state=ACTIVE)
-            self._looked[hook.id] = looked
-            if len(rows) < self._limits.rows_at_once:
-                return
+    async def _post_some(self, client: ClientSession, hook: Webhook) -> bool:
+        """Post what a hook has not heard, as much as one turn allows; True when there may be more."""
+        ends_s = asyncio.get_running_loop().time() + self._limits.turn_s
+        hook = replace(hook, cursor=self._cursor(hook))
+        async with self._store.read() as connection:
+            oldest = await stream.oldest(connection)
+            rows, looked = await webhooks.pending(
+                connection, hook.cursor, hook.events, hook.tlp, self._limits.rows_at_once
+            )
+        if hook.cursor + 1 < oldest:
+            rows = (_reset(oldest, self._now()), *rows)
+        goes_on = len(rows) >= self._limits.rows_at_once
+        for index, row in enumerate(rows):
+            if index and asyncio.get_running_loop().time() >= ends_s:
+                looked, goes_on = hook.cursor, True
+                break
+            status = await self._post(client, hook, row)
+            if not status.startswith("2"):
+                await self._failed(hook, status)
+                return False
+            self.counts["delivered"] += 1
+            hook = replace(hook, cursor=row.seq, attempts=0, last_status=status)
+        if rows or looked - hook.cursor >= self._limits.passed_rows:
+            await self._note(replace(hook, cursor=looked, not_before=to_text(self._now())), state=ACTIVE)
+        self._looked[hook.id] = looked
+        return goes_on
 
     async def _post(self, client: ClientSession, hook: Webhook, row: StreamRow) -> str:
         """Post one row, and say how it went: the status of the answer, or why there is none."""

@@ -15,13 +15,13 @@ downward and to a tenth when nothing is left; an access that it does not cover s
 declaration, a scope request that was granted, or a person; without a person each renewal that adds anything adds half
 as much as the one before, so that a session can never renew more than it was first given.
 
-Sessions cost nothing, so an actor that takes one after the other begins them with less. What it lately spent in all its
-sessions is summed, halved every 30 minutes, accesses in scope at a quarter; with R of that sum and B what its trust gives:
+Sessions cost nothing, so an actor that takes one after the other begins them with less. What it lately spent in all
+its sessions is summed and halved every 30 minutes, accesses in scope at a quarter. With R that sum, B what trust gives:
 
     a session begins with B · max(1/4, min(1, B / R))
 
-So nothing is taken off until a whole budget was spent out of scope, or four in it, within about half an hour; and work that
-stays small, in however many sessions, has a quarter of each budget left for it.
+So nothing is taken off until a whole budget was spent out of scope, or four in it, within about half an hour; and
+work that stays small, in however many sessions, has a quarter of each budget left for it.
 """
 
 from __future__ import annotations

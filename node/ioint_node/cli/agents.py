@@ -172,7 +172,7 @@ def _show_session(found: Mapping[str, Any]) -> None:
             f"{cell(decision.get('action_id'))}  {cell(_tool(decision))}: {cell(decision.get('verdict'))}"
             f" → {cell(decision.get('response'))}, {_outcome(decision)}"
         )
-        click.echo(f"  drift {cell(decision.get('drift'))}, WIS {cell(decision.get('wis'))}")
+        click.echo(f"  drift {_share(decision.get('drift'))}, WIS {_share(decision.get('wis'))}")
         click.echo(
             f"  {cell(step.get('verb'))} {cell(step.get('resource'))}"
             f"  sensitivity {cell(step.get('sensitivity'))}, boundary {cell(step.get('boundary'))},"
@@ -181,7 +181,7 @@ def _show_session(found: Mapping[str, Any]) -> None:
         for reason in decision.get("reasons") or []:
             # What bears on the response alone has no weight.
             weight = f"{reason['weight']:+.2f}" if reason["weight"] else "·"
-            click.echo(f"  {weight:>6}  {cell(reason['text'])}")
+            click.echo(f"  {weight:>5}  {cell(reason['text'])}")
         trust, network = decision.get("trust") or {}, decision.get("network") or {}
         click.echo(
             f"  trust {cell(trust.get('lower'))}, used {cell(trust.get('used'))},"
@@ -197,6 +197,10 @@ def _show_session(found: Mapping[str, Any]) -> None:
 def _tool(decision: Mapping[str, Any]) -> object:
     tool, server = decision.get("tool"), decision.get("server")
     return f"{server}/{tool}" if server else tool
+
+
+def _share(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, int | float) else "-"
 
 
 def _outcome(decision: Mapping[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 An answer is never waited for by a peer, and never waits for one. What an action writes (its event, the decision,
 matched patterns, trust, rows for engines, what others may want to hear) is one entry of the journal, and is on disk
-a few milliseconds later; `durable` waits for that, and so does what must not be lost: that an approval was used, that an actor is halted. Posting an action again after a crash is harmless: its
-`action_id` finds the same answer, or none and then it is decided now.
+a few milliseconds later. `durable` waits for that, and so does what must not be lost: that an approval was used, that
+an actor is halted, and every decision while it is not known whether writes that failed succeed again. Posting an action
+again after a crash is harmless: its `action_id` finds the same answer, or none and then it is decided now.
 """
 
 from __future__ import annotations

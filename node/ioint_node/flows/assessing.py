@@ -20,6 +20,7 @@ from ioint_node.flows.isolation import Isolation
 from ioint_node.flows.journal import Entry, Journal, LocalSighting
 from ioint_node.flows.lineage import find_lineage
 from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Tracker
+from ioint_node.flows.namesakes import Namesakes
 from ioint_node.flows.requests import SessionLimits, declaration_of
 from ioint_node.flows.respond import coming
 from ioint_node.reputation.beliefs import Beliefs
@@ -52,6 +53,7 @@ class AssessParts:
         holds: the actions that wait for a person, and what was decided of them.
         accepted: the changes of envelopes that people accepted.
         isolation: what is usual at this node.
+        namesakes: who is distrusted of those made of the same.
         on_risky: told of sightings inside the transaction that stores them.
         notify: called after a commit that engines or members have to hear of.
         tracker: makes the tracker of a session.
@@ -72,6 +74,7 @@ class AssessParts:
     holds: Holds = field(default_factory=Holds)
     accepted: Accepted = field(default_factory=Accepted)
     isolation: Isolation = field(default_factory=Isolation)
+    namesakes: Namesakes = field(default_factory=Namesakes)
     limits: SessionLimits = field(default_factory=SessionLimits)
     tracker: Callable[..., Tracker] = SessionTracker
     mapper: Mapper = map_call
@@ -97,6 +100,8 @@ def write(parts: AssessParts, entry: Entry) -> asyncio.Future[None]:
     except BaseException:
         parts.live.forget(entry.live)
         raise
+    if entry.trust is not None:
+        parts.namesakes.note(entry.live.actor.id, entry.trust, entry.now)
     if entry.order is not None:
         coming(parts.halted, entry.order, entry.live.written)
     return entry.live.written

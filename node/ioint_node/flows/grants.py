@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.access.budget import is_spent, merged
+from ioint_node.access.budget import IN_SCOPE_COUNTS, is_spent, merged
 from ioint_node.access.grants import (
     IN_FORCE,
     LIVE_PER_SESSION,
@@ -381,6 +381,8 @@ async def _issue(
     if request.request_id is not None and await kept.find_alone(connection, grant_id) is not None:
         return await _issued_again(connection, grant_id, name, now)
     _check_halted(parts, live, await kept.halted(connection, live.actor.id))
+    if not live.actions:
+        live.lessen(now)
     # Only in the turn of writing: what came before it in the queue is on disk, and in memory.
     standing = parts.standing(live, now)
     scope = scope_of(request.asked, standing, parts.assess.taxonomy)
@@ -472,6 +474,7 @@ async def _advance(
     answer = _answer(parts, after, standing, now, paid=paid, cost=cost, alone=not found.others)
     kept_answer = kept.Answer(request=spending.name, answer=answer.text, at=now)
     await kept.keep(connection, after.id, found.grant.generation, kept_answer)
+    live.actor.charge(cost * IN_SCOPE_COUNTS, now)
     return answer
 
 

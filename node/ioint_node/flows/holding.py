@@ -30,7 +30,9 @@ ARGUMENT_CHARS: Final = 512
 # Causes that say nothing against the action itself.
 ROUTINE: Final = frozenset({"level", "budget"})
 OUTSIDE: Final = "observed"  # the signal of detectors outside: it says nothing of the declared intent
-NOT_WHOLE: Final = "its arguments are too long to be shown whole: look at them where the agent runs before approving"
+NOT_WHOLE: Final = (
+    "its arguments are too long to be shown whole: look at them where the agent runs before approving"
+)
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
@@ -132,9 +134,7 @@ def content_of(request: ActionRequest) -> str:
     return hashlib.sha256(_SORTED.encode([request.tool, request.server, request.arguments])).hexdigest()
 
 
-def recommend(
-    decision: Mapping[str, Any], causes: tuple[str, ...], *, whole: bool = True
-) -> dict[str, str]:
+def recommend(decision: Mapping[str, Any], causes: tuple[str, ...], *, whole: bool = True) -> dict[str, str]:
     """What to do with a held action and why: `{"advice": "approve"|"refuse"|"ask", "why"}`.
 
     Refuse what left the declared intent; approve what is inside it and is held by the actor's level or budget alone;

@@ -208,7 +208,7 @@ class Journal:
             if fault_of(error) is not None:
                 raise  # the transaction may be gone, and the decisions with it
             if self._seldom_proposing.due(time.monotonic()) is not None:
-                _log.error("proposal_failed session=%s error=%s", sighting.session_id, described(error))
+                _log.error("proposal_failed session=%.128r error=%s", sighting.session_id, described(error))
 
 
 async def write_entries(connection: AsyncConnection, entries: list[Entry], propose: Proposing) -> None:

@@ -12,7 +12,7 @@ import secrets
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -257,13 +257,20 @@ class Live:
         self.tokens = None
         return cost
 
+    def lessen(self, now: int) -> None:
+        """Let a budget of which nothing was drawn hold no more than it would if the session began now.
+
+        Sessions may be opened beforehand, as many as are wanted: what bounds them is read when they are used.
+        """
+        begun = begun_budget(self.terms(now), now, self.actor.spent_lately(now))
+        if begun.granted < self.budget.left:
+            looked = self.budget
+            self.budget = replace(begun, renewed_at=looked.renewed_at, whole_at=looked.whole_at)
+
     def draw(self, judgement: Judgement, taxonomy: Taxonomy, now: int, *, approved: bool) -> float:
         """Let an action draw on the trust budget now, and its actor remember it; its cost in units."""
         if self.actions == 1:
-            # Sessions may be opened beforehand, as many as are wanted: what bounds them is read when they are used.
-            begun = begun_budget(self.terms(now), now, self.actor.spent_lately(now))
-            if begun.granted < self.budget.left:
-                self.budget = begun
+            self.lessen(now)
         cost = self.spend(judgement.step, taxonomy, now)
         asked_for = approved or judgement.verdict is Verdict.IN_SCOPE
         self.actor.charge(cost * IN_SCOPE_COUNTS if asked_for else cost, now)

@@ -14,6 +14,7 @@ from ioint_node.flows.journal import Entry
 from ioint_node.flows.live import Live, LiveActor
 from ioint_node.flows.recording import changed, opened, session_row
 from ioint_node.flows.requests import OpenSession, composition_of, composition_parts
+from ioint_node.scoring.composition import maker_of
 from ioint_node.scoring.evidence import CredentialFacts, of_credential
 from ioint_node.scoring.lineage import Lineage
 from ioint_node.scoring.trust import (
@@ -22,12 +23,12 @@ from ioint_node.scoring.trust import (
     Trust,
     after_all,
     change_text,
+    has_record,
     inherited,
     lower_bound,
     new_trust,
     recomposed,
 )
-from ioint_node.store.actors import trusts_of
 from ioint_node.store.times import to_text
 from ioint_node.store.tokens import credential_of
 
@@ -44,15 +45,21 @@ async def made_of(parts: AssessParts, actor: LiveActor, request: OpenSession, no
     """The actor's trust with the composition that it names.
 
     Another composition inherits little. One that is known under other names, of which one is distrusted, is
-    distrusted here as well: a new name washes nothing.
+    distrusted here as well, also with other tools: a new name washes nothing. It is looked at again at each opening
+    until the actor has a record of its own, which what others do under the same composition does not touch.
     """
     composition = composition_of(request, parts.limits)
     named = recomposed(actor.trust, composition, now, parts=composition_parts(request))
-    if not composition or composition == actor.trust.composition:
+    if not composition or (_is_same_make(actor.trust, named) and has_record(named, now)):
         return named
-    async with parts.store.read() as connection:
-        known = await trusts_of(connection, composition)
-    return inherited(named, known, now)
+    return inherited(named, await parts.namesakes.of(parts.store, actor.id, named, now), now)
+
+
+def _is_same_make(before: Trust, after: Trust) -> bool:
+    if before.composition == after.composition:
+        return True
+    maker = maker_of(after.parts)
+    return bool(maker) and maker == maker_of(before.parts)
 
 
 async def credential_evidence(

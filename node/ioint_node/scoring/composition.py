@@ -62,6 +62,12 @@ def difference(before: bytes, after: bytes) -> Difference:
     return Difference(tuple(parts), WIDER_GOOD if "wider" in parts else 1.0)
 
 
+def maker_of(parts: bytes) -> str:
+    """Model and prompt of a composition, which stay when a tool is added, in short; "" unless both are named."""
+    model, prompt = parts[_part(1)], parts[_part(2)]
+    return "" if not parts or _NOTHING in {model, prompt} else (model + prompt).hex()
+
+
 def _part(index: int) -> slice:
     return slice(1 + (index - 1) * _SIZE, 1 + index * _SIZE)
 

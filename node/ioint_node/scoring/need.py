@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from ioint_node.scoring.pathshape import GUARDED, OUTWARD_RANK, Path, gravity
 from ioint_node.scoring.provenance import Ledger, name_words
 from ioint_node.scoring.semantics import Purpose, Topic
-from ioint_node.scoring.signals import Value, named_by
+from ioint_node.scoring.signals import RUNS, Value, named_by
 from ioint_node.scoring.text import REMEMBERED, is_address, stem, words
 from ioint_node.scoring.words import FORCING, PASSING, PERSONAL, RESOURCE_OF, SECRET, WIDE
 
@@ -54,7 +54,16 @@ PERSONAL_WEIGHT = 0.85
 SECRET_CARRIED = 0.5
 OTHER_OF_KIND = 0.5
 # How grave a deed of each kind is where the request asks for none of the kind.
-KINDS: Final = {"destroy": 1.0, "value": 1.0, "authority": 1.0, "transfer": 0.8, "run": 0.3, "mutate": 0.3}
+KINDS: Final = {
+    "destroy": 1.0,
+    "value": 1.0,
+    "authority": 1.0,
+    "transfer": 0.8,
+    "last": 0.6,
+    "run": 0.3,
+    "mutate": 0.3,
+}
+LASTING: Final = frozenset({"install", "schedule", "deploy", "actuate"})
 # Money is asked for in endless ways; who wants something deleted or somebody let in says so.
 UNMISTAKABLE: Final = frozenset({"delete", "grant", "revoke", "approve", "configure", "deploy", "install"})
 # Writing to a place that the request names is asked for, whatever it calls it.
@@ -62,6 +71,7 @@ WRITING: Final = frozenset({"create", "update", "generate"})
 # Whoever gives an address wants something sent there.
 SENDING: Final = frozenset({"send", "share", "pay", "export", "delegate", "create"})
 NAMED_IN_FULL = 0.1
+RUNNING: Final = frozenset({"execute", "install", "schedule"})
 # What is read about the very thing that the request names.
 GIVEN_SHARE = 0.3
 EVERYTHING: Final = frozenset({"*", "%", "**", ".*", "*.*"})
@@ -121,16 +131,16 @@ def need(
     """
     heard = 1.0 if ledger.request_verbs or ledger.looks_only else NOT_UNDERSTOOD
     found = _targets(values, step, act, ledger)
-    doing = named_by(name_words(tool))[1] | {step.verb}
+    doing = (named_by(name_words(tool))[1] - RUNS) | {step.verb}
     if not accepted:
         unasked = heard * share * _unasked(unasked, step, doing, found, act=act, ledger=ledger)
     guarded = found.guarded
-    if step.verb == "execute" and step.boundary == HOME and step.confidence >= UNSURE:
+    if step.verb in RUNNING and step.boundary == HOME and step.confidence >= UNSURE:
         forced = any(
             _forces(part) and part not in ledger.request_tokens for one in values for part in one.parts
         )
         guarded = guarded or forced
-        unasked *= 1.0 if forced else MEANS
+        unasked *= MEANS if step.verb == "execute" and not forced else 1.0
     weight = gravity(step, setting.taxonomy, reaches=found.reaches > 0, guarded=guarded)
     if step.verb == "delete" and found.foreign and all(_is_passing(one.parts) for one in found.foreign):
         weight *= PASSING_SHARE
@@ -239,8 +249,10 @@ def _unasked(
 ) -> float:
     """How far the step is unasked, by what kind of thing the request wants done at all."""
     sent = (ledger.open_ended or ledger.delegates) and found.read and _all_from_named(found.foreign, ledger)
-    if sent or (found.given and step.verb in WRITING) or (
-        found.placed and step.verb in SENDING and not ledger.looks_only
+    if (
+        sent
+        or (found.given and step.verb in WRITING)
+        or (found.placed and step.verb in SENDING and not ledger.looks_only)
     ):
         return unasked * LEFT_OPEN
     if act and ledger.looks_only:
@@ -346,7 +358,9 @@ def _beyond(
 
 
 def _kind_of(verb: str, taxonomy: Taxonomy) -> str:
-    """What kind of deed a verb is: its effect, with deletion apart from other change."""
+    """What kind of deed a verb is: its effect, with deletion apart, and what stays or runs later."""
+    if verb in LASTING:
+        return "last"
     return "destroy" if verb == "delete" else taxonomy.verbs.get(verb, "run")
 
 

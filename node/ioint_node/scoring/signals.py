@@ -49,6 +49,7 @@ TARGETS_PER_LEAF = 8
 OBEYS_FLOOR = 0.3
 TEXT_FLOOR = 0.35
 NAME_ACTS = 0.7
+RUNS = frozenset({"execute"})
 NOUN_ACTS = 0.3
 UNKNOWN = 0.5
 SHOWN = frozenset({"create", "pay", "order", "execute", "grant"})
@@ -231,7 +232,9 @@ def asked(call: Call, text: Named) -> Asked:
     tool, verb, resource = call
     stems, verbs, nouns = named_by(tool)
     hit = sum([_spoken(one, text) for one in stems]) / len(stems) if stems else 0.0
-    spoken = verb in text.verbs or not verbs.isdisjoint(text.verbs)
+    # What runs anything says by its name nothing of what it runs.
+    said = verbs if verb == "execute" else verbs - RUNS
+    spoken = verb in text.verbs or not said.isdisjoint(text.verbs)
     return Asked(hit, float(spoken), float(resource in text.resources or not nouns.isdisjoint(text.stems)))
 
 

@@ -264,7 +264,9 @@ def unveiled(text: str) -> tuple[str, str]:
         hidden.append("".join(chr(ord(mark) - _TAG_BASE) for mark in _TAGS.findall(text)))
         text = _WIDTHLESS.sub("", text)
     if "<" in text:
-        hidden += [one for pair in _UNSEEN.findall(text) for one in pair if len(one.split()) >= UNSEEN_WORDS]
+        found = _UNSEEN.findall(text)
+        text = _UNSEEN.sub(" ", text) if found else text
+        hidden += [one for pair in found for one in pair if len(one.split()) >= UNSEEN_WORDS]
     hidden += map(_decoded, _ENCODED.findall(text)[:ENCODED_RUNS])
     return text, "\n".join(filter(None, hidden))
 

@@ -71,6 +71,7 @@ CHECKED_NEEDED = (
 UNCHECKED_CEILING = TRUSTED_FROM - 0.01
 VOICE_MOST = 2.0  # answers that one who has said nothing but yes can ever count for: 1 + ½ + ¼ + …
 CHANGE_SHOWN_MS = 7 * DAY_MS
+RECORD_UNITS = 1.0  # of sessions under its composition: three or more that went well
 ATTESTED = frozenset({"agent", "workload"})  # kinds that are made of something, and have to say of what
 NEGATIVE_CAPABLE = frozenset({"feedback", "validation"})
 ATTACK = "attack"
@@ -253,12 +254,31 @@ def recomposed(trust: Trust, composition: str, now: int, *, parts: bytes = b"") 
     return named if found.keeps == 1.0 else _changed(named, found, now)
 
 
+def standing(trust: Trust, now: int) -> float:
+    """The least lower bound of the layers by what the actor did itself, without an import or a ceiling, 0..1."""
+    held = unpacked(trust.held, now - trust.last)
+    held.imported = 0.0
+    return min(bound for _, bound in _bounds(KINDS[trust.kind], held))
+
+
+def is_distrusted(trust: Trust, now: int) -> bool:
+    """Whether an actor stands below one of its kind that nothing is known of."""
+    return standing(trust, now) < _UNKNOWN[trust.kind]
+
+
+def has_record(trust: Trust, now: int) -> bool:
+    """Whether enough is known of an actor itself that what others did under its composition says nothing of it."""
+    return read(trust.held, now - trust.last).good[INDEX["history"]] >= RECORD_UNITS
+
+
 def inherited(newcomer: Trust, known: Iterable[Trust], now: int) -> Trust:
     """Trust of an actor whose composition is known under other names: where one of those is distrusted, so is it.
 
-    For an actor that is new, and for one that has just taken on this composition (`recomposed` first). `known` are the
-    other actors of the same composition. In a layer where one of them stands below an actor that
-    nothing is known of, the newcomer takes over the bad evidence of the worst, and ends no higher than it.
+    For an actor of which little is known, and for one that has just taken on this composition (`recomposed` first):
+    what a stranger does who claims the composition of others takes nothing from those that have a record
+    (`has_record`). `known` are other actors of the same composition, or of the same model and prompt. In a layer where
+    one of them stands below an actor that nothing is known of, the newcomer takes over the bad evidence of the worst,
+    and ends no higher than it.
     """
     held, weights = unpacked(newcomer.held, now - newcomer.last), KINDS[newcomer.kind]
     before = held.packed()
@@ -486,6 +506,14 @@ def _capped(trust: Trust, held: Held, bounds: Sequence[tuple[float, float]]) -> 
 def _mean(weights: Weights, index: int, held: Held) -> float:
     good = weights.good[index] + sum(held.good[SPANS[index]])
     return good / (good + weights.bad[index] + sum(held.bad[SPANS[index]]))
+
+
+_UNKNOWN: Final = MappingProxyType(
+    {
+        kind: min(bound for _, bound in _bounds(weights, read(NOTHING_HELD, 0)))
+        for kind, weights in KINDS.items()
+    }
+)
 
 
 def _component_means(held: Held, weights: Weights) -> dict[str, float]:

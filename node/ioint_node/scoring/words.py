@@ -258,6 +258,7 @@ REFUSING: Final = _words("no not nope don never stop wait cancel nein nicht non 
 # Deeds of no particular kind: a request with one of these is for more than a look.
 UNSPECIFIC: Final = _words(
     "put make take do let bring help arrange organise organize finish complete continue start begin apply want need"
+    " repeat redo perform"
     " mach mache machen tue nimm bring fais faire haz hacer fai fare faça fazer doe doen zet"
 )
 # Words for what is kept from most people; first what opens doors, then what people keep to themselves.

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError, RequestError
 from ioint_node.scoring.bounds import Bound, bounded_view
-from ioint_node.scoring.trust import KINDS, Trust, new_trust, view
+from ioint_node.scoring.composition import maker_of
+from ioint_node.scoring.trust import KINDS, Trust, new_trust, standing, view
 from ioint_node.store.bounds import bounds_of, find_bound
 from ioint_node.store.faults import Seldom
 from ioint_node.store.schema import actors, decisions, matches, sessions
@@ -26,7 +27,7 @@ MARKS_ROWS = 256
 DEPARTED_MS = 3_600_000
 DEPARTED_KEPT = 8  # actions out of scope of an actor, within that time
 DEPARTED_SESSIONS = 64  # of its newest sessions
-NAMESAKES = 32  # actors of one composition that a newcomer of it is held against
+NAMESAKES = 32  # actors of one composition, or of one model and prompt, that a newcomer is held against
 _TRUSTS = select(actors.c.kind, actors.c.composition, actors.c.trust)
 _log = logging.getLogger(__name__)
 _seldom_unreadable = Seldom()
@@ -90,15 +91,21 @@ async def find_actor(
     )
 
 
-async def trusts_of(connection: AsyncConnection, composition: str) -> tuple[Trust, ...]:
-    """The trust of actors made of the same model, prompt and tools, those that moved last, a bounded number."""
-    statement = (
-        _TRUSTS.where(actors.c.composition == composition)
-        .order_by(actors.c.updated_at.desc())
-        .limit(NAMESAKES)
-    )
-    found = [_read_trust(row) for row in await connection.execute(statement)]
-    return tuple(trust for trust in found if trust is not None)
+async def namesakes(
+    connection: AsyncConnection, *, maker: str, composition: str
+) -> tuple[tuple[str, Trust], ...]:
+    """Actors of the same model and prompt, or of the same composition: those that stand worst, a bounded number."""
+    found: dict[str, Trust | None] = {}
+    for column, value in ((actors.c.maker, maker), (actors.c.composition, composition)):
+        if value:
+            statement = (
+                select(actors.c.id, actors.c.kind, actors.c.composition, actors.c.trust)
+                .where(column == value)
+                .order_by(actors.c.standing)
+                .limit(NAMESAKES)
+            )
+            found |= {row.id: _read_trust(row) for row in await connection.execute(statement)}
+    return tuple((actor, trust) for actor, trust in found.items() if trust is not None)
 
 
 async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, Trust]], now: int) -> None:
@@ -109,6 +116,8 @@ async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, T
             "id": actor,
             "kind": trust.kind,
             "composition": trust.composition,
+            "maker": maker_of(trust.parts),
+            "standing": standing(trust, now),
             "trust": json.dumps(trust.to_json(), separators=(",", ":")),
             "created_at": at,
             "updated_at": at,
@@ -116,7 +125,7 @@ async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, T
         for actor, trust in trusts
     ]
     statement = upserting(connection, actors)
-    kept = ("kind", "composition", "trust", "updated_at")
+    kept = ("kind", "composition", "maker", "standing", "trust", "updated_at")
     changed = {name: statement.excluded[name] for name in kept}
     await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
 
@@ -190,7 +199,7 @@ async def _open_effect(connection: AsyncConnection, actor: str) -> float:
     return float((await connection.execute(statement)).scalar_one() or 0.0)
 
 
-def _known_trust(actor: str, row: Row[Any], now: int) -> Trust:
+def _known_trust(actor: str, row: Row[*tuple[Any, ...]], now: int) -> Trust:
     """The trust of an actor's row; one that cannot be read says nothing for the actor, and keeps nobody from it."""
     trust = _read_trust(row)
     if trust is not None:
@@ -200,11 +209,11 @@ def _known_trust(actor: str, row: Row[Any], now: int) -> Trust:
     return _unknown_trust(row, now)
 
 
-def _unknown_trust(row: Row[Any], now: int) -> Trust:
+def _unknown_trust(row: Row[*tuple[Any, ...]], now: int) -> Trust:
     return new_trust(row.kind if row.kind in KINDS else "agent", row.composition or "", now)
 
 
-def _read_trust(row: Row[Any]) -> Trust | None:
+def _read_trust(row: Row[*tuple[Any, ...]]) -> Trust | None:
     try:
         return Trust.from_json(json.loads(row.trust))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):

@@ -55,7 +55,9 @@ class Store:
     def __init__(self, engine: AsyncEngine, limits: WriterLimits) -> None:
         self.engine = engine
         self.health = Health()
-        self.doubted = False  # since writes failed no group has reached the disk: who answers had better wait for it
+        self.doubted = (
+            False  # no group has reached the disk since writes failed: an answer had better wait for it
+        )
         self._writing = engine.execution_options(writes=True)
         self._limits = limits
         self._seldom = Seldom()

@@ -84,7 +84,9 @@ def make_room(live: Sequence[Kept], observation: Observation, *, by: str, own: b
         if concern_of(least.observation) < gravity:
             return (least,)
         whose = "of itself" if own else "by this caller"
-        raise TooLargeError(f"actor: {most} observations of {actor!r} {whose} are live, the most there may be")
+        raise TooLargeError(
+            f"actor: {most} observations of {actor!r} {whose} are live, the most there may be"
+        )
     if len(live) < PER_ACTOR:
         return ()
     neutral = [one for one in live if not concern_of(one.observation)]

@@ -54,11 +54,16 @@ actors = Table(
     Column(
         "composition", String(64), nullable=False
     ),  # SHA-256 of model, prompt hash and tools; "" when not given
+    Column(
+        "maker", String(32), nullable=False, server_default=""
+    ),  # composition.maker_of: model and prompt; "" unless both are given
+    Column("standing", Float, nullable=False, server_default="0"),  # of its own record, when it last moved
     Column("trust", Text, nullable=False),  # JSON of scoring.trust.Trust
     Column("baseline", Text, nullable=False, server_default=""),  # JSON of scoring.baseline.Baseline, or ""
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
-    Index(None, "composition"),
+    Index(None, "composition", "standing"),
+    Index(None, "maker", "standing"),
 )
 
 sessions = Table(

@@ -112,3 +112,14 @@ async def test_what_another_model_would_say_of_old_actions_is_no_repetition(
     decision = await make_node().act("out", 9)
     assert decision["verdict"] == "out_of_scope"
     assert decision["response"] == "approve"
+
+
+async def test_a_budget_that_is_lessened_later_does_not_count_as_a_new_look(node: Node) -> None:
+    await node.open()
+    live = node.parts.live.get("s1")
+    assert live is not None
+    before = live.budget
+    live.actor.charge(1e6, NOW + 1_000)
+    live.lessen(NOW + 1_000)
+    assert live.budget.granted < before.granted
+    assert (live.budget.renewed_at, live.budget.whole_at) == (before.renewed_at, before.whole_at)

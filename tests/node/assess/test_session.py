@@ -355,7 +355,9 @@ async def test_a_session_can_be_reconstructed_with_every_reason(node: Node) -> N
         with pytest.raises(NotFoundError):
             await get_session(connection, "s9")
 
-    assert [{k: v for k, v in one.items() if k != "at"} for one in detail["decisions"]] == decisions
+    beside = {"at", "tool", "server"}
+    assert [{k: v for k, v in one.items() if k not in beside} for one in detail["decisions"]] == decisions
+    assert [one["tool"] for one in detail["decisions"]] == ["look", "match", "out"]
     assert detail["patterns"][0]["judged"] == "flagged"
     assert detail["declared"]["text"] == "look it up"
 

@@ -183,7 +183,7 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(shell: Shell, tmp_p
 def test_an_agents_token_needs_its_actor(shell: Shell, tmp_path: Path) -> None:
     make_node(shell, tmp_path / "node", "Alpha")
     code, _, err = shell.run("token", "create", "--home", tmp_path / "node", "--role", "agent")
-    assert code == 1
+    assert code == 2
     assert "one actor" in err
 
 

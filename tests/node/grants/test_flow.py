@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ioint_node.access.budget import BEGINS_LEAST, IN_SCOPE_COUNTS
 from ioint_node.access.grants import LIVE_PER_SESSION
 from ioint_node.access.passes import SKEW_MS, Fault, PassError
 from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
@@ -76,6 +77,18 @@ async def test_a_grant_is_issued_spent_and_checked(agent: Agent) -> None:
     assert checked["ioint"]["intent"] == FAMILY
     assert checked["ioint"]["paid"] == READ.to_json()
     assert checked["ioint"]["units_left"] == 8.8
+
+
+async def test_what_grants_draw_counts_for_the_next_session_of_the_actor(agent: Agent) -> None:
+    await agent.ask(verbs=("read",), units=10.0)
+    live = agent.parts.assess.live.get("s1")
+    assert live is not None
+    await agent.use()
+    assert live.actor.spent_lately(NOW) == pytest.approx(IN_SCOPE_COUNTS * 1.2)
+    live.actor.charge(1e6, NOW)
+    before = live.budget
+    await agent.ask(verbs=("read",), units=1.0)
+    assert live.budget.granted == pytest.approx(BEGINS_LEAST * before.granted)
 
 
 async def test_only_the_newest_pass_is_active(agent: Agent) -> None:

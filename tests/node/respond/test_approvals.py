@@ -235,7 +235,7 @@ async def test_the_command_shows_and_decides_all_three(
 
 async def test_a_gap_in_the_work_that_is_refused_is_a_contradiction(site: Site) -> None:
     first, _ = await site.decide("c1")
-    body = {"approve": False, "workflow_gap": True}
+    body: dict[str, object] = {"approve": False, "workflow_gap": True}
     status, problem = await decide(site, first["approval"]["id"], body)
 
     assert (status, problem["field"]) == (400, "workflow_gap")

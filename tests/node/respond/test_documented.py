@@ -73,10 +73,14 @@ def test_the_bounds_that_the_page_names_are_those_in_force() -> None:
     limits = HookLimits()
 
     assert f"within {responses.REPORT_MS // 1000} seconds" in PAGE
-    assert f"{held.PER_SESSION} actions of the session are held already, {held.PER_ACTOR} of the actor" in PAGE
+    assert (
+        f"{held.PER_SESSION} actions of the session are held already, {held.PER_ACTOR} of the actor" in PAGE
+    )
     assert f"of the actor, or {held.MOST:,} of all" in PAGE
     assert held.HELD_MS == 3_600_000
     assert f"own hooks ({webhooks.PER_TOKEN}), an administrator all ({webhooks.MOST})" in PAGE
+    turn = f"at most {limits.rows_at_once} rows or {limits.turn_s:g} seconds, who waited longest first"
+    assert f"{turn}, {limits.hooks_at_once} at once and {limits.hooks_per_maker} of one token" in PAGE
     assert f"2xx within {limits.request_s:g} seconds" in PAGE
     assert f"After {limits.attempts} attempts, about eight hours" in PAGE
     pauses = [min(limits.pause_max_s, limits.pause_first_s * 2**n) for n in range(limits.attempts - 1)]

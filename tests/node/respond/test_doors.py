@@ -65,7 +65,10 @@ async def begin(node: Node, session: str = "s-1", role: str = "agent") -> Any:
     body = {
         "session_id": session,
         "actor": {"id": AGENT, "kind": "agent", "composition": {"model": "m-1"}},
-        "declared": {"family": "support_customer", "text": "update case 7 of the customer: ring back"},
+        "declared": {
+            "family": "support_customer",
+            "text": "update case 7 of the customer, mail her a note to ring back, and refund the payment of case 7",
+        },
     }
     answer = await node.post("/api/v1/sessions", body, role)
     assert answer.status == 201, await answer.text()
@@ -126,7 +129,7 @@ async def test_a_node_that_observes_holds_nothing(node: Node) -> None:
 async def test_each_level_has_its_own_answers(node: Node, number: int, answers: str) -> None:
     put_trust(node, LOWER[number])
     given = [await act(node, f"c{place}", one) for place, one in enumerate((LOOK, DERIVE, CHANGE, SEND, PAY))]
-    seen = {"source": "sensor", "kind": "edr", "actor": AGENT, "value": 0.6}
+    seen = {"source": "sensor", "kind": "edr", "actor": AGENT, "value": 0.7}
     assert (await node.post("/api/v1/observations", seen)).status == 202
     put_trust(node, LOWER[number])  # what the sensor says costs trust too: here it is about the doubt alone
     given.append(await act(node, "doubt", PAY))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,14 +15,18 @@ from ioint_node.store import held
 from ioint_node.store.held import HELD_MS, Hold, Holds
 from msgspec import structs
 
-from tests.node.respond.conftest import STRICT, Site
+from tests.node.respond.conftest import AGENT, STRICT, Site
 from tests.node.web.conftest import NOW
 
 APPROVALS = "/api/v1/approvals"
 
 
-def hold(number: int = 1, *, session: str = "s", state: str = "waiting", expires: int = NOW + 1) -> Hold:
-    return Hold(id=f"h{number}", session_id=session, content=f"c{number}", state=state, expires=expires)
+def hold(
+    number: int = 1, *, session: str = "s", actor: str = "a", state: str = "waiting", expires: int = NOW + 1
+) -> Hold:
+    return Hold(
+        id=f"h{number}", session_id=session, actor=actor, content=f"c{number}", state=state, expires=expires
+    )
 
 
 def test_what_is_held_is_found_until_it_runs_out() -> None:
@@ -34,15 +39,30 @@ def test_what_is_held_is_found_until_it_runs_out() -> None:
     assert (len(holds), holds.any_of("s")) == (0, False)
 
 
-@pytest.mark.parametrize(("most", "per_session"), [(3, 9), (9, 3)])
-def test_no_more_is_held_than_the_bound_and_what_ran_out_makes_room(most: int, per_session: int) -> None:
-    holds = Holds(most=most, per_session=per_session)
+@pytest.mark.parametrize(("most", "per_actor", "per_session"), [(3, 9, 9), (9, 3, 9), (9, 9, 3)])
+def test_no_more_is_held_than_the_bound_and_what_ran_out_makes_room(
+    most: int, per_actor: int, per_session: int
+) -> None:
+    holds = Holds(most=most, per_actor=per_actor, per_session=per_session)
     for number in range(3):
         holds.put(hold(number, expires=NOW + 1))
 
-    assert not holds.has_room("s", NOW)
-    assert holds.has_room("s", NOW + 1)
+    assert not holds.has_room("s", "a", NOW)
+    assert holds.has_room("s", "a", NOW + 1)
     assert len(holds) == 0
+
+
+def test_one_actor_in_many_sessions_leaves_room_for_the_others() -> None:
+    holds = Holds()
+    number = 0
+    while holds.has_room(session := f"s{number % 50}", "a", NOW):
+        holds.put(hold(number, session=session))
+        number += 1
+
+    assert len(holds) == held.PER_ACTOR
+    assert holds.has_room("other", "b", NOW)
+    holds.drop(hold(0, session="s0"))
+    assert holds.has_room("s0", "a", NOW)
 
 
 @given(
@@ -223,19 +243,46 @@ async def test_the_arguments_are_kept_until_it_is_decided(site: Site) -> None:
     assert len(site.parts.holds) == 0
 
 
-def test_long_arguments_are_cut() -> None:
-    request = ActionRequest(action_id="c", tool="t", arguments={"text": "x" * 10_000})
+def shown_to_who_decides(arguments: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The arguments that whoever decides sees, and the advice."""
+    request = ActionRequest(action_id="c", tool="t", arguments=arguments)
     decision = {"verdict": "in_scope", "reasons": [], "trust": {"lower": 0.4, "friction": "strict"}}
     row = holding.row_of(hold(), actor="a", request=request, decision=decision, causes=("level",), now=NOW)
+    body = json.loads(row["body"])
+    return json.loads(body["arguments"]), body["recommendation"]["advice"]
 
-    assert len(row["body"]) < holding.ARGUMENT_CHARS + 600
+
+def test_long_arguments_are_cut_and_hide_no_other() -> None:
+    arguments = {
+        "body": "x" * 40_000,
+        "more": [{"note": "y" * 513}],
+        "to": "attacker@example.org",
+        "amount": 9,
+    }
+    shown, advice = shown_to_who_decides(arguments)
+
+    assert shown == {
+        "body": f"{'x' * 512}… (40000 characters)",
+        "more": [{"note": f"{'y' * 512}… (513 characters)"}],
+        "to": "attacker@example.org",
+        "amount": 9,
+    }
+    assert advice == "ask"
+
+
+def test_what_is_shown_whole_may_be_advised_to_approve() -> None:
+    arguments = {f"name {number}": "x" * 512 for number in range(100)}
+
+    assert shown_to_who_decides(arguments) == (arguments, "approve")
 
 
 def test_an_action_that_is_not_held_costs_one_look_up() -> None:
     request = ActionRequest(action_id="c", tool="t", arguments={"unencodable": object()})
     holds = Holds()
     choice = choose_response(structs.replace(STRICT, lower=0.95))
-    nothing = holding.settle(holds, None, choice, decision_id="d", session_id="s", request=request, now=NOW)
+    nothing = holding.settle(
+        holds, None, choice, decision_id="d", session_id="s", actor="a", request=request, now=NOW
+    )
 
     assert holding.standing(holds, "s", request, NOW) is None
     assert nothing == holding.NOTHING_HELD

@@ -189,6 +189,48 @@ async def test_who_hangs_fails_in_time_and_keeps_nobody_waiting(
     assert (found.cursor, found.last_status) == (0, "no answer within 0.3 s")
 
 
+async def test_the_hooks_of_one_token_never_keep_those_of_another_waiting(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    made = await store.write(
+        lambda connection: tokens.create(connection, "engine", None, "amber", None, now=NOW)
+    )
+    ended = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        await ended.wait()
+        return web.Response()
+
+    receiver.answers = [hang] * webhooks.PER_TOKEN
+    limits = replace(LIMITS, request_s=60.0, hooks_at_once=4, hooks_per_maker=2)
+    for _ in range(webhooks.PER_TOKEN):
+        await make_hook(store, maker, receiver.url, now=NOW)
+    await tell(store, 1, now=NOW)
+    async with receiving() as other, running(Hooks(store, limits)) as hooks:
+        await receiver.wait_for(2)
+        await make_hook(store, replace(maker, id=made.id), other.url, now=NOW)
+        await tell(store, 2, now=NOW)
+        hooks.wake()
+        (heard,) = await other.wait_for(1)
+        hanging = len(receiver.came)
+        ended.set()
+
+    assert (heard["data"]["number"], hanging) == (2, 2)
+
+
+@pytest.mark.parametrize("limits", [replace(LIMITS, turn_s=0.0), replace(LIMITS, rows_at_once=1)])
+async def test_hooks_take_turns(store: Store, receiver: Receiver, maker: Caller, limits: HookLimits) -> None:
+    hooks = [await make_hook(store, maker, receiver.url, now=NOW) for _ in range(3)]
+    for number in range(3):
+        await tell(store, number, now=NOW)
+    async with running(Hooks(store, replace(limits, hooks_at_once=1))):
+        bodies = await receiver.wait_for(9)
+        for hook in hooks:
+            await until(store, hook, lambda one: one.cursor == 3)
+
+    assert [body["data"]["number"] for body in bodies] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
 @pytest.mark.parametrize("endless", [False, True])
 async def test_the_body_of_an_answer_costs_next_to_nothing(
     store: Store, receiver: Receiver, maker: Caller, *, endless: bool

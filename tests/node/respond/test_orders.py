@@ -140,14 +140,6 @@ async def test_a_halt_is_not_loosened_without_a_release(site: Site) -> None:
     assert (await send(site, {"action": "release"}))[0] == 409
 
 
-async def test_what_the_node_halted_a_moment_ago_counts_before_it_is_on_disk(site: Site) -> None:
-    site.parts.halted.put(AGENT, "killed")
-
-    assert (await send(site, {"action": "suspend"}))[0] == 409
-    assert (await send(site, {"action": "release"}))[1]["before"] == "killed"
-    assert site.parts.halted.state_of(AGENT) == "active"
-
-
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -372,5 +364,5 @@ async def test_what_a_person_orders_is_in_the_log(site: Site, caplog: pytest.Log
     (line,) = [one.getMessage() for one in caplog.records if one.name == "ioint_node.flows.respond"]
 
     assert line.startswith(
-        f"actor_order actor={AGENT} action=suspend before=active state=suspended by=token:"
+        f"actor_order actor={AGENT!r} action=suspend before=active state=suspended by=token:"
     )

@@ -29,7 +29,11 @@ BAD_BODIES = [
     (b'{"actor":{"id":"a","id":"b","kind":"agent"},"declared":{}}', "duplicate_field", "id"),
     (b'{"actor":{"id":"","kind":"agent"},"declared":{}}', "bad_field", "actor.id"),
     (b'{"actor":{"id":"a","kind":"agent"},"declared":{},"session_id":"a b"}', "bad_field", "session_id"),
-    (b'{"actor":{"id":"a","kind":"agent"},"declared":{"family":"no-such-family"}}', "bad_request", "declared.family"),
+    (
+        b'{"actor":{"id":"a","kind":"agent"},"declared":{"family":"no-such-family"}}',
+        "bad_request",
+        "declared.family",
+    ),
 ]
 
 

@@ -45,7 +45,8 @@ async def test_an_analyst_takes_back_what_widens_and_not_what_narrows(node: Node
     wider, narrower = await made(node, WIDER), await made(node, NARROWER)
     assert narrower["state"] == "accepted"
     await node.post(f"{POLICIES}/{wider['id']}", {"accept": True}, "admin")
-    assert (await node.post(f"{POLICIES}/{wider['id']}/withdraw", {}, "soc")).status == 200
+    gone = await node.post(f"{POLICIES}/{wider['id']}/withdraw", {}, "soc")
+    assert (gone.status, (await gone.json())["expires_at"]) == (200, None)
     assert (await node.post(f"{POLICIES}/{narrower['id']}/withdraw", {}, "soc")).status == 403
     assert (await node.post(f"{POLICIES}/{narrower['id']}/withdraw", {}, "admin")).status == 200
 

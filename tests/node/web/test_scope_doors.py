@@ -37,7 +37,9 @@ async def test_what_only_a_person_may_give_waits_for_one_and_holds_for_the_next_
     assert answer["state"] == "person"
     waiting = (await node.json("/api/v1/approvals"))["items"]
     assert [(one["id"], one["kind"]) for one in waiting] == [(answer["proposal"], "envelope")]
-    assert (await node.post(f"/api/v1/approvals/{answer['proposal']}", {"approve": True}, "admin")).status == 200
+    assert (
+        await node.post(f"/api/v1/approvals/{answer['proposal']}", {"approve": True}, "admin")
+    ).status == 200
 
 
 async def test_asking_again_and_again_fills_nobodys_list(node: Node) -> None:

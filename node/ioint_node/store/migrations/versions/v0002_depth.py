@@ -150,5 +150,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
     )
     op.add_column("actors", sa.Column("baseline", sa.Text(), server_default="", nullable=False))
-    op.create_index(op.f("ix_actors_composition"), "actors", ["composition"], unique=False)
+    op.add_column("actors", sa.Column("maker", sa.String(length=32), server_default="", nullable=False))
+    op.add_column("actors", sa.Column("standing", sa.Float(), server_default="0", nullable=False))
+    op.create_index(
+        op.f("ix_actors_composition_standing"), "actors", ["composition", "standing"], unique=False
+    )
+    op.create_index(op.f("ix_actors_maker_standing"), "actors", ["maker", "standing"], unique=False)
     op.add_column("tokens", sa.Column("rotated_at", sa.String(length=32), nullable=True))
