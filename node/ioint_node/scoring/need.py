@@ -74,7 +74,6 @@ NAMED_IN_FULL = 0.1
 RUNNING: Final = frozenset({"execute", "install", "schedule"})
 # What is read about the very thing that the request names.
 GIVEN_SHARE = 0.3
-EVERYTHING: Final = frozenset({"*", "%", "**", ".*", "*.*"})
 OPENING: Final = frozenset({"grant", "share", "revoke"})
 # A mail address, a host with a path, or a host of a common ending: never the name of a file.
 PLACE: Final = re.compile(

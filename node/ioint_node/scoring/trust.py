@@ -374,19 +374,6 @@ def used(lower: float, effect: float) -> float:
     return round(max(0.0, lower - effect), DECIMALS)
 
 
-def mean_time_to_autonomy(series: Iterable[Sequence[tuple[int, float]]], level: int) -> float | None:
-    """Mean milliseconds from first sight to an autonomy level, over the actors that reached it; None when none did.
-
-    `series` holds, per actor, (Unix milliseconds, lower bound) in the order of time.
-    """
-    times = [
-        reached - one[0][0]
-        for one in series
-        if one and (reached := next((at for at, lower in one if autonomy(lower) >= level), None)) is not None
-    ]
-    return sum(times) / len(times) if times else None
-
-
 def _changed(trust: Trust, found: Difference, now: int) -> Trust:
     """The trust with as much of its good evidence as the difference leaves, and what changed."""
     held = unpacked(trust.held, now - trust.last)

@@ -48,7 +48,6 @@ from ioint_node.scoring.trust import (
     after_all,
     imported,
     lower_bound,
-    mean_time_to_autonomy,
     new_trust,
     view,
 )
@@ -578,13 +577,6 @@ def test_a_full_trust_stays_small_in_memory() -> None:
     values = [getattr(trust, field.name) for field in fields(trust) if field.name not in {"kind", "withheld"}]
 
     assert sys.getsizeof(trust) + sum(sys.getsizeof(value) for value in values) <= MEMORY_BYTES
-
-
-def test_the_time_to_an_autonomy_level_is_the_mean_over_those_who_reached_it() -> None:
-    series = [[(0, 0.4), (10, 0.6)], [(100, 0.4), (130, 0.55)], [(0, 0.4), (900, 0.41)], []]
-
-    assert mean_time_to_autonomy(series, 3) == 20
-    assert mean_time_to_autonomy(series, 5) is None
 
 
 def worked_example() -> list[list[str]]:
