@@ -20,14 +20,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ioint_protocol import ProtocolError, Roster, sync
+from ioint_protocol import ProtocolError, Roster, bundle, sync
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
 from ioint_node.admission import Accepted, Ignored
-from ioint_node.config import Config, Keys, RunInfo, clear_run, hold_home, load_keys, write_run
+from ioint_node.config import (
+    Config,
+    Keys,
+    RunInfo,
+    clear_run,
+    hold_home,
+    load_keys,
+    replace_private,
+    write_run,
+)
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe, publish
@@ -36,8 +45,16 @@ from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import RosterBook, install, look_again, open_book
-from ioint_node.flows.sync import answer_heads, answer_pull, answer_roster, ask_rosters, catch_up
+from ioint_node.flows.roster import (
+    RosterBook,
+    answer_roster,
+    ask_roster,
+    install,
+    keep_fresh,
+    look_again,
+    open_book,
+)
+from ioint_node.flows.sync import answer_heads, answer_pull, catch_up
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.peers import Exchange, Handlers, PeerAddress, PeerUnavailable
@@ -66,6 +83,8 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
+    stamp_s: float = 60.0
+    hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
@@ -107,6 +126,7 @@ class Node:
     refusals: Refusals
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
+    started_at: int  # in ms
     url: str = ""
 
     @property
@@ -203,7 +223,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
     exchange = Exchange(
         seed=keys.node_seed,
         listen=(config.exchange_host, config.exchange_port),
-        handlers=_handlers(parts, refusals),
+        handlers=_handlers(parts, book, refusals),
     )
     exchange.set_peers(_peer_addresses(book.in_force(_now()), keys.member))
     delivery = Delivery(store, exchange, unavailable=PeerUnavailable)
@@ -221,10 +241,11 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         refusals=refusals,
         ready_to_leave=ready_to_leave,
         met=met,
+        started_at=_now(),
     )
 
 
-def _handlers(parts: ExchangeParts, refusals: Refusals) -> Handlers:
+def _handlers(parts: ExchangeParts, book: RosterBook, refusals: Refusals) -> Handlers:
     """What members may ask of this node."""
 
     async def push(member: str, body: bytes) -> bytes:
@@ -236,11 +257,11 @@ def _handlers(parts: ExchangeParts, refusals: Refusals) -> Handlers:
         return sync.encode_push_answer(sync.PushAnswer(result=result, why=decision.reason))
 
     def answered(
-        answer: Callable[[Store, bytes], Awaitable[bytes]],
+        answer: Callable[[bytes], Awaitable[bytes]],
     ) -> Callable[[str, bytes], Awaitable[bytes]]:
         async def respond(member: str, body: bytes) -> bytes:
             try:
-                return await answer(parts.store, body)
+                return await answer(body)
             except ProtocolError as error:
                 refusals.note(member, error.name)
                 raise
@@ -249,9 +270,9 @@ def _handlers(parts: ExchangeParts, refusals: Refusals) -> Handlers:
 
     return Handlers(
         push=push,
-        heads=answered(answer_heads),
-        pull=answered(answer_pull),
-        roster=answered(answer_roster),
+        heads=answered(partial(answer_heads, parts.store)),
+        pull=answered(partial(answer_pull, parts.store)),
+        roster=answered(partial(answer_roster, book)),
     )
 
 
@@ -275,6 +296,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: _look_for_roster(node)),
+        Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
         Job(
@@ -317,7 +339,8 @@ async def _catch_up(node: Node, member: str) -> bool:
     async def ask(protocol: str, body: bytes) -> bytes:
         return await node.exchange.request(member, protocol, body)
 
-    if await install(node.store, node.book, await ask_rosters(ask, node.book.version), _now()):
+    files = await ask_roster(ask, node.book.versions)
+    if files and await install(node.store, node.book, files, _now()):
         await _roster_changed(node)
     brought = await catch_up(node.parts, ask, member, _now())
     if brought.rejected is not None:
@@ -345,7 +368,17 @@ async def _look_for_roster(node: Node) -> None:
         await _roster_changed(node)
 
 
+async def _keep_fresh(node: Node, now: int) -> None:
+    """At a steward's node: once it has heard from others, or waited for it long enough, sign what is due."""
+    others = _peer_addresses(node.book.last, node.keys.member)
+    if others and not node.met.is_set() and now - node.started_at < PERIODS.hear_first_s * 1000:
+        return
+    if await keep_fresh(node.store, node.book, now, clock=node.keys.clock_key, steward=node.keys.steward_key):
+        await _roster_changed(node)
+
+
 async def _roster_changed(node: Node) -> None:
+    replace_private(node.config.roster_file, bundle.write_bundle(node.book.files))
     roster = node.book.in_force(_now())
     node.exchange.set_peers(_peer_addresses(roster, node.keys.member))
     gone = [member.id for member in roster.members if member.state == "removed"] if roster else []

@@ -13,7 +13,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.peers import PeerUnavailable
 from ioint_node.peers.antientropy import AntiEntropyLimits, run_catch_up
 from ioint_node.store.engine import Store
-from ioint_node.store.schema import rosters, segments
+from ioint_node.store.schema import segments
 from ioint_protocol import ProtocolError, sync
 from ioint_protocol.segment import build_segment, parse_segment
 from nacl.signing import SigningKey
@@ -85,7 +85,6 @@ class Other:
         answerers = {
             sync.HEADS: flow.answer_heads,
             sync.PULL: flow.answer_pull,
-            sync.ROSTER: flow.answer_roster,
         }
         self.asked.append(protocol)
         answer = await answerers[protocol](self.store, body)
@@ -166,16 +165,9 @@ async def test_garbage_from_a_peer_is_a_protocol_error(store: Store) -> None:
 
     with pytest.raises(ProtocolError):
         await flow.catch_up(parts_of(store), garbage, "other", NOW, receive=receive)
-    for answer in (flow.answer_heads, flow.answer_pull, flow.answer_roster):
+    for answer in (flow.answer_heads, flow.answer_pull):
         with pytest.raises(ProtocolError):
             await answer(store, b"\xff")
-
-
-async def test_rosters_after_the_version_at_hand_are_given_in_order(store: Store, other_store: Store) -> None:
-    rows = [{"version": version, "wire": b"roster %d" % version, "installed_at": ""} for version in (1, 2, 3)]
-    await other_store.write(lambda connection: connection.execute(rosters.insert(), rows))
-    assert await flow.ask_rosters(Other(other_store), 1) == (b"roster 2", b"roster 3")
-    assert await flow.ask_rosters(Other(other_store), 3) == ()
 
 
 class Network:
