@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import signal
@@ -23,24 +24,31 @@ from typing import Any
 from ioint_protocol import ProtocolError, Roster, bundle, sync
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
+from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
 from ioint_node.admission import Accepted, Ignored
+from ioint_node.applying import apply
 from ioint_node.config import (
     Config,
     Keys,
     RunInfo,
     clear_run,
+    fingerprint_keys,
     hold_home,
     load_keys,
+    own_card,
+    read_private,
     replace_private,
+    settle_keys,
     write_run,
 )
 from ioint_node.delivery import Delivery
-from ioint_node.errors import BusyError
+from ioint_node.errors import BusyError, NodeError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import receive_segment
@@ -57,6 +65,7 @@ from ioint_node.flows.roster import (
 from ioint_node.flows.sync import answer_heads, answer_pull, catch_up
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
+from ioint_node.membership.invitations import read_invitation
 from ioint_node.peers import Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.peers.antientropy import run_catch_up
 from ioint_node.privacy.gate import Mode
@@ -84,6 +93,7 @@ class Periods:
     refusals_s: float = 1.0
     roster_s: float = 5.0
     stamp_s: float = 60.0
+    application_s: float = 30.0
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
@@ -110,12 +120,23 @@ class Bell:
             wake()
 
 
+@dataclass(slots=True)
+class KeyRing:
+    """The keys of a running node: a rotation changes them."""
+
+    keys: Keys
+
+    def record_key_at(self, seq: int) -> SigningKey:
+        """The key that signs this segment now."""
+        return self.keys.record_key_at(seq)
+
+
 @dataclass(slots=True, kw_only=True)
 class Node:
     """A running node: its parts, for the web edge, the commands and the tests. `url` is set once it listens."""
 
     config: Config
-    keys: Keys
+    ring: KeyRing
     store: Store
     book: RosterBook
     local: Local
@@ -128,6 +149,11 @@ class Node:
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
     started_at: int  # in ms
     url: str = ""
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that are in use now."""
+        return self.ring.keys
 
     @property
     def assess(self) -> AssessParts:
@@ -187,7 +213,7 @@ async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
 async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str]) -> Node:
     taxonomy, catalogue, model = load_taxonomy(), load_catalogue(), load_model()
     book, hub, beliefs, bell, refusals = await open_book(store), Hub(store), Beliefs(), Bell(), Refusals()
-    ready_to_leave, met = asyncio.Event(), asyncio.Event()
+    ready_to_leave, met, ring = asyncio.Event(), asyncio.Event(), KeyRing(keys)
     if "exchange" not in roles:
         met.set()  # nobody is ever met, and nothing leaves: the own log is all there is
     bell.wakes(hub.wake)
@@ -195,6 +221,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         store=store,
         member=keys.member,
         record_key=keys.record_key,
+        later_key=ring.record_key_at,
         roster=lambda: book.in_force(_now()),
         consortium=lambda: book.consortium,
         taxonomy=taxonomy,
@@ -230,7 +257,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
     bell.wakes(delivery.wake)
     return Node(
         config=config,
-        keys=keys,
+        ring=ring,
         store=store,
         book=book,
         local=local,
@@ -296,6 +323,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: _look_for_roster(node)),
+        Job(name="application", every_s=PERIODS.application_s, run=lambda _: _ask_admission(node)),
         Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
@@ -377,7 +405,45 @@ async def _keep_fresh(node: Node, now: int) -> None:
         await _roster_changed(node)
 
 
+async def _ask_admission(node: Node) -> None:
+    """While this node applies for membership: ask the inviter's door, and take over the roster that it gives."""
+    config, last = node.config, node.book.last
+    if not config.invitation_file.exists():
+        return
+    listed = None if last is None else last.member(node.keys.member)
+    if listed is None or listed.state != "active":
+        invitation = read_invitation(read_private(config.invitation_file).decode())
+        try:
+            answer = await apply(invitation, own_card(config, node.keys, last))
+            changed = await install(
+                node.store, node.book, answer.files, _now(), consortium=invitation.consortium
+            )
+        except (NodeError, ProtocolError) as error:
+            log.warning("the application waits: %s", error)
+            return
+        if answer.keys:
+            replace_private(config.fingerprint_file, json.dumps({"keys": dict(answer.keys)}).encode())
+        if changed:
+            await _roster_changed(node)
+        if answer.state == "waiting":
+            return
+        log.info("the application is %s", answer.state)
+    config.invitation_file.unlink(missing_ok=True)
+
+
+def _settle_keys(node: Node) -> None:
+    """Use the keys that the roster names for this node now."""
+    last, before = node.book.last, node.keys
+    if last is None:
+        return
+    settle_keys(node.config.home, last)
+    node.ring.keys = load_keys(node.config.home)
+    if (before.member, before.node_seed) != (node.keys.member, node.keys.node_seed):
+        log.warning("the roster names another node key or member id for this node: restart it")
+
+
 async def _roster_changed(node: Node) -> None:
+    _settle_keys(node)
     replace_private(node.config.roster_file, bundle.write_bundle(node.book.files))
     roster = node.book.in_force(_now())
     node.exchange.set_peers(_peer_addresses(roster, node.keys.member))
@@ -420,6 +486,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
+        joining=JoiningParts(store=node.store, book=node.book, keys=partial(fingerprint_keys, config)),
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url

@@ -18,7 +18,7 @@ import click
 from ioint_protocol import Member, Release
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
-from ioint_node.cli.cards import card_in, own_card
+from ioint_node.cli.cards import card_in
 from ioint_node.cli.client import connect
 from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
@@ -37,7 +37,7 @@ from ioint_node.cli.rosters import (
     show_roster,
     told_changes,
 )
-from ioint_node.config import Config, change_setting, load_config, load_keys, make_steward_key
+from ioint_node.config import Config, change_setting, load_config, load_keys, make_steward_key, own_card
 from ioint_node.errors import ConfigError
 from ioint_node.membership import Terms, propose_founding, read_proposal
 from ioint_node.membership.cards import admitted, founder, read_card, replaced
@@ -68,7 +68,7 @@ def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
     config, keys = load_config(home), load_keys(home)
     if steward and keys.steward_key is None:
         keys = make_steward_key(home)
-    made = own_card(config, keys)
+    made = own_card(config, keys, asyncio.run(read_book(config)).last)
     if target is not None:
         check_place(target)
         target.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
@@ -102,7 +102,7 @@ def create(
     own = load_keys(home)
     keys = own if own.steward_key is not None else make_steward_key(home)
     founders = [
-        read_card(json.dumps(own_card(config, keys)).encode(), None),
+        read_card(json.dumps(own_card(config, keys, None)).encode(), None),
         *(card_in(path, None) for path in cards),
     ]
     council = tuple(each.steward for each in founders if each.steward is not None)

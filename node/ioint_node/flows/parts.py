@@ -48,6 +48,11 @@ def _always() -> bool:
     return True
 
 
+def _no_later_key(seq: int) -> SigningKey | None:
+    del seq
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeParts:
     """The parts that receive, believe, publish and why share.
@@ -62,6 +67,7 @@ class ExchangeParts:
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
         anchor: what was signed, should the database be lost or replaced by an older copy.
+        later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
         in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
@@ -80,6 +86,7 @@ class ExchangeParts:
     draw: Callable[[int], int] = secrets.randbelow
     anchor: Anchor = field(default_factory=NoAnchor)
     in_contact: Callable[[], bool] = _always
+    later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     params: Params = field(default_factory=Params)
