@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
@@ -42,6 +41,7 @@ from ioint_node.config import (
     read_private,
     replace_private,
     settle_keys,
+    write_fingerprint_keys,
     write_run,
 )
 from ioint_node.delivery import Delivery
@@ -421,8 +421,7 @@ async def _ask_admission(node: Node) -> None:
         except (NodeError, ProtocolError) as error:
             log.warning("the application waits: %s", error)
             return
-        if answer.keys:
-            replace_private(config.fingerprint_file, json.dumps({"keys": dict(answer.keys)}).encode())
+        write_fingerprint_keys(config, answer.keys)
         if changed:
             await _roster_changed(node)
         if answer.state == "waiting":
@@ -440,6 +439,14 @@ def _settle_keys(node: Node) -> None:
     node.ring.keys = load_keys(node.config.home)
     if (before.member, before.node_seed) != (node.keys.member, node.keys.node_seed):
         log.warning("the roster names another node key or member id for this node: restart it")
+
+
+async def _left(node: Node) -> None:
+    """Nobody is let in or dialled any more."""
+    node.config.roster_file.unlink(missing_ok=True)
+    node.config.invitation_file.unlink(missing_ok=True)
+    node.exchange.set_peers(())
+    log.info("left the consortium")
 
 
 async def _roster_changed(node: Node) -> None:
@@ -486,7 +493,12 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
-        joining=JoiningParts(store=node.store, book=node.book, keys=partial(fingerprint_keys, config)),
+        joining=JoiningParts(
+            store=node.store,
+            book=node.book,
+            keys=partial(fingerprint_keys, config),
+            left=partial(_left, node),
+        ),
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url

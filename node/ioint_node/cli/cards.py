@@ -10,18 +10,28 @@ from ioint_node.errors import ConfigError
 from ioint_node.membership.cards import CARD_BYTES, Card, read_card
 
 
-def card_in(path: Path, roster: Roster | None) -> Card:
-    """The card in a file, verified against the roster.
+def file_of_card(path: Path) -> bytes:
+    """The bytes of a card's file, at most one more than a card may have.
 
     Raises:
-        ConfigError: the file is no card, or its signature is not by the key that speaks for this member.
+        ConfigError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return read_card(file.read(CARD_BYTES + 1), roster)
+            return file.read(CARD_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): name the file of a card") from None
+
+
+def verified_card(data: bytes, roster: Roster | None, path: Path | None = None) -> Card:
+    """A card, verified against the roster.
+
+    Raises:
+        ConfigError: it is none, or its signature is not by the key that speaks for this member.
+    """
+    try:
+        return read_card(data, roster)
     except ProtocolError as error:
         raise ConfigError(
-            f"{path} is no valid card ({error}): let its owner make it with `ioint consortium card`"
+            f"{path or 'this'} is no valid card ({error}): let its owner make it with `ioint consortium card`"
         ) from None

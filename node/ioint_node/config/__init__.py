@@ -17,7 +17,7 @@ Only one thing comes from the environment: IOINT_HOME, the place of that directo
 
 from __future__ import annotations
 
-from ioint_node.config.card import fingerprint_keys, own_card
+from ioint_node.config.card import fingerprint_keys, own_card, write_fingerprint_keys
 from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
 from ioint_node.config.keys import (
     Keys,
@@ -62,6 +62,7 @@ __all__ = [
     "replace_private",
     "settle_keys",
     "write_config",
+    "write_fingerprint_keys",
     "write_private",
     "write_run",
 ]

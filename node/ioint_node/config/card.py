@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ioint_protocol import Roster
 
-from ioint_node.config.files import read_private
+from ioint_node.config.files import read_private, replace_private
 from ioint_node.config.keys import Keys
 from ioint_node.config.settings import Config
 from ioint_node.errors import ConfigError
-from ioint_node.membership.cards import make_card
 
 
 def own_card(config: Config, keys: Keys, roster: Roster | None) -> dict[str, Any]:
@@ -22,6 +22,8 @@ def own_card(config: Config, keys: Keys, roster: Roster | None) -> dict[str, Any
     Raises:
         ConfigError: the roster names a record key for this member that is not here.
     """
+    from ioint_node.membership.cards import make_card  # noqa: PLC0415 - brings the TUF library, which few commands need
+
     listed = None if roster is None else roster.member(keys.member)
     wanted = bytes(keys.record_keys[0].verify_key).hex() if listed is None else listed.record_key
     signer = next((key for key in keys.record_keys if bytes(key.verify_key).hex() == wanted), None)
@@ -57,6 +59,12 @@ def fingerprint_keys(config: Config) -> dict[str, str]:
         return {}
     held: dict[str, str] = json.loads(read_private(config.fingerprint_file))["keys"]
     return held
+
+
+def write_fingerprint_keys(config: Config, keys: Mapping[str, str]) -> None:
+    """Keep the keys of fingerprints that an inviter's node handed on; none is nothing."""
+    if keys:
+        replace_private(config.fingerprint_file, json.dumps({"keys": dict(keys)}).encode())
 
 
 def _public(keys: Keys, name: str, now: str) -> str:

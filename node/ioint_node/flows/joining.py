@@ -6,7 +6,7 @@ it gets lists it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -23,13 +23,21 @@ from ioint_node.store.invitations import Application
 State = Literal["waiting", "admitted", "refused"]
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoiningParts:
-    """What the inviter's door works with; `keys` are fingerprint keys by epoch, for members alone."""
+    """What the doors of a consortium work with.
+
+    `keys` are fingerprint keys by epoch, for members alone; `left` is called when this node has left.
+    """
 
     store: Store
     book: RosterBook
     keys: Callable[[], dict[str, str]] = dict
+    left: Callable[[], Awaitable[None]] = _nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

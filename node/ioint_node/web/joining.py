@@ -1,19 +1,21 @@
-"""The door for applicants: open to whoever has a one-time code, which comes in the body and never in a URL."""
+"""The doors of a consortium: for applicants with a one-time code, in the body and never in a URL; and for leaving."""
 
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from ioint_node.flows import leaving
 from ioint_node.flows.joining import JoiningParts, Turned, receive_application
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import Refusal
-from ioint_node.web.requests import Body, read_json
+from ioint_node.web.requests import Body, parameters, read_json
 from ioint_node.web.site import Handler, Route, Site
 
 _CODE = r"^[0-9a-f]{16}\.[A-Za-z0-9_-]{32}$"
@@ -60,6 +62,33 @@ def _apply(parts: JoiningParts) -> Handler:
     return apply
 
 
+class LeaveBody(Body, frozen=True):
+    """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster."""
+
+    end: bool = False
+
+
+def _leave(parts: JoiningParts) -> Handler:
+    async def leave(site: Site, request: web.Request, caller: Caller) -> web.Response:
+        """Take back all that this node said; with `end`, be alone from now on."""
+        body = await read_json(request, LeaveBody, site.parts.limits)
+        exchange, now = site.parts.exchange, site.parts.now()
+        if body.end:
+            await leaving.end(parts)
+            return json_answer({"left": True})
+        made = await leaving.withdraw_all(exchange, parts, by=f"token:{caller.id}", now=now)
+        return json_answer({"left": False, "withdrawn": made})
+
+    return leave
+
+
+async def show_leaving(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """How far leaving is: what still counts, what is not signed yet, who has not heard."""
+    parameters(request)
+    found = await leaving.progress(site.parts.exchange, site.parts.now())
+    return json_answer({**asdict(found), "done": found.done})
+
+
 def routes(site: Site) -> tuple[Route, ...]:
     """The door of a node that is in a consortium, or may come to be."""
     parts = site.parts.joining
@@ -73,5 +102,20 @@ def routes(site: Site) -> tuple[Route, ...]:
             summary="Apply for membership with the one-time code of an invitation",
             handler=_apply(parts),
             body=ApplicationBody,
+        ),
+        Route(
+            method="POST",
+            path="/api/v1/consortium/leave",
+            may="manage",
+            summary="Take back everything that this node said; with `end`, leave the consortium",
+            handler=_leave(parts),
+            body=LeaveBody,
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/consortium/leave",
+            may="manage",
+            summary="How far leaving is",
+            handler=show_leaving,
         ),
     )
