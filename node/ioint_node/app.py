@@ -367,9 +367,12 @@ async def _catch_up(node: Node, member: str) -> bool:
     async def ask(protocol: str, body: bytes) -> bytes:
         return await node.exchange.request(member, protocol, body)
 
-    files = await ask_roster(ask, node.book.versions)
-    if files and await install(node.store, node.book, files, _now()):
-        await _roster_changed(node)
+    try:
+        files = await ask_roster(ask, node.book.versions)
+        if files and await install(node.store, node.book, files, _now()):
+            await _roster_changed(node)
+    except ProtocolError as error:  # its records may be good all the same
+        node.refusals.note(member, error.name)
     brought = await catch_up(node.parts, ask, member, _now())
     if brought.rejected is not None:
         node.refusals.note(member, brought.rejected)
