@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 from ioint_node import app
 from ioint_node.app import open_node
+from ioint_node.card import own_card
 from ioint_node.cli import main
-from ioint_node.config import load_config, load_keys, own_card
+from ioint_node.config import load_config, load_keys
 from ioint_node.membership.invitations import read_invitation
 from ioint_node.store import invitations
 
@@ -97,7 +98,7 @@ async def test_an_applicant_joins_through_the_inviters_door(tmp_path: Path, comm
 async def test_a_running_applicant_asks_by_itself(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "PERIODS", replace(app.PERIODS, application_s=0.05, roster_s=0.05))
+    monkeypatch.setattr(app, "PERIODS", replace(app.PERIODS, application_s=0.1, roster_s=0.2))
     alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
     await in_thread(command, "consortium", "create", "--home", alpha)
     async with door(alpha):
