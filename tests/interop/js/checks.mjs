@@ -1,0 +1,146 @@
+/**
+ * What each part of each vector file says, checked against the code in lib/.
+ *
+ * A check takes one case and its file, and throws a Refusal where the protocol refuses, an AssertionError where the
+ * outcome is another than the case tells. `tight` names the fields of an accepted case of which no byte can change
+ * unnoticed; in every case the name of the refusal is such a field.
+ */
+
+import assert from 'node:assert/strict'
+import { contentId, decode, encode } from './lib/canonical.mjs'
+import { checkPublicKey, keyId, pae, peerId, verify } from './lib/ed25519.mjs'
+import { readMessage, readWires } from './lib/messages.mjs'
+import { completions, patternId } from './lib/patterns.mjs'
+import { readRecord } from './lib/records.mjs'
+import { opinion } from './lib/reputation.mjs'
+import { readRoster } from './lib/roster.mjs'
+import { parseSegment, treeHash, verifyEquivocation, verifySegment } from './lib/segments.mjs'
+
+/** Strict: Buffer.from would stop in silence at the first digit that is none. */
+function bytes (hex) {
+  assert.match(hex, /^([0-9a-f]{2})*$/)
+  return Buffer.from(hex, 'hex')
+}
+
+export const CHECKS = {
+  'canonical.json': {
+    cases: {
+      fields: ['bytes', 'value'],
+      tight: ['bytes', 'value'],
+      check (item) {
+        assert.deepEqual(decode(bytes(item.bytes)), item.value)
+        assert.equal(encode(item.value).toString('hex'), item.bytes)
+      }
+    }
+  },
+  'ids.json': {
+    contents: {
+      fields: ['kind', 'bytes', 'id'],
+      tight: ['kind', 'bytes', 'id'],
+      check (item) {
+        assert.equal(contentId(item.kind, bytes(item.bytes)), item.id)
+      }
+    },
+    keys: {
+      fields: ['key', 'key_id', 'peer_id'],
+      tight: ['key', 'key_id', 'peer_id'],
+      check (item) {
+        assert.equal(keyId(bytes(item.key)).toString('hex'), item.key_id)
+        assert.equal(peerId(bytes(item.key)), item.peer_id)
+      }
+    }
+  },
+  'signatures.json': {
+    cases: {
+      fields: ['body', 'key', 'pae', 'signature', 'type'],
+      tight: ['body', 'key', 'pae', 'signature', 'type'],
+      check (item) {
+        if (item.pae !== undefined) assert.equal(pae(item.type, bytes(item.body)).toString('hex'), item.pae)
+        verify(bytes(item.key), item.type, bytes(item.body), bytes(item.signature))
+      }
+    },
+    keys: {
+      fields: ['key'],
+      tight: [], // one key in eight or so is as good as another
+      check (item) {
+        checkPublicKey(bytes(item.key))
+      }
+    }
+  },
+  'records.json': {
+    cases: {
+      fields: ['body', 'id'],
+      tight: ['body', 'id'],
+      check (item) {
+        assert.equal(readRecord(Buffer.from(item.body)).id, item.id)
+      }
+    }
+  },
+  'patterns.json': {
+    patterns: {
+      fields: ['pattern', 'id'],
+      tight: ['pattern', 'id'],
+      check (item) {
+        assert.equal(patternId(item.pattern), item.id)
+      }
+    },
+    sessions: {
+      fields: ['pattern', 'families', 'steps', 'completed'],
+      tight: ['completed'],
+      check (item, { vocabulary }) {
+        patternId(item.pattern)
+        assert.deepEqual(completions(item.pattern, vocabulary, item.families, item.steps), item.completed)
+      }
+    },
+    vocabulary: {}
+  },
+  'segments.json': {
+    cases: {
+      fields: ['wire', 'zeros', 'head', 'records'],
+      tight: ['wire', 'head', 'records'],
+      check (item, { roster }) {
+        const wire = Buffer.concat([bytes(item.wire), Buffer.alloc(item.zeros ?? 0)])
+        const { head, records } = verifySegment(parseSegment(wire), readRoster(bytes(roster)))
+        assert.equal(head, item.head)
+        assert.deepEqual(records.map(({ id }) => id), item.records)
+      }
+    },
+    proofs: {
+      fields: ['proof', 'author', 'seq'],
+      tight: ['proof', 'author', 'seq'],
+      check (item, { roster }) {
+        const shown = verifyEquivocation(bytes(item.proof), readRoster(bytes(roster)))
+        assert.deepEqual(shown, { author: item.author, seq: item.seq })
+      }
+    },
+    trees: {
+      fields: ['leaves', 'root'],
+      tight: ['leaves', 'root'],
+      check (item) {
+        assert.equal(treeHash(item.leaves.map((leaf) => Buffer.from(String(leaf)))).toString('hex'), item.root)
+      }
+    },
+    roster: {}
+  },
+  'messages.json': {
+    cases: {
+      fields: ['message', 'bytes', 'value', 'wires'],
+      tight: ['bytes', 'value', 'wires'],
+      check (item) {
+        const data = bytes(item.bytes)
+        if (item.message === 'pull_answer') assert.deepEqual(readWires(data).map((wire) => wire.toString('hex')), item.wires)
+        else assert.deepEqual(readMessage(item.message, data), item.value)
+      }
+    }
+  },
+  'reputations.json': {
+    cases: {
+      fields: ['kind', 'members', 'statements', 'equivocators', 'today', 'expected'],
+      tight: ['expected'],
+      check (item) {
+        const found = opinion(item)
+        assert.deepEqual(Object.fromEntries(Object.keys(item.expected).map((name) => [name, found[name]])), item.expected)
+      }
+    }
+  }
+}

@@ -1,0 +1,14 @@
+/** SPEC "Roster". */
+
+import { decode, sha256 } from './canonical.mjs'
+import { Reader } from './frames.mjs'
+
+/** The members of a first roster taken at its word. */
+export function readRoster (wire) {
+  const reader = new Reader(wire, 262_144)
+  reader.magic('IORO')
+  const payload = reader.field(4, 262_144)
+  const value = decode(payload)
+  const members = new Map(value.members.map((member) => [member.id, { ...member, recordKey: Buffer.from(member.record_key, 'hex') }]))
+  return { consortium: value.consortium ?? sha256(payload).toString('hex'), members }
+}
