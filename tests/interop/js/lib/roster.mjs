@@ -9,6 +9,7 @@ export function readRoster (wire) {
   reader.magic('IORO')
   const payload = reader.field(4, 262_144)
   const value = decode(payload)
-  const members = new Map(value.members.map((member) => [member.id, { ...member, recordKey: Buffer.from(member.record_key, 'hex') }]))
+  const keys = (member) => ({ nodeKey: Buffer.from(member.node_key, 'hex'), recordKey: Buffer.from(member.record_key, 'hex') })
+  const members = new Map(value.members.map((member) => [member.id, { ...member, ...keys(member) }]))
   return { consortium: value.consortium ?? sha256(payload).toString('hex'), members }
 }
