@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -50,12 +51,35 @@ def test_no_byte_of_an_accepted_case_can_change_unnoticed(javascript: str) -> No
     assert code == 0
 
 
-def test_a_case_that_is_not_understood_is_a_failure(javascript: str, tmp_path: Path) -> None:
-    shutil.copytree(VECTORS, tmp_path, dirs_exist_ok=True)
-    vectors = json.loads((tmp_path / "records.json").read_text())
-    vectors["cases"][0]["colour"] = "blue"
-    (tmp_path / "records.json").write_text(json.dumps(vectors))
-    (tmp_path / "more.json").write_text('{"about": "nothing", "cases": []}')
-    code, files = run(javascript, tmp_path)
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(VECTORS, tmp_path / "vectors", ignore=shutil.ignore_patterns("*.py", "__*")))
+
+
+def sign_off(folder: Path) -> None:
+    """List the files as they are now."""
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.json")}
+    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+
+
+def test_one_changed_byte_of_any_file_fails_that_file(javascript: str, copy: Path) -> None:
+    for path in copy.glob("*.json"):
+        text = bytearray(path.read_bytes())
+        text[text.index(b":") - 2] ^= 1  # within the name of a field, where JSON stays JSON
+        path.write_bytes(text)
+    code, files = run(javascript, copy)
     assert code == 1
-    assert [name for name, found in files.items() if found["failed"]] == ["more.json", "records.json"]
+    assert {name for name, found in files.items() if found["failed"]} == {
+        path.name for path in copy.glob("*.json")
+    }
+
+
+def test_a_case_that_is_not_understood_is_a_failure(javascript: str, copy: Path) -> None:
+    vectors = json.loads((copy / "records.json").read_text())
+    vectors["cases"][0]["colour"] = "blue"
+    (copy / "records.json").write_text(json.dumps(vectors))
+    (copy / "more.json").write_text('{"about": "nothing", "cases": []}')
+    sign_off(copy)
+    code, files = run(javascript, copy)
+    assert code == 1
+    assert {"more.json", "records.json"} <= {name for name, found in files.items() if found["failed"]}

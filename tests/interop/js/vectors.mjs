@@ -1,5 +1,5 @@
 /**
- * node vectors.mjs FOLDER: checks every case of every vector file in a folder.
+ * node vectors.mjs FOLDER: checks every vector file in a folder against SHA256SUMS, and every case of it.
  * node vectors.mjs FOLDER --mutate: changes each byte that an accepted case cannot lose, and sees whether it is noticed.
  *
  * Prints one JSON object, `{file: {checked, failed: [text]}}` or `{file: {changed, unnoticed: [text]}}`; exit 1 when
@@ -7,6 +7,7 @@
  */
 
 import { AssertionError } from 'node:assert'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CHECKS } from './checks.mjs'
@@ -14,13 +15,20 @@ import { Refusal } from './lib/refusal.mjs'
 
 const [folder, mode] = process.argv.slice(2)
 const names = readdirSync(folder).filter((name) => name.endsWith('.json')).sort()
+const digests = new Map(readText('SHA256SUMS').trimEnd().split('\n').map((line) => line.split('  ').reverse()))
 const result = Object.fromEntries(names.map((name) => [name, inspect(name)]))
 process.stdout.write(JSON.stringify(result, null, 1) + '\n')
 process.exitCode = Object.values(result).some(({ failed, unnoticed }) => (failed ?? unnoticed).length > 0) ? 1 : 0
 
+function readText (name) {
+  return readFileSync(join(folder, name), 'utf8')
+}
+
 function inspect (name) {
-  const file = JSON.parse(readFileSync(join(folder, name), 'ascii'))
-  return mode === '--mutate' ? mutate(name, file) : verify(name, file)
+  const text = readText(name)
+  const isListed = createHash('sha256').update(text).digest('hex') === digests.get(name)
+  if (mode === '--mutate') return mutate(name, JSON.parse(text))
+  return isListed ? verify(name, JSON.parse(text)) : { checked: 0, failed: ['not the file of SHA256SUMS'] }
 }
 
 /** Every part and every field has to be known: what is not understood is not checked. */

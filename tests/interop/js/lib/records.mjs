@@ -10,7 +10,7 @@ const REPORT = ['v', 'tax', 'kind', 'intents', 'basis', 'bad', 'seen', 'agents',
 const LABELS = ['clear', 'green', 'amber', 'amber_strict', 'red']
 const DISPUTED = ['false_positive', 'expected_use', 'too_broad', 'test_traffic']
 const WITHDRAWN = ['false_positive', 'mistake', 'superseded', 'policy']
-const TAXONOMY = /^[0-9]{4}\.[0-9]{2}(\.[0-9]+)?$/
+const TAXONOMY = /^[0-9]{4}\.[0-9]{2}(\.[0-9]{1,3})?$/
 const MAC = /^[0-9a-f]{32}$/
 
 const NAME = '[a-z0-9][a-z0-9._-]{0,99}'
@@ -21,7 +21,7 @@ const SUBJECT = new RegExp(`^pkg:(${[
   `(cargo|gem)/${ANY_CASE}`,
   `docker/([a-z0-9][a-z0-9_-]{0,99}/)?${NAME}`,
   `(github|huggingface)/${NAME}/${NAME}`
-].join('|')})(@[A-Za-z0-9][A-Za-z0-9._+-]{0,99})?$`)
+].join('|')})(@[A-Za-z0-9][A-Za-z0-9.+_-]{0,39})?$`)
 
 /** The record of a canonical body, as `{id, type, subject?, value}`. */
 export function readRecord (body) {
@@ -86,8 +86,7 @@ const CHECKS = {
 
 function checkPat (value) {
   if (typeof value === 'string') string(value, HASH)
-  else if (value !== null && typeof value === 'object' && !Array.isArray(value)) checkPattern(value)
-  else refuse('bad_shape', 'neither an id nor a pattern')
+  else checkPattern(value)
 }
 
 function checkSubject (value) {

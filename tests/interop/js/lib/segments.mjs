@@ -31,8 +31,8 @@ export function parseSegment (wire) {
 
 function readSigned (reader) {
   const bytes = reader.field(2, LIMITS.header_bytes)
-  const signatures = readSignatures(reader)
-  return { bytes, signatures, header: readHeader(bytes), head: sha256(bytes).toString('hex') }
+  const header = readHeader(bytes)
+  return { bytes, header, head: sha256(bytes).toString('hex'), signatures: readSignatures(reader) }
 }
 
 function readHeader (bytes) {
