@@ -263,10 +263,10 @@ def _head(item: Value) -> tuple[int, str]:
     if not isinstance(item, list) or len(item) != 2:
         raise ProtocolError("bad_shape", "a head is not an array of two")
     named: dict[str, Value] = {"seq": item[0], "head": item[1]}
-    found = take_int(named, "seq", 0, LIMITS.integer), take_text(named, "head", HEX_64)
-    if (found[0] == 0) != (found == CONVICTED):
-        raise ProtocolError("bad_field", f"a head of height {found[0]} that no log can have")
-    return found
+    seq, head = take_int(named, "seq", 0, LIMITS.integer), take_text(named, "head", HEX_64)
+    if (seq == CONVICTED[0]) != (head == CONVICTED[1]):
+        raise ProtocolError("bad_field", f"a head of height {seq} that no log can have")
+    return seq, head
 
 
 def _write_wires(wires: Iterable[bytes], limit_bytes: int) -> bytes:
