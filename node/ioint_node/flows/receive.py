@@ -7,8 +7,6 @@ thing twice changes nothing the second time.
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from dataclasses import dataclass
 
 from ioint_protocol import Report, Roster, VerifiedSegment, equivocation_proof, record_pattern
@@ -27,22 +25,26 @@ from ioint_node.admission import (
 )
 from ioint_node.flows import ownlog
 from ioint_node.flows.believe import believe, note_first_reports, put_in_force
-from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.parts import ExchangeParts, News
+from ioint_node.flows.proofs import convict
+from ioint_node.flows.spread import pass_on
 from ioint_node.reputation.beliefs import Belief
-from ioint_node.store import log, outbox, peers
+from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.store import log
 from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of
 
 __all__ = ["ExchangeParts", "receive_segment"]
-_log = logging.getLogger(__name__)
+SPEAKING = ("report", "sighting", "dispute")  # kinds whose day their author signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """What a transaction came to: the answer, and the beliefs to put in force."""
+    """What a transaction came to: the answer, the beliefs to put in force, and what to tell others."""
 
     decision: Decision
     beliefs: tuple[Belief, ...] = ()
+    news: News | None = None
 
 
 async def receive_segment(  # noqa: PLR0911 - one answer for each check
@@ -54,10 +56,11 @@ async def receive_segment(  # noqa: PLR0911 - one answer for each check
         return segment
     header = segment.header
     async with parts.store.read() as connection:
-        known = await log.known(connection, header.author, header.seq)
+        floor = parts.floors.of(header.author)
+        known = await log.known(connection, header.author, header.seq, floor=floor)
         equivocators = await log.equivocators(connection)
-    place = check_place(header.seq, header.prev, segment.head, known)
-    if isinstance(place, Ignored):
+    place = check_place(header.seq, header.prev, segment.head, known, low=header.low)
+    if isinstance(place, Ignored | Rejected):
         return place
     roster, consortium = parts.roster(), parts.consortium()
     author = check_author(header.author, roster, now, equivocators)
@@ -83,6 +86,8 @@ async def receive_segment(  # noqa: PLR0911 - one answer for each check
         parts.beliefs.heard(now)
         put_in_force(parts, outcome.beliefs)
         parts.notify()
+    if outcome.news is not None:
+        parts.announce(outcome.news)
     return outcome.decision
 
 
@@ -96,48 +101,43 @@ async def _accept(
     now: int,
 ) -> _Outcome:
     """Store, pass on, believe. Another delivery of the same segment may have been written since we looked."""
-    known = await log.known(connection, segment.author, segment.seq)
-    place = check_place(segment.seq, segment.prev, segment.head, known)
-    if isinstance(place, Ignored):
+    floor = parts.floors.of(segment.author)
+    known = await log.known(connection, segment.author, segment.seq, floor=floor)
+    place = check_place(segment.seq, segment.prev, segment.head, known, low=segment.low)
+    if isinstance(place, Ignored | Rejected):
         return _Outcome(decision=place)
     if place == "conflict":
         return _Outcome(decision=Ignored(reason="fork"))
+    if segment.low > known.low and await _forgets_too_much(connection, segment, now):
+        return _Outcome(decision=Ignored(reason="early"))
     if segment.author == parts.member:
         await ownlog.note_left(connection, parts, segment, now)
     subjects = await log.add_segment(connection, segment, delivered_by=delivered_by, now=now)
     member = roster.member(segment.author)
     if member is not None:
         await note_first_reports(connection, parts, member.group, live_reports(segment, day_of(now)), now)
-    relays = relay_targets(
-        roster,
-        segment.head,
-        us=parts.member or "",
-        not_to={segment.author, delivered_by},
-        count=parts.limits.relay_members,
-    )
-    await outbox.add(connection, relays, segment.author, segment.seq, now)
+    news = await pass_on(connection, parts, segment, roster, delivered_by=delivered_by, now=now)
     return _Outcome(
         decision=Accepted(author=segment.author, seq=segment.seq, records=len(segment.records)),
         beliefs=await believe(connection, parts, subjects, now),
+        news=news,
     )
 
 
+async def _forgets_too_much(connection: AsyncConnection, segment: VerifiedSegment, now: int) -> bool:
+    """Whether an author lets something be forgotten that will be alive tomorrow still, by whichever clock."""
+    since_day = day_of(now) + 2 - LIFE_DAYS
+    lowest = await log.lowest_live(connection, segment.author, since_day, kinds=SPEAKING)
+    return lowest is not None and lowest < segment.low
+
+
 async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> Decision:
-    """Keep the proof that an author signed two segments of one height, and believe it no more."""
-
-    async def write(connection: AsyncConnection) -> tuple[Belief, ...]:
-        ours = await log.wire_of(connection, segment.author, segment.seq)
-        if ours is None:
-            return ()
-        proof = equivocation_proof(ours, segment.wire)
-        if not await log.add_equivocation(connection, segment.author, segment.seq, proof, now):
-            return ()
-        await peers.quarantine(connection, segment.author, "equivocation", now)
-        return await believe(connection, parts, await log.subjects_of(connection, segment.author), now)
-
-    beliefs = await parts.store.write(write)
-    _log.warning("equivocation author=%s seq=%d", segment.author, segment.seq)
-    put_in_force(parts, beliefs)
+    """An author signed two segments of one height: that is a proof against it, wherever it came from."""
+    async with parts.store.read() as connection:
+        held = await log.wire_of(connection, segment.author, segment.seq)
+    if held is not None:
+        proof = equivocation_proof(held, segment.wire)
+        await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")
 
 
@@ -148,14 +148,3 @@ def live_reports(segment: VerifiedSegment, today: int) -> tuple[str, ...]:
         for item in segment.records
         if isinstance(item.record, Report) and today - item.record.day_until < WINDOW_DAYS
     )
-
-
-def relay_targets(roster: Roster, head: str, *, us: str, not_to: set[str], count: int) -> tuple[str, ...]:
-    """A few active members to pass a segment on to.
-
-    They are chosen by hash of segment, sender and receiver: each node picks others, each segment goes other ways, and
-    nobody can choose to be left out.
-    """
-    active = [m.id for m in roster.members if m.state == "active" and m.id != us and m.id not in not_to]
-    active.sort(key=lambda member: hashlib.sha256(f"{head}/{us}/{member}".encode()).digest())
-    return tuple(active[:count])

@@ -67,16 +67,17 @@ def statement_id(author: str, record: str) -> str:
     return content_id("statement", f"{author}/{record}".encode("ascii"))
 
 
-async def vector(connection: AsyncConnection) -> dict[str, tuple[int, str]]:
-    """Height and head of every author's log that we hold."""
-    newest = (
-        select(segments.c.author, func.max(segments.c.seq).label("seq"))
-        .group_by(segments.c.author)
-        .subquery()
-    )
+async def vector(
+    connection: AsyncConnection, authors: Collection[str] | None = None
+) -> dict[str, tuple[int, str]]:
+    """Height and head of every author's log that we hold, or of these authors' alone."""
+    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author)
+    if authors is not None:
+        newest = newest.where(segments.c.author.in_(list(authors)))
+    heights = newest.subquery()
     rows = await connection.execute(
         select(segments.c.author, segments.c.seq, segments.c.head).join(
-            newest, (segments.c.author == newest.c.author) & (segments.c.seq == newest.c.seq)
+            heights, (segments.c.author == heights.c.author) & (segments.c.seq == heights.c.seq)
         )
     )
     return {row.author: (row.seq, row.head) for row in rows}
@@ -95,16 +96,25 @@ async def head(connection: AsyncConnection, author: str) -> tuple[int, str] | No
     return None if row is None else (row.seq, row.head)
 
 
-async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
+async def known(connection: AsyncConnection, author: str, seq: int, *, floor: int = 0) -> Known:
     """What admission needs to know about an author's log to place a segment of height `seq`."""
-    newest = await head(connection, author)
+    newest = (
+        await connection.execute(
+            select(segments.c.seq, segments.c.head, segments.c.low)
+            .where(segments.c.author == author)
+            .order_by(segments.c.seq.desc())
+            .limit(1)
+        )
+    ).one_or_none()
     if newest is None:
-        return Known()
+        return Known(floor=floor)
     same = select(segments.c.head).where(segments.c.author == author, segments.c.seq == seq)
     return Known(
-        seq=newest[0],
-        head=newest[1],
-        same_height=(await connection.execute(same)).scalar_one_or_none() if seq <= newest[0] else None,
+        seq=newest.seq,
+        head=newest.head,
+        low=newest.low,
+        same_height=(await connection.execute(same)).scalar_one_or_none() if seq <= newest.seq else None,
+        floor=floor,
     )
 
 
@@ -135,10 +145,12 @@ async def segments_between(
     return [bytes(row.wire) for row in rows]
 
 
-async def lowest_live(connection: AsyncConnection, author: str, since_day: int) -> int | None:
-    """The lowest segment of an author that holds a record of `since_day` or later."""
+async def lowest_live(
+    connection: AsyncConnection, author: str, since_day: int, *, kinds: Collection[str] = KINDS.values()
+) -> int | None:
+    """The lowest segment of an author that holds a record of these kinds and of `since_day` or later."""
     statement = select(func.min(records.c.segment)).where(
-        records.c.author == author, records.c.day >= since_day
+        records.c.author == author, records.c.day >= since_day, records.c.kind.in_(list(kinds))
     )
     lowest: int | None = (await connection.execute(statement)).scalar_one_or_none()
     return lowest
@@ -157,6 +169,7 @@ async def add_segment(
             records=len(segment.records),
             received_at=to_text(now),
             delivered_by=delivered_by,
+            low=segment.low,
         )
     )
     subjects = await _subjects(connection, segment)
