@@ -177,15 +177,12 @@ def make_messages() -> Case:
     ]
     for case in cases:
         case["bytes"] = raw_json(case["value"]).hex()
-    cases.append(
-        {
-            "message": "pull_answer",
-            "wires": [w.hex() for w in wires],
-            "bytes": sync.encode_pull_answer(wires).hex(),
-        }
-    )
+    for name, data in (
+        ("pull_answer", sync.encode_pull_answer(wires)),
+        ("proof_answer", sync.encode_proof_answer(wires)),
+    ):
+        cases.append({"message": name, "wires": [w.hex() for w in wires], "bytes": data.hex()})
     cases.append({"message": "pull_answer", "wires": [], "bytes": ""})
-    cases.append({"message": "proof_answer", "bytes": sync.encode_proof_answer(wires).hex()})
     refused: list[tuple[str, bytes, str]] = [
         ("push_answer", raw_json({"r": "maybe", "why": ""}), "bad_field"),
         ("push_answer", raw_json({"r": "accepted"}), "bad_shape"),

@@ -9,18 +9,22 @@
 import assert from 'node:assert/strict'
 import { contentId, decode, encode } from './lib/canonical.mjs'
 import { checkPublicKey, keyId, pae, peerId, verify } from './lib/ed25519.mjs'
+import { LIMITS } from './lib/limits.mjs'
 import { readMessage, readWires } from './lib/messages.mjs'
 import { completions, patternId } from './lib/patterns.mjs'
 import { readRecord } from './lib/records.mjs'
 import { opinion } from './lib/reputation.mjs'
 import { readRoster } from './lib/roster.mjs'
-import { parseSegment, treeHash, verifyEquivocation, verifySegment } from './lib/segments.mjs'
+import { parseSegment, treeHash, verifyEquivocation, verifyInclusion, verifySegment } from './lib/segments.mjs'
 
 /** Strict: Buffer.from would stop in silence at the first digit that is none. */
 function bytes (hex) {
   assert.match(hex, /^([0-9a-f]{2})*$/)
   return Buffer.from(hex, 'hex')
 }
+
+/** Messages that are a sequence of wires, and the most bytes of one. */
+const WIRES = { pull_answer: LIMITS.segment_bytes, proof_answer: LIMITS.proof_bytes }
 
 export const CHECKS = {
   'canonical.json': {
@@ -113,6 +117,14 @@ export const CHECKS = {
         assert.deepEqual(shown, { author: item.author, seq: item.seq })
       }
     },
+    inclusions: {
+      fields: ['proof', 'author', 'seq', 'index', 'id'],
+      tight: ['proof', 'author', 'seq', 'index', 'id'],
+      check (item, { roster }) {
+        const shown = verifyInclusion(bytes(item.proof), readRoster(bytes(roster)))
+        assert.deepEqual(shown, { author: item.author, seq: item.seq, index: item.index, id: item.id })
+      }
+    },
     trees: {
       fields: ['leaves', 'root'],
       tight: ['leaves', 'root'],
@@ -128,8 +140,9 @@ export const CHECKS = {
       tight: ['bytes', 'value', 'wires'],
       check (item) {
         const data = bytes(item.bytes)
-        if (item.message === 'pull_answer') assert.deepEqual(readWires(data).map((wire) => wire.toString('hex')), item.wires)
-        else assert.deepEqual(readMessage(item.message, data), item.value)
+        const limit = WIRES[item.message]
+        if (limit === undefined) assert.deepEqual(readMessage(item.message, data), item.value)
+        else assert.deepEqual(readWires(data, limit).map((wire) => wire.toString('hex')), item.wires)
       }
     }
   },

@@ -39,6 +39,10 @@ export class Reader {
     if (this.uint(1) !== VERSION) refuse('bad_frame', 'another version')
   }
 
+  since (start) {
+    return this.bytes.subarray(start, this.at)
+  }
+
   get done () {
     return this.at === this.bytes.length
   }

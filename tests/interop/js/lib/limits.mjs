@@ -9,6 +9,8 @@ export const LIMITS = Object.freeze({
   frame_bytes: 327_680,
   signatures: 32,
   proof_bytes: 2_048,
+  inclusion_bytes: 4_096,
+  inclusion_hashes: 8,
   pattern_steps: 8,
   pattern_terms: 16,
   report_intents: 8,

@@ -1,7 +1,7 @@
 /** SPEC "Messages": what is said on a stream, and how it is framed. */
 
 import { contentId, decode, encode } from './canonical.mjs'
-import { hash, integer, MEMBER, object, oneOf, string } from './forms.mjs'
+import { ascending, hash, integer, MEMBER, object, oneOf, string } from './forms.mjs'
 import { field, Reader } from './frames.mjs'
 import { LIMITS } from './limits.mjs'
 import { refuse } from './refusal.mjs'
@@ -9,7 +9,12 @@ import { refuse } from './refusal.mjs'
 export const PUSH = '/ioint/push/1.0.0'
 export const HEADS = '/ioint/heads/1.0.0'
 export const PULL = '/ioint/pull/1.0.0'
+export const ANNOUNCE = '/ioint/announce/1.0.0'
+export const PROOF = '/ioint/proof/1.0.0'
 export const ROSTER = '/ioint/roster/1.0.0'
+
+/** The head of an author who is convicted of two histories, at height 0. */
+export const CONVICTED = Object.freeze([0, '0'.repeat(64)])
 
 const VARINT_BYTES = 3
 const WHY = /^[a-z0-9_]{0,64}$/
@@ -38,6 +43,15 @@ const CHECKS = {
     integer(value.from, 1, Number.MAX_SAFE_INTEGER)
     integer(value.to, value.from, value.from + LIMITS.range_segments - 1)
   },
+  announcement (value) {
+    object(value, ['heads', 'roster'])
+    checkHeads(value.heads)
+    integer(value.roster, 0, Number.MAX_SAFE_INTEGER)
+  },
+  proof_request (value) {
+    object(value, ['of'])
+    ascending(value.of, 1, LIMITS.range_segments, (author) => string(author, MEMBER))
+  },
   roster_request (value) {
     integer(object(value, ['have']).have, 0, Number.MAX_SAFE_INTEGER)
   }
@@ -50,8 +64,9 @@ function checkHeads (heads) {
     string(author, MEMBER)
     const place = heads[author]
     if (!Array.isArray(place) || place.length !== 2) refuse('bad_shape', 'not [seq, head]')
-    integer(place[0], 1, Number.MAX_SAFE_INTEGER)
+    integer(place[0], 0, Number.MAX_SAFE_INTEGER)
     hash(place[1])
+    if ((place[0] === CONVICTED[0]) !== (place[1] === CONVICTED[1])) refuse('bad_field', 'height 0 without the head 0')
   }
 }
 
@@ -62,13 +77,13 @@ export function readMessage (name, bytes) {
   return value
 }
 
-/** The segments or rosters of an answer. */
-export function readWires (bytes) {
+/** The segments (or proofs, with their `limit` in bytes) of an answer. */
+export function readWires (bytes, limit = LIMITS.segment_bytes) {
   const reader = new Reader(bytes, LIMITS.frame_bytes)
   const wires = []
   while (!reader.done) {
     if (wires.length === LIMITS.range_segments) refuse('too_large', 'too many in one answer')
-    wires.push(reader.field(4, LIMITS.segment_bytes))
+    wires.push(reader.field(4, limit))
   }
   return wires
 }

@@ -6,6 +6,7 @@ import { LIMITS } from './limits.mjs'
 import { checkPattern, patternId } from './patterns.mjs'
 import { refuse } from './refusal.mjs'
 
+const VERSION = 1
 const REPORT = ['v', 'tax', 'kind', 'intents', 'basis', 'bad', 'seen', 'agents', 'day_from', 'day_until', 'det', 'tlp', 'fps']
 const LABELS = ['clear', 'green', 'amber', 'amber_strict', 'red']
 const DISPUTED = ['false_positive', 'expected_use', 'too_broad', 'test_traffic']
@@ -25,12 +26,26 @@ const SUBJECT = new RegExp(`^pkg:(${[
 
 /** The record of a canonical body, as `{id, type, subject?, value}`. */
 export function readRecord (body) {
+  return recordOf(body, readBody(body))
+}
+
+/** The same of a body in a segment, where a record of a later version has its place, as `{id, type: 'unread', value}`. */
+export function readStored (body) {
+  const value = readBody(body)
+  return value.v > VERSION ? { id: contentId('record', body), type: 'unread', value } : recordOf(body, value)
+}
+
+function readBody (body) {
   if (body.length > LIMITS.record_bytes) refuse('too_large', `a record of ${body.length} bytes`)
   const value = decode(body)
   if (value === null || typeof value !== 'object' || Array.isArray(value)) refuse('bad_shape', 'not an object')
+  return value
+}
+
+function recordOf (body, value) {
   const type = typeOf(value)
   CHECKS[type](value)
-  integer(value.v, 1, 1)
+  integer(value.v, VERSION, VERSION)
   const id = contentId('record', body)
   return type === 'report' ? { id, type, subject: subjectOf(value), value } : { id, type, value }
 }

@@ -11,5 +11,5 @@ export function readRoster (wire) {
   const value = decode(payload)
   const keys = (member) => ({ nodeKey: Buffer.from(member.node_key, 'hex'), recordKey: Buffer.from(member.record_key, 'hex') })
   const members = new Map(value.members.map((member) => [member.id, { ...member, ...keys(member) }]))
-  return { consortium: value.consortium ?? sha256(payload).toString('hex'), members }
+  return { version: value.version, consortium: value.consortium ?? sha256(payload).toString('hex'), members }
 }

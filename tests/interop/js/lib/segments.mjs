@@ -1,20 +1,23 @@
-/** SPEC "Segments": reading, checking and building them, and proofs of equivocation. */
+/** SPEC "Segments": reading, checking and building them; proofs of equivocation and of inclusion. */
 
 import { decode, encode, sha256 } from './canonical.mjs'
 import { hash, integer, MEMBER, object, string } from './forms.mjs'
 import { field, head, mediaType, Reader, readSignatures, signatureList, uint, verifySignatures } from './frames.mjs'
 import { LIMITS } from './limits.mjs'
-import { readRecord } from './records.mjs'
+import { readRecord, readStored } from './records.mjs'
 import { refuse } from './refusal.mjs'
 
 export const NOTHING_BEFORE = '0'.repeat(64)
 
+const hashOfLeaf = (leaf) => sha256(uint(0, 1), leaf)
+const hashOfNode = (left, right) => sha256(uint(1, 1), left, right)
+
 /** RFC 9162, 2.1.1: the tree hash of these leaves. */
 export function treeHash (leaves) {
-  if (leaves.length === 1) return sha256(uint(0, 1), leaves[0])
+  if (leaves.length === 1) return hashOfLeaf(leaves[0])
   let left = 1
   while (left * 2 < leaves.length) left *= 2
-  return sha256(uint(1, 1), treeHash(leaves.slice(0, left)), treeHash(leaves.slice(left)))
+  return hashOfNode(treeHash(leaves.slice(0, left)), treeHash(leaves.slice(left)))
 }
 
 /** What can be said of a segment without knowing its author: the frame is sound, nothing is verified yet. */
@@ -30,9 +33,11 @@ export function parseSegment (wire) {
 }
 
 function readSigned (reader) {
+  const start = reader.at
   const bytes = reader.field(2, LIMITS.header_bytes)
   const header = readHeader(bytes)
-  return { bytes, header, head: sha256(bytes).toString('hex'), signatures: readSignatures(reader) }
+  const signatures = readSignatures(reader)
+  return { bytes, header, head: sha256(bytes).toString('hex'), signatures, signed: reader.since(start) }
 }
 
 function readHeader (bytes) {
@@ -55,7 +60,7 @@ export function verifySegment (parsed, membership) {
   if (member.state !== 'active') refuse('inactive_member', member.state)
   checkSigned(parsed, member, membership.consortium)
   if (treeHash(bodies).toString('hex') !== header.root) refuse('bad_root', 'the tree hash covers other bodies')
-  const records = bodies.map(readRecord)
+  const records = bodies.map(readStored)
   if (new Set(records.map(({ id }) => id)).size !== records.length) refuse('duplicate_record', 'one body twice')
   return { ...parsed, records }
 }
@@ -82,6 +87,12 @@ export function buildSegment ({ pair, author, consortium, prev, bodies, low = 1 
   ])
 }
 
+/** The proof that two parsed segments of one author and seq are two histories. */
+export function buildEquivocation (one, other) {
+  const [first, second] = [one, other].sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+  return Buffer.concat([head('IOEQ'), first.signed, second.signed])
+}
+
 /** Of which author and seq a proof shows two histories. */
 export function verifyEquivocation (proof, membership) {
   const reader = new Reader(proof, LIMITS.proof_bytes)
@@ -94,4 +105,32 @@ export function verifyEquivocation (proof, membership) {
   const member = authorOf(one.header, membership)
   for (const signed of [one, other]) checkSigned(signed, member, membership.consortium)
   return { author, seq }
+}
+
+/** Which record of which place a proof shows, `{author, seq, index, id}`. */
+export function verifyInclusion (proof, membership) {
+  const reader = new Reader(proof, LIMITS.inclusion_bytes)
+  reader.magic('IOIP')
+  const signed = readSigned(reader)
+  const { author, seq, n, root } = signed.header
+  const index = integer(reader.uint(2), 0, n - 1)
+  const path = Array.from({ length: integer(reader.uint(1), 0, LIMITS.inclusion_hashes) }, () => reader.take(32))
+  const body = reader.field(2, LIMITS.record_bytes)
+  reader.end()
+  checkSigned(signed, authorOf(signed.header, membership), membership.consortium)
+  if (rootOf(body, index, n, path)?.toString('hex') !== root) refuse('bad_root', 'the path leads elsewhere')
+  return { author, seq, index, id: readRecord(body).id }
+}
+
+/** The tree hash that an audit path leads to, or undefined when it is too short or too long. */
+function rootOf (body, index, size, path) {
+  let hash = hashOfLeaf(body)
+  let used = 0
+  for (let i = index, last = size - 1; last > 0; i >>= 1, last >>= 1) {
+    if (i % 2 === 0 && i === last) continue // a node without a neighbour moves up as it is
+    if (used === path.length) return undefined
+    hash = i % 2 === 1 ? hashOfNode(path[used], hash) : hashOfNode(hash, path[used])
+    used += 1
+  }
+  return used === path.length ? hash : undefined
 }
