@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 
 from ioint_protocol import ProtocolError
 
+from ioint_node.errors import BusyError
 from ioint_node.peers.life import PeerUnavailable
 
 log = logging.getLogger("ioint.peers")
@@ -73,21 +74,32 @@ async def run_catch_up(
         woken.clear()
         async with asyncio.TaskGroup() as tasks:
             for member in chosen:
-                tasks.create_task(
-                    _catch_up(catch_up, member, turns, bounds.rounds), name=f"catch-up-{member}"
-                )
+                rounds = _catch_up(catch_up, member, turns, bounds.rounds)
+                tasks.create_task(rounds, name=f"catch-up-{member}")
+
+
+async def attempt(what: str, member: str, action: Awaitable[bool]) -> bool:
+    """Do something with a member whose faults, and those of our store, are logged and end nothing; False then."""
+    try:
+        return await action
+    except PeerUnavailable as error:
+        log.info("%s member %s: %s", what, member, error)
+    except BusyError as error:
+        log.info("%s member %s waits: %s", what, member, error)
+    except ProtocolError as error:
+        log.warning("%s member %s: refused its answer: %s", what, member, error.name)
+    except Exception:
+        # The loop must outlive a bug that one member's data brings out.
+        log.exception("%s member %s", what, member)
+    return False
 
 
 async def _catch_up(catch_up: CatchUp, member: str, turns: asyncio.Semaphore, rounds: int) -> None:
+    async def repeated() -> bool:
+        for _ in range(rounds):
+            if await catch_up(member):
+                return True
+        return False
+
     async with turns:
-        try:
-            for _ in range(rounds):
-                if await catch_up(member):
-                    return
-        except PeerUnavailable as error:
-            log.info("catching up with member %s: %s", member, error)
-        except ProtocolError as error:
-            log.warning("catching up with member %s: refused its answer: %s", member, error.name)
-        except Exception:
-            # The loop must outlive a bug that one member's data brings out.
-            log.exception("catching up with member %s", member)
+        await attempt("catching up with", member, repeated())
