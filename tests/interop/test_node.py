@@ -22,6 +22,7 @@ from ioint_node.demo.cast import SHIPPED
 from ioint_node.demo.client import Client
 from ioint_node.demo.play import Playback, read_recorded
 from ioint_protocol import build_segment
+from ioint_protocol.segment import GENESIS
 from nacl.signing import SigningKey
 
 from tests.interop.conftest import FOLDER
@@ -47,15 +48,19 @@ NETWORK_PART = {
     "score": "score",
     "confidence": "confidence",
 }
+WITHDRAWAL = b'{"of":"%s","reason":"mistake","v":1}' % (b"a" * 64)
 NAMES = ("alpha", "beta", "gamma")  # gamma's node is the JavaScript one
 
 
 class JavaScriptNode:
     """The process and its command line: one JSON object a line, one JSON answer a line."""
 
-    def __init__(self, process: asyncio.subprocess.Process, member: str, key: SigningKey) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, introduced: Mapping[str, Any], key: SigningKey
+    ) -> None:
         self._process = process
-        self.member = member
+        self.member = str(introduced["member"])
+        self.consortium = str(introduced["consortium"])
         self.key = key  # of its records
 
     async def does(self, what: str, **more: Any) -> Any:
@@ -121,8 +126,7 @@ async def javascript_node(javascript: str, home: Path) -> AsyncIterator[JavaScri
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        introduced = await _line(process)
-        yield JavaScriptNode(process, introduced["member"], keys.record_key)
+        yield JavaScriptNode(process, await _line(process), keys.record_key)
     finally:
         assert process.stdin is not None
         process.stdin.close()
@@ -246,11 +250,35 @@ async def test_with_nothing_new_the_node_says_that_both_hold_the_same(told: Cons
 
 
 async def test_a_segment_signed_for_another_consortium_is_refused_by_name(told: Consortium) -> None:
-    body = json.dumps({"of": "a" * 64, "reason": "mistake", "v": 1}, separators=(",", ":")).encode()
     _, head = (await told.gamma.does("heads"))[told.gamma.member]
-    wire = build_segment(told.gamma.key, "c" * 64, told.gamma.member, 2, head, 1, [body])
+    wire = build_segment(told.gamma.key, "c" * 64, told.gamma.member, 2, head, 1, [WITHDRAWAL])
     answer = await told.gamma.does("push", wire=wire.hex(), to=told.beta.member)
     assert answer == {"r": "rejected", "why": "bad_signature"}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def convicted(told: Consortium) -> Consortium:
+    """The same, once beta has seen two histories signed by gamma: nothing more is taken from gamma after this."""
+    other = build_segment(
+        told.gamma.key, told.gamma.consortium, told.gamma.member, 1, GENESIS, 1, [WITHDRAWAL]
+    )
+    answer = await told.gamma.does("push", wire=other.hex(), to=told.beta.member)
+    assert answer == {"r": "ignored", "why": "equivocation"}
+    return told
+
+
+async def test_a_proof_that_a_node_made_convinces_it(convicted: Consortium) -> None:
+    answers = await convicted.gamma.does("sync", member=convicted.beta.member)
+    assert answers == [{"r": "accepted", "why": ""}]
+    assert (await convicted.gamma.does("heads"))[convicted.gamma.member] == [0, "0" * 64]
+
+
+async def test_the_proof_reaches_the_other_node_too(convicted: Consortium) -> None:
+    async def same() -> bool:
+        await convicted.gamma.does("sync", member=convicted.beta.member)
+        return await convicted.gamma.does("sync", member=convicted.alpha.member) is None
+
+    assert await until(same)
 
 
 async def test_keys_that_others_may_read_are_refused(javascript: str, tmp_path: Path) -> None:
