@@ -15,6 +15,7 @@ from ioint_protocol.pattern import (
     MatchState,
     Pattern,
     PatternStep,
+    kind_of,
     parse_pattern,
     pattern_id,
     pattern_value,
@@ -49,13 +50,13 @@ def pattern_steps(draw: st.DrawFn, index: int) -> PatternStep:
     step = PatternStep(
         verbs=draw(sorted_terms("read", "search", "send", "@observe")),
         resources=draw(sorted_terms("file", "@communication")),
-        sensitivity=draw(st.none() | st.integers(0, 3)),
-        boundary=draw(st.none() | st.integers(0, 5)),
+        sensitivity=draw(st.none() | st.integers(1, 3)),
+        boundary=draw(st.none() | st.integers(1, 5)),
         provenances=draw(sorted_terms("memory", "user")),
         flow=tuple(sorted(flow)),
         outside=draw(st.booleans()),
     )
-    return step if step != PatternStep() else PatternStep(sensitivity=0)
+    return step if step != PatternStep() else PatternStep(sensitivity=1)
 
 
 @st.composite
@@ -63,7 +64,7 @@ def patterns(draw: st.DrawFn, most: int = 4) -> Pattern:
     count = draw(st.integers(1, most))
     return Pattern(
         declared=draw(sorted_terms("code_review", "customer_support")),
-        gaps=draw(st.integers(0, 1)),
+        gaps=draw(st.integers(0, 1)) if count > 1 else 1,
         steps=tuple(draw(pattern_steps(index)) for index in range(count)),
     )
 
@@ -132,7 +133,7 @@ def completions(matcher: Matcher, session: Session, families: tuple[str, ...] = 
         for identity in completed:
             assert identity not in found
             found[identity] = index
-        assert all(len(kept) <= LIMITS.partials_per_pattern for kept in state.partials.values())
+        assert all(len(kept) <= LIMITS.partials for kept in state.partials.values())
     return found
 
 
@@ -200,9 +201,8 @@ def test_a_state_is_not_changed_by_advancing_it() -> None:
 
 def test_only_patterns_that_share_the_step_are_looked_at() -> None:
     many = {f"{n:064x}": parse_pattern({"gaps": 1, "steps": [{"v": [f"verb_{n}"]}]}) for n in range(2_000)}
-    matcher = Matcher(many, TAXONOMY)
-    looked_at = list(matcher._sharing(step("verb_7")[0]))
-    assert [slot.plan.id for slot in looked_at] == [f"{7:064x}"]
+    looked_at = Matcher(many, TAXONOMY)._fitting(kind_of(*step("verb_7"), TAXONOMY))
+    assert [hop.ends for hops in looked_at for hop in hops] == [f"{7:064x}"]
 
 
 def test_the_catalogue_is_in_this_language_and_named_by_these_ids() -> None:
