@@ -1,8 +1,8 @@
 """What a pattern can say, and its one spelling (SPEC, "Patterns").
 
-Some patterns say the same in different words. What can be seen without a vocabulary is refused (a rank of 0 asks
-nothing, one step has no gaps); what depends on the release of the taxonomy is settled by `canonical_form`, which a
-sender applies: a receiver with another release would see other words as the same.
+Some patterns say the same in different words. What can be seen without a vocabulary is refused: a rank of 0 asks
+nothing, one step has no gaps. What depends on the release of the taxonomy is for the sender to leave out
+(`canonical_form`): a receiver with another release would see other words as too many.
 """
 
 from __future__ import annotations
@@ -97,34 +97,26 @@ def pattern_id(pattern: object) -> str:
 
 
 def canonical_form(pattern: Pattern, taxonomy: Taxonomy) -> Pattern:
-    """Give the pattern as a sender spells it: whole effect classes and groups by their names, no word said twice.
+    """Give the pattern as a sender spells it: no verb and no resource class beside the class or group that holds it.
 
-    It holds on the same sessions, as far as their words are of this taxonomy; ranks of 0 are left out, and one step has
-    `gaps` 1.
+    It holds on the same sessions. All verbs of an effect class by their names are left as they are: a later release of
+    the taxonomy may put more into the class, and the two would come apart.
     """
     return replace(
         pattern,
-        gaps=pattern.gaps if len(pattern.steps) > 1 else 1,
         steps=tuple(
             replace(
                 step,
-                verbs=_folded(step.verbs, taxonomy.effect_classes),
-                resources=_folded(step.resources, taxonomy.groups),
-                sensitivity=step.sensitivity or None,
-                boundary=step.boundary or None,
+                verbs=_without_members(step.verbs, taxonomy.verbs),
+                resources=_without_members(step.resources, taxonomy.resources),
             )
             for step in pattern.steps
         ),
     )
 
 
-def _folded(terms: tuple[str, ...], classes: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    named = set(terms)
-    for name, members in classes.items():
-        if f"@{name}" in named or members <= named:
-            named -= members
-            named.add(f"@{name}")
-    return tuple(sorted(named))
+def _without_members(terms: tuple[str, ...], classes: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(term for term in terms if f"@{classes.get(term)}" not in terms)
 
 
 def _parse_step(value: Object, index: int) -> PatternStep:
