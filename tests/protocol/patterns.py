@@ -16,7 +16,12 @@ TAXONOMY = Taxonomy(
     resources={"file": "content", "message": "communication"},
     resource_classes={},
     sensitivities={"public": 0, "internal": 1, "confidential": 2, "restricted": 3},
-    boundaries={"in_context": 0, "same_tenant": 2, "external": 4},
+    boundaries={
+        name: rank
+        for rank, name in enumerate(
+            ("in_context", "same_principal", "same_tenant", "partner", "external", "public")
+        )
+    },
     provenances=(),
     data_kinds=(),
 )

@@ -1,7 +1,8 @@
 """The pattern language: short paths of abstract steps (SPEC, "Patterns").
 
-`language` says what a pattern is, `matcher` finds many of them in what a session does, `paths` counts how often one
-completes in sessions that are known. Read `language` first.
+`language` says what a pattern is, `matcher` finds many of them in what a session does, `subsumption` says
+which of two is the more special, `paths` counts how often one completes in sessions that are known. Read `language`
+first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ioint_protocol.pattern.language import (
 )
 from ioint_protocol.pattern.matcher import Matcher, MatchState
 from ioint_protocol.pattern.paths import Path, Paths, Rate, Seen, base_rate, completes
+from ioint_protocol.pattern.subsumption import generalisations, implies
 
 __all__ = [
     "Kind",
@@ -32,6 +34,8 @@ __all__ = [
     "canonical_form",
     "completes",
     "fits",
+    "generalisations",
+    "implies",
     "kind_of",
     "parse_pattern",
     "pattern_id",
