@@ -11,7 +11,7 @@ import { contentId, decode, encode } from './lib/canonical.mjs'
 import { checkPublicKey, keyId, pae, peerId, verify } from './lib/ed25519.mjs'
 import { LIMITS } from './lib/limits.mjs'
 import { readMessage, readWires } from './lib/messages.mjs'
-import { completions, patternId } from './lib/patterns.mjs'
+import { canonicalForm, completions, isSpecialCase, patternId } from './lib/patterns.mjs'
 import { readRecord } from './lib/records.mjs'
 import { opinion } from './lib/reputation.mjs'
 import { readRoster } from './lib/roster.mjs'
@@ -94,6 +94,23 @@ export const CHECKS = {
       check (item, { vocabulary }) {
         patternId(item.pattern)
         assert.deepEqual(completions(item.pattern, vocabulary, item.families, item.steps), item.completed)
+      }
+    },
+    canonical: {
+      fields: ['pattern', 'canonical'],
+      tight: ['pattern', 'canonical'],
+      check (item, { vocabulary }) {
+        patternId(item.pattern)
+        assert.deepEqual(canonicalForm(item.pattern, vocabulary), item.canonical)
+      }
+    },
+    special_cases: {
+      fields: ['special', 'general', 'implied'],
+      tight: ['implied'],
+      check (item, { vocabulary }) {
+        patternId(item.special)
+        patternId(item.general)
+        assert.equal(isSpecialCase(item.special, item.general, vocabulary) ? 1 : 0, item.implied)
       }
     },
     vocabulary: {}

@@ -1,4 +1,4 @@
-/** SPEC "Patterns": the form, the id, and a matcher that follows one session. */
+/** SPEC "Patterns": the form, the id, a matcher that follows one session, canonical form and special cases. */
 
 import { contentId, encode } from './canonical.mjs'
 import { ascending, integer, list, object, slug, string } from './forms.mjs'
@@ -16,14 +16,15 @@ export function checkPattern (value) {
     integer(value.gaps, 0, 1)
     if (Object.hasOwn(value, 'declared')) ascending(value.declared, 1, LIMITS.pattern_terms, slug)
     list(value.steps, 1, LIMITS.pattern_steps, checkStep)
+    if (value.steps.length === 1) integer(value.gaps, 1, 1)
   })
 }
 
 const KEYS = {
   v: (value) => ascending(value, 1, LIMITS.pattern_terms, (word) => string(word, WORD_OR_CLASS)),
   r: (value) => ascending(value, 1, LIMITS.pattern_terms, (word) => string(word, WORD_OR_CLASS)),
-  s: (value) => integer(value, 0, 3),
-  b: (value) => integer(value, 0, 5),
+  s: (value) => integer(value, 1, 3),
+  b: (value) => integer(value, 1, 5),
   p: (value) => ascending(value, 1, LIMITS.pattern_terms, slug),
   f: (value, at) => ascending(value, 1, LIMITS.pattern_steps, (index) => integer(index, 0, at - 1)),
   x: (value) => integer(value, 1, 1)
@@ -79,4 +80,65 @@ function holds (asked, partial, step, { verbs, resources, sensitivities, boundar
     (asked.p === undefined || asked.p.includes(step.provenance)) &&
     (asked.f === undefined || asked.f.every((index) => flow.includes(partial[index]))) &&
     (asked.x === undefined || step.outside === 1)
+}
+
+/** The pattern without words that stand beside their own class or group. */
+export function canonicalForm (pattern, { verbs, resources }) {
+  const without = (words, classes) => words.filter((word) => !(Object.hasOwn(classes, word) && words.includes(`@${classes[word]}`)))
+  const steps = pattern.steps.map((step) => ({
+    ...step,
+    ...(step.v && { v: without(step.v, verbs) }),
+    ...(step.r && { r: without(step.r, resources) })
+  }))
+  return { ...pattern, steps }
+}
+
+const CHOICES = 4_096 // bare sessions looked at; beyond, the answer is no
+const NOBODY_KNOWS = ' ' // no slug
+
+/** Whether every session that completes `special` completes `general`. */
+export function isSpecialCase (special, general, vocabulary) {
+  const { declared, ...bare } = general
+  if (declared !== undefined && !special.declared?.every((family) => declared.includes(family))) return false
+  if (general.gaps === 0 && general.steps.length > 1 && special.gaps !== 0) return false
+  const choices = special.steps.map((step) => bareSteps(step, vocabulary))
+  if (choices.reduce((product, { length }) => product * length, 1) > CHOICES) return false
+  const widened = widenedBy(special, vocabulary)
+  return [...sessions(choices)].every((steps) => completions(bare, widened, [], steps).includes(1))
+}
+
+/** Every way to fulfil a step with exactly what it asks. */
+function bareSteps ({ v, r, p, s = 0, b = 0, f = [], x = 0 }, { verbs, resources }) {
+  return chosen(v, verbs).flatMap((verb) => chosen(r, resources).flatMap((resource) => (p ?? [NOBODY_KNOWS]).map(
+    (provenance) => ({ verb, resource, provenance, sensitivity: s, boundary: b, flow: f, outside: x })
+  )))
+}
+
+function chosen (words, classes) {
+  if (words === undefined) return [NOBODY_KNOWS]
+  return [...new Set(words.flatMap((word) => word.startsWith('@') ? wordsOf(word, classes) : [word]))]
+}
+
+/** A class that is not known has one word, which is its own name. */
+function wordsOf (named, classes) {
+  const known = Object.keys(classes).filter((word) => `@${classes[word]}` === named)
+  return known.length > 0 ? known : [named]
+}
+
+/** The vocabulary in which bare steps are written: ranks name themselves, and unknown classes have their word. */
+function widenedBy (special, { verbs, resources }) {
+  const named = (key) => special.steps.flatMap((step) => step[key] ?? []).filter((word) => word.startsWith('@'))
+  const own = (key) => Object.fromEntries(named(key).map((word) => [word, word.slice(1)]))
+  const ranks = Object.fromEntries([0, 1, 2, 3, 4, 5].map((rank) => [rank, rank]))
+  return {
+    verbs: { ...own('v'), ...verbs },
+    resources: { ...own('r'), ...resources },
+    sensitivities: ranks,
+    boundaries: ranks
+  }
+}
+
+function * sessions (choices) {
+  if (choices.length === 0) return yield []
+  for (const rest of sessions(choices.slice(0, -1))) for (const step of choices.at(-1)) yield [...rest, step]
 }
