@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ioint_protocol import ProtocolError, canonical, records
+from ioint_protocol.limits import LIMITS
 from ioint_protocol.pattern import Matcher, implies, parse_pattern
 from ioint_taxonomy import Step, Taxonomy
 
@@ -16,7 +17,7 @@ Case = dict[str, Any]
 
 # Values of which most are of the wrong type, form or range for any one field.
 STRAY: tuple[Any, ...] = (
-    -1, 0, 1, 2, 30, 31, 100_000, 100_001, canonical.LIMITS.integer,
+    -1, 0, 1, 2, 30, 31, 100_000, 100_001, LIMITS.integer,
     "", "a", "A", "@a", "a b", "f" * 32, "f" * 63, "f" * 64, "F" * 64, "x" * 64, "x" * 65,
     "clear", "pattern", "subject", "analyst", "mistake", "2026.11", "2026.11.1234", "2026.1",
     "pkg:npm/a", "pkg:npm/%40a/b@1.0.0-rc.1+b", "pkg:npm/@a/b", "pkg:npm/a@", "pkg:npm/a@" + "1" * 41,
