@@ -7,6 +7,7 @@
  */
 
 import assert from 'node:assert/strict'
+import { readFiles } from './lib/bundle.mjs'
 import { contentId, decode, encode } from './lib/canonical.mjs'
 import { checkPublicKey, keyId, pae, peerId, verify } from './lib/ed25519.mjs'
 import { LIMITS } from './lib/limits.mjs'
@@ -14,13 +15,24 @@ import { readMessage, readWires } from './lib/messages.mjs'
 import { canonicalForm, completions, isSpecialCase, patternId } from './lib/patterns.mjs'
 import { readRecord } from './lib/records.mjs'
 import { opinion } from './lib/reputation.mjs'
-import { readRoster } from './lib/roster.mjs'
+import { follow } from './lib/membership.mjs'
+import { readDocument } from './lib/roster.mjs'
 import { parseSegment, treeHash, verifyEquivocation, verifyInclusion, verifySegment } from './lib/segments.mjs'
 
 /** Strict: Buffer.from would stop in silence at the first digit that is none. */
 function bytes (hex) {
   assert.match(hex, /^([0-9a-f]{2})*$/)
   return Buffer.from(hex, 'hex')
+}
+
+const NOW = Math.floor(Date.now() / 1000)
+
+/** The files of a case of rosters.json, by name. */
+function filesOf ({ contents }, given, spaces = {}) {
+  return new Map([
+    ...Object.entries(given).map(([name, at]) => [name, Buffer.from(contents[at])]),
+    ...Object.entries(spaces).map(([name, count]) => [name, Buffer.alloc(count, ' ')])
+  ])
 }
 
 /** Messages that are a sequence of wires, and the most bytes of one. */
@@ -121,7 +133,7 @@ export const CHECKS = {
       tight: ['wire', 'head', 'records'],
       check (item, { roster }) {
         const wire = Buffer.concat([bytes(item.wire), Buffer.alloc(item.zeros ?? 0)])
-        const { head, records } = verifySegment(parseSegment(wire), readRoster(bytes(roster)))
+        const { head, records } = verifySegment(parseSegment(wire), readDocument(Buffer.from(roster)))
         assert.equal(head, item.head)
         assert.deepEqual(records.map(({ id }) => id), item.records)
       }
@@ -130,7 +142,7 @@ export const CHECKS = {
       fields: ['proof', 'author', 'seq'],
       tight: ['proof', 'author', 'seq'],
       check (item, { roster }) {
-        const shown = verifyEquivocation(bytes(item.proof), readRoster(bytes(roster)))
+        const shown = verifyEquivocation(bytes(item.proof), readDocument(Buffer.from(roster)))
         assert.deepEqual(shown, { author: item.author, seq: item.seq })
       }
     },
@@ -138,7 +150,7 @@ export const CHECKS = {
       fields: ['proof', 'author', 'seq', 'index', 'id'],
       tight: ['proof', 'author', 'seq', 'index', 'id'],
       check (item, { roster }) {
-        const shown = verifyInclusion(bytes(item.proof), readRoster(bytes(roster)))
+        const shown = verifyInclusion(bytes(item.proof), readDocument(Buffer.from(roster)))
         assert.deepEqual(shown, { author: item.author, seq: item.seq, index: item.index, id: item.id })
       }
     },
@@ -157,11 +169,36 @@ export const CHECKS = {
       tight: ['bytes', 'value', 'wires'],
       check (item) {
         const data = bytes(item.bytes)
+        if (item.message === 'roster_answer') return void readFiles(data)
         const limit = WIRES[item.message]
         if (limit === undefined) assert.deepEqual(readMessage(item.message, data), item.value)
         else assert.deepEqual(readWires(data, limit).map((wire) => wire.toString('hex')), item.wires)
       }
     }
+  },
+  'rosters.json': {
+    cases: {
+      fields: ['given', 'spaces', 'trusted', 'pinned', 'version', 'root', 'timestamp'],
+      tight: ['version', 'root', 'timestamp'],
+      contents: ({ given }) => Object.values(given),
+      check (item, file) {
+        const files = filesOf(file, item.given, item.spaces)
+        const trusted = item.trusted && follow(filesOf(file, file.trusted[item.trusted]), { now: NOW })
+        const { roster, root, timestamp } = follow(files, { trusted, pinned: item.pinned, now: NOW })
+        assert.deepEqual([roster.version, root, timestamp], [item.version, item.root, item.timestamp])
+        assert.equal(roster.consortium, file.consortium)
+      }
+    },
+    documents: {
+      fields: ['document'],
+      tight: [],
+      check (item) {
+        readDocument(Buffer.from(item.document))
+      }
+    },
+    consortium: {},
+    contents: {},
+    trusted: {}
   },
   'reputations.json': {
     cases: {

@@ -16,7 +16,7 @@ const pair = keyPair(Buffer.alloc(32, 7))
 const AUTHOR = keyId(pair.publicKey).toString('hex')
 const membership = {
   consortium: CONSORTIUM,
-  members: new Map([[AUTHOR, { id: AUTHOR, recordKey: pair.publicKey, state: 'active' }]])
+  members: new Map([[AUTHOR, { id: AUTHOR, recordKeys: [{ key: pair.publicKey, from: 1 }], state: 'active' }]])
 }
 
 const refused = (name) => (error) => error instanceof Refusal && error.refusal === name

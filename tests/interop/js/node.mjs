@@ -1,20 +1,21 @@
 /**
  * node node.mjs KEYS: one member's node, without a database.
  *
- * KEYS is a JSON file that only its owner may read: `{node_seed, record_seed, roster, listen}`, bytes in hex. Commands
- * come as one JSON object a line on standard input, `{"do": name, …}`; each is answered by one line,
- * `{"ok": value}` or `{"error": text}`. The first line says who the node is. The end of standard input ends it.
+ * KEYS is a JSON file that only its owner may read: `{node_seed, record_seed, roster, consortium, listen}`, bytes in hex,
+ * where `roster` is what a newcomer gets and `consortium` the id that its operator compared. Commands come as one JSON
+ * object a line on standard input, `{"do": name, …}`; each is answered by one line, `{"ok": value}` or
+ * `{"error": text}`. The first line says who the node is. The end of standard input ends it.
  */
 
 import { readFileSync, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { readBundle } from './lib/bundle.mjs'
 import { encode } from './lib/canonical.mjs'
 import { keyId, keyPair, peerId } from './lib/ed25519.mjs'
 import { Exchange } from './lib/exchange.mjs'
-import { Ledger } from './lib/ledger.mjs'
+import { follow } from './lib/membership.mjs'
 import { openPeer } from './lib/peer.mjs'
 import { opinion } from './lib/reputation.mjs'
-import { readRoster } from './lib/roster.mjs'
 import { buildSegment } from './lib/segments.mjs'
 
 const OTHERS = 0o077 // mode bits of everybody but the owner
@@ -22,20 +23,19 @@ const OTHERS = 0o077 // mode bits of everybody but the owner
 const settings = readSettings(process.argv[2])
 const pair = keyPair(Buffer.from(settings.record_seed, 'hex'))
 const self = keyId(pair.publicKey).toString('hex')
-const membership = readRoster(Buffer.from(settings.roster, 'hex'))
-const memberOf = new Map([...membership.members.values()].map((member) => [peerId(member.nodeKey), member.id]))
-const exchange = new Exchange(new Ledger(membership))
+const files = readBundle(Buffer.from(settings.roster, 'hex'))
+const exchange = new Exchange(follow(files, { pinned: settings.consortium, now: Math.floor(Date.now() / 1000) }))
 const peer = await openPeer({
   seed: Buffer.from(settings.node_seed, 'hex'),
   listen: settings.listen,
-  isMember: (id) => memberOf.has(id),
+  isMember: (id) => exchange.isMember(id),
   handlers: exchange.handlers
 })
 exchange.use(peer)
 
 const COMMANDS = {
-  self: () => ({ member: self, peer: peer.id, consortium: membership.consortium }),
-  dial: ({ member }) => peer.dial(`${membership.members.get(member).addresses[0]}/p2p/${peerOf(member)}`),
+  self: () => ({ member: self, peer: peer.id, consortium: exchange.roster.consortium }),
+  dial: ({ member }) => peer.dial(`${exchange.roster.members.get(member).addresses[0]}/p2p/${peerOf(member)}`),
   heads: () => exchange.ledger.heads(),
   records: () => exchange.ledger.records(),
   wire: ({ author, seq }) => exchange.ledger.range({ author, from: seq, to: seq })[0].toString('hex'),
@@ -43,7 +43,8 @@ const COMMANDS = {
   sync: ({ member }) => exchange.catchUp(peerOf(member)),
   publish: ({ values, push, announce }) => publish(values, push, announce),
   push: ({ wire, to }) => exchange.push(Buffer.from(wire, 'hex'), peerOf(to)),
-  forget: () => { exchange.ledger = new Ledger(membership) },
+  renew: ({ member }) => exchange.renew(peerOf(member)),
+  forget: () => exchange.forget(),
   faults: () => exchange.faults
 }
 
@@ -69,29 +70,29 @@ function readSettings (path) {
 }
 
 function peerOf (member) {
-  return peerId(membership.members.get(member).nodeKey)
+  return peerId(exchange.roster.members.get(member).nodeKey)
 }
 
 /** Sign these values as our next segment, push it to some members and announce it to others; the answers of each. */
 async function publish (values, push, announce) {
   const bodies = values.map(encode)
-  const { ledger } = exchange
-  const wire = buildSegment({ pair, author: self, consortium: membership.consortium, prev: ledger.newest(self), bodies })
+  const { ledger, roster: { consortium } } = exchange
+  const wire = buildSegment({ pair, author: self, consortium, prev: ledger.newest(self), bodies })
   const own = ledger.take(wire)
   if (own.r !== 'accepted') throw new Error(`our own segment: ${own.why}`)
   return Promise.all([
     ...push.map((member) => exchange.push(wire, peerOf(member))),
-    ...announce.map((member) => exchange.announce([self], membership.version, peerOf(member)))
+    ...announce.map((member) => exchange.announce([self], peerOf(member)))
   ])
 }
 
 /** The network part for one subject, of all records held. */
 function opinionOf (subject, kind, today) {
-  const { ledger } = exchange
+  const { ledger, roster } = exchange
   const all = ledger.records()
   const about = new Map(all.filter((record) => record.type === 'report').map(({ id, subject: its }) => [id, its]))
   const statements = all
     .filter(({ id, type, value }) => type === 'withdrawal' || about.get(type === 'report' ? id : value.of) === subject)
     .map(({ author, id, type, value }) => ({ ...value, author, id, kind: type, day: value.day_until ?? value.day }))
-  return opinion({ kind, members: [...membership.members.values()], statements, equivocators: ledger.convicted(), today })
+  return opinion({ kind, members: [...roster.members.values()], statements, equivocators: ledger.convicted(), today })
 }

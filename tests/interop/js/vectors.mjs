@@ -1,6 +1,7 @@
 /**
  * node vectors.mjs FOLDER: checks every vector file in a folder against SHA256SUMS, and every case of it.
- * node vectors.mjs FOLDER --mutate: changes each byte that an accepted case cannot lose, and sees whether it is noticed.
+ * node vectors.mjs FOLDER --mutate: changes each byte that an accepted case cannot lose, and sees whether it is noticed;
+ * of files that a case only points to, a byte here and there.
  *
  * Prints one JSON object, `{file: {checked, failed: [text]}}` or `{file: {changed, unnoticed: [text]}}`; exit 1 when
  * anything failed or went unnoticed.
@@ -12,6 +13,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CHECKS } from './checks.mjs'
 import { Refusal } from './lib/refusal.mjs'
+
+const STRIDE = 89 // characters of a file that a case points to, from one changed character to the next
 
 const [folder, mode] = process.argv.slice(2)
 const names = readdirSync(folder).filter((name) => name.endsWith('.json')).sort()
@@ -34,7 +37,9 @@ function inspect (name) {
 /** Every part and every field has to be known: what is not understood is not checked. */
 function verify (name, file) {
   const parts = CHECKS[name] ?? {}
-  const failed = Object.keys(file).filter((part) => part !== 'about' && !(part in parts)).map((part) => `${part}: not known`)
+  const strange = Object.keys(file).filter((part) => part !== 'about' && !(part in parts))
+  const missing = Object.keys(parts).filter((part) => !(part in file))
+  const failed = [...strange.map((part) => `${part}: not known`), ...missing.map((part) => `${part}: missing`)]
   let checked = 0
   for (const { part, item, label } of cases(name, file)) {
     checked += 1
@@ -46,7 +51,7 @@ function verify (name, file) {
 
 function cases (name, file) {
   const parts = Object.keys(CHECKS[name] ?? {}).filter((part) => CHECKS[name][part].check !== undefined)
-  return parts.flatMap((part) => file[part].map((item, at) => ({ part, item, label: `${part} ${item.name ?? at}` })))
+  return parts.flatMap((part) => (file[part] ?? []).map((item, at) => ({ part, item, label: `${part} ${item.name ?? at}` })))
 }
 
 function strangeField ({ fields }, item) {
@@ -79,8 +84,24 @@ function mutate (name, file) {
         }
       }
     }
+    for (const [place, contents] of otherContents(CHECKS[name][part], item, file)) {
+      changed += 1
+      if (!isNoticed(CHECKS[name][part], item, { ...file, contents })) unnoticed.push(`${label}: contents ${place}`)
+    }
   }
   return { changed, unnoticed }
+}
+
+/** What an accepted case points to, each time with another byte changed. */
+function * otherContents ({ contents }, item, file) {
+  if (contents === undefined || item.refusal !== undefined) return
+  for (const place of contents(item)) {
+    const text = file.contents[place]
+    for (let at = place; at < text.length; at += STRIDE) {
+      const other = text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ 1) + text.slice(at + 1)
+      yield [place, file.contents.with(place, other)]
+    }
+  }
 }
 
 function isNoticed (part, item, file) {

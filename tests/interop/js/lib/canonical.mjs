@@ -9,15 +9,15 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const PRINTABLE = /^[\x20-\x7e]*$/
 const INTEGER = /^-?[0-9]+$/
 
-/** The one encoding of a value, as a Buffer; `bad_value` outside the value set. */
-export function encode (value) {
-  return Buffer.from(text(value, 0), 'ascii')
+/** The one encoding of a value, as a Buffer; `bad_value` outside the value set. With `flags`, true and false are in it. */
+export function encode (value, flags = false) {
+  return Buffer.from(text(value, 0, flags), 'ascii')
 }
 
 /** The value of canonical bytes; `not_canonical` or `bad_value`. */
-export function decode (bytes) {
+export function decode (bytes, flags = false) {
   const value = parse(bytes)
-  if (!encode(value).equals(bytes)) refuse('not_canonical', 'another encoding of its value')
+  if (!encode(value, flags).equals(bytes)) refuse('not_canonical', 'another encoding of its value')
   return value
 }
 
@@ -47,12 +47,12 @@ function checkNumber (key, value, { source } = {}) {
   return value
 }
 
-function text (value, depth) {
+function text (value, depth, flags) {
   if (typeof value === 'string') return quoted(value)
-  if (Number.isSafeInteger(value)) return String(value)
+  if (Number.isSafeInteger(value) || (flags && typeof value === 'boolean')) return String(value)
   if (value === null || typeof value !== 'object') refuse('bad_value', `${typeof value} is not in the value set`)
   if (depth === LIMITS.depth) refuse('bad_value', 'nested too deep')
-  const inner = (item) => text(item, depth + 1)
+  const inner = (item) => text(item, depth + 1, flags)
   if (Array.isArray(value)) return `[${value.map(inner).join(',')}]`
   // Of ASCII alone, the order of UTF-16 units is the order of bytes.
   return `{${Object.keys(value).sort().map((key) => `${quoted(key)}:${inner(value[key])}`).join(',')}}`

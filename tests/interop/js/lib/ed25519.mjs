@@ -84,12 +84,18 @@ function smallOrder () {
   }
 }
 
+const KEYS_KEPT = 4_096 // more than a roster lists
+const admitted = new Set() // hex of keys that were checked: one in use comes in every roster
+
 /** SPEC: the canonical encoding of a point of the prime-order group other than the identity; else `bad_key`. */
 export function checkPublicKey (key) {
+  const hex = Buffer.from(key).toString('hex')
+  if (admitted.has(hex)) return
   const point = key.length === 32 ? decodePoint(key) : undefined
   if (point === undefined) refuse('bad_key', 'not the canonical encoding of a point')
   if (isIdentity(point) || !isIdentity(multiply(L, point))) refuse('bad_key', 'not in the prime-order group')
-  return key
+  if (admitted.size >= KEYS_KEPT) admitted.clear()
+  admitted.add(hex)
 }
 
 /** What is signed: DSSE's pre-authentication encoding. */
@@ -101,7 +107,8 @@ export function verify (key, type, body, signature) {
   if (!isSignature(key, pae(type, body), signature)) refuse('bad_signature', 'a signature that does not verify')
 }
 
-function isSignature (key, message, signature) {
+/** Whether a signature over just these bytes verifies. */
+export function isSignature (key, message, signature) {
   if (key.length !== 32 || signature.length !== 64) return false
   const publicKey = publicKeyOf(Buffer.from(key).toString('hex'))
   if (publicKey === undefined) return false
@@ -109,7 +116,6 @@ function isSignature (key, message, signature) {
   return verifyRaw(null, message, publicKey, signature)
 }
 
-const KEYS_KEPT = 1_024 // more than a roster lists
 const known = new Map()
 
 /** node:crypto's key of these 32 bytes (hex), or undefined where libsodium would refuse them; checked once. */

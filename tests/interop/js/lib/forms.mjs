@@ -1,5 +1,6 @@
 /** Forms that fields of several things share. `bad_shape`: missing, unknown, another type; `bad_field`: another form. */
 
+import { checkPublicKey } from './ed25519.mjs'
 import { LIMITS } from './limits.mjs'
 import { refuse } from './refusal.mjs'
 
@@ -46,6 +47,12 @@ export function list (value, least, most, check) {
   if (!Array.isArray(value)) refuse('bad_shape', 'not a list')
   if (value.length < least || value.length > most) refuse('bad_field', `${value.length} items`)
   value.forEach(check)
+  return value
+}
+
+/** Hex of a public key that SPEC "Signatures" admits. */
+export function publicKey (value) {
+  checkPublicKey(Buffer.from(string(value, HASH), 'hex'))
   return value
 }
 

@@ -19,6 +19,18 @@ export const LIMITS = Object.freeze({
   bucket: 30,
   day: 100_000,
   subject_chars: 214,
+  roster_bytes: 262_144,
+  root_bytes: 32_768,
+  targets_bytes: 16_384,
+  snapshot_bytes: 4_096,
+  timestamp_bytes: 4_096,
+  root_versions: 256,
+  bundle_bytes: 8_912_896,
+  roster_members: 512,
+  roster_stewards: 16,
+  record_keys: 16,
+  member_addresses: 4,
+  address_chars: 160,
   heads: 1_024,
   range_segments: 256
 })

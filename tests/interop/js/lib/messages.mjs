@@ -53,7 +53,9 @@ const CHECKS = {
     ascending(value.of, 1, LIMITS.range_segments, (author) => string(author, MEMBER))
   },
   roster_request (value) {
-    integer(object(value, ['have']).have, 0, Number.MAX_SAFE_INTEGER)
+    object(value, ['root', 'timestamp'])
+    integer(value.root, 0, Number.MAX_SAFE_INTEGER)
+    integer(value.timestamp, 0, Number.MAX_SAFE_INTEGER)
   }
 }
 

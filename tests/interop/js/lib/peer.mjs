@@ -70,9 +70,10 @@ class Peer {
     }
   }
 
-  /** Peer ids that we are connected with. */
-  connected () {
-    return [...new Set(this.host.getConnections().map(({ remotePeer }) => remotePeer.toString()))]
+  /** End the connections of every peer that may stay no longer. */
+  async closeAllBut (mayStay) {
+    const others = this.host.getConnections().filter(({ remotePeer }) => !mayStay(remotePeer.toString()))
+    await Promise.all(others.map((connection) => connection.close()))
   }
 
   async stop () {

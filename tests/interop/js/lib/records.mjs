@@ -11,7 +11,7 @@ const REPORT = ['v', 'tax', 'kind', 'intents', 'basis', 'bad', 'seen', 'agents',
 const LABELS = ['clear', 'green', 'amber', 'amber_strict', 'red']
 const DISPUTED = ['false_positive', 'expected_use', 'too_broad', 'test_traffic']
 const WITHDRAWN = ['false_positive', 'mistake', 'superseded', 'policy']
-const TAXONOMY = /^[0-9]{4}\.[0-9]{2}(\.[0-9]{1,3})?$/
+export const TAXONOMY = /^[0-9]{4}\.[0-9]{2}(\.[0-9]{1,3})?$/
 const MAC = /^[0-9a-f]{32}$/
 
 const NAME = '[a-z0-9][a-z0-9._-]{0,99}'

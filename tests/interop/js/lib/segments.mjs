@@ -6,6 +6,7 @@ import { field, head, mediaType, Reader, readSignatures, signatureList, uint, ve
 import { LIMITS } from './limits.mjs'
 import { readRecord, readStored } from './records.mjs'
 import { refuse } from './refusal.mjs'
+import { recordKeyAt } from './roster.mjs'
 
 export const NOTHING_BEFORE = '0'.repeat(64)
 
@@ -69,8 +70,8 @@ function authorOf (header, { members }) {
   return members.get(header.author) ?? refuse('unknown_member', header.author)
 }
 
-function checkSigned ({ bytes, signatures }, member, consortium) {
-  verifySignatures(signatures, [member.recordKey], mediaType('segment', consortium), bytes)
+function checkSigned ({ bytes, header, signatures }, member, consortium) {
+  verifySignatures(signatures, [recordKeyAt(member, header.seq)], mediaType('segment', consortium), bytes)
 }
 
 /** The wire of a segment that follows `prev` ({seq, head}, or nothing) in the signer's own log. */
