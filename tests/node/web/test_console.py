@@ -86,6 +86,6 @@ async def test_the_page_tells_how_each_member_is_reached(node: Node, tmp_path: P
         "2 segments behind it, 0 ahead",
         "68 kB in, 512 B out · protocol 1.0.0",
         "4 refused: too many streams 3, inbound full 1",
-        "exchange restarted 1 times",
+        "restarts of the exchange: 1",
     ):
         assert part in told

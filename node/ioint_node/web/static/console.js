@@ -238,7 +238,7 @@ function link(connection) {
   const lag = connection.behind === null ? "not compared yet" : connection.behind || connection.ahead ? `${connection.behind} segments behind it, ${connection.ahead} ahead` : "both have the same";
   const spoken = connection.version === null ? "nothing spoken yet" : `protocol ${connection.version}`;
   return [el("span", { class: "dim" }, lag), el("span", { class: "dim" }, `${size(connection.bytes_in)} in, ${size(connection.bytes_out)} out · ${spoken}`),
-    connection.restarts ? el("span", { class: "dim" }, `exchange restarted ${connection.restarts} times`) : null];
+    connection.restarts ? el("span", { class: "dim" }, `restarts of the exchange: ${connection.restarts}`) : null];
 }
 function moment(ms) { return ms === null ? null : new Date(ms).toISOString(); }
 function size(bytes) { return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1048576).toFixed(1)} MB`; }
