@@ -210,7 +210,9 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         refusals,
         met,
         seed=keys.node_seed,
-        listen=(config.exchange_host, config.exchange_port),
+        connect=lambda handlers: Exchange(
+            seed=keys.node_seed, listen=(config.exchange_host, config.exchange_port), handlers=handlers
+        ),
     )
     bell.wakes(network.delivery.wake)
     return Node(

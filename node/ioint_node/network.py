@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,6 +39,7 @@ from ioint_node.flows.sync import (
 )
 from ioint_node.peers import (
     Announcer,
+    AntiEntropyLimits,
     Exchange,
     Handlers,
     PeerAddress,
@@ -56,7 +57,12 @@ log = logging.getLogger("ioint")
 
 
 class Network:
-    """The exchange of one node. `met` is set once a catch-up with a member has succeeded since the start."""
+    """The exchange of one node.
+
+    `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
+    from what they may ask; from `seed`, the node key's, the secret is derived by which links are chosen; `now` gives
+    Unix milliseconds.
+    """
 
     def __init__(
         self,
@@ -66,17 +72,20 @@ class Network:
         met: asyncio.Event,
         *,
         seed: bytes,
-        listen: tuple[str, int],
+        connect: Callable[[Handlers], Exchange],
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
+        self._now, self._anti_entropy = now, anti_entropy
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
-        self.exchange = Exchange(seed=seed, listen=listen, handlers=self._handlers())
+        self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
         self.announcer = Announcer(permitted, lambda: book.version)
         self.puller = Puller(self.pull)
-        self.delivery = Delivery(parts.store, permitted, unavailable=PeerUnavailable)
-        self.choose_links(_now())
+        self.delivery = Delivery(parts.store, permitted, unavailable=PeerUnavailable, now=now)
+        self.choose_links(now())
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs for as long as the node does, by name."""
@@ -85,13 +94,14 @@ class Network:
             "delivery": self.delivery.run,
             "announcements": self.announcer.run,
             "pulls": self.puller.run,
-            "catch-up": partial(run_catch_up, self.exchange, self.catch_up),
+            "catch-up": partial(run_catch_up, self.exchange, self.catch_up, self._anti_entropy),
             "hasten": self._hasten,
         }
 
     def alone(self) -> bool:
         """Whether there is nobody else on the roster."""
-        return not peer_addresses(self._book.last, self._parts.member or "")
+        members = self._book.last.members if self._book.last else ()
+        return not any(member.state == "active" and member.id != self._parts.member for member in members)
 
     def choose_links(self, now: int) -> None:
         """Dial whom we chose as of now, and let in every active member of the last roster."""
@@ -109,7 +119,7 @@ class Network:
 
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
-        now, roster = _now(), self._book.last
+        now, roster = self._now(), self._book.last
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
@@ -119,13 +129,14 @@ class Network:
 
     async def catch_up(self, member: str) -> bool:
         """Bring over what a member has and we have not; True when nothing is left to fetch from it."""
-        await self._fetch_roster(member)
-        if self._parts.roster() is None:
-            return True
-        brought = await catch_up(self._parts, partial(self._ask, member), member, _now())
+        with self._blaming(member):
+            await self._fetch_roster(member)
+            if self._parts.roster() is None:
+                return True
+            brought = await catch_up(self._parts, partial(self._ask, member), member, self._now())
         self._note(member, brought)
-        self._parts.beliefs.heard(_now())
-        await self._parts.store.write(lambda connection: peers.note_success(connection, member, _now()))
+        self._parts.beliefs.heard(self._now())
+        await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
         if brought.complete and brought.rejected is None and not self._met.is_set():
             self._met.set()
             self._parts.flush_soon()
@@ -133,12 +144,13 @@ class Network:
 
     async def pull(self, member: str, announced: sync.Announcement) -> bool:
         """Bring over what a member announced, if we still lack it; True when nothing of it is left to fetch."""
-        if announced.roster > self._book.version:
-            await self._fetch_roster(member)
-        if self._parts.roster() is None or not announced.heads:
-            return True
-        ask = partial(self._ask, member)
-        brought = await bring_announced(self._parts, ask, member, announced.heads, _now())
+        with self._blaming(member):
+            if announced.roster > self._book.version:
+                await self._fetch_roster(member)
+            if self._parts.roster() is None or not announced.heads:
+                return True
+            ask = partial(self._ask, member)
+            brought = await bring_announced(self._parts, ask, member, announced.heads, self._now())
         if brought.rejected is not None:
             self._refusals.note(member, brought.rejected)
         return brought.complete
@@ -159,13 +171,19 @@ class Network:
             roster=self._counted(lambda _, body: answer_roster(store, body)),
         )
 
+    @contextmanager
+    def _blaming(self, member: str) -> Iterator[None]:
+        """Count what the protocol refuses of a member's answers."""
+        try:
+            yield
+        except ProtocolError as error:
+            self._refusals.note(member, error.name)
+            raise
+
     def _counted(self, answer: Answerer) -> Answerer:
         async def respond(member: str, body: bytes) -> bytes:
-            try:
+            with self._blaming(member):
                 return await answer(member, body)
-            except ProtocolError as error:
-                self._refusals.note(member, error.name)
-                raise
 
         return respond
 
@@ -180,7 +198,7 @@ class Network:
     async def _push(self, member: str, body: bytes) -> bytes:
         """Answer a pushed segment."""
         try:
-            decision = await receive_segment(self._parts, body, member, _now())
+            decision = await receive_segment(self._parts, body, member, self._now())
         except BusyError:
             decision = Ignored(reason="busy")
         self._learn(member, body, decision)
@@ -220,7 +238,7 @@ class Network:
 
     async def _fetch_roster(self, member: str) -> None:
         wires = await ask_rosters(partial(self._ask, member), self._book.version)
-        if await install(self._parts.store, self._book, wires, _now()):
+        if await install(self._parts.store, self._book, wires, self._now()):
             await self.roster_changed()
 
     async def _hasten(self) -> None:
@@ -278,7 +296,3 @@ async def _drop_mail(connection: AsyncConnection, *, members: Sequence[str]) -> 
 
 def _answer(result: str, why: str = "") -> bytes:
     return sync.encode_push_answer(sync.PushAnswer(result=result, why=why))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -82,8 +82,7 @@ async def own_vector(
 
     It speaks of active members: a log that a newcomer cannot take any more would make its vector differ for ever.
     """
-    roster = parts.roster()
-    listed = {m.id for m in roster.members if m.state == "active"} if roster else set()
+    listed = _active(parts)
     asked = listed if authors is None else listed.intersection(authors)
     convicted = await log.equivocators(connection) & asked
     return await log.vector(connection, asked) | dict.fromkeys(convicted, sync.CONVICTED)
@@ -199,6 +198,9 @@ async def bring_announced(
 
 async def _bring(source: _Source, own: Vector, other: Vector) -> CaughtUp:
     """Bring proofs first: of an author whom they convict nothing more is of use."""
+    # Whom we cannot hear we do not ask for: a peer may name as many authors as it likes.
+    listed = _active(source.parts)
+    other = {author: head for author, head in other.items() if author in listed}
     refused = await _fetch_proofs(source, sync.unproven(own, other)[: LIMITS.range_segments])
     try:
         async with TaskGroup() as tasks:
@@ -276,6 +278,11 @@ async def _learn_floor(source: _Source, author: str, height: int) -> None:
     for wire in sync.decode_pull_answer(answer)[:1]:
         found = verify_segment(parse_segment(wire), consortium, roster, states=EVERY_STATE)
         source.parts.floors.learn(found.author, found.low)
+
+
+def _active(parts: ExchangeParts) -> frozenset[str]:
+    roster = parts.roster()
+    return frozenset(m.id for m in roster.members if m.state == "active") if roster else frozenset()
 
 
 def _held(decision: Decision) -> bool:
