@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ioint_protocol import ProtocolError, Roster, parse_segment, sync
+from ioint_protocol import Files, ProtocolError, Roster, parse_segment, sync
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Decision, Ignored
@@ -27,13 +27,11 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import RosterBook, install, look_again
+from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
     CaughtUp,
     answer_heads,
     answer_pull,
-    answer_roster,
-    ask_rosters,
     bring_announced,
     catch_up,
 )
@@ -60,8 +58,8 @@ class Network:
     """The exchange of one node.
 
     `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; from `seed`, the node key's, the secret is derived by which links are chosen; `now` gives
-    Unix milliseconds.
+    from what they may ask; `keep_roster` is given the files of a newer roster; from `seed`, the node key's, the secret
+    is derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
     def __init__(
@@ -74,10 +72,11 @@ class Network:
         seed: bytes,
         connect: Callable[[Handlers], Exchange],
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        keep_roster: Callable[[Files], None] = lambda _: None,
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
-        self._now, self._anti_entropy = now, anti_entropy
+        self._now, self._anti_entropy, self._keep_roster = now, anti_entropy, keep_roster
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
         self.exchange = connect(self._handlers())
@@ -120,6 +119,7 @@ class Network:
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
         now, roster = self._now(), self._book.last
+        self._keep_roster(self._book.files)
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
@@ -168,7 +168,7 @@ class Network:
             pull=self._counted(self._in_force(lambda _, body: answer_pull(store, body))),
             announce=self._counted(hear),
             proof=self._counted(self._in_force(lambda _, body: answer_proofs(store, body))),
-            roster=self._counted(lambda _, body: answer_roster(store, body)),
+            roster=self._counted(lambda _, body: answer_roster(self._book, body)),
         )
 
     @contextmanager
@@ -237,8 +237,8 @@ class Network:
         return await self.exchange.request(member, protocol, body)
 
     async def _fetch_roster(self, member: str) -> None:
-        wires = await ask_rosters(partial(self._ask, member), self._book.version)
-        if await install(self._parts.store, self._book, wires, self._now()):
+        files = await ask_roster(partial(self._ask, member), self._book.versions)
+        if files and await install(self._parts.store, self._book, files, self._now()):
             await self.roster_changed()
 
     async def _hasten(self) -> None:

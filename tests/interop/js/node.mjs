@@ -36,6 +36,7 @@ exchange.use(peer)
 const COMMANDS = {
   self: () => ({ member: self, peer: peer.id, consortium: exchange.roster.consortium }),
   dial: ({ member }) => peer.dial(`${exchange.roster.members.get(member).addresses[0]}/p2p/${peerOf(member)}`),
+  connected: () => [...exchange.roster.members.keys()].filter((member) => peer.isConnected(peerOf(member))),
   heads: () => exchange.ledger.heads(),
   records: () => exchange.ledger.records(),
   wire: ({ author, seq }) => exchange.ledger.range({ author, from: seq, to: seq })[0].toString('hex'),

@@ -12,10 +12,12 @@ from typing import Any, cast
 
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook
+from ioint_node.membership import Membership
 from ioint_node.network import Network
 from ioint_node.peers import AntiEntropyLimits, Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.store import peers
-from ioint_protocol import VerifiedRoster, sync
+from ioint_protocol import sync
+from ioint_protocol.sync import RosterVersions
 
 DEADLINE_S = 30.0
 POLL_S = 0.02
@@ -130,7 +132,7 @@ def clock(start_ms: int, skew_ms: int = 0) -> Callable[[], int]:
 
 def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
     """Put a node of a consortium on the air."""
-    book = RosterBook(verified=VerifiedRoster(roster=net.roster, wire=b"", consortium=net.consortium))
+    book = RosterBook(Membership(roster=net.roster, files={}, versions=RosterVersions()))
     refusals = Refusals()
     node.parts = replace(
         node.parts,

@@ -263,9 +263,9 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         replace(member, state="suspended") if member.id == net[2].member else member
         for member in net.roster.members
     ]
-    hosts[0].book.verified = replace(
-        hosts[0].book.verified, roster=replace(net.roster, version=2, members=tuple(members))
-    )
+    assert hosts[0].book.held is not None
+    newer = replace(net.roster, version=2, members=tuple(members))
+    hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
 

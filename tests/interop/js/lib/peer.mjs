@@ -70,6 +70,10 @@ class Peer {
     }
   }
 
+  isConnected (peer) {
+    return this.host.getConnections().some(({ remotePeer }) => remotePeer.toString() === peer)
+  }
+
   /** End the connections of every peer that may stay no longer. */
   async closeAllBut (mayStay) {
     const others = this.host.getConnections().filter(({ remotePeer }) => !mayStay(remotePeer.toString()))
