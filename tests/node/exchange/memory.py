@@ -132,6 +132,7 @@ def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
     """Put a node of a consortium on the air."""
     book = RosterBook(verified=VerifiedRoster(roster=net.roster, wire=b"", consortium=net.consortium))
     refusals = Refusals()
+    host: Host
     node.parts = replace(
         node.parts,
         roster=lambda: book.in_force(now()),

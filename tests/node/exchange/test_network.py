@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
-from ioint_protocol import equivocation_proof, sync
+from ioint_node.store.schema import records as stored
+from ioint_protocol import VerifiedRoster, equivocation_proof, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -37,7 +38,7 @@ async def convicted(node: Any, member: str) -> bool:
 
 async def records(node: Any) -> int:
     async with node.store.read() as connection:
-        return len((await connection.execute(log.records.select().with_only_columns(log.records.c.id))).all())
+        return len((await connection.execute(stored.select().with_only_columns(stored.c.id))).all())
 
 
 async def test_every_record_reaches_every_node_once_over_a_network_that_loses_a_fifth(make: Make) -> None:
@@ -263,9 +264,8 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         replace(member, state="suspended") if member.id == net[2].member else member
         for member in net.roster.members
     ]
-    hosts[0].book.verified = replace(
-        hosts[0].book.verified, roster=replace(net.roster, version=2, members=tuple(members))
-    )
+    newer = replace(net.roster, version=2, members=tuple(members))
+    hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
 
