@@ -270,6 +270,37 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
     assert hosts[0].link.connected() == {net[1].member}
 
 
+async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    async with running(hosts):
+        await until(partial(quiet, air))
+        air.asked.clear()
+        newer = replace(net.roster, version=2)
+        hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+        await hosts[0].network.roster_changed()
+
+        async def asked() -> bool:
+            wanted = (sync.ROSTER, net[0].member)
+            return {one for one, other, p, _ in air.asked if (p, other) == wanted} >= {
+                node.member for node in net.nodes[1:]
+            }
+
+        await until(asked)
+
+
+async def test_what_comparing_brings_is_announced_and_not_pushed_on(make: Make) -> None:
+    net = await make(3)
+    await net[0].find_bad(net.patterns[0])
+    told: list[Any] = []
+    net[1].parts = replace(net[1].parts, announce=told.append)
+    await net.catch_up(net[1], net[0])
+    async with net[1].store.read() as connection:
+        assert await outbox.waiting(connection) == {}
+    assert [news.to for news in told] == [frozenset({net[2].member})]
+
+
 async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: Make) -> None:
     net = await make(2)
     hosts = on_the_air(Air(), net)
