@@ -12,7 +12,7 @@ import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
 from ioint_node.store.schema import records as stored
-from ioint_protocol import VerifiedRoster, equivocation_proof, sync
+from ioint_protocol import equivocation_proof, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -279,7 +279,8 @@ async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make
         await until(partial(quiet, air))
         air.asked.clear()
         newer = replace(net.roster, version=2)
-        hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+        assert hosts[0].book.held is not None
+        hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
         await hosts[0].network.roster_changed()
 
         async def asked() -> bool:
