@@ -121,6 +121,9 @@ def _made(hop: Hop, before: tuple[Assignment, ...], flow: tuple[int, ...], now: 
         return []
     if not hop.flow:
         return [(*partial, now) for partial in before]
+    if len(hop.flow) == 1:
+        place = hop.flow[0]
+        return [(*partial, now) for partial in before if partial[place] in flow]
     return [(*partial, now) for partial in before if all(partial[place] in flow for place in hop.flow)]
 
 
