@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.privacy.minimal import RARE, UNTRUSTED, minimal_path
@@ -89,6 +90,15 @@ def test_what_gave_the_order_goes_before_where_only_that_tells_it_from_everyday_
             {"v": ["@mutate"], "r": ["@content"], "b": 4, "p": list(UNTRUSTED), "x": 1},
         ],
     }
+
+
+@pytest.mark.parametrize(("matching", "steps"), [(1, 1), (2, 2)])
+def test_one_ordinary_session_in_a_thousand_may_complete_it_and_not_two(matching: int, steps: int) -> None:
+    pay = acted("pay", "payment", "internal", 0)
+    ordinary = Paths([Path(steps=(pay,))] * matching + [Path(steps=(MAIL,))] * (1_000 - matching), TAXONOMY)
+    found = minimal([MAIL, pay], 1, ordinary)
+    assert found is not None
+    assert len(found.steps) == steps
 
 
 def test_only_everyday_work_has_no_minimal_path() -> None:
@@ -186,8 +196,8 @@ def cases(draw: st.DrawFn) -> tuple[tuple[Seen, ...], int, Paths]:
         lambda out: tuple(seen for index, seen in enumerate(session) if index not in out)
     )
     everyday = draw(st.lists(alike | sessions(), max_size=3))
-    many = [Path(steps=unlinked(steps)) for steps in everyday] * 10
-    return session, at, Paths([*many, *[Path(steps=(MAIL,))] * 970], TAXONOMY)
+    some = [Path(steps=unlinked(steps)) for steps in everyday] * 2
+    return session, at, Paths([*some, *[Path(steps=(MAIL,))] * 1_000], TAXONOMY)
 
 
 def unlinked(steps: tuple[Seen, ...]) -> tuple[Seen, ...]:
