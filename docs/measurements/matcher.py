@@ -198,10 +198,10 @@ def page(rows: list[Row]) -> Iterator[str]:
     yield f"\n{READ}"
 
 
-READ = """*The step* costs the same whatever else is live or on its way. *Its first time* is with a matcher that was
-just changed and has to look up what fits. *A step of another kind* is the mean over the steps before: the more patterns
-there are, the more share each of them. *Session* is what the state of this one session holds, *matcher* what all
-sessions share.
+READ = """*The step* hardly costs more, whatever else is live or on its way: the maps are deeper, and less of them is in
+the processor's cache. *Its first time* is with a matcher that was just changed and has to look up what fits. *A step of
+another kind* is the mean over the steps before: the more patterns there are, the more share each of them. *Session* is
+what the state of this one session holds, *matcher* what all sessions share.
 """
 
 
