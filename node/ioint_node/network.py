@@ -243,12 +243,20 @@ class Network:
 
     async def _hasten(self) -> None:
         """A member is connected: what waits for it need not wait out its pause."""
-        reached: asyncio.Queue[str] = asyncio.Queue()
-        self.exchange.on_connect(reached.put_nowait)
+        reached: set[str] = set()
+        woken = asyncio.Event()
+
+        def reach(member: str) -> None:
+            reached.add(member)
+            woken.set()
+
+        self.exchange.on_connect(reach)
         while True:
-            member = await reached.get()
-            with suppress(BusyError):  # then its mail waits out its pause
-                await self.delivery.reachable(member)
+            await woken.wait()
+            woken.clear()
+            while reached:
+                with suppress(BusyError):  # then its mail waits out its pause
+                    await self.delivery.reachable(reached.pop())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import Semaphore, TaskGroup
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ioint_protocol import ProtocolError, parse_segment, sync, verify_segment
@@ -147,7 +147,9 @@ async def catch_up(
     other = sync.decode_heads_answer(await ask(sync.HEADS, sync.encode_heads_request(own)))
     if other is None:
         return CaughtUp()
-    source = _Source(parts=parts, ask=ask, member=member, now=now, receive=receive)
+    # What lay at a peer is no news to most: heads are announced, but nothing is pushed on.
+    quiet = replace(parts, limits=replace(parts.limits, relay_members=0))
+    source = _Source(parts=quiet, ask=ask, member=member, now=now, receive=receive)
     return await _bring(source, own, other)
 
 

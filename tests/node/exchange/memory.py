@@ -134,6 +134,7 @@ def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
     """Put a node of a consortium on the air."""
     book = RosterBook(Membership(roster=net.roster, files={}, versions=RosterVersions()))
     refusals = Refusals()
+    host: Host
     node.parts = replace(
         node.parts,
         roster=lambda: book.in_force(now()),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
-from ioint_protocol import equivocation_proof, sync
+from ioint_node.store.schema import records as stored
+from ioint_protocol import VerifiedRoster, equivocation_proof, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -37,7 +38,7 @@ async def convicted(node: Any, member: str) -> bool:
 
 async def records(node: Any) -> int:
     async with node.store.read() as connection:
-        return len((await connection.execute(log.records.select().with_only_columns(log.records.c.id))).all())
+        return len((await connection.execute(stored.select().with_only_columns(stored.c.id))).all())
 
 
 async def test_every_record_reaches_every_node_once_over_a_network_that_loses_a_fifth(make: Make) -> None:
@@ -263,11 +264,47 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         replace(member, state="suspended") if member.id == net[2].member else member
         for member in net.roster.members
     ]
+<<<<<<< HEAD
     assert hosts[0].book.held is not None
     newer = replace(net.roster, version=2, members=tuple(members))
     hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
+=======
+    newer = replace(net.roster, version=2, members=tuple(members))
+    hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+>>>>>>> exchange
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
+
+
+async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    async with running(hosts):
+        await until(partial(quiet, air))
+        air.asked.clear()
+        newer = replace(net.roster, version=2)
+        hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+        await hosts[0].network.roster_changed()
+
+        async def asked() -> bool:
+            wanted = (sync.ROSTER, net[0].member)
+            return {one for one, other, p, _ in air.asked if (p, other) == wanted} >= {
+                node.member for node in net.nodes[1:]
+            }
+
+        await until(asked)
+
+
+async def test_what_comparing_brings_is_announced_and_not_pushed_on(make: Make) -> None:
+    net = await make(3)
+    await net[0].find_bad(net.patterns[0])
+    told: list[Any] = []
+    net[1].parts = replace(net[1].parts, announce=told.append)
+    await net.catch_up(net[1], net[0])
+    async with net[1].store.read() as connection:
+        assert await outbox.waiting(connection) == {}
+    assert [news.to for news in told] == [frozenset({net[2].member})]
 
 
 async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: Make) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from ioint_node.admission import Accepted, Ignored, Rejected
-from ioint_node.flows import publish
 from ioint_node.flows.prune import KEPT_DAYS, prune
 from ioint_node.flows.sync import CaughtUp, catch_up
 from ioint_node.flows.why import why
+from ioint_node.store import log
 from ioint_protocol import Report, Withdrawal, build_segment, encode_record, parse_segment, record_id, sync
 
 Make = Callable[..., Awaitable[Any]]
@@ -43,7 +43,7 @@ def report(pattern: str, day: int = TODAY, *, det: str = "ad" * 32) -> bytes:
 
 async def seqs(node: Any, author: Any) -> list[int]:
     async with node.store.read() as connection:
-        wires = await publish.log.segments_between(connection, author.member, 1, 10_000)
+        wires = await log.segments_between(connection, author.member, 1, 10_000)
     return [parse_segment(wire).header.seq for wire in wires]
 
 
