@@ -8,7 +8,7 @@ the signer they name.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -94,6 +94,34 @@ class Known:
     seq: int = 0
     head: str = ""
     same_height: str | None = None
+
+
+class Places:
+    """Where the logs of some authors end, and which segments of theirs are held, as accepting more moves them on.
+
+    `heads` are height and hash of the newest segment by author, `held` the hashes that are held by author and height.
+    """
+
+    def __init__(self, heads: Mapping[str, tuple[int, str]], held: Mapping[tuple[str, int], str]) -> None:
+        self._heads, self._held = dict(heads), dict(held)
+
+    def known(self, author: str, seq: int) -> Known:
+        """What is known to place a segment of height `seq`."""
+        newest, head = self._heads.get(author, (0, ""))
+        return Known(seq=newest, head=head, same_height=self._held.get((author, seq)))
+
+    def advance(self, author: str, seq: int, head: str) -> None:
+        """A segment of this height and hash is accepted."""
+        self._heads[author] = (seq, head)
+        self._held[author, seq] = head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A segment whose author signed it, and where it stands to the history that we hold."""
+
+    segment: VerifiedSegment
+    place: Literal["next", "conflict"]
 
 
 def check_shape(wire: bytes, limits: Limits) -> Segment | Rejected:

@@ -43,7 +43,7 @@ from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.peers import Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.peers.antientropy import run_catch_up
 from ioint_node.privacy.gate import Mode
-from ioint_node.reputation.beliefs import Belief, Beliefs
+from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.gate import Params
 from ioint_node.scoring.model import load_model
 from ioint_node.store import outbox, overrides, peers
@@ -289,7 +289,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
 async def _expire_opinions(node: Node, now: int) -> None:
     """End the opinions of analysts whose time is over, and believe what they kept quiet."""
 
-    async def write(connection: AsyncConnection) -> tuple[Belief, ...]:
+    async def write(connection: AsyncConnection) -> believe.Believed:
         return await believe.believe(connection, node.parts, await overrides.expire(connection, now), now)
 
     believe.put_in_force(node.parts, await node.store.write(write))

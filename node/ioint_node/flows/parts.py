@@ -14,6 +14,7 @@ from nacl.signing import SigningKey
 from ioint_node.admission import Limits, Quotas
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import Dossiers
 from ioint_node.reputation.gate import Params
 from ioint_node.reputation.novel import NovelLimits
 from ioint_node.store.engine import Store
@@ -62,6 +63,7 @@ class ExchangeParts:
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
         anchor: what was signed, should the database be lost or replaced by an older copy.
+        dossiers: what is held in memory of the evidence in the store.
         in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
@@ -82,5 +84,6 @@ class ExchangeParts:
     in_contact: Callable[[], bool] = _always
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)
