@@ -14,12 +14,9 @@ from typing import Any, Final
 
 from ioint_protocol import (
     Pattern,
-    Report,
     Roster,
-    VerifiedSegment,
     parse_pattern,
     pattern_value,
-    record_pattern,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,7 +30,6 @@ from ioint_node.reputation.view import Facts, Sightings, indicator_row, strictes
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
 from ioint_node.store.log import Arrival
-from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of, from_text
 
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
@@ -73,7 +69,7 @@ async def enter(
     for subject, said in stored.said.items():
         if subject not in read:
             dossiers[subject].add(said)
-    await _note_first_reports(connection, parts, roster, arrivals, dossiers, now)
+    await _note_first_reports(connection, parts, roster, stored.reported, dossiers, now)
     return await _conclude_all(connection, parts, dossiers, now)
 
 
@@ -124,17 +120,17 @@ async def _note_first_reports(
     connection: AsyncConnection,
     parts: ExchangeParts,
     roster: Roster,
-    arrivals: Sequence[Arrival],
+    reported: Sequence[tuple[str, frozenset[str]]],
     dossiers: Mapping[str, Dossier],
     now: int,
 ) -> None:
     """Note which subjects a group now reports for the first time in 30 days, and which of them are within its quota."""
     today = day_of(now)
     new: dict[tuple[str, str], None] = {}
-    for arrival in arrivals:
-        member = roster.member(arrival.segment.author)
+    for author, subjects in reported:
+        member = roster.member(author)
         if member is not None:
-            for subject in sorted(set(live_reports(arrival.segment, today))):
+            for subject in sorted(subjects):
                 if all(first.group != member.group for first in live_firsts(dossiers[subject], today)):
                     new[member.group, subject] = None
     if not new:
@@ -148,15 +144,6 @@ async def _note_first_reports(
         dossiers[subject].firsts[group] = first
         noted.append((subject, first))
     await matches.add_first_reports(connection, noted)
-
-
-def live_reports(segment: VerifiedSegment, today: int) -> tuple[str, ...]:
-    """The subjects of the reports in a segment that are young enough to count."""
-    return tuple(
-        record_pattern(item.record) or item.record.subj or ""
-        for item in segment.records
-        if isinstance(item.record, Report) and today - item.record.day_until < WINDOW_DAYS
-    )
 
 
 async def reload(parts: ExchangeParts, now: int) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
+from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store.rows import insert_rows
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
@@ -76,11 +77,13 @@ class Arrival:
 class Stored:
     """What segments brought: statements by subject, and the subjects of which more changed than they say.
 
-    Of a `stale` subject earlier records got their subject only now, or a statement was signed a second time.
+    Of a `stale` subject earlier records got their subject only now, or a statement was signed a second time. `reported`
+    are the author and the subjects of the reports of each segment, in order.
     """
 
     said: Mapping[str, Sequence[Said]]
     stale: frozenset[str]
+    reported: Sequence[tuple[str, frozenset[str]]]
 
 
 SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by")
@@ -230,12 +233,20 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
     kept = await _without_excess(connection, rows)
     inserted = await insert_rows(connection, records, RECORD_COLUMNS, kept, unless=("id",))
     about: dict[str, list[Said]] = {}
+    reported: dict[tuple[str, int], set[str]] = {}
     for (segment, item), (_, subject) in zip(items, subjects, strict=True):
         if subject != NO_SUBJECT:
-            about.setdefault(subject, []).append(_said(segment.author, item.id, item.record, at, now))
+            said = _said(segment.author, item.id, item.record, at, now)
+            about.setdefault(subject, []).append(said)
+            if said.kind == "report" and day_of(now) - said.day < LIFE_DAYS:
+                reported.setdefault((segment.author, segment.seq), set()).add(subject)
     stale = await _adopt(connection, items)
     # A statement that was signed again keeps its first place: which ones, only the store knows.
-    return Stored(said=about, stale=stale if inserted == len(kept) else frozenset(about))
+    return Stored(
+        said=about,
+        stale=stale if inserted == len(kept) else frozenset(about),
+        reported=[(author, frozenset(found)) for (author, _), found in reported.items()],
+    )
 
 
 async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, list[Said]]:
