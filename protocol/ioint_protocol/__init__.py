@@ -35,12 +35,15 @@ from ioint_protocol.roster import Release, Roster, VerifiedRoster, add_signature
 from ioint_protocol.segment import (
     Header,
     Segment,
+    VerifiedInclusion,
     VerifiedRecord,
     VerifiedSegment,
     build_segment,
     equivocation_proof,
+    inclusion_proof,
     parse_segment,
     verify_equivocation,
+    verify_inclusion,
     verify_segment,
 )
 from ioint_protocol.sync import Range, Vector, missing
@@ -68,6 +71,7 @@ __all__ = [
     "SigningKey",
     "Value",
     "Vector",
+    "VerifiedInclusion",
     "VerifiedRecord",
     "VerifiedRoster",
     "VerifiedSegment",
@@ -80,6 +84,7 @@ __all__ = [
     "decode_record",
     "encode_record",
     "equivocation_proof",
+    "inclusion_proof",
     "key_id",
     "member_id",
     "missing",
@@ -92,6 +97,7 @@ __all__ = [
     "record_pattern",
     "sign_roster",
     "verify_equivocation",
+    "verify_inclusion",
     "verify_roster",
     "verify_segment",
 ]

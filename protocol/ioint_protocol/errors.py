@@ -30,7 +30,7 @@ REFUSALS: Final = frozenset(
         "duplicate_record",  # one body twice in a segment
         "no_equivocation",  # two headers that prove nothing
         "wrong_consortium",
-        "rollback",  # an older roster than the trusted one
+        "rollback",  # an older roster than the trusted one, or a lower `low` than that of the segment before
         "roster_fork",  # another roster of the trusted version
         "version_gap",  # a roster whose predecessor is missing
         "member_changed",  # a field that is fixed at admission differs, or a member disappeared unremoved

@@ -168,7 +168,11 @@ def make_messages() -> Case:
         {"message": "heads_request", "value": {"have": sync.vector_hash(vector)}},
         {"message": "heads_answer", "value": {"r": "same"}},
         {"message": "heads_answer", "value": {"r": "heads", "heads": heads}},
+        {"message": "heads_answer", "value": {"r": "heads", "heads": {author: list(sync.CONVICTED)}}},
         {"message": "pull_request", "value": {"author": author, "from": 4, "to": 259}},
+        {"message": "announcement", "value": {"heads": heads, "roster": 7}},
+        {"message": "announcement", "value": {"heads": {}, "roster": 0}},
+        {"message": "proof_request", "value": {"of": [author, other]}},
         {"message": "roster_request", "value": {"have": 0}},
     ]
     for case in cases:
@@ -181,6 +185,7 @@ def make_messages() -> Case:
         }
     )
     cases.append({"message": "pull_answer", "wires": [], "bytes": ""})
+    cases.append({"message": "proof_answer", "bytes": sync.encode_proof_answer(wires).hex()})
     refused: list[tuple[str, bytes, str]] = [
         ("push_answer", raw_json({"r": "maybe", "why": ""}), "bad_field"),
         ("push_answer", raw_json({"r": "accepted"}), "bad_shape"),
@@ -191,6 +196,13 @@ def make_messages() -> Case:
         ("heads_answer", raw_json({"r": "heads", "heads": {"a": [1, head]}}), "bad_field"),
         ("heads_answer", raw_json({"r": "heads", "heads": {author: [0, head]}}), "bad_field"),
         ("heads_answer", raw_json({"r": "heads", "heads": {author: [1]}}), "bad_shape"),
+        ("heads_answer", raw_json({"r": "heads", "heads": {author: [1, sync.CONVICTED[1]]}}), "bad_field"),
+        ("announcement", raw_json({"heads": heads}), "bad_shape"),
+        ("announcement", raw_json({"heads": {author: [0, head]}, "roster": 1}), "bad_field"),
+        ("announcement", raw_json({"heads": heads, "roster": -1}), "bad_field"),
+        ("proof_request", raw_json({"of": []}), "bad_field"),
+        ("proof_request", raw_json({"of": [other, author]}), "bad_field"),
+        ("proof_answer", b"\0\0\x08\x01" + bytes(2_049), "too_large"),
         ("pull_request", raw_json({"author": author, "from": 0, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 2, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 1, "to": 257}), "bad_field"),

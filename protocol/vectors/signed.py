@@ -301,17 +301,61 @@ def make_segments() -> Case:
         {"name": "cut short", "proof": proof[:-1].hex(), "refusal": "bad_frame"},
         {"name": "a byte after the end", "proof": (proof + b"\0").hex(), "refusal": "bad_frame"},
     ]
+    inclusions = _inclusions(build([raw_json(changed(SIGHTING, seen=n)) for n in range(6)]), author)
     trees = [
         {"leaves": list(range(n)), "root": segment.merkle_root([b"%d" % i for i in range(n)]).hex()}
         for n in (1, 2, 3, 5, 8)
     ]
     return {
-        "about": "segments (`zeros`: so many zero bytes) and proofs against the roster; tree hashes of decimal numbers",
+        "about": "segments (`zeros`: so many zero bytes), proofs of equivocation and of inclusion against the roster; "
+        "tree hashes of decimal numbers",
         "roster": genesis.hex(),
         "cases": cases,
         "proofs": proofs,
+        "inclusions": inclusions,
         "trees": trees,
     }
+
+
+def _inclusions(wire: bytes, author: str) -> list[Case]:
+    """Proofs that a segment of six records holds one of them, accepted and refused."""
+    parsed = segment.parse_segment(wire)
+    proofs = [segment.inclusion_proof(wire, index) for index in range(6)]
+    cases: list[Case] = [
+        {
+            "name": f"record {index} of 6",
+            "proof": proof.hex(),
+            "author": author,
+            "seq": 1,
+            "index": index,
+            "id": segment.record_id(parsed.bodies[index]),
+        }
+        for index, proof in enumerate(proofs)
+    ]
+    proof, body = proofs[1], parsed.bodies[1]
+    at = _signatures_at(wire) + 1 + 83  # where the index begins: one signature of 83 bytes
+
+    def spliced(index: int, hashes: bytes, record: bytes = body) -> bytes:
+        count = len(hashes) // 32
+        path = index.to_bytes(2, "big") + bytes([count]) + hashes
+        return proof[:at] + path + len(record).to_bytes(2, "big") + record
+
+    path = proof[at + 3 : at + 3 + 96]
+    refused = [
+        ("at another index", spliced(0, path), "bad_root"),
+        ("an index past the end", spliced(6, path), "bad_field"),
+        ("another record", spliced(1, path, parsed.bodies[2]), "bad_root"),
+        ("a hash is missing", spliced(1, path[:64]), "bad_root"),
+        ("a hash too many", spliced(1, path + path[:32]), "bad_root"),
+        ("nine hashes", spliced(1, path * 3), "bad_field"),
+        ("a changed hash", spliced(1, bytes([path[0] ^ 1]) + path[1:]), "bad_root"),
+        ("a byte after the end", proof + b"\0", "bad_frame"),
+        ("cut short", proof[:-1], "bad_frame"),
+        ("another magic", b"IOSG" + proof[4:], "bad_frame"),
+        ("a flipped bit of the signature", _flip_signature(proof), "bad_signature"),
+    ]
+    cases += [{"name": name, "proof": data.hex(), "refusal": refusal} for name, data, refusal in refused]
+    return cases
 
 
 def _flip_signature(wire: bytes) -> bytes:

@@ -134,6 +134,20 @@ def test_proofs_of_equivocation(case: Case) -> None:
         assert segment.verify_equivocation(proof, by.consortium, by.roster) == (case["author"], case["seq"])
 
 
+@pytest.mark.parametrize("case", cases("segments", "inclusions"))
+def test_proofs_of_inclusion(case: Case) -> None:
+    proof = bytes.fromhex(case["proof"])
+    by = the_roster()
+    if holds(case, lambda: segment.verify_inclusion(proof, by.consortium, by.roster)):
+        found = segment.verify_inclusion(proof, by.consortium, by.roster)
+        assert (found.author, found.seq, found.index, found.record.id) == (
+            case["author"],
+            case["seq"],
+            case["index"],
+            case["id"],
+        )
+
+
 def test_tree_hashes() -> None:
     for case in load("segments")["trees"]:
         assert segment.merkle_root([b"%d" % leaf for leaf in case["leaves"]]).hex() == case["root"]
@@ -179,6 +193,9 @@ def read_message(name: str, data: bytes) -> object:
         "heads_answer": sync.decode_heads_answer,
         "pull_request": sync.decode_pull_request,
         "pull_answer": sync.decode_pull_answer,
+        "announcement": sync.decode_announcement,
+        "proof_request": sync.decode_proof_request,
+        "proof_answer": sync.decode_proof_answer,
         "roster_request": sync.decode_roster_request,
     }
     return decode[name](data)

@@ -85,7 +85,8 @@ class Intake:
                 await self._receive(self._next_batch())
         finally:
             self._answer(
-                list(self._waiting), [BusyError("this node is stopping: try again later")] * len(self._waiting)
+                list(self._waiting),
+                [BusyError("this node is stopping: try again later")] * len(self._waiting),
             )
 
     async def _receive(self, batch: list[_Waiting]) -> None:

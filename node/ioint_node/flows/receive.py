@@ -8,12 +8,10 @@ nothing; receiving the same thing twice changes nothing the second time. One tha
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 from typing import Final
 
 from ioint_protocol import Roster, Segment, VerifiedSegment, equivocation_proof
@@ -34,14 +32,19 @@ from ioint_node.admission import (
 )
 from ioint_node.errors import BusyError
 from ioint_node.flows import ownlog
-from ioint_node.flows.believe import Believed, believe, enter, put_in_force
-from ioint_node.flows.parts import ExchangeParts
-from ioint_node.store import log, outbox, peers
+from ioint_node.flows.believe import Believed, enter, put_in_force
+from ioint_node.flows.parts import ExchangeParts, News
+from ioint_node.flows.proofs import convict
+from ioint_node.flows.spread import pass_on
+from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.store import log
 from ioint_node.store.log import Arrival
+from ioint_node.store.times import day_of
 
 __all__ = ["Delivered", "ExchangeParts", "receive_batch", "receive_segment", "receive_segments"]
 THREAD_BYTES: Final = 65_536
 """From so many on, checking leaves the event loop: decisions must not wait for it."""
+SPEAKING: Final = ("report", "sighting", "dispute")  # kinds whose day their author signed
 _log = logging.getLogger(__name__)
 
 
@@ -55,10 +58,11 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """What a transaction came to: the answer to each segment, and what to put in force."""
+    """What a transaction came to: the answer to each segment, what to put in force, and what to tell others."""
 
     decisions: tuple[Decision, ...]
-    believed: Believed
+    believed: Believed = field(default_factory=Believed)
+    news: tuple[News, ...] = ()
 
 
 async def receive_segment(parts: ExchangeParts, wire: bytes, delivered_by: str, now: int) -> Decision:
@@ -121,7 +125,8 @@ async def _check(
     if not ours:
         return [s for s in shaped if isinstance(s, Rejected)]
     async with parts.store.read() as connection:
-        places = await log.places(connection, [(header.author, header.seq) for header in ours])
+        wanted = [(header.author, header.seq) for header in ours]
+        places = await log.places(connection, wanted, parts.floors.of)
         equivocators = await log.equivocators(connection)
     verify = partial(
         verify_all, shaped, places, parts.roster(), parts.consortium(), quarantined=equivocators, now=now
@@ -153,7 +158,7 @@ def verify_all(
         )
         found.append(one)
         if isinstance(one, Checked) and one.place == "next":
-            places.advance(one.segment.author, one.segment.seq, one.segment.head)
+            places.advance(one.segment)
         elif isinstance(one, Checked):
             convicted.add(one.segment.author)
     return found
@@ -168,8 +173,9 @@ def _verify(
     now: int,
 ) -> Checked | Ignored | Rejected:
     header = segment.header
-    place = check_place(header.seq, header.prev, segment.head, places.known(header.author, header.seq))
-    if isinstance(place, Ignored):
+    known = places.known(header.author, header.seq)
+    place = check_place(header.seq, header.prev, segment.head, known, low=header.low)
+    if isinstance(place, Ignored | Rejected):
         return place
     author = check_author(header.author, roster, now, convicted)
     if isinstance(author, Ignored):
@@ -215,6 +221,8 @@ async def _store(
     if any(isinstance(decision, Accepted) for decision in outcome.decisions):
         parts.beliefs.heard(now)
         parts.notify()
+    for news in outcome.news:
+        parts.announce(news)
     return outcome.decisions
 
 
@@ -227,74 +235,53 @@ async def _accept(
     now: int,
 ) -> _Outcome:
     """Store, pass on, believe. Another delivery of the same segments may have been written since we looked."""
-    places = await log.places(connection, [(a.segment.author, a.segment.seq) for a in arrivals])
+    wanted = [(a.segment.author, a.segment.seq) for a in arrivals]
+    places = await log.places(connection, wanted, parts.floors.of)
     decisions: list[Decision] = []
     taken: list[Arrival] = []
     for arrival in arrivals:
         segment = arrival.segment
-        known = places.known(segment.author, segment.seq)
-        place = check_place(segment.seq, segment.prev, segment.head, known)
-        if place == "next":
-            places.advance(segment.author, segment.seq, segment.head)
+        decision = await _place(connection, segment, places, now)
+        decisions.append(decision)
+        if isinstance(decision, Accepted):
+            places.advance(segment)
             taken.append(arrival)
-            decisions.append(Accepted(author=segment.author, seq=segment.seq, records=len(segment.records)))
-        else:
-            decisions.append(place if isinstance(place, Ignored) else Ignored(reason="fork"))
-    for arrival in taken:
-        if arrival.segment.author == parts.member:
-            await ownlog.note_left(connection, parts, arrival.segment, now)
+            if segment.author == parts.member:
+                await ownlog.note_left(connection, parts, segment, now)
     if not taken:
-        return _Outcome(decisions=tuple(decisions), believed=Believed())
-    believed = await enter(connection, parts, roster, taken, now)
-    await outbox.add_all(connection, list(_relays(parts, roster, taken)), now)
-    return _Outcome(decisions=tuple(decisions), believed=believed)
+        return _Outcome(decisions=tuple(decisions))
+    return _Outcome(
+        decisions=tuple(decisions),
+        believed=await enter(connection, parts, roster, taken, now),
+        news=await pass_on(connection, parts, taken, roster, now),
+    )
+
+
+async def _place(connection: AsyncConnection, segment: VerifiedSegment, places: Places, now: int) -> Decision:
+    """Whether a segment may be stored now."""
+    known = places.known(segment.author, segment.seq)
+    place = check_place(segment.seq, segment.prev, segment.head, known, low=segment.low)
+    if isinstance(place, Ignored | Rejected):
+        return place
+    if place == "conflict":
+        return Ignored(reason="fork")
+    if segment.low > known.low and await _forgets_too_much(connection, segment, now):
+        return Ignored(reason="early")
+    return Accepted(author=segment.author, seq=segment.seq, records=len(segment.records))
+
+
+async def _forgets_too_much(connection: AsyncConnection, segment: VerifiedSegment, now: int) -> bool:
+    """Whether an author lets something be forgotten that will be alive tomorrow still, by whichever clock."""
+    since_day = day_of(now) + 2 - LIFE_DAYS
+    lowest = await log.lowest_live(connection, segment.author, since_day, kinds=SPEAKING)
+    return lowest is not None and lowest < segment.low
 
 
 async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> Decision:
-    """Keep the proof that an author signed two segments of one height, and believe it no more."""
-
-    async def write(connection: AsyncConnection) -> Believed:
-        ours = await log.wire_of(connection, segment.author, segment.seq)
-        if ours is None:
-            return Believed()
-        proof = equivocation_proof(ours, segment.wire)
-        if not await log.add_equivocation(connection, segment.author, segment.seq, proof, now):
-            return Believed()
-        await peers.quarantine(connection, segment.author, "equivocation", now)
-        return await believe(connection, parts, await log.subjects_of(connection, segment.author), now)
-
-    believed = await parts.store.write(write)
-    _log.warning("equivocation author=%s seq=%d", segment.author, segment.seq)
-    put_in_force(parts, believed)
+    """An author signed two segments of one height: that is a proof against it, wherever it came from."""
+    async with parts.store.read() as connection:
+        held = await log.wire_of(connection, segment.author, segment.seq)
+    if held is not None:
+        proof = equivocation_proof(held, segment.wire)
+        await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")
-
-
-def _relays(
-    parts: ExchangeParts, roster: Roster, arrivals: Iterable[Arrival]
-) -> Iterable[tuple[str, str, int]]:
-    """To whom each segment is passed on: destination, author, seq."""
-    active = [m.id for m in roster.members if m.state == "active" and m.id != parts.member]
-    for arrival in arrivals:
-        segment = arrival.segment
-        targets = relay_targets(
-            active,
-            segment.head,
-            us=parts.member or "",
-            not_to=(segment.author, arrival.delivered_by),
-            count=parts.limits.relay_members,
-        )
-        yield from ((target, segment.author, segment.seq) for target in targets)
-
-
-def relay_targets(
-    active: Sequence[str], head: str, *, us: str, not_to: Sequence[str | None], count: int
-) -> tuple[str, ...]:
-    """A few active members to pass a segment on to.
-
-    They are drawn by hash of segment and sender: each node picks others, each segment goes other ways, and nobody can
-    choose to be left out.
-    """
-    drawn = Random(hashlib.sha256(f"{head}/{us}".encode()).digest()).sample(  # noqa: S311 - seeded by a hash
-        active, min(len(active), count + len(not_to))
-    )
-    return tuple([member for member in drawn if member not in not_to][:count])

@@ -7,7 +7,7 @@ dispute or a withdrawal that comes before the report it names has no subject unt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -86,7 +86,7 @@ class Stored:
     reported: Sequence[tuple[str, frozenset[str]]]
 
 
-SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by")
+SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by", "low")
 RECORD_COLUMNS: Final = (
     "id", "author", "segment", "kind", "subject", "of", "tlp", "day", "body", "received_at",
 )  # fmt: skip
@@ -97,16 +97,17 @@ def statement_id(author: str, record: str) -> str:
     return content_id("statement", f"{author}/{record}".encode("ascii"))
 
 
-async def vector(connection: AsyncConnection) -> dict[str, tuple[int, str]]:
-    """Height and head of every author's log that we hold."""
-    newest = (
-        select(segments.c.author, func.max(segments.c.seq).label("seq"))
-        .group_by(segments.c.author)
-        .subquery()
-    )
+async def vector(
+    connection: AsyncConnection, authors: Collection[str] | None = None
+) -> dict[str, tuple[int, str]]:
+    """Height and head of every author's log that we hold, or of these authors' alone."""
+    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author)
+    if authors is not None:
+        newest = newest.where(segments.c.author.in_(list(authors)))
+    heights = newest.subquery()
     rows = await connection.execute(
         select(segments.c.author, segments.c.seq, segments.c.head).join(
-            newest, (segments.c.author == newest.c.author) & (segments.c.seq == newest.c.seq)
+            heights, (segments.c.author == heights.c.author) & (segments.c.seq == heights.c.seq)
         )
     )
     return {row.author: (row.seq, row.head) for row in rows}
@@ -125,20 +126,11 @@ async def head(connection: AsyncConnection, author: str) -> tuple[int, str] | No
     return None if row is None else (row.seq, row.head)
 
 
-async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
-    """What admission needs to know about an author's log to place a segment of height `seq`."""
-    newest = await head(connection, author)
-    if newest is None:
-        return Known()
-    same = select(segments.c.head).where(segments.c.author == author, segments.c.seq == seq)
-    return Known(
-        seq=newest[0],
-        head=newest[1],
-        same_height=(await connection.execute(same)).scalar_one_or_none() if seq <= newest[0] else None,
-    )
-
-
-async def places(connection: AsyncConnection, wanted: Collection[tuple[str, int]]) -> Places:
+async def places(
+    connection: AsyncConnection,
+    wanted: Collection[tuple[str, int]],
+    floor: Callable[[str], int] = lambda _: 0,
+) -> Places:
     """Where the logs of the authors of these segments (author, height) end, and which of the segments are held."""
     ends = (
         select(segments.c.author, func.max(segments.c.seq).label("seq"))
@@ -146,22 +138,27 @@ async def places(connection: AsyncConnection, wanted: Collection[tuple[str, int]
         .group_by(segments.c.author)
         .subquery()
     )
-    heads = await connection.execute(
-        select(segments.c.author, segments.c.seq, segments.c.head).join(
+    rows = await connection.execute(
+        select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
             ends, (segments.c.author == ends.c.author) & (segments.c.seq == ends.c.seq)
         )
     )
-    newest = {author: (seq, head) for author, seq, head in heads}
+    newest = {row.author: Known(seq=row.seq, head=row.head, low=row.low) for row in rows}
     # What lies beyond the end of its log is not held.
-    old = [(author, seq) for author, seq in wanted if author in newest and seq <= newest[author][0]]
+    old = [(author, seq) for author, seq in wanted if author in newest and seq <= newest[author].seq]
     if not old:
-        return Places(newest, {})
+        return Places(newest, {}, floor)
     held = await connection.execute(
         select(segments.c.author, segments.c.seq, segments.c.head).where(
             tuple_(segments.c.author, segments.c.seq).in_(old)
         )
     )
-    return Places(newest, {(author, seq): head for author, seq, head in held})
+    return Places(newest, {(author, seq): head for author, seq, head in held}, floor)
+
+
+async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
+    """What is known to place a segment of height `seq` in an author's log."""
+    return (await places(connection, [(author, seq)])).known(author, seq)
 
 
 async def last_received(connection: AsyncConnection) -> str | None:
@@ -191,10 +188,12 @@ async def segments_between(
     return [bytes(row.wire) for row in rows]
 
 
-async def lowest_live(connection: AsyncConnection, author: str, since_day: int) -> int | None:
-    """The lowest segment of an author that holds a record of `since_day` or later."""
+async def lowest_live(
+    connection: AsyncConnection, author: str, since_day: int, *, kinds: Collection[str] = KINDS.values()
+) -> int | None:
+    """The lowest segment of an author that holds a record of these kinds and of `since_day` or later."""
     statement = select(func.min(records.c.segment)).where(
-        records.c.author == author, records.c.day >= since_day
+        records.c.author == author, records.c.day >= since_day, records.c.kind.in_(list(kinds))
     )
     lowest: int | None = (await connection.execute(statement)).scalar_one_or_none()
     return lowest
@@ -208,7 +207,7 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
         segments,
         SEGMENT_COLUMNS,
         [
-            (s.author, s.seq, s.head, s.wire, len(s.records), at, a.delivered_by)
+            (s.author, s.seq, s.head, s.wire, len(s.records), at, a.delivered_by, s.low)
             for a in arrivals
             for s in (a.segment,)
         ],

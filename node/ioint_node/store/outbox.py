@@ -72,9 +72,9 @@ async def add_all(
     *,
     rows: int = ROWS_PER_DESTINATION,
 ) -> None:
-    """Queue segments (destination, author, seq) in order; one that already waits is not queued twice, one over the
-    bound of its destination is not queued.
-    """
+    """Queue segments (destination, author, seq); one that waits already, or is over its destination's bound, is not."""
+    if not parcels:
+        return
     counted = await connection.execute(
         select(outbox.c.destination, func.count())
         .where(outbox.c.destination.in_({destination for destination, _, _ in parcels}))

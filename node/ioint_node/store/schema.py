@@ -163,6 +163,9 @@ segments = Table(
     Column("records", Integer, nullable=False),
     Column("received_at", String(32), nullable=False),
     Column("delivered_by", String(32)),  # member id of the peer; null for our own
+    Column(
+        "low", Integer, nullable=False, server_default="1"
+    ),  # of its header: below it all may be forgotten
 )
 
 equivocations = Table(

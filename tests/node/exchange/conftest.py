@@ -18,6 +18,7 @@ from ioint_node.admission import Decision
 from ioint_node.flows.believe import reload
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.publish import flush, propose
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.sync import CaughtUp, answer_heads, answer_pull, catch_up
@@ -137,6 +138,12 @@ class Node:
         async with self.store.read() as connection:
             return await log.vector(connection)
 
+    async def answer(self, protocol: str, body: bytes) -> bytes:
+        """What this node answers to a member's question."""
+        if protocol == sync.HEADS:
+            return await answer_heads(self.parts, body)
+        return await {sync.PULL: answer_pull, sync.PROOF: answer_proofs}[protocol](self.store, body)
+
     async def events(self, event: str) -> list[str]:
         """The bodies of the stream's rows of one kind."""
         async with self.store.read() as connection:
@@ -179,8 +186,7 @@ class Consortium:
         """Let one node pull from another what it lacks."""
 
         async def ask(protocol: str, body: bytes) -> bytes:
-            answer = {sync.HEADS: answer_heads, sync.PULL: answer_pull}[protocol]
-            return await answer(peer.store, body)
+            return await peer.answer(protocol, body)
 
         return await catch_up(node.parts, ask, peer.member, now)
 
@@ -273,6 +279,7 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
             keys = [SigningKey(bytes([number + 1]) * 32) for number in range(size)]
             verified = verify_roster(sign_roster(_roster(keys), [STEWARD]), None)
             shelf = catalogue()
+            everybody = frozenset(member.id for member in verified.roster.members)
             nodes = []
             for number, key in enumerate(keys):
                 path = folder / f"org{number}.db"
@@ -292,6 +299,7 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                     detector="de" * 32,
                     draw=lambda below: below // 2,
                     anchor=MemoryAnchor(),
+                    connected=lambda: everybody,
                 )
                 nodes.append(Node(name=f"org{number}", key=key, member=member, parts=parts, path=path))
             return Consortium(
