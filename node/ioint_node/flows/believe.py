@@ -20,19 +20,21 @@ from ioint_protocol import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, live_firsts, open_dossiers
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, open_dossiers
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
-from ioint_node.reputation.dossier import Concluded, Dossier, FirstReport
+from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
 from ioint_node.reputation.gate import Candidate, Local, allocate, within_quota
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.view import Facts, Sightings, indicator_row, strictest, trend
+from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
 from ioint_node.store.log import Arrival
+from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of, from_text
 
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
+DEFAULT_LABEL: Final = "amber"  # of what no report is known
 NEVER: Final = Concluded(heard=(), effect=0.0, withdrawn=0, seq=0, digest=b"")
 
 
@@ -51,11 +53,9 @@ class Conclusion:
     dossier: Dossier
     row: dict[str, Any]
     details: Mapping[str, Any]
-    body: str
     event: str | None
     news: Mapping[str, Any]
-    changed: bool
-    belief: Belief
+    novel: Pattern | None
 
 
 async def enter(
@@ -131,7 +131,8 @@ async def _note_first_reports(
         member = roster.member(author)
         if member is not None:
             for subject in sorted(subjects):
-                if all(first.group != member.group for first in live_firsts(dossiers[subject], today)):
+                first = dossiers[subject].firsts.get(member.group)
+                if first is None or first.day <= today - WINDOW_DAYS:
                     new[member.group, subject] = None
     if not new:
         return
@@ -252,18 +253,15 @@ def _conclude(
         "since": claim.since if claim else "",
         "measured_from": measured_from,
     }
-    body = indicators.body_of(row, details)
     taken_back = case.network.withdrawn > old.withdrawn
     moved = tuple(row[name] for name in HEARD) != old.heard
     return Conclusion(
         dossier=case.dossier,
         row=row,
         details=details,
-        body=body,
         event="withdrawal" if taken_back else "reputation" if moved else None,
         news=_news(row, old, local, facts),
-        changed=before is None or indicators.digest(body) != old.digest,
-        belief=_belief(row, details, case.novel),
+        novel=case.novel,
     )
 
 
@@ -275,16 +273,17 @@ async def _write(
     numbers = await stream.append_all(
         connection, [stream.row_of(str(c.event), c.news, c.row["tlp"], now) for c in told]
     )
-    beliefs = {c.row["id"]: c.belief for c in conclusions}
-    written = {c.row["id"]: (c, c.body) for c in conclusions if c.changed}
     for c, number in zip(told, numbers, strict=True):
         c.row["seq"] = number
-        written[c.row["id"]] = (c, indicators.body_of(c.row, c.details))
-        beliefs[c.row["id"]] = replace(c.belief, seq=number)
-    await indicators.upsert(connection, [(c.row, body) for c, body in written.values()], now)
-    for c, body in written.values():
-        c.dossier.concluded = indicators.concluded_of(c.row, c.details, body)
-    return tuple(beliefs.values())
+    changed = []
+    for c in conclusions:
+        body = indicators.body_of(c.row, c.details)
+        concluded = indicators.concluded_of(c.row, c.details, body)
+        if c.dossier.concluded is None or concluded.digest != c.dossier.concluded.digest:
+            c.dossier.concluded = concluded
+            changed.append((c.row, body))
+    await indicators.upsert(connection, changed, now)
+    return tuple([_belief(c.row, c.details, c.novel) for c in conclusions])
 
 
 def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) -> dict[str, Any]:
@@ -307,15 +306,15 @@ def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) ->
 
 def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
     """Who was first, when, and what the reports that are heard say of intents."""
-    live, first = case.reports, case.first_report
+    words = case.words
     entry = parts.catalogue.entries.get(case.subject)
-    member = roster.member(first.author) if first else None
+    member = roster.member(words.first.author) if words else None
     return Facts(
-        intents=entry.intents if entry else tuple(sorted({name for s in live for name in s.intents})),
+        intents=entry.intents if entry else tuple(sorted(words.intents)) if words else (),
         first_reporter=member.name if member else "",
-        first_day=min((s.day_from for s in live), default=0),
+        first_day=words.day_from if words else 0,
         last_day=case.dossier.last_day,
-        tlp=strictest(s.tlp for s in live),
+        tlp=LABELS[words.label] if words else DEFAULT_LABEL,
         pattern=case.novel,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
@@ -10,7 +10,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.reputation.dossier import Dossier, FirstReport, Said
+from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Gate, Local, Rate, asks_gate, cheap, judge, own_record_clean
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network
@@ -28,14 +28,14 @@ NOTHING_SEEN: Final = OwnRecord()
 class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and what only this node knows.
 
-    `reports` are those that are heard, `first_report` the one of them that came first. `novel` is the pattern itself
-    where the catalogue does not have it, `broad` says why it is not specific, `measured_from` is the day since which
-    this node matches it.
+    `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
+    `broad` says why it is not specific, `measured_from` is the day since which this node matches it.
     """
 
     subject: str
     dossier: Dossier
     network: Network
+    accusers: tuple[str, ...]
     a_week_ago: int
     gate: Gate
     own: OwnRecord
@@ -43,17 +43,11 @@ class Case(Struct, frozen=True, kw_only=True):
     first: bool
     clean: bool
     allowed: bool
-    reports: Sequence[Said]
-    first_report: Said | None
+    words: Heard | None
     claimant: str
     novel: Pattern | None
     broad: str | None
     measured_from: int | None
-
-    @property
-    def accusers(self) -> tuple[str, ...]:
-        """The groups with a live accusing voice."""
-        return tuple(voice.group for voice in self.network.voices if voice.accusing > 0)
 
     @property
     def matters(self) -> bool:
@@ -64,9 +58,9 @@ class Case(Struct, frozen=True, kw_only=True):
     @property
     def claim(self) -> Claim | None:
         """What it asks for when it is a novel pattern that matters."""
-        if self.novel is None or self.first_report is None or not self.matters:
+        if self.novel is None or self.words is None or not self.matters:
             return None
-        return Claim(pattern=self.subject, group=self.claimant, since=self.first_report.received_at)
+        return Claim(pattern=self.subject, group=self.claimant, since=self.words.first.received_at)
 
     @property
     def candidate(self) -> bool:
@@ -147,25 +141,25 @@ async def examine(
     for subject in sorted(dossiers):
         dossier = dossiers[subject]
         network = dossier.network(scales)
-        accusing = {v.group for v in network.voices if v.accusing > 0} - {our_group}
+        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
+        others = set(accusers) - {our_group}
         mine = own.get(subject, NOTHING_SEEN)
-        reports = dossier.reports(network, today - REMEMBERED_DAYS)
-        first = min(reports, key=_arrival, default=None)
-        reporter = roster.member(first.author) if first else None
+        words = dossier.words(today - REMEMBERED_DAYS)
+        reporter = roster.member(words.first.author) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
             subject=subject,
             dossier=dossier,
             network=network,
+            accusers=accusers,
             a_week_ago=dossier.score(scales_then),
             gate=cheap(rates[subject], _base_rate(parts, subject), parts.params),
             own=mine,
-            others=bool(accusing),
-            first=any(f.counts and f.group in accusing for f in live_firsts(dossier, today)),
+            others=bool(others),
+            first=any([f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)]),
             clean=own_record_clean(benign=mine.benign, flagged=mine.flagged, params=parts.params),
             allowed=subject in allowed,
-            reports=reports,
-            first_report=first,
+            words=words,
             claimant=reporter.group if reporter else "",
             novel=pattern,
             broad=too_broad(pattern, parts.taxonomy, parts.novel) if pattern else None,
@@ -174,17 +168,8 @@ async def examine(
     return cases
 
 
-def live_firsts(dossier: Dossier, today: int) -> Iterable[FirstReport]:
-    """The first reports of the last 30 days; an older one is followed by another first report."""
-    return (first for first in dossier.firsts.values() if first.day > today - WINDOW_DAYS)
-
-
 def _first_day(dossier: Dossier, today: int) -> int:
-    return min((first.day for first in live_firsts(dossier, today)), default=today)
-
-
-def _arrival(said: Said) -> tuple[str, str]:
-    return said.received_at, said.author
+    return min([first.day for first in dossier.first_since(today - WINDOW_DAYS + 1)], default=today)
 
 
 def _base_rate(parts: ExchangeParts, subject: str) -> Rate | None:

@@ -34,6 +34,7 @@ from ioint_node.reputation.rule import (
 
 AUTHOR_RECORDS: Final = 256
 """About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
+LABELS: Final = ("clear", "green", "amber", "amber_strict", "red")
 PUBLIC: Final = "pkg:"  # how every public subject begins, and no pattern does
 
 
@@ -83,35 +84,71 @@ class Concluded(Struct, frozen=True, kw_only=True):
     digest: bytes
 
 
+class Heard(Struct, frozen=True, kw_only=True, gc=False):
+    """What some reports say beside their voices: the one that came first, the earliest day, the label, the intents.
+
+    `label` is the place of the most closed label of TLP 2.0 among `LABELS`.
+    """
+
+    first: Said
+    day_from: int
+    label: int
+    intents: frozenset[str]
+
+
+def heard(reports: Collection[Said]) -> Heard | None:
+    """What these reports say together; None when there are none."""
+    if not reports:
+        return None
+    return Heard(
+        first=min(reports, key=lambda s: (s.received_at, s.author)),
+        day_from=min([s.day_from for s in reports]),
+        label=max([LABELS.index(s.tlp) for s in reports]),
+        intents=frozenset().union(*[s.intents for s in reports]),
+    )
+
+
 class _Hearing:
     """Who is heard of a subject on some scales, and the voices that follow; made anew only where something was said."""
 
-    __slots__ = ("changed", "gone", "scales", "spoken", "voices")
+    __slots__ = ("changed", "gone", "scales", "spoken", "voices", "words")
 
     def __init__(self) -> None:
-        self.scales: Scales | None = None
-        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
-        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
-        self.voices: dict[str, Voice] = {}
         self.changed: set[str] = set()
+        self._begin(None)
 
     def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> None:
         """Bring the voices up to date with what was said since, or with other scales."""
         if self.scales is not scales:
-            self.scales, self.spoken, self.gone, self.voices = scales, {}, {}, {}
+            self._begin(scales)
             self.changed = set(said)
-        groups = set()
-        for author in self.changed:
-            if scales.hears(author):
-                groups.add(self._stand(author, said[author], scales))
+        groups = {
+            self._stand(author, said[author], scales) for author in self.changed if scales.hears(author)
+        }
         self.changed = set()
+        known = len(self.voices)
         for group in groups:
             spoken = self.spoken[group]
-            if spoken:
-                by_author = [spoken[author] for author in sorted(spoken)]
-                self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
-            else:
+            if not spoken:
                 self.voices.pop(group, None)
+                self.words.pop(group, None)
+                continue
+            by_author = [spoken[author] for author in sorted(spoken)]
+            self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
+            words = heard([s for s in by_author if s.kind == "report"])
+            if words is None:
+                self.words.pop(group, None)
+            else:
+                self.words[group] = words
+        if len(self.voices) != known:
+            self.voices = {group: self.voices[group] for group in sorted(self.voices)}
+
+    def _begin(self, scales: Scales | None) -> None:
+        self.scales = scales
+        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
+        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
+        self.voices: dict[str, Voice] = {}  # by group, in order
+        self.words: dict[str, Heard] = {}  # by group: what its reports say
 
     def _stand(self, author: str, said: tuple[Said, ...], scales: Scales) -> str:
         """Note what an author says now, and return its group."""
@@ -134,7 +171,18 @@ class Dossier:
     itself where a report spells it out; `concluded` is None as long as no indicator row was written.
     """
 
-    __slots__ = ("_days", "_now", "_then", "concluded", "firsts", "novel", "said", "subject", "ticket")
+    __slots__ = (
+        "_newest",
+        "_now",
+        "_spoke",
+        "_then",
+        "concluded",
+        "firsts",
+        "novel",
+        "said",
+        "subject",
+        "ticket",
+    )
 
     def __init__(
         self,
@@ -149,7 +197,8 @@ class Dossier:
         self.novel: Pattern | None = None
         self.concluded = concluded
         self.ticket = 0
-        self._days: dict[str, tuple[int, int]] = {}  # by author: the newest day of a statement, of anything
+        self._spoke: dict[str, int] = {}  # by author: the newest day of a statement
+        self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
         self._now, self._then = _Hearing(), _Hearing()
         self.add(said)
 
@@ -161,10 +210,8 @@ class Dossier:
         for author, new in by_author.items():
             kept = (*self.said.get(author, ()), *new)[-AUTHOR_RECORDS:]
             self.said[author] = kept
-            self._days[author] = (
-                max((s.day for s in kept if s.kind != "withdrawal"), default=0),
-                max(s.day for s in kept),
-            )
+            self._spoke[author] = max([s.day for s in kept if s.kind != "withdrawal"], default=0)
+            self._newest[author] = max([s.day for s in kept])
             if self.novel is None:
                 self.novel = next((s.pattern for s in new if s.pattern is not None), None)
         self._now.changed.update(by_author)
@@ -180,24 +227,32 @@ class Dossier:
         self._then.hear(self.said, scales, public_subject=self._public)
         return score(self._then.voices.values())
 
-    def reports(self, heard: Network, since_day: int) -> list[Said]:
-        """The reports that are heard; all of those since a day where none is."""
-        found = [s for v in heard.voices for s in v.statements if isinstance(s, Said) and s.kind == "report"]
-        return found or [
-            s
-            for author in sorted(self.said)
-            for s in self.said[author]
-            if s.kind == "report" and s.day >= since_day
-        ]
+    def words(self, since_day: int) -> Heard | None:
+        """What the reports say that are heard in the network part of today; where none is, those since a day."""
+        groups = self._now.words.values()
+        if not groups:
+            return heard(
+                [s for said in self.said.values() for s in said if s.kind == "report" and s.day >= since_day]
+            )
+        return Heard(
+            first=min(groups, key=_arrival).first,
+            day_from=min([one.day_from for one in groups]),
+            label=max([one.label for one in groups]),
+            intents=frozenset().union(*[one.intents for one in groups]),
+        )
 
     @property
     def last_day(self) -> int:
         """The day of the newest statement, withdrawals left aside; 0 when there is none."""
-        return max((day for day, _ in self._days.values()), default=0)
+        return max(self._spoke.values(), default=0)
 
     def heard_since(self, day: int) -> bool:
         """Whether anything was said of it on this day or later."""
-        return any(newest >= day for _, newest in self._days.values())
+        return max(self._newest.values(), default=-1) >= day
+
+    def first_since(self, day: int) -> list[FirstReport]:
+        """The first reports since a day."""
+        return [first for first in self.firsts.values() if first.day >= day]
 
     @property
     def statements(self) -> int:
@@ -207,6 +262,10 @@ class Dossier:
     @property
     def _public(self) -> bool:
         return self.subject.startswith(PUBLIC)
+
+
+def _arrival(one: Heard) -> tuple[str, str]:
+    return one.first.received_at, one.first.author
 
 
 class Dossiers:

@@ -191,7 +191,7 @@ def network_part(
         withdrawn += gone
         if newest is not None:
             spoken.setdefault(voters.group_of[author], []).append(newest)
-    voices = [voice(group, said, scales, public_subject=public_subject) for group, said in spoken.items()]
+    voices = [voice(group, spoken[group], scales, public_subject=public_subject) for group in sorted(spoken)]
     return outcome(voices, scales, withdrawn=withdrawn)
 
 
@@ -232,7 +232,7 @@ def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_sub
 
 
 def outcome(voices: Collection[Voice], scales: Scales, *, withdrawn: int) -> Network:
-    """What follows from the voices of all groups that say something."""
+    """What follows from the voices of all groups that say something, which come in the order of their names."""
     groups = scales.voters.groups
     accusing, benign = [v.accusing for v in voices], [v.benign for v in voices]
     b, q = removals(groups)
@@ -267,7 +267,7 @@ def outcome(voices: Collection[Voice], scales: Scales, *, withdrawn: int) -> Net
         independent=independent,
         freshness=freshness,
         withdrawn=withdrawn,
-        voices=tuple(sorted(voices, key=_group)),
+        voices=tuple(voices),
     )
 
 
@@ -275,10 +275,6 @@ def score(voices: Collection[Voice]) -> int:
     """The score that follows from the voices of all groups, 0…100."""
     p, n = sum([v.accusing for v in voices]), sum([v.benign for v in voices])
     return _rounded(100 * p, p + n + THRESHOLD)
-
-
-def _group(voice: Voice) -> str:
-    return voice.group
 
 
 def _tenure_of(listed: Sequence[Member], today: int) -> int:
