@@ -62,11 +62,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """It is stored and believed."""
+    """It is stored and believed; `unread` of its records are of a later version, and are only stored."""
 
     author: str
     seq: int
     records: int
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ioint_node.admission import Decision
+from ioint_node.admission import Accepted, Decision
 from ioint_node.errors import BusyError
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import Delivered, receive_batch
@@ -38,7 +38,10 @@ class _Waiting:
 
 
 class Intake:
-    """The queue before the store; `run` is one task of the node's task group."""
+    """The queue before the store; `run` is one task of the node's task group.
+
+    `counts` are batches, and of what was accepted segments, records, and records of a later version (`unread`).
+    """
 
     def __init__(
         self, parts: ExchangeParts, now: Callable[[], int], limits: IntakeLimits | None = None
@@ -47,6 +50,7 @@ class Intake:
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
+        self.counts: Counter[str] = Counter()
 
     async def receive(self, wire: bytes, delivered_by: str) -> Decision:
         """Receive a segment; waits while the queue is full, and until what it brings is on disk.
@@ -101,7 +105,15 @@ class Intake:
             self._answer(batch, [BusyError("this node is stopping: try again later")] * len(batch))
             raise
         else:
+            self._count(answers)
             self._answer(batch, answers)
+
+    def _count(self, answers: Sequence[Decision | Exception]) -> None:
+        accepted = [answer for answer in answers if isinstance(answer, Accepted)]
+        self.counts["batches"] += 1
+        self.counts["segments"] += len(accepted)
+        self.counts["records"] += sum(one.records for one in accepted)
+        self.counts["unread"] += sum(one.unread for one in accepted)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from ioint_protocol import Roster, Segment, VerifiedSegment, equivocation_proof
+from ioint_protocol import Roster, Segment, Unread, VerifiedSegment, equivocation_proof
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import (
@@ -267,7 +267,12 @@ async def _place(connection: AsyncConnection, segment: VerifiedSegment, places: 
         return Ignored(reason="fork")
     if segment.low > known.low and await _forgets_too_much(connection, segment, now):
         return Ignored(reason="early")
-    return Accepted(author=segment.author, seq=segment.seq, records=len(segment.records))
+    return Accepted(
+        author=segment.author,
+        seq=segment.seq,
+        records=len(segment.records),
+        unread=sum(isinstance(item.record, Unread) for item in segment.records),
+    )
 
 
 async def _forgets_too_much(connection: AsyncConnection, segment: VerifiedSegment, now: int) -> bool:

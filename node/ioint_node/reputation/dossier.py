@@ -113,15 +113,16 @@ class _Hearing:
 
     __slots__ = ("changed", "gone", "scales", "spoken", "voices", "words")
 
-    def __init__(self) -> None:
+    def __init__(self, scales: Scales | None = None) -> None:
+        self.scales = scales
         self.changed: set[str] = set()
-        self._begin(None)
+        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
+        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
+        self.voices: dict[str, Voice] = {}  # by group, in order
+        self.words: dict[str, Heard] = {}  # by group: what its reports say
 
     def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> None:
-        """Bring the voices up to date with what was said since, or with other scales."""
-        if self.scales is not scales:
-            self._begin(scales)
-            self.changed = set(said)
+        """Bring the voices up to date with what was said since."""
         groups = {
             self._stand(author, said[author], scales) for author in self.changed if scales.hears(author)
         }
@@ -142,13 +143,6 @@ class _Hearing:
                 self.words[group] = words
         if len(self.voices) != known:
             self.voices = {group: self.voices[group] for group in sorted(self.voices)}
-
-    def _begin(self, scales: Scales | None) -> None:
-        self.scales = scales
-        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
-        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
-        self.voices: dict[str, Voice] = {}  # by group, in order
-        self.words: dict[str, Heard] = {}  # by group: what its reports say
 
     def _stand(self, author: str, said: tuple[Said, ...], scales: Scales) -> str:
         """Note what an author says now, and return its group."""
@@ -219,12 +213,12 @@ class Dossier:
 
     def network(self, scales: Scales) -> Network:
         """The network part of today."""
-        self._now.hear(self.said, scales, public_subject=self._public)
+        self._now = self._heard(self._now, scales)
         return outcome(self._now.voices.values(), scales, withdrawn=sum(self._now.gone.values()))
 
     def score(self, scales: Scales) -> int:
         """The score on the scales of another day."""
-        self._then.hear(self.said, scales, public_subject=self._public)
+        self._then = self._heard(self._then, scales)
         return score(self._then.voices.values())
 
     def words(self, since_day: int) -> Heard | None:
@@ -259,9 +253,13 @@ class Dossier:
         """How many are held."""
         return sum(map(len, self.said.values()))
 
-    @property
-    def _public(self) -> bool:
-        return self.subject.startswith(PUBLIC)
+    def _heard(self, hearing: _Hearing, scales: Scales) -> _Hearing:
+        if hearing.scales is not scales:
+            hearing = _Hearing(scales)
+            hearing.changed = set(self.said)
+        if hearing.changed:
+            hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
+        return hearing
 
 
 def _arrival(one: Heard) -> tuple[str, str]:

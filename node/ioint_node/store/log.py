@@ -17,6 +17,7 @@ from ioint_protocol import (
     Record,
     Report,
     Sighting,
+    Unread,
     VerifiedRecord,
     VerifiedSegment,
     Withdrawal,
@@ -37,7 +38,7 @@ from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
 
 NO_SUBJECT: Final = ""
-UNREAD: Final = "unread"  # the kind of a record of a newer version than this release reads
+UNREAD: Final = "unread"  # the kind of a record of a later version than this release reads
 UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
 RANGE_SEGMENTS: Final = 256
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
@@ -46,6 +47,7 @@ KINDS: Final[Mapping[type, str]] = {
     Sighting: "sighting",
     Dispute: "dispute",
     Withdrawal: "withdrawal",
+    Unread: UNREAD,
 }
 
 
@@ -62,7 +64,7 @@ class StoredRecord:
     day: int
     received_at: str
     body: bytes = field(repr=False)
-    record: Record
+    record: Record | Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +223,7 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
             segment.seq,
             KINDS[type(item.record)],
             subject,
-            item.id if isinstance(item.record, Report) else item.record.of,
+            _named(item),
             item.record.tlp if isinstance(item.record, Report) else UNLABELLED,
             _day(item.record, now),
             item.body,
@@ -234,7 +236,7 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
     about: dict[str, list[Said]] = {}
     reported: dict[tuple[str, int], set[str]] = {}
     for (segment, item), (_, subject) in zip(items, subjects, strict=True):
-        if subject != NO_SUBJECT:
+        if subject != NO_SUBJECT and not isinstance(item.record, Unread):
             said = _said(segment.author, item.id, item.record, at, now)
             about.setdefault(subject, []).append(said)
             if said.kind == "report" and day_of(now) - said.day < LIFE_DAYS:
@@ -271,8 +273,10 @@ async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> 
     )
     found: dict[str, list[Said]] = {}
     for subject, author, day, body, received_at, _, _ in rows:
-        name, record = _read(bytes(body))
-        found.setdefault(subject, []).append(_said_on(day, author, name, record, received_at))
+        record = decode_record(bytes(body))
+        if not isinstance(record, Unread):
+            said = _said_on(day, author, record_id(bytes(body)), record, received_at)
+            found.setdefault(subject, []).append(said)
     return found
 
 
@@ -371,8 +375,7 @@ async def _subjects(connection: AsyncConnection, items: Sequence[Item]) -> list[
         if isinstance(item.record, Withdrawal):
             taken_back[name] = statement_id(segment.author, item.record.of)
         else:
-            about = item.id if isinstance(item.record, Report) else item.record.of
-            said[name] = reported.get(about, NO_SUBJECT)
+            said[name] = reported.get(_named(item) or "", NO_SUBJECT)
     earlier = await _statement_subjects(connection, set(taken_back.values()) - said.keys())
     for name, other in taken_back.items():
         said[name] = said.get(other) or earlier.get(other, NO_SUBJECT)
@@ -439,7 +442,7 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
 
 
 async def _without_excess(
-    connection: AsyncConnection, rows: Sequence[tuple[str, ...]]
+    connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]
 ) -> Sequence[tuple[Any, ...]]:
     """The rows without those that would be one orphan too many of their author; its segments are kept whole."""
     orphans: dict[str, list[str]] = {}
@@ -463,10 +466,18 @@ async def _without_excess(
     return [row for row in rows if row[0] not in excess]
 
 
-def _day(record: Record, now: int) -> int:
+def _named(item: VerifiedRecord) -> str | None:
+    """The report that a record is or names, or the record that it takes back."""
+    if isinstance(item.record, Report):
+        return item.id
+    return None if isinstance(item.record, Unread) else item.record.of
+
+
+def _day(record: Record | Unread, now: int) -> int:
     if isinstance(record, Report):
         return record.day_until
-    return day_of(now) if isinstance(record, Withdrawal) else record.day
+    # The others say no day of their own, and are kept as long as what is said today.
+    return day_of(now) if isinstance(record, Withdrawal | Unread) else record.day
 
 
 def _said(author: str, name: str, record: Record, received_at: str, now: int) -> Said:
@@ -516,15 +527,10 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str)
             )
 
 
-def _read(body: bytes) -> tuple[str, Record]:
-    return record_id(body), decode_record(body)
-
-
 def _stored(row: Row[Any]) -> StoredRecord:
     body = bytes(row.body)
-    name, record = _read(body)
     return StoredRecord(
-        id=name,
+        id=record_id(body),
         author=row.author,
         segment=row.segment,
         kind=row.kind,
@@ -533,5 +539,5 @@ def _stored(row: Row[Any]) -> StoredRecord:
         day=row.day,
         received_at=row.received_at,
         body=body,
-        record=record,
+        record=decode_record(body),
     )
