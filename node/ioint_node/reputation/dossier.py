@@ -111,38 +111,29 @@ def heard(reports: Collection[Said]) -> Heard | None:
 class _Hearing:
     """Who is heard of a subject on some scales, and the voices that follow; made anew only where something was said."""
 
-    __slots__ = ("changed", "gone", "scales", "spoken", "voices", "words")
+    __slots__ = ("changed", "gone", "scales", "spoken", "voices")
 
     def __init__(self, scales: Scales | None = None) -> None:
         self.scales = scales
         self.changed: set[str] = set()
         self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
         self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
-        self.voices: dict[str, Voice] = {}  # by group, in order
-        self.words: dict[str, Heard] = {}  # by group: what its reports say
+        self.voices: dict[str, Voice] = {}  # by group
 
-    def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> None:
-        """Bring the voices up to date with what was said since."""
+    def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> set[str]:
+        """Bring the voices up to date with what was said since; returns the groups that said it."""
         groups = {
             self._stand(author, said[author], scales) for author in self.changed if scales.hears(author)
         }
         self.changed = set()
-        known = len(self.voices)
         for group in groups:
             spoken = self.spoken[group]
-            if not spoken:
-                self.voices.pop(group, None)
-                self.words.pop(group, None)
-                continue
-            by_author = [spoken[author] for author in sorted(spoken)]
-            self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
-            words = heard([s for s in by_author if s.kind == "report"])
-            if words is None:
-                self.words.pop(group, None)
+            if spoken:
+                by_author = [spoken[author] for author in sorted(spoken)]
+                self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
             else:
-                self.words[group] = words
-        if len(self.voices) != known:
-            self.voices = {group: self.voices[group] for group in sorted(self.voices)}
+                self.voices.pop(group, None)
+        return groups
 
     def _stand(self, author: str, said: tuple[Said, ...], scales: Scales) -> str:
         """Note what an author says now, and return its group."""
@@ -170,6 +161,7 @@ class Dossier:
         "_now",
         "_spoke",
         "_then",
+        "_words",
         "concluded",
         "firsts",
         "novel",
@@ -194,6 +186,7 @@ class Dossier:
         self._spoke: dict[str, int] = {}  # by author: the newest day of a statement
         self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
         self._now, self._then = _Hearing(), _Hearing()
+        self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
         self.add(said)
 
     def add(self, said: Iterable[Said]) -> None:
@@ -213,17 +206,27 @@ class Dossier:
 
     def network(self, scales: Scales) -> Network:
         """The network part of today."""
-        self._now = self._heard(self._now, scales)
-        return outcome(self._now.voices.values(), scales, withdrawn=sum(self._now.gone.values()))
+        if self._now.scales is not scales:
+            self._words = {}
+        now = self._now = self._renewed(self._now, scales)
+        for group in self._hear(now, scales):
+            words = heard([s for s in now.spoken[group].values() if s.kind == "report"])
+            if words is None:
+                self._words.pop(group, None)
+            else:
+                self._words[group] = words
+        voices = [now.voices[group] for group in sorted(now.voices)]
+        return outcome(voices, scales, withdrawn=sum(now.gone.values()))
 
     def score(self, scales: Scales) -> int:
         """The score on the scales of another day."""
-        self._then = self._heard(self._then, scales)
-        return score(self._then.voices.values())
+        then = self._then = self._renewed(self._then, scales)
+        self._hear(then, scales)
+        return score(then.voices.values())
 
     def words(self, since_day: int) -> Heard | None:
         """What the reports say that are heard in the network part of today; where none is, those since a day."""
-        groups = self._now.words.values()
+        groups = self._words.values()
         if not groups:
             return heard(
                 [s for said in self.said.values() for s in said if s.kind == "report" and s.day >= since_day]
@@ -253,13 +256,16 @@ class Dossier:
         """How many are held."""
         return sum(map(len, self.said.values()))
 
-    def _heard(self, hearing: _Hearing, scales: Scales) -> _Hearing:
-        if hearing.scales is not scales:
-            hearing = _Hearing(scales)
-            hearing.changed = set(self.said)
-        if hearing.changed:
-            hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
-        return hearing
+    def _renewed(self, hearing: _Hearing, scales: Scales) -> _Hearing:
+        """The same while the scales are, else one that has heard nothing yet."""
+        if hearing.scales is scales:
+            return hearing
+        fresh = _Hearing(scales)
+        fresh.changed = set(self.said)
+        return fresh
+
+    def _hear(self, hearing: _Hearing, scales: Scales) -> set[str]:
+        return hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
 
 
 def _arrival(one: Heard) -> tuple[str, str]:

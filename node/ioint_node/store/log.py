@@ -26,7 +26,8 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import Row, bindparam, case, func, select, tuple_, update
+import msgspec
+from sqlalchemy import JSON, Row, TableValuedAlias, bindparam, case, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
@@ -134,15 +135,17 @@ async def places(
     floor: Callable[[str], int] = lambda _: 0,
 ) -> Places:
     """Where the logs of the authors of these segments (author, height) end, and which of the segments are held."""
-    ends = (
-        select(segments.c.author, func.max(segments.c.seq).label("seq"))
-        .where(segments.c.author.in_({author for author, _ in wanted}))
-        .group_by(segments.c.author)
-        .subquery()
+    # Asked author by author, the end of a log is the last entry of the key; grouped, it is found by reading all of it.
+    authors = _listed(connection, {author for author, _ in wanted})
+    end = (
+        select(func.max(segments.c.seq))
+        .where(segments.c.author == authors.c.value)
+        .scalar_subquery()
+        .correlate(authors)
     )
     rows = await connection.execute(
         select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
-            ends, (segments.c.author == ends.c.author) & (segments.c.seq == ends.c.seq)
+            authors, (segments.c.author == authors.c.value) & (segments.c.seq == end)
         )
     )
     newest = {row.author: Known(seq=row.seq, head=row.head, low=row.low) for row in rows}
@@ -355,6 +358,14 @@ async def add_equivocation(
 
 
 Item: TypeAlias = tuple[VerifiedSegment, VerifiedRecord]
+
+
+def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValuedAlias:
+    """Some values as a table with one column, `value`."""
+    written = msgspec.json.encode(sorted(values)).decode()
+    if connection.dialect.name == "postgresql":
+        return func.json_array_elements_text(cast(written, JSON)).table_valued("value")
+    return func.json_each(written).table_valued("value")
 
 
 async def _subjects(connection: AsyncConnection, items: Sequence[Item]) -> list[tuple[str, str]]:
