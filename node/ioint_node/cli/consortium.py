@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.cards import make_card, read_card
 from ioint_node.cli.client import connect
+from ioint_node.cli.names import short_id
 from ioint_node.cli.options import Commands, check_place, emit, node_options, show_fields, show_table
 from ioint_node.cli.rosters import install_chain, read_book, read_chain
 from ioint_node.config import Config, change_setting, load_config, load_keys, make_steward_key
@@ -161,20 +162,30 @@ def show(*, home: Path, form: str) -> None:
     _show(config, verified, form)
 
 
-@click.command(short_help="The other members: connected, last success, what was refused and why.")
+@click.command(short_help="The other members: connected, lag, last success, what was refused and why.")
 @node_options
 def peers(*, home: Path, form: str) -> None:
-    """The other members: connected, last success, what was refused and why."""
+    """The other members: connected, lag, last success, what was refused and why.
+
+    `behind` is how many segments a member had that we lack, `ahead` how many we had that it lacks, when we last asked.
+    """
     node = connect(home)
     linked = {row["member"]: row for row in node.get("api", "v1", "peers")["items"]}
     members = node.get("api", "v1", "members")["items"]
     rows = [_peer(row, linked.get(row["id"], {})) for row in members if not row["own"]]
-    columns = ("id", "name", "state", "connected_since", "last_success", "refused", "quarantined_at")
-    emit(
-        {"items": rows, "next": None},
-        form=form,
-        human=lambda: show_table(rows, columns, empty="no other member is on the roster"),
-    )
+    emit({"items": rows, "next": None}, form=form, human=lambda: _show_peers(rows))
+
+
+def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
+    columns = ("id", "name", "state", "connected_since", "last_success", "behind", "ahead", "in", "out")
+    told = [
+        {**row, "id": short_id(row["id"]), "in": row.get("bytes_in"), "out": row.get("bytes_out")}
+        for row in rows
+    ]
+    empty = "no other member is on the roster"
+    show_table(told, (*columns, "version", "refused", "quarantined_at"), empty=empty)
+    if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
+        click.echo(f"the exchange process was replaced {restarts} times since the node started")
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,11 @@ class RosterBook:
         return self.verified.roster
 
     @property
+    def last(self) -> Roster | None:
+        """The newest roster, in force or expired: its members may be asked for a newer one."""
+        return None if self.verified is None else self.verified.roster
+
+    @property
     def version(self) -> int:
         """The version of the newest roster, 0 when there is none."""
         return 0 if self.verified is None else self.verified.roster.version

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -170,6 +170,18 @@ async def newest_records(
             statement = statement.where(column == value)
     rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
     return Page(tuple(rows[:limit]), len(rows) > limit)
+
+
+async def statements(
+    connection: AsyncConnection, ids: Collection[str], *, clearance: str
+) -> tuple[Mapping[str, Any], ...]:
+    """The signed records with these statement ids, by author."""
+    statement = (
+        select(records)
+        .where(records.c.id.in_(list(ids)), records.c.tlp.in_(visible(clearance)))
+        .order_by(records.c.author)
+    )
+    return tuple(dict(row) for row in (await connection.execute(statement)).mappings())
 
 
 async def session_actor(connection: AsyncConnection, session_id: str) -> str | None:

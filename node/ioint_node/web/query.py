@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
+from ioint_node.flows.inclusion import prove
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
 from ioint_node.scoring.values import Verdict
@@ -115,6 +116,18 @@ async def list_records(site: Site, request: web.Request, caller: Caller) -> web.
     return _page(items, cursor_text(page.items[-1]["seq"]) if page.more else None)
 
 
+async def prove_record(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The proofs that members signed a record, one for each that did; `author=` asks for one."""
+    given = parameters(request, "author")
+    record, roster = request.match_info["record"], site.parts.exchange.roster()
+    authors = {given["author"]} if "author" in given else {m.id for m in roster.members} if roster else set()
+    async with site.parts.store.read() as connection:
+        found = await prove(connection, record, authors, clearance=caller.tlp)
+    if not found:
+        raise NotFoundError("no member signed such a record, or it is forgotten: see /api/v1/records")
+    return _page([rows.inclusion_row(record, one) for one in found], None)
+
+
 async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The roster in force, with refusals by name and quarantine."""
     parameters(request)
@@ -195,6 +208,7 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/patterns/{pattern}", "query", "One pattern", show_pattern),
         ("/api/v1/patterns/{pattern}/why", "query", "The receipt of a pattern's numbers", show_why),
         ("/api/v1/records", "query", "Signed records with their bytes", list_records),
+        ("/api/v1/records/{record}/proof", "query", "Proof that a member signed a record", prove_record),
         ("/api/v1/members", "query", "The roster in force", list_members),
         ("/api/v1/peers", "query", "Connections to members", list_peers),
         ("/api/v1/agents", "query", "Agents and the trust in them", list_agents),

@@ -10,6 +10,7 @@ from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.flows.inclusion import Inclusion
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
@@ -120,6 +121,16 @@ def record_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "statement": row["id"],
         **{name: row[name] for name in kept},
         "bytes_b64": _b64(body),
+    }
+
+
+def inclusion_row(record: str, found: Inclusion) -> dict[str, Any]:
+    """The proof that one member signed a record."""
+    kept = ("author", "seq", "index", "head", "root")
+    return {
+        "record": record,
+        **{name: getattr(found, name) for name in kept},
+        "proof_b64": _b64(found.proof),
     }
 
 
