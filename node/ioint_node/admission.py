@@ -7,7 +7,7 @@ the signer they name.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -220,6 +220,27 @@ class Floors:
     def learn(self, author: str, low: int) -> None:
         """Note the `low` of a header that an author on the roster signed; it never goes back."""
         self._low[author] = max(low, self.of(author))
+
+
+class Recent:
+    """The heads of segments that were stored lately: one that comes again by another way costs one look-up."""
+
+    def __init__(self, limit: int = 65_536) -> None:
+        self._heads: OrderedDict[str, None] = OrderedDict()
+        self._limit = limit
+
+    def __contains__(self, head: object) -> bool:
+        return head in self._heads
+
+    def note(self, head: str) -> None:
+        """A segment of this head is on disk."""
+        self._heads[head] = None
+        while len(self._heads) > self._limit:
+            self._heads.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything: another store is asked from now on."""
+        self._heads.clear()
 
 
 class Quotas:

@@ -333,6 +333,7 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_decisions_lost": node.assess.journal.failed,
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
+        **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},
         **{f"ioint_announced_{how}": count for how, count in node.network.announcer.counts.items()},
         **{f"ioint_strangers_{why}": count for why, count in node.exchange.refused_strangers().items()},

@@ -23,9 +23,9 @@ from ioint_node.admission import Accepted, Decision, Ignored
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe
+from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import answer_proofs
-from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook, install, look_again
 from ioint_node.flows.sync import (
@@ -80,6 +80,7 @@ class Network:
         self._now, self._anti_entropy = now, anti_entropy
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
+        self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
         self.announcer = Announcer(permitted, lambda: book.version)
@@ -91,6 +92,7 @@ class Network:
         """What runs for as long as the node does, by name."""
         return {
             "exchange": self.exchange.run,
+            "intake": self.intake.run,
             "delivery": self.delivery.run,
             "announcements": self.announcer.run,
             "pulls": self.puller.run,
@@ -133,7 +135,8 @@ class Network:
             await self._fetch_roster(member)
             if self._parts.roster() is None:
                 return True
-            brought = await catch_up(self._parts, partial(self._ask, member), member, self._now())
+            ask = partial(self._ask, member)
+            brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive)
         self._note(member, brought)
         self._parts.beliefs.heard(self._now())
         await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
@@ -150,7 +153,9 @@ class Network:
             if self._parts.roster() is None or not announced.heads:
                 return True
             ask = partial(self._ask, member)
-            brought = await bring_announced(self._parts, ask, member, announced.heads, self._now())
+            brought = await bring_announced(
+                self._parts, ask, member, announced.heads, self._now(), receive=self._receive
+            )
         if brought.rejected is not None:
             self._refusals.note(member, brought.rejected)
         return brought.complete
@@ -198,7 +203,7 @@ class Network:
     async def _push(self, member: str, body: bytes) -> bytes:
         """Answer a pushed segment."""
         try:
-            decision = await receive_segment(self._parts, body, member, self._now())
+            decision = await self.intake.receive(body, member)
         except BusyError:
             decision = Ignored(reason="busy")
         self._learn(member, body, decision)
@@ -206,6 +211,12 @@ class Network:
             return _answer("accepted")
         self._refusals.note(member, decision.reason)
         return _answer("ignored" if isinstance(decision, Ignored) else "rejected", decision.reason)
+
+    async def _receive(
+        self, _: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    ) -> Sequence[Decision]:
+        """Receive what a pull brought together with whatever else waits."""
+        return await self.intake.receive_all(wires, delivered_by)
 
     def _hear(self, member: str, body: bytes) -> bytes:
         """Answer an announcement, and have what we lack of it fetched."""

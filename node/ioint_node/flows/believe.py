@@ -8,7 +8,7 @@ evidence. What it returns is put in force by the caller after the commit, and fo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -153,6 +153,7 @@ async def reload(parts: ExchangeParts, now: int) -> None:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
     parts.dossiers.clear()
+    parts.recent.clear()
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))

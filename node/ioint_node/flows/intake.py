@@ -27,7 +27,7 @@ class IntakeLimits:
 
     waiting_segments: int = 2_048
     waiting_bytes: int = 16 * 1024 * 1024
-    batch_segments: int = 256
+    batch_segments: int = 512
     batch_bytes: int = 1024 * 1024  # some 3,000 records: a tenth of a second of one core
 
 

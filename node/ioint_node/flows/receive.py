@@ -123,7 +123,7 @@ async def _check(
     shaped = await asyncio.to_thread(shape) if heavy else shape()
     ours = [s.header for s in shaped if isinstance(s, Segment)]
     if not ours:
-        return [s for s in shaped if isinstance(s, Rejected)]
+        return [s for s in shaped if not isinstance(s, Segment)]
     async with parts.store.read() as connection:
         wanted = [(header.author, header.seq) for header in ours]
         places = await log.places(connection, wanted, parts.floors.of)
@@ -134,12 +134,16 @@ async def _check(
     return await asyncio.to_thread(verify) if heavy else verify()
 
 
-def _shapes(batch: Sequence[Delivered], parts: ExchangeParts) -> list[Segment | Rejected]:
-    return [check_shape(one.wire, parts.limits) for one in batch]
+def _shapes(batch: Sequence[Delivered], parts: ExchangeParts) -> list[Segment | Ignored | Rejected]:
+    shaped = [check_shape(one.wire, parts.limits) for one in batch]
+    return [
+        Ignored(reason="duplicate") if isinstance(s, Segment) and s.head in parts.recent else s
+        for s in shaped
+    ]
 
 
 def verify_all(
-    shaped: Iterable[Segment | Rejected],
+    shaped: Iterable[Segment | Ignored | Rejected],
     places: Places,
     roster: Roster | None,
     consortium: str | None,
@@ -153,7 +157,7 @@ def verify_all(
     for segment in shaped:
         one = (
             segment
-            if isinstance(segment, Rejected)
+            if not isinstance(segment, Segment)
             else _verify(segment, places, roster, consortium, convicted, now)
         )
         found.append(one)
@@ -218,6 +222,9 @@ async def _store(
             return [error]
         return [answer for one in arrivals for answer in await _store(parts, [one], now)]
     put_in_force(parts, outcome.believed)
+    for arrival, decision in zip(arrivals, outcome.decisions, strict=True):
+        if isinstance(decision, Accepted):
+            parts.recent.note(arrival.segment.head)
     if any(isinstance(decision, Accepted) for decision in outcome.decisions):
         parts.beliefs.heard(now)
         parts.notify()

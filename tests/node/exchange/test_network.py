@@ -275,7 +275,9 @@ async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: 
     hosts = on_the_air(Air(), net)
     for number, node in enumerate((net[0], net[1], net[1])):
         await node.find_bad(net.patterns[number], session=f"s{number}")
+    intake = asyncio.create_task(hosts[1].network.intake.run())
     assert await hosts[1].network.catch_up(net[0].member)
+    intake.cancel()
     assert hosts[1].link.lag == {net[0].member: (0, 2)}
 
 
