@@ -77,7 +77,7 @@ class Gossipsub:
             raise BenchError(f"gossipsub was not done within {RUN_S:g} s") from None
         if process.returncode:
             said = next((line for line in error.decode(errors="replace").splitlines() if "Error" in line), "")
-            raise BenchError(f"gossipsub failed: {said or 'no message'}")
+            raise BenchError(f"gossipsub failed ({said or 'no message'}): it needs Node.js 22 or newer")
         return msgspec.json.decode(out, type=dict[str, Heard])
 
     def versions(self) -> dict[str, str]:

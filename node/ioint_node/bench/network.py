@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -94,11 +94,18 @@ class Network:
         return await asyncio.gather(*(seat.ask(order) for seat in self.seats))
 
     def cpu(self) -> Cpu:
-        """CPU seconds of all members so far."""
-        return Cpu(
-            sum(cpu_of(seat.process.pid) for seat in self.seats),
-            sum(cpu_of(seat.told.child) for seat in self.seats),
-        )
+        """CPU seconds of all members so far.
+
+        Raises:
+            BenchError: a process has ended.
+        """
+        try:
+            return Cpu(
+                sum(cpu_of(seat.process.pid) for seat in self.seats),
+                sum(cpu_of(seat.told.child) for seat in self.seats),
+            )
+        except OSError:
+            raise BenchError("a member's process, or its libp2p, ended while it was measured") from None
 
     def _met(self, at: int, topology: Topology) -> tuple[Ready, ...]:
         return tuple(other.told for number, other in enumerate(self.seats) if topology(at, number))
@@ -111,35 +118,37 @@ async def network(homes: Sequence[Path], records: Sequence[int]) -> AsyncIterato
     Raises:
         BenchError: one did not start.
     """
-    async with AsyncExitStack() as stack:
-        pairs = zip(homes, records, strict=True)
-        processes = [await stack.enter_async_context(_started(home, flush)) for home, flush in pairs]
+    processes: list[asyncio.subprocess.Process] = []
+    try:
+        for place, flush in zip(homes, records, strict=True):
+            processes.append(await _start(place, flush))
         yield Network(tuple(await asyncio.gather(*map(_seated, processes))))
+    finally:
+        await asyncio.gather(*map(_stop, processes))
 
 
-@asynccontextmanager
-async def _started(home: Path, records: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
+async def _start(place: Path, records: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "ioint_node.bench.member",
-        str(home),
+        str(place),
         str(records),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=LINE_BYTES,
     )
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
     try:
-        yield process
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 async def _seated(process: asyncio.subprocess.Process) -> Seat:

@@ -30,6 +30,7 @@ from ioint_node.bench.place import home
 from ioint_node.bench.relay import relay
 from ioint_node.bench.sayings import Speaker
 from ioint_node.scoring.model import load_model
+from ioint_node.store.engine import WriterLimits
 from ioint_node.store.times import day_of
 
 SIZES: Final = (1, 64, 256)  # records of a segment: each of the first members keeps to one
@@ -53,9 +54,9 @@ class Scale:
     rounds: int = 5
     members: int = 5
     bursts: Mapping[int, int] = field(default_factory=lambda: {1: 4, 64: 2, 256: 1})
-    segments: Mapping[int, int] = field(default_factory=lambda: {1: 16, 64: 16, 256: 16})
+    segments: Mapping[int, int] = field(default_factory=lambda: {1: 16, 64: 16, 256: 8})
     singles: int = 40
-    frames: int = 400
+    frames: Mapping[int, int] = field(default_factory=lambda: {1: 2_000, 64: 400, 256: 100})
     messages: Mapping[int, int] = field(default_factory=lambda: {1: 400, JUDGED: 100})
 
 
@@ -66,7 +67,7 @@ SHORT = Scale(
     bursts={1: 1, 64: 1, 256: 1},
     segments={1: 8, 64: 2, 256: 1},
     singles=8,
-    frames=40,
+    frames={1: 40, 64: 10, 256: 4},
     messages={1: 40, JUDGED: 10},
 )
 
@@ -166,13 +167,12 @@ def _own(made: Network, senders: Sequence[Sender], scale: Scale, result: Result)
 def _beside(scale: Scale, gossipsub: Gossipsub | None, result: Result) -> list[Phase]:
     """The phases that measure what the members are compared with."""
     others = scale.members - 1
-    bodies = {size: _bodies(size, scale.frames) for size in SIZES}
+    bodies = {size: _bodies(size, frames) for size, frames in scale.frames.items()}
 
     async def floor() -> None:
         for size in SIZES:
             done = await relay(scale.members, bodies[size], in_line=False)
-            deliveries = others * size * scale.frames
-            result.rounds.note(f"floor_{size}", deliveries / done.cpu_s, done.latencies)
+            result.rounds.note(f"floor_{size}", others * size * len(bodies[size]) / done.cpu_s)
         done = await relay(scale.members, bodies[1][: scale.singles], in_line=True, every_s=EVERY_S)
         result.rounds.note("floor_line", 0.0, done.latencies)
 
@@ -249,9 +249,11 @@ def _document(result: Result, scale: Scale, gossipsub: Gossipsub | None) -> dict
             "members": scale.members,
             "every_s": EVERY_S,
             "records": len(rounds.latencies["line"]),
+            "company_ms": round(1_000 * WriterLimits().group_s),
             **{f"floor_{name}": ms for name, ms in _latency(rounds.latencies["floor_line"]).items()},
         },
         "segments": segments,
+        **_costs(result.bursts),
         "noting_us": round(1e6 * sum(b.noting_s for b in every) / sum(b.records for b in every)),
         "peers": _peers(rounds, scale, judged["per_cpu_s"], gossipsub),
         "lifted": ["segments_per_hour", "records_per_hour"],
@@ -267,16 +269,29 @@ def _segments(bursts: Sequence[Burst], rounds: Rounds, size: int) -> dict[str, A
     rate = middle([per_cpu(burst.records * burst.receivers, burst.cpu.all) for burst in bursts])
     floor = middle(rounds.rates[f"floor_{size}"])
     cpu = sum(burst.cpu.all for burst in bursts)
-    segments = sum(burst.records * burst.receivers for burst in bursts) / size
     return {
         "per_cpu_s": round(rate),
         "floor_per_cpu_s": round(floor),
         "ratio": brief(rate / floor),
         "per_s": round(middle([burst.records * burst.receivers / burst.wall_s for burst in bursts])),
         **_latency([one for burst in bursts for one in burst.latencies]),
-        "cpu_ms": round(1_000 * cpu / segments, 2),
+        "cpu_ms": round(_cpu_ms(bursts, size), 2),
         "libp2p_share": round(sum(burst.cpu.children for burst in bursts) / max(cpu, 1e-9), 3),
     }
+
+
+def _cpu_ms(bursts: Sequence[Burst], size: int) -> float:
+    """CPU of all, in milliseconds, for one segment to be believed at one other member."""
+    segments = sum(burst.records * burst.receivers for burst in bursts) / size
+    return 1_000 * sum(burst.cpu.all for burst in bursts) / segments
+
+
+def _costs(bursts: Mapping[int, Sequence[Burst]]) -> dict[str, float]:
+    """What a segment costs at one receiver whatever it holds, and what a record adds: by the line through the ends."""
+    small, large = SIZES[0], SIZES[-1]
+    least, most = _cpu_ms(bursts[small], small), _cpu_ms(bursts[large], large)
+    record_ms = (most - least) / (large - small)
+    return {"segment_ms": round(least - small * record_ms, 2), "record_us": round(1_000 * record_ms, 1)}
 
 
 def _peers(rounds: Rounds, scale: Scale, rate: int, gossipsub: Gossipsub | None) -> dict[str, Any]:

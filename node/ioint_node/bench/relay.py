@@ -33,7 +33,7 @@ class Relayed:
     latencies: tuple[float, ...]
 
 
-class _Node(asyncio.Protocol):
+class Ear(asyncio.Protocol):
     """One node's ear: verifies each frame, and hands it to `heard`."""
 
     def __init__(self, key: VerifyKey, heard: Callable[[bytes], None]) -> None:
@@ -41,6 +41,7 @@ class _Node(asyncio.Protocol):
         self._buffer = bytearray()
 
     def data_received(self, data: bytes) -> None:
+        """Hear every frame that is complete with this piece."""
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _LENGTH.size:
@@ -53,6 +54,12 @@ class _Node(asyncio.Protocol):
             self._heard(frame)
             at = end
         del self._buffer[:at]
+
+
+def framed(key: SigningKey, body: bytes) -> bytes:
+    """The frame of a body."""
+    signature = key.sign(hashlib.sha256(body).digest()).signature
+    return _LENGTH.pack(_SIGNATURE_BYTES + len(body)) + signature + body
 
 
 async def relay(nodes: int, bodies: Sequence[bytes], *, in_line: bool, every_s: float = 0.0) -> Relayed:
@@ -84,9 +91,8 @@ async def relay(nodes: int, bodies: Sequence[bytes], *, in_line: bool, every_s: 
                 await asyncio.sleep(begin + number * every_s - time.perf_counter())
             elif number % TURN == 0:
                 await asyncio.sleep(0)
-            signature = key.sign(hashlib.sha256(body).digest()).signature
-            frame = _LENGTH.pack(_SIGNATURE_BYTES + len(body)) + signature + body
-            said[signature] = time.perf_counter()
+            frame = framed(key, body)
+            said[frame[_LENGTH.size : _HEAD_BYTES]] = time.perf_counter()
             for out in outs:
                 out.write(frame)
         try:
@@ -111,10 +117,10 @@ async def _connected(
     async with AsyncExitStack() as stack:
         for at in range(1, nodes):
 
-            def node(at: int = at) -> _Node:
-                return _Node(key, lambda frame: heard(at, outs[at], frame))
+            def ear(at: int = at) -> Ear:
+                return Ear(key, lambda frame: heard(at, outs[at], frame))
 
-            server = await loop.create_server(node, "127.0.0.1", 0)
+            server = await loop.create_server(ear, "127.0.0.1", 0)
             stack.push_async_callback(server.wait_closed)
             stack.callback(server.close)
             port = server.sockets[0].getsockname()[1]

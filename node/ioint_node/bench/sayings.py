@@ -76,9 +76,12 @@ class Speaker:
     def _pattern(self, nth: int) -> Report:
         entries = list(self.catalogue.entries.values())
         rise, which = divmod(nth, len(entries))
-        more, bad = divmod(rise, BUCKETS)
+        rise, bad = divmod(rise, BUCKETS)
+        days, more = divmod(rise, BUCKETS)
         entry = entries[which]
-        return self._report(kind="pattern", pat=entry.id, intents=entry.intents, bad=bad, seen=bad + more)
+        return self._report(
+            kind="pattern", pat=entry.id, intents=entry.intents, bad=bad, seen=bad + more, days=days
+        )
 
     def _package(self, nth: int) -> Report:
         name, version = divmod(nth, VERSIONS)
@@ -95,6 +98,7 @@ class Speaker:
         intents: Sequence[str],
         bad: int,
         seen: int,
+        days: int = 0,
     ) -> Report:
         return Report(
             tax=self.taxonomy.version,
@@ -106,7 +110,7 @@ class Speaker:
             bad=bad,
             seen=seen,
             agents=bad // 2,
-            day_from=self.today,
+            day_from=self.today - days,
             day_until=self.today,
             det=self.detector,
             tlp="green",

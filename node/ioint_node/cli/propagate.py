@@ -46,9 +46,9 @@ def _show(found: Mapping[str, Any]) -> None:
     judged, machine = found["segments"][str(JUDGED)], found["machine"]
     show_fields(
         {
-            "a segment of 64": f"{judged['cpu_ms']} ms of CPU at each who gets it, all that others spend on it"
-            f" included; {judged['libp2p_share']:.0%} of it in the libp2p processes",
-            "noting a record": f"{found['noting_us']} µs of CPU before it leaves, not counted above",
+            "CPU": f"{found['segment_ms']} ms for a segment to be believed at one member, and {found['record_us']} µs"
+            f" for each record in it; of {JUDGED} records, {judged['libp2p_share']:.0%} in the libp2p processes",
+            "noting a record": f"{found['noting_us']} µs before it leaves, not counted above",
             "lifted": ", ".join(found["lifted"]),
             "measured": f"{found['deliveries']} deliveries among {found['line']['members']} members in"
             f" {found['rounds']} rounds",
