@@ -81,9 +81,11 @@ class Network:
 
     seats: tuple[Seat, ...]
 
-    async def meet(self, topology: Topology) -> None:
+    async def meet(self, topology: Topology) -> list[Done]:
         """Connect the members so, and no others."""
-        await asyncio.gather(*(seat.ask(Meet(self._met(at, topology))) for at, seat in enumerate(self.seats)))
+        return await asyncio.gather(
+            *(seat.ask(Meet(self._met(at, topology))) for at, seat in enumerate(self.seats))
+        )
 
     async def rest(self) -> None:
         """Wait until nothing waits to be sent anywhere."""

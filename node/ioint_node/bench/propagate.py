@@ -152,12 +152,10 @@ def _own(made: Network, senders: Sequence[Sender], scale: Scale, result: Result)
                 result.bursts[sender.size].append(burst)
 
     async def singles() -> None:
-        await made.meet(line)
+        met = await made.meet(line)
         first, last = senders[0], made.seats[-1]
-        before = (await first.seat.ask(Note(0, 0))).height
-        upto = before + scale.singles
         await first.seat.ask(Pace(first.take(scale.singles), scale.singles, EVERY_S))
-        follow = Follow(first.seat.told.member, before, upto)
+        follow = Follow(first.seat.told.member, met[0].height, met[0].height + scale.singles)
         said, heard = await first.seat.ask(follow), await last.ask(follow)
         result.rounds.note("line", 0.0, _between(said.times, heard.times))
 
