@@ -65,13 +65,14 @@ class Seat:
         if writer is None or reader is None:
             raise BenchError("a member's pipes are not there")
         writer.write(msgspec.json.encode(order) + b"\n")
+        name = type(order).__name__.lower()
         try:
             async with asyncio.timeout(ORDER_S):
                 answer = await reader.readline()
         except TimeoutError:
-            raise BenchError(f"a member did not carry out within {ORDER_S:g} s: {order}") from None
+            raise BenchError(f"a member did not carry out the order to {name} within {ORDER_S:g} s") from None
         if not answer:
-            raise BenchError(f"a member's process ended while it was to carry out: {order}")
+            raise BenchError(f"a member's process ended while it carried out the order to {name}")
         return msgspec.json.decode(answer, type=Done)
 
 
