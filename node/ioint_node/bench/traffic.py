@@ -7,36 +7,36 @@ what the same member said before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Final
 
 from ioint_protocol import (
     Dispute,
-    Member,
     Pattern,
     Record,
-    Release,
     Report,
     Roster,
     Sighting,
-    VerifiedRoster,
     Withdrawal,
     build_segment,
     encode_record,
-    member_id,
     parse_pattern,
     parse_segment,
     record_id,
-    sign_roster,
-    verify_roster,
 )
 from ioint_protocol.segment import GENESIS
-from ioint_taxonomy import load_catalogue, load_taxonomy
+from ioint_taxonomy import load_catalogue
 from nacl.signing import SigningKey
 
-DAY_MS: Final = 86_400_000
+from ioint_node.bench.consortium import found
+from ioint_node.config import load_config, load_keys
+from ioint_node.flows.roster import open_book
+from ioint_node.store.engine import open_store
+from ioint_node.store.times import day_of
+
 PACKAGES: Final = 2_000
 NOVEL: Final = 500
 BUCKETS: Final = 6  # counts up to 63 sessions
@@ -45,46 +45,38 @@ RECENT: Final = 512  # reports that a sighting or a dispute may name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Consortium:
-    """Its roster in force, its id, and the record key of each member, by member id."""
+class Members:
+    """A consortium in force: its roster, its id, and the home and the record key of each member, by member id."""
 
-    verified: VerifiedRoster
-    keys: dict[str, SigningKey]
-
-    @property
-    def members(self) -> Sequence[str]:
-        """Member ids in the order of their numbers."""
-        return tuple(self.keys)
+    roster: Roster
+    consortium: str
+    homes: Mapping[str, Path]
+    keys: Mapping[str, SigningKey]
 
 
-def consortium(members: int, now: int) -> Consortium:
-    """Founders, two of them to a group from the second half on."""
-    taxonomy, catalogue = load_taxonomy(), load_catalogue()
-    keys = [SigningKey(number.to_bytes(32, "big")) for number in range(1, members + 1)]
-    steward = SigningKey(b"\xff" * 32)
-    listed = [_member(number, key, members, now) for number, key in enumerate(keys)]
-    roster = Roster(
-        version=1,
-        issued_day=now // DAY_MS - 100,
-        expires=now // 1000 + 300 * 86_400,
-        threshold=1,
-        stewards=(bytes(steward.verify_key).hex(),),
-        members=tuple(sorted(listed, key=lambda member: member.id)),
-        taxonomy=Release(version=taxonomy.version, digest=taxonomy.digest),
-        catalogue=catalogue.digest,
-    )
-    return Consortium(
-        verified=verify_roster(sign_roster(roster, [steward]), None),
-        keys={member.id: key for member, key in zip(listed, keys, strict=True)},
+async def gather(root: Path, count: int) -> Members:
+    """Found a consortium of so many members in a directory."""
+    homes = [root / f"member{number}" for number in range(count)]
+    await found(homes)
+    async with open_store(load_config(homes[0]).store_url) as store:
+        book = await open_book(store)
+    if book.verified is None:
+        raise LookupError(f"{homes[0]} holds no roster")
+    keys = [load_keys(home) for home in homes]
+    return Members(
+        roster=book.verified.roster,
+        consortium=book.verified.consortium,
+        homes={own.member: home for own, home in zip(keys, homes, strict=True)},
+        keys={own.member: own.record_key for own in keys},
     )
 
 
 class Log:
     """One member's log as it grows; what it says follows from the member's number."""
 
-    def __init__(self, place: Consortium, member: str, now: int, heard: list[str]) -> None:
-        self._place, self._member, self._day = place, member, now // DAY_MS
-        self._random = Random(member)
+    def __init__(self, members: Members, member: str, number: int, now: int, heard: list[str]) -> None:
+        self._members, self._member, self._day = members, member, day_of(now)
+        self._random = Random(number)  # noqa: S311 - the same traffic in every run
         self._patterns = sorted(load_catalogue().entries)
         self._heard = heard
         self._own: list[str] = []
@@ -92,21 +84,19 @@ class Log:
 
     def segment(self, records: int) -> bytes:
         """The next segment of the log, signed."""
-        bodies: list[bytes] = []
-        while len(bodies) < records:
-            body = encode_record(self._record())
-            if body not in bodies[-64:]:
-                bodies.append(body)
-        distinct = list(dict.fromkeys(bodies))
+        drawn: dict[bytes, None] = {}
+        while len(drawn) < records:
+            drawn[encode_record(self._record())] = None
+        bodies = list(drawn)
         self._seq += 1
         wire = build_segment(
-            self._place.keys[self._member],
-            self._place.verified.consortium,
+            self._members.keys[self._member],
+            self._members.consortium,
             self._member,
             self._seq,
             self._head,
             1,
-            distinct,
+            bodies,
         )
         self._head = parse_segment(wire).head
         return wire
@@ -157,10 +147,10 @@ class Log:
         return self._day - self._random.randrange(20)
 
 
-def logs(place: Consortium, authors: Sequence[str], now: int) -> dict[str, Log]:
+def logs(members: Members, authors: Sequence[str], now: int) -> dict[str, Log]:
     """An empty log of each author; they name one another's reports."""
     heard: list[str] = []
-    return {author: Log(place, author, now, heard) for author in authors}
+    return {author: Log(members, author, number, now, heard) for number, author in enumerate(authors)}
 
 
 def rounds(logs: dict[str, Log], segments: int, records: int) -> Iterator[tuple[str, bytes]]:
@@ -175,20 +165,3 @@ def _novel(number: int) -> Pattern:
     steps: list[dict[str, object]] = [{"p": ["memory"], "v": ["pay"]}]
     steps += [{"v": [VERBS[number // 4**place % 4]]} for place in range(5)]
     return parse_pattern({"gaps": 1, "steps": steps})
-
-
-def _member(number: int, key: SigningKey, members: int, now: int) -> Member:
-    half = members // 2
-    return Member(
-        id=member_id(bytes(key.verify_key)),
-        name=f"org{number}",
-        node_key=bytes(SigningKey((1_000_000 + number).to_bytes(32, "big")).verify_key).hex(),
-        record_key=bytes(key.verify_key).hex(),
-        group=f"group{number if number < half else half + (number - half) // 2}",
-        sponsor="",
-        class_="member",
-        since=1,
-        since_day=now // DAY_MS - 100,
-        addresses=(),
-        state="active",
-    )

@@ -245,10 +245,11 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
             if said.kind == "report" and day_of(now) - said.day < LIFE_DAYS:
                 reported.setdefault((segment.author, segment.seq), set()).add(subject)
     stale = await _adopt(connection, items)
-    # A statement that was signed again keeps its first place: which ones, only the store knows.
+    if inserted != len(kept):
+        stale |= await _said_before(connection, kept)
     return Stored(
         said=about,
-        stale=stale if inserted == len(kept) else frozenset(about),
+        stale=stale,
         reported=[(author, frozenset(found)) for (author, _), found in reported.items()],
     )
 
@@ -450,6 +451,19 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
             )
             adopted.update(one["about"] for one in found)
     return frozenset(adopted)
+
+
+async def _said_before(connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> frozenset[str]:
+    """The subjects of rows that were not inserted: a statement that was signed again keeps its first place."""
+    places: dict[str, list[int]] = {}
+    subjects: dict[str, str] = {}
+    for name, _, segment, _, subject, *_ in rows:
+        places.setdefault(name, []).append(segment)
+        subjects[name] = subject
+    held = await connection.execute(
+        select(records.c.id, records.c.segment).where(records.c.id.in_(list(places)))
+    )
+    return frozenset(subjects[name] for name, segment in held if places[name] != [segment]) - {NO_SUBJECT}
 
 
 async def _without_excess(
