@@ -12,7 +12,7 @@ import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
 from ioint_node.store.schema import records as stored
-from ioint_protocol import VerifiedRoster, equivocation_proof, sync
+from ioint_protocol import equivocation_proof, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -264,14 +264,9 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         replace(member, state="suspended") if member.id == net[2].member else member
         for member in net.roster.members
     ]
-<<<<<<< HEAD
     assert hosts[0].book.held is not None
     newer = replace(net.roster, version=2, members=tuple(members))
     hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
-=======
-    newer = replace(net.roster, version=2, members=tuple(members))
-    hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
->>>>>>> exchange
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
 
@@ -284,7 +279,9 @@ async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make
         await until(partial(quiet, air))
         air.asked.clear()
         newer = replace(net.roster, version=2)
-        hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+        assert hosts[0].book.held is not None
+        versions = replace(hosts[0].book.versions, timestamp=hosts[0].book.versions.timestamp + 1)
+        hosts[0].book.held = replace(hosts[0].book.held, roster=newer, versions=versions)
         await hosts[0].network.roster_changed()
 
         async def asked() -> bool:
@@ -312,7 +309,9 @@ async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: 
     hosts = on_the_air(Air(), net)
     for number, node in enumerate((net[0], net[1], net[1])):
         await node.find_bad(net.patterns[number], session=f"s{number}")
+    intake = asyncio.create_task(hosts[1].network.intake.run())
     assert await hosts[1].network.catch_up(net[0].member)
+    intake.cancel()
     assert hosts[1].link.lag == {net[0].member: (0, 2)}
 
 
