@@ -17,8 +17,8 @@ from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import upgrade
 
 DAY_S = 86_400
-SINCE_DAYS = 100  # ago: founders are no strangers
 VALID_DAYS = 30
+STEWARD = SigningKey(b"a steward of what is only tested")
 
 
 async def found(homes: Sequence[Path]) -> None:
@@ -47,39 +47,36 @@ def database(home: Path) -> Path:
 
 async def _install(config: Config, roster: Roster) -> None:
     await upgrade(config.store_url)
-    wire = sign_roster(roster, [SigningKey(_STEWARD)])
+    wire = sign_roster(roster, [STEWARD])
     async with open_store(config.store_url) as store:
         await install(store, await open_book(store), [wire], time.time_ns() // 1_000_000)
 
 
-_STEWARD = b"a steward of what is only tested"
-
-
 def _roster(configs: Sequence[Config], keys: Sequence[Keys]) -> Roster:
     today = int(time.time()) // DAY_S
-    members = [
-        Member(
-            id=own.member,
-            name=config.org,
-            node_key=own.node_public.hex(),
-            record_key=own.record_public.hex(),
-            group=config.group,
-            sponsor="",
-            class_="member",
-            since=1,
-            since_day=today - SINCE_DAYS,
-            addresses=(),
-            state="active",
-        )
-        for config, own in zip(configs, keys, strict=True)
-    ]
+    members = [_member(config, own) for config, own in zip(configs, keys, strict=True)]
     return Roster(
         version=1,
-        issued_day=today - SINCE_DAYS,
+        issued_day=today,
         expires=(today + VALID_DAYS) * DAY_S,
         threshold=1,
-        stewards=(bytes(SigningKey(_STEWARD).verify_key).hex(),),
+        stewards=(bytes(STEWARD.verify_key).hex(),),
         members=tuple(sorted(members, key=lambda member: member.id)),
         taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
         catalogue=load_catalogue().digest,
+    )
+
+
+def _member(config: Config, keys: Keys) -> Member:
+    return Member(
+        id=keys.member,
+        name=config.org,
+        node_key=keys.node_public.hex(),
+        record_key=keys.record_public.hex(),
+        group=config.group,
+        sponsor="",
+        class_="member",
+        since=1,
+        addresses=(),
+        state="active",
     )
