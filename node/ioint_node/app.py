@@ -26,6 +26,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
+from ioint_node.admission import Limits
 from ioint_node.config import (
     Config,
     Keys,
@@ -49,7 +50,7 @@ from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.network import Network
 from ioint_node.peers import Exchange
 from ioint_node.privacy.gate import Mode
-from ioint_node.reputation.beliefs import Belief, Beliefs
+from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.gate import Params
 from ioint_node.scoring.model import load_model
 from ioint_node.store import overrides
@@ -103,7 +104,10 @@ class Bell:
 
 @dataclass(slots=True, kw_only=True)
 class Node:
-    """A running node: its parts, for the web edge, the commands and the tests. `url` is set once it listens."""
+    """A running node: its parts, for the web edge, the commands and the tests. `url` is set once it listens.
+
+    The bell rings after every commit that others may wait for, once what it brought is believed.
+    """
 
     config: Config
     keys: Keys
@@ -113,6 +117,7 @@ class Node:
     parts: ExchangeParts
     network: Network
     hub: Hub
+    bell: Bell
     refusals: Refusals
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
@@ -150,19 +155,24 @@ def start_logging() -> None:
 
 
 @asynccontextmanager
-async def open_node(config: Config, roles: Sequence[str] = ROLES) -> AsyncIterator[Node]:
-    """Open a node's parts and run them; leaving the block stops every one of them."""
+async def open_node(
+    config: Config, roles: Sequence[str] = ROLES, limits: Limits | None = None
+) -> AsyncIterator[Node]:
+    """Open a node's parts and run them; leaving the block stops every one of them.
+
+    `limits` are what a member may cost it; None: those that every node has.
+    """
     with hold_home(config):
-        async with _running(config, roles) as node:
+        async with _running(config, roles, limits or Limits()) as node:
             yield node
 
 
 @asynccontextmanager
-async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
+async def _running(config: Config, roles: Sequence[str], limits: Limits) -> AsyncIterator[Node]:
     keys = load_keys(config.home)
     await upgrade(config.store_url)
     async with open_store(config.store_url) as store:
-        node = await _assemble(config, keys, store, roles)
+        node = await _assemble(config, keys, store, roles, limits)
         # What was made until now lives as long as the node: the collector need not look at it again.
         gc.freeze()
         # What an action makes goes by itself when it ends: looking for cycles more often finds none.
@@ -179,7 +189,7 @@ async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
             await node.refusals.write(store)
 
 
-async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str]) -> Node:
+async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str], limits: Limits) -> Node:
     taxonomy, catalogue, model = load_taxonomy(), load_catalogue(), load_model()
     book, hub, beliefs, bell, refusals = await open_book(store), Hub(store), Beliefs(), Bell(), Refusals()
     ready_to_leave, met = asyncio.Event(), asyncio.Event()
@@ -200,6 +210,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         notify=bell.ring,
         flush_soon=ready_to_leave.set,
         anchor=FileAnchor(config.home / "ownlog.anchor"),
+        limits=limits,
         # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
         params=Params(tolerance=config.tolerance),
         in_contact=lambda: met.is_set() or network.alone(),
@@ -238,6 +249,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         parts=parts,
         network=network,
         hub=hub,
+        bell=bell,
         refusals=refusals,
         ready_to_leave=ready_to_leave,
         met=met,
@@ -283,7 +295,7 @@ async def _choose_links(node: Node, now: int) -> None:
 async def _expire_opinions(node: Node, now: int) -> None:
     """End the opinions of analysts whose time is over, and believe what they kept quiet."""
 
-    async def write(connection: AsyncConnection) -> tuple[Belief, ...]:
+    async def write(connection: AsyncConnection) -> believe.Believed:
         return await believe.believe(connection, node.parts, await overrides.expire(connection, now), now)
 
     believe.put_in_force(node.parts, await node.store.write(write))
@@ -363,6 +375,7 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_decisions_lost": node.assess.journal.failed,
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
+        **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},
         **{f"ioint_announced_{how}": count for how, count in node.network.announcer.counts.items()},
         **{f"ioint_strangers_{why}": count for why, count in node.exchange.refused_strangers().items()},

@@ -23,9 +23,9 @@ from ioint_node.admission import Accepted, Decision, Ignored
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe
+from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import answer_proofs
-from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
@@ -79,9 +79,10 @@ class Network:
         self._now, self._anti_entropy, self._keep_roster = now, anti_entropy, keep_roster
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
+        self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
-        self.announcer = Announcer(permitted, lambda: book.version)
+        self.announcer = Announcer(permitted, lambda: book.versions.timestamp)
         self.puller = Puller(self.pull)
         self.delivery = Delivery(parts.store, permitted, unavailable=PeerUnavailable, now=now)
         self.choose_links(now())
@@ -90,6 +91,7 @@ class Network:
         """What runs for as long as the node does, by name."""
         return {
             "exchange": self.exchange.run,
+            "intake": self.intake.run,
             "delivery": self.delivery.run,
             "announcements": self.announcer.run,
             "pulls": self.puller.run,
@@ -129,11 +131,12 @@ class Network:
 
     async def catch_up(self, member: str) -> bool:
         """Bring over what a member has and we have not; True when nothing is left to fetch from it."""
+        await self._fetch_roster(member)
+        if self._parts.roster() is None:
+            return True
         with self._blaming(member):
-            await self._fetch_roster(member)
-            if self._parts.roster() is None:
-                return True
-            brought = await catch_up(self._parts, partial(self._ask, member), member, self._now())
+            ask = partial(self._ask, member)
+            brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive)
         self._note(member, brought)
         self._parts.beliefs.heard(self._now())
         await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
@@ -144,13 +147,15 @@ class Network:
 
     async def pull(self, member: str, announced: sync.Announcement) -> bool:
         """Bring over what a member announced, if we still lack it; True when nothing of it is left to fetch."""
+        if announced.roster > self._book.versions.timestamp:
+            await self._fetch_roster(member)
+        if self._parts.roster() is None or not announced.heads:
+            return True
         with self._blaming(member):
-            if announced.roster > self._book.version:
-                await self._fetch_roster(member)
-            if self._parts.roster() is None or not announced.heads:
-                return True
             ask = partial(self._ask, member)
-            brought = await bring_announced(self._parts, ask, member, announced.heads, self._now())
+            brought = await bring_announced(
+                self._parts, ask, member, announced.heads, self._now(), receive=self._receive
+            )
         if brought.rejected is not None:
             self._refusals.note(member, brought.rejected)
         return brought.complete
@@ -198,7 +203,7 @@ class Network:
     async def _push(self, member: str, body: bytes) -> bytes:
         """Answer a pushed segment."""
         try:
-            decision = await receive_segment(self._parts, body, member, self._now())
+            decision = await self.intake.receive(body, member)
         except BusyError:
             decision = Ignored(reason="busy")
         self._learn(member, body, decision)
@@ -206,6 +211,12 @@ class Network:
             return _answer("accepted")
         self._refusals.note(member, decision.reason)
         return _answer("ignored" if isinstance(decision, Ignored) else "rejected", decision.reason)
+
+    async def _receive(
+        self, _: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    ) -> Sequence[Decision]:
+        """Receive what a pull brought together with whatever else waits."""
+        return await self.intake.receive_all(wires, delivered_by)
 
     def _hear(self, member: str, body: bytes) -> bytes:
         """Answer an announcement, and have what we lack of it fetched."""
@@ -237,8 +248,15 @@ class Network:
         return await self.exchange.request(member, protocol, body)
 
     async def _fetch_roster(self, member: str) -> None:
-        files = await ask_roster(partial(self._ask, member), self._book.versions)
-        if files and await install(self._parts.store, self._book, files, self._now()):
+        """Take over what a member has of the roster and we lack; what is refused of it keeps nothing else away."""
+        try:
+            files = await ask_roster(partial(self._ask, member), self._book.versions)
+            changed = bool(files) and await install(self._parts.store, self._book, files, self._now())
+        except ProtocolError as error:
+            self._refusals.note(member, error.name)
+            log.info("member %s: its roster is refused: %s", member, error.name)
+            return
+        if changed:
             await self.roster_changed()
 
     async def _hasten(self) -> None:

@@ -11,9 +11,10 @@ from ioint_protocol import Roster, Vector
 from ioint_taxonomy import Catalogue, Taxonomy
 from nacl.signing import SigningKey
 
-from ioint_node.admission import Floors, Limits, Quotas
+from ioint_node.admission import Floors, Limits, Quotas, Recent
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import Dossiers
 from ioint_node.reputation.gate import Params
 from ioint_node.reputation.novel import NovelLimits
 from ioint_node.store.engine import Store
@@ -78,6 +79,8 @@ class ExchangeParts:
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
         anchor: what was signed, should the database be lost or replaced by an older copy.
+        recent: the segments that were stored lately.
+        dossiers: what is held in memory of the evidence in the store.
         connected: the members that are reachable now.
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
@@ -104,5 +107,7 @@ class ExchangeParts:
     floors: Floors = field(default_factory=Floors)
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    recent: Recent = field(default_factory=Recent)
+    dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)

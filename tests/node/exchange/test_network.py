@@ -280,7 +280,8 @@ async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make
         air.asked.clear()
         newer = replace(net.roster, version=2)
         assert hosts[0].book.held is not None
-        hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
+        versions = replace(hosts[0].book.versions, timestamp=hosts[0].book.versions.timestamp + 1)
+        hosts[0].book.held = replace(hosts[0].book.held, roster=newer, versions=versions)
         await hosts[0].network.roster_changed()
 
         async def asked() -> bool:
@@ -308,7 +309,9 @@ async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: 
     hosts = on_the_air(Air(), net)
     for number, node in enumerate((net[0], net[1], net[1])):
         await node.find_bad(net.patterns[number], session=f"s{number}")
+    intake = asyncio.create_task(hosts[1].network.intake.run())
     assert await hosts[1].network.catch_up(net[0].member)
+    intake.cancel()
     assert hosts[1].link.lag == {net[0].member: (0, 2)}
 
 
