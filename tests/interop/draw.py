@@ -36,11 +36,12 @@ def damaged_records(chance: random.Random, sound: list[Case], count: int) -> Ite
         body = canonical.encode(value)
         case: Case = {"name": str(number), "body": body.decode("ascii")}
         try:
-            records.decode_record(body)
+            found = records.decode_record(body)
         except ProtocolError as error:
             yield case | {"refusal": error.name}
         else:
-            yield case | {"id": records.record_id(body)}
+            later = {"unread": found.v} if isinstance(found, records.Unread) else {}
+            yield case | {"id": records.record_id(body)} | later
 
 
 def _damage(chance: random.Random, value: Case) -> None:

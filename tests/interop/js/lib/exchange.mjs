@@ -92,9 +92,14 @@ export class Exchange {
   }
 
   /** A hint: we wait for a push, look again, and bring over what is still missing. */
-  #answerAnnouncement ({ heads }, from) {
-    setTimeout(() => this.#bring(from, heads).catch((error) => this.faults.push(String(error))), HINT_MS)
+  #answerAnnouncement ({ heads, roster }, from) {
+    setTimeout(() => this.#look(from, heads, roster).catch((error) => this.faults.push(String(error))), HINT_MS)
     return encode({ r: 'accepted', why: '' })
+  }
+
+  async #look (from, heads, roster) {
+    if (roster > this.membership.timestamp) await this.renew(from)
+    await this.#bring(from, heads)
   }
 
   /** Bring over what a peer has and we have not; what became of each thing, or null when both hold the same. */
@@ -146,7 +151,7 @@ export class Exchange {
   async announce (authors, to) {
     const all = this.ledger.heads()
     const heads = Object.fromEntries(authors.map((author) => [author, all[author]]))
-    return readMessage('push_answer', await this.peer.ask(to, ANNOUNCE, encode({ heads, roster: this.roster.version })))
+    return readMessage('push_answer', await this.peer.ask(to, ANNOUNCE, encode({ heads, roster: this.membership.timestamp })))
   }
 }
 
