@@ -47,8 +47,7 @@ const COMMANDS = {
   roster: () => ({ version: exchange.roster.version, root: exchange.membership.root, timestamp: exchange.membership.timestamp }),
   included: ({ proof }) => verifyInclusion(Buffer.from(proof, 'base64'), exchange.roster),
   renew: ({ member }) => exchange.renew(peerOf(member)),
-  forget: () => exchange.forget(),
-  faults: () => exchange.faults
+  forget: () => exchange.forget()
 }
 
 say({ ok: COMMANDS.self() })

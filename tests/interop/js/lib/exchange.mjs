@@ -18,9 +18,6 @@ const nowSeconds = () => Math.floor(Date.now() / 1000)
 
 /** One node's side of every protocol, over its membership, its ledger and its peers. */
 export class Exchange {
-  /** Why an announcement led to nothing, newest last. */
-  faults = []
-
   /** @param membership what `follow` gave */
   constructor (membership) {
     this.membership = membership
@@ -93,7 +90,7 @@ export class Exchange {
 
   /** A hint: we wait for a push, look again, and bring over what is still missing. */
   #answerAnnouncement ({ heads, roster }, from) {
-    setTimeout(() => this.#look(from, heads, roster).catch((error) => this.faults.push(String(error))), HINT_MS)
+    setTimeout(() => this.#look(from, heads, roster).catch((error) => console.error('announced in vain:', error.message)), HINT_MS)
     return encode({ r: 'accepted', why: '' })
   }
 
