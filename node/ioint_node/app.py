@@ -20,12 +20,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ioint_protocol import bundle
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
-from ioint_node.config import Config, Keys, RunInfo, clear_run, hold_home, load_keys, write_run
+from ioint_node.config import (
+    Config,
+    Keys,
+    RunInfo,
+    clear_run,
+    hold_home,
+    load_keys,
+    replace_private,
+    write_run,
+)
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
@@ -33,7 +43,7 @@ from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import RosterBook, open_book
+from ioint_node.flows.roster import RosterBook, keep_fresh, open_book
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.network import Network
@@ -62,6 +72,8 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
+    stamp_s: float = 60.0
+    hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
@@ -104,6 +116,7 @@ class Node:
     refusals: Refusals
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
+    started_at: int  # in ms
     url: str = ""
 
     @property
@@ -213,6 +226,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         connect=lambda handlers: Exchange(
             seed=keys.node_seed, listen=(config.exchange_host, config.exchange_port), handlers=handlers
         ),
+        publish=partial(_publish_roster, config, book),
     )
     bell.wakes(network.delivery.wake)
     return Node(
@@ -227,6 +241,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         refusals=refusals,
         ready_to_leave=ready_to_leave,
         met=met,
+        started_at=_now(),
     )
 
 
@@ -249,6 +264,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: node.network.look_for_roster()),
         Job(name="links", every_s=PERIODS.links_s, run=partial(_choose_links, node)),
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(prune, node.store)),
+        Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
         Job(
@@ -287,6 +303,20 @@ async def _emit(node: Node) -> None:
             log.warning("records wait: %s", error)
         except Exception:  # the loop must outlive a full queue or a failing disk; what is ready stays ready
             log.exception("records could not leave")
+
+
+async def _keep_fresh(node: Node, now: int) -> None:
+    """At a steward's node: once it has heard from others, or waited for it long enough, sign what is due."""
+    waits = not node.network.alone() and not node.met.is_set()
+    if waits and now - node.started_at < PERIODS.hear_first_s * 1000:
+        return
+    if await keep_fresh(node.store, node.book, now, clock=node.keys.clock_key, steward=node.keys.steward_key):
+        await node.network.roster_changed()
+
+
+def _publish_roster(config: Config, book: RosterBook) -> None:
+    """Keep the file that a newcomer is given up to date."""
+    replace_private(config.roster_file, bundle.write_bundle(book.files))
 
 
 @asynccontextmanager

@@ -27,13 +27,11 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import RosterBook, install, look_again
+from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
     CaughtUp,
     answer_heads,
     answer_pull,
-    answer_roster,
-    ask_rosters,
     bring_announced,
     catch_up,
 )
@@ -60,8 +58,8 @@ class Network:
     """The exchange of one node.
 
     `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; from `seed`, the node key's, the secret is derived by which links are chosen; `now` gives
-    Unix milliseconds.
+    from what they may ask; `publish` is called when there is a newer roster; from `seed`, the node key's, the secret is
+    derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
     def __init__(
@@ -73,16 +71,17 @@ class Network:
         *,
         seed: bytes,
         connect: Callable[[Handlers], Exchange],
+        publish: Callable[[], None] = lambda: None,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
-        self._now, self._anti_entropy = now, anti_entropy
+        self._now, self._anti_entropy, self._publish = now, anti_entropy, publish
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
         self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
-        self.announcer = Announcer(permitted, lambda: book.version)
+        self.announcer = Announcer(permitted, lambda: book.versions.timestamp)
         self.puller = Puller(self.pull)
         self.delivery = Delivery(parts.store, permitted, unavailable=PeerUnavailable, now=now)
         self.choose_links(now())
@@ -120,6 +119,7 @@ class Network:
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
         now, roster = self._now(), self._book.last
+        self._publish()
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
@@ -145,7 +145,7 @@ class Network:
     async def pull(self, member: str, announced: sync.Announcement) -> bool:
         """Bring over what a member announced, if we still lack it; True when nothing of it is left to fetch."""
         with self._blaming(member):
-            if announced.roster > self._book.version:
+            if announced.roster > self._book.versions.timestamp:
                 await self._fetch_roster(member)
             if self._parts.roster() is None or not announced.heads:
                 return True
@@ -168,7 +168,7 @@ class Network:
             pull=self._counted(self._in_force(lambda _, body: answer_pull(store, body))),
             announce=self._counted(hear),
             proof=self._counted(self._in_force(lambda _, body: answer_proofs(store, body))),
-            roster=self._counted(lambda _, body: answer_roster(store, body)),
+            roster=self._counted(lambda _, body: answer_roster(self._book, body)),
         )
 
     @contextmanager
@@ -237,8 +237,14 @@ class Network:
         return await self.exchange.request(member, protocol, body)
 
     async def _fetch_roster(self, member: str) -> None:
-        wires = await ask_rosters(partial(self._ask, member), self._book.version)
-        if await install(self._parts.store, self._book, wires, self._now()):
+        """Take over a newer roster; one that is refused is counted, and keeps nothing else from being fetched."""
+        try:
+            files = await ask_roster(partial(self._ask, member), self._book.versions)
+            newer = bool(files) and await install(self._parts.store, self._book, files, self._now())
+        except ProtocolError as error:
+            self._refusals.note(member, error.name)
+            return
+        if newer:
             await self.roster_changed()
 
     async def _hasten(self) -> None:

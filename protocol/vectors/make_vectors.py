@@ -12,7 +12,8 @@ from pathlib import Path
 
 from paths import make_messages, make_patterns
 from reputations import make_reputations
-from signed import make_rosters, make_segments, make_signatures
+from rosters import make_rosters
+from signed import make_segments, make_signatures
 from unsigned import make_canonical, make_ids, make_records
 
 HERE = Path(__file__).parent

@@ -173,7 +173,7 @@ def make_messages() -> Case:
         {"message": "announcement", "value": {"heads": heads, "roster": 7}},
         {"message": "announcement", "value": {"heads": {}, "roster": 0}},
         {"message": "proof_request", "value": {"of": [author, other]}},
-        {"message": "roster_request", "value": {"have": 0}},
+        {"message": "roster_request", "value": {"root": 2, "timestamp": 1_796_000_000}},
     ]
     for case in cases:
         case["bytes"] = raw_json(case["value"]).hex()
@@ -206,7 +206,9 @@ def make_messages() -> Case:
         ("pull_request", raw_json({"author": author, "from": 0, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 2, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 1, "to": 257}), "bad_field"),
-        ("roster_request", raw_json({"have": -1}), "bad_field"),
+        ("roster_request", raw_json({"root": -1, "timestamp": 0}), "bad_field"),
+        ("roster_answer", b"\x0etimestamp.json\xff\xff\xff\xff", "too_large"),
+        ("roster_answer", b"\x0dsnapshot.json\0\0\0\x01a", "bad_frame"),
         ("pull_answer", b"\0\0\0\x02a", "bad_frame"),
         ("pull_answer", b"\0\0\0\0", "bad_frame"),
         ("pull_answer", b"\xff\xff\xff\xff", "too_large"),

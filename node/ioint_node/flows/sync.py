@@ -16,7 +16,6 @@ from ioint_protocol import ProtocolError, parse_segment, sync, verify_segment
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.segment import EVERY_STATE
 from ioint_protocol.sync import Range, Vector
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Decision, Ignored, Rejected
@@ -25,7 +24,6 @@ from ioint_node.flows.proofs import receive_proof
 from ioint_node.flows.receive import receive_segment
 from ioint_node.store import log, pruning
 from ioint_node.store.engine import Store
-from ioint_node.store.schema import rosters
 
 Ask: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]
 Receive: TypeAlias = Callable[[ExchangeParts, Sequence[bytes], str, int], Awaitable[Sequence[Decision]]]
@@ -37,7 +35,6 @@ AUTHORS_AT_ONCE = 8
 """A commit waits for company: several logs side by side give it some."""
 SEGMENTS_PER_READ = 8
 """Read from the store at once while an answer is filled: at most 2 MB in memory."""
-ROSTERS_PER_ANSWER = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,32 +130,6 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
             if room <= 0:
                 break
     return sync.encode_pull_answer(wires)
-
-
-async def answer_roster(store: Store, body: bytes) -> bytes:
-    """Answer `/ioint/roster`: the rosters after the asker's version, oldest first.
-
-    Raises:
-        ProtocolError: the request is none.
-    """
-    have = sync.decode_roster_request(body)
-    async with store.read() as connection:
-        rows = await connection.execute(
-            select(rosters.c.wire)
-            .where(rosters.c.version > have)
-            .order_by(rosters.c.version)
-            .limit(ROSTERS_PER_ANSWER)
-        )
-        return sync.encode_roster_answer(bytes(wire) for wire in rows.scalars())
-
-
-async def ask_rosters(ask: Ask, have: int) -> tuple[bytes, ...]:
-    """The roster wires that a peer has after version `have`, unverified.
-
-    Raises:
-        ProtocolError: the peer's answer is none.
-    """
-    return sync.decode_roster_answer(await ask(sync.ROSTER, sync.encode_roster_request(have)))
 
 
 async def catch_up(

@@ -143,14 +143,6 @@ session_days = Table(
     Column("flagged", Integer, nullable=False),  # of these, with an out_of_scope verdict
 )
 
-rosters = Table(
-    "rosters",
-    metadata,
-    Column("version", Integer, primary_key=True),
-    Column("wire", LargeBinary, nullable=False),
-    Column("installed_at", String(32), nullable=False),
-)
-
 segments = Table(
     "segments",
     metadata,
@@ -430,4 +422,12 @@ learned = Table(
     ),  # what this node learned of its own traffic, such as "isolation"
     Column("body", Text, nullable=False),  # JSON
     Column("at", String(32), nullable=False),
+)
+
+roster_files = Table(
+    "roster_files",
+    metadata,
+    Column("name", String(80), primary_key=True),  # as in the protocol; every root, the newest of the others
+    Column("body", LargeBinary, nullable=False),
+    Column("installed_at", String(32), nullable=False),
 )

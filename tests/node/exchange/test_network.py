@@ -12,7 +12,7 @@ import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
 from ioint_node.store.schema import records as stored
-from ioint_protocol import VerifiedRoster, equivocation_proof, sync
+from ioint_protocol import equivocation_proof, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -265,7 +265,7 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         for member in net.roster.members
     ]
     newer = replace(net.roster, version=2, members=tuple(members))
-    hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+    hosts[0].book.last = newer
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
 
@@ -278,7 +278,7 @@ async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make
         await until(partial(quiet, air))
         air.asked.clear()
         newer = replace(net.roster, version=2)
-        hosts[0].book.verified = VerifiedRoster(roster=newer, wire=b"", consortium=net.consortium)
+        hosts[0].book.last = newer
         await hosts[0].network.roster_changed()
 
         async def asked() -> bool:
