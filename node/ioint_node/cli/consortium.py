@@ -260,15 +260,33 @@ def peers(*, home: Path, form: str) -> None:
 
 
 def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = ("id", "name", "state", "connected_since", "last_success", "behind", "ahead", "in", "out")
     told = [
-        {**row, "id": short_id(row["id"]), "in": row.get("bytes_in"), "out": row.get("bytes_out")}
+        {
+            **row,
+            "id": short_id(row["id"]),
+            "state": "quarantined" if row.get("quarantined_at") else row["state"],
+            "connected": _second(row["connected_since"]),
+            "answered": _second(row["last_success"]),
+            "lag": _lag(row),
+            "bytes": f"{row.get('bytes_in', 0)} in, {row.get('bytes_out', 0)} out",
+        }
         for row in rows
     ]
-    empty = "no other member is on the roster"
-    show_table(told, (*columns, "version", "refused", "quarantined_at"), empty=empty)
+    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    show_table(told, columns, empty="no other member is on the roster")
     if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
         click.echo(f"the exchange process was replaced {restarts} times since the node started")
+
+
+def _second(instant: str | None) -> str | None:
+    return instant and f"{instant[:19]}Z"
+
+
+def _lag(row: Mapping[str, Any]) -> str | None:
+    """How many segments it had that we lack, and we had that it lacks; None while that is not known."""
+    if row.get("behind") is None:
+        return None
+    return f"{row['behind']} behind, {row['ahead']} ahead"
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
