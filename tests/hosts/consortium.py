@@ -1,0 +1,338 @@
+"""Members of a consortium, each a real node on a host of its own, and what they say to one another.
+
+All is done with what a user has: the `ioint` commands, and HTTP with the node's own token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from ioint_node.config import load_config
+from ioint_node.demo.cast import SHIPPED
+from ioint_node.demo.client import AnswerError, Client
+from ioint_node.demo.play import Playback, read_recorded
+from ioint_node.demo.stage import command
+from ioint_protocol.records import DISPUTE_REASONS
+
+from tests.hosts.netns import EXCHANGE_PORT, Namespace, Network, children_of, own_address, public_address
+from tests.hosts.relay import Relay
+
+WITHIN_S: Final = 30.0
+"""How long anything that has to happen may take."""
+POLL_S: Final = 0.05
+STOP_S: Final = 10.0
+CALM_S: Final = 2.0
+"""The longest that a decision may take on a machine that is busy with ten processes."""
+SEED: Final = 20_261_130
+WEB: Final = "http://127.0.0.1:8470"  # each host has a loopback of its own
+INCIDENTS: Final = ("demo-08", "demo-09")
+"""Sessions of the demo in which an agent goes out of scope."""
+
+Said = Counter[tuple[str, str]]
+"""How often each (author, record) is there."""
+
+
+async def until(holds: Callable[[], Awaitable[Any]], what: str, within_s: float = WITHIN_S) -> Any:
+    """Ask again until the answer is truthy; a bound, not a pause, decides when to give up."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not (found := await holds()):
+        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:.0f} s: {what}"
+        await asyncio.sleep(POLL_S)
+    return found
+
+
+@dataclass(kw_only=True)
+class Host:
+    """A member's machine. `reachable` says whether others can connect to it, `clock` how wrong its clock is."""
+
+    name: str
+    number: int
+    side: str
+    home: Path
+    space: Namespace
+    reachable: bool = True
+    clock: Mapping[str, str] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+    _http: aiohttp.ClientSession | None = None
+
+    async def prepare(self) -> None:
+        """Make the node's home and its card."""
+        where = ("--exchange-host", own_address(self.number), "--exchange-port", str(EXCHANGE_PORT))
+        where += ("--announce", f"/ip4/{public_address(self.number)}/tcp/{EXCHANGE_PORT}")
+        inward = (
+            "--exchange-port",
+            "0",
+        )  # on loopback, at a port that nobody is told: the card has no address
+        await command(
+            "init", "--home", str(self.home), "--org", self.name, "--publish", "catalogue",
+            *(where if self.reachable else inward),
+        )  # fmt: skip
+        await command("consortium", "card", "--home", str(self.home), "--output", str(self.card))
+
+    @property
+    def card(self) -> Path:
+        """The member card, to be given to a steward."""
+        return self.home / "card.json"
+
+    @property
+    def member(self) -> str:
+        """The member id."""
+        from ioint_node.config import load_keys
+
+        return load_keys(self.home).member
+
+    async def start(self) -> None:
+        """Run the node; returns when it serves."""
+        with (self.home / "node.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.space.inside(sys.executable, "-m", "ioint_node", "run", "--home", str(self.home)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **self.clock},
+            )
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(socket_factory=lambda address: self.space.socket(address[0]))
+        )
+        await until(self._serves, f"the node of {self.name} serves: {self.log}")
+
+    async def stop(self, *, kill: bool = False) -> None:
+        """End the node: politely, or as a power cut does."""
+        if self._http is not None:
+            await self._http.close()
+        if self.process is None or self.process.returncode is not None:
+            return
+        children = children_of(self.process.pid)
+        self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        await asyncio.wait_for(self.process.wait(), STOP_S)
+        await until(lambda: _gone(children), f"the processes of {self.name} end")
+
+    @property
+    def log(self) -> str:
+        """The end of what the node logged, for a test that fails."""
+        file = self.home / "node.log"
+        return file.read_text(errors="replace")[-2_000:] if file.exists() else ""
+
+    @property
+    def pids(self) -> tuple[int, int]:
+        """The node's process, and its child that speaks libp2p."""
+        assert self.process is not None
+        (child,) = children_of(self.process.pid)
+        return self.process.pid, child
+
+    @property
+    def client(self) -> Client:
+        """HTTP with the administrator's token of this host."""
+        assert self._http is not None
+        return Client(self._http, WEB, load_config(self.home).token_file.read_text().strip())
+
+    async def peers(self) -> dict[str, Mapping[str, Any]]:
+        """What the node tells of its connection to each other member, by member id."""
+        return {row["member"]: row for row in (await self.client.get("/api/v1/peers"))["items"]}
+
+    async def members(self) -> dict[str, Mapping[str, Any]]:
+        """The roster as the node shows it, by member id."""
+        return {row["id"]: row for row in (await self.client.get("/api/v1/members"))["items"]}
+
+    async def refused(self, member: str) -> Counter[str]:
+        """What the node has refused of a member, records and calls together, by name."""
+        peers, members = await self.peers(), await self.members()
+        return Counter(peers[member]["refused"]) + Counter(members[member]["refused"])
+
+    async def metric(self, name: str) -> float:
+        """One number of `/metrics`, 0 where it is not there yet."""
+        assert self._http is not None
+        async with self._http.get(f"{WEB}/metrics", headers=self.client.headers) as answer:
+            lines = (await answer.text()).splitlines()
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+    async def holds(self) -> Said:
+        """Every record that the node has, by author and record."""
+        rows = self.client.items("/api/v1/records", limit="500")
+        return Counter([(row["author"], row["id"]) async for row in rows])
+
+    async def said(self) -> Said:
+        """Every record that has left this node, by its own account."""
+        rows = self.client.items("/api/v1/outgoing", state="left", limit="500")
+        return Counter([(self.member, row["id"]) async for row in rows])
+
+    async def incident(self, recorded: str) -> None:
+        """An agent of this organisation goes out of scope; returns when the reports have left."""
+        before = await self.said()
+        session = next(each for each in read_recorded(SHIPPED) if each.session_id == recorded)
+        playback = Playback(self.client, session, agent=f"agent-{recorded}", session_id=f"session-{recorded}")
+        await playback.open()
+        while await playback.step() is not None:
+            pass
+        await playback.close()
+
+        async def left() -> bool:
+            return await self.said() != before
+
+        await until(left, f"reports leave {self.name}")
+
+    async def dispute(self, count: int) -> None:
+        """Say `count` things that this node has not said before."""
+        patterns = sorted({row["id"] async for row in self.client.items("/api/v1/indicators")})
+        for pattern, reason in product(patterns, sorted(DISPUTE_REASONS)):
+            before = await self.said()
+            try:
+                await self.client.post(
+                    f"/api/v1/patterns/{pattern}/opinion", {"kind": "dispute", "reason": reason}
+                )
+            except AnswerError as error:
+                if error.status != 404:  # nobody else has reported this one
+                    raise
+            count -= await self.said() != before
+            if not count:
+                return
+        raise AssertionError(f"{self.name} has nothing more to say")
+
+    async def decides(self) -> float:
+        """Ask for one decision and return the seconds that it took."""
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        name = f"s-{os.urandom(6).hex()}"
+        await self.client.post(
+            "/api/v1/sessions",
+            {
+                "session_id": name,
+                "actor": {"id": "clerk", "kind": "agent"},
+                "declared": {"text": "Read the notes."},
+            },
+        )
+        await self.client.post(
+            f"/api/v1/sessions/{name}/actions",
+            {"action_id": "a", "tool": "read_file", "arguments": {"path": "notes.txt"}},
+        )
+        return clock() - begin
+
+    async def _serves(self) -> bool:
+        assert self.process is not None
+        assert self._http is not None
+        assert self.process.returncode is None, f"the node of {self.name} ended: {self.log}"
+        try:
+            async with self._http.get(f"{WEB}/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientConnectionError:
+            return False
+
+
+async def _gone(processes: Iterable[int]) -> bool:
+    return not any(Path(f"/proc/{each}/exe").exists() for each in processes)
+
+
+class Consortium:
+    """The hosts, the network between them, and the weather on it. Started hosts are `running`."""
+
+    def __init__(self, root: Path, network: Network, relay: Relay, stack: AsyncExitStack) -> None:
+        self._root, self.network, self.relay, self._stack = root, network, relay, stack
+        self.hosts: dict[str, Host] = {}
+
+    def __getitem__(self, name: str) -> Host:
+        return self.hosts[name]
+
+    @property
+    def running(self) -> tuple[Host, ...]:
+        """The hosts whose node runs."""
+        return tuple(h for h in self.hosts.values() if h.process is not None and h.process.returncode is None)
+
+    async def add(self, name: str, side: str, **rest: Any) -> Host:
+        """Plug in a new host and make its node's home."""
+        number = len(self.hosts) + 1
+        space = self.network.host(number, side)
+        self._stack.callback(space.close)
+        host = Host(name=name, number=number, side=side, home=self._root / name, space=space, **rest)
+        self.hosts[name] = host
+        if host.reachable:
+            await self.relay.serve(number, side)
+        await host.prepare()
+        return host
+
+    async def start(self, *hosts: Host) -> None:
+        """Run these nodes until the end, or until they are stopped."""
+        for host in hosts:
+            self._stack.push_async_callback(host.stop)
+        await asyncio.gather(*(host.start() for host in hosts))
+
+    async def meet(self, *hosts: Host) -> None:
+        """Wait until these nodes, or all that run, are connected with one another."""
+        wanted = hosts or self.running
+        ids = {host.member for host in wanted}
+
+        async def connected() -> bool:
+            pages = await asyncio.gather(*(host.peers() for host in wanted))
+            return all(
+                all(page.get(each, {}).get("connected_since") for each in ids - {host.member})
+                for host, page in zip(wanted, pages, strict=True)
+            )
+
+        await until(connected, f"{', '.join(host.name for host in wanted)} are connected")
+
+    async def agree(self, *hosts: Host) -> None:
+        """Wait until these nodes, or all that run, hold exactly what all of them have said, and that once."""
+        wanted = hosts or self.running
+        said: Said = Counter()
+        for host in wanted:
+            said += await host.said()
+        ids = {host.member for host in wanted}
+
+        async def same() -> bool:
+            pages = await asyncio.gather(*(host.holds() for host in wanted))
+            return all(_of(page, ids) == said for page in pages)
+
+        await until(same, f"{', '.join(host.name for host in wanted)} hold the same {said.total()} records")
+
+    async def believe_the_same(self, *hosts: Host) -> None:
+        """Wait until the network part of every pattern's receipt is the same at these nodes."""
+
+        async def receipts(host: Host) -> dict[str, Any]:
+            rows = [row["id"] async for row in host.client.items("/api/v1/indicators")]
+            return {row: (await host.client.get(f"/api/v1/patterns/{row}/why"))["network"] for row in rows}
+
+        async def same() -> bool:
+            first, *others = await asyncio.gather(*(receipts(host) for host in hosts))
+            return bool(first) and all(each == first for each in others)
+
+        await until(same, "all nodes compute the same reputation of every pattern")
+
+
+def _of(page: Said, authors: set[str]) -> Said:
+    return Counter({key: count for key, count in page.items() if key[0] in authors})
+
+
+@asynccontextmanager
+async def consortium_of(
+    root: Path, founders: Sequence[tuple[str, str, bool]], absent: str
+) -> AsyncIterator[Consortium]:
+    """Founders by name, side and whether others can reach them; all of them run but the one that is `absent`."""
+    async with AsyncExitStack() as stack:
+        network = Network()
+        stack.callback(network.close)
+        relay = Relay(network, SEED)
+        stack.push_async_callback(relay.close)
+        made = Consortium(root, network, relay, stack)
+        await asyncio.gather(
+            *(made.add(name, side, reachable=reachable) for name, side, reachable in founders)
+        )
+        first, *others = made.hosts.values()
+        cards = [argument for host in others for argument in ("--card", str(host.card))]
+        await command("consortium", "create", "--home", str(first.home), "--name", "hosts", *cards)
+        roster = str(first.home / "roster.bin")
+        await asyncio.gather(
+            *(command("consortium", "join", "--home", str(h.home), "--roster", roster) for h in others)
+        )
+        await made.start(*(host for host in made.hosts.values() if host.name != absent))
+        await made.meet()
+        yield made
