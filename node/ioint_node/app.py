@@ -317,9 +317,13 @@ async def _catch_up(node: Node, member: str) -> bool:
     async def ask(protocol: str, body: bytes) -> bytes:
         return await node.exchange.request(member, protocol, body)
 
-    if await install(node.store, node.book, await ask_rosters(ask, node.book.version), _now()):
-        await _roster_changed(node)
-    brought = await catch_up(node.parts, ask, member, _now())
+    try:
+        if await install(node.store, node.book, await ask_rosters(ask, node.book.version), _now()):
+            await _roster_changed(node)
+        brought = await catch_up(node.parts, ask, member, _now())
+    except ProtocolError as error:
+        node.refusals.note(member, error.name)
+        raise
     if brought.rejected is not None:
         node.refusals.note(member, brought.rejected)
     node.parts.beliefs.heard(_now())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from ioint_node.config import load_config
+from ioint_node.config import load_config, load_keys
 from ioint_node.demo.cast import SHIPPED
 from ioint_node.demo.client import AnswerError, Client
 from ioint_node.demo.play import Playback, read_recorded
@@ -28,6 +28,7 @@ from ioint_protocol.records import DISPUTE_REASONS
 from tests.hosts.netns import EXCHANGE_PORT, Namespace, Network, children_of, own_address, public_address
 from tests.hosts.relay import Relay
 
+ROOT: Final = Path(__file__).parents[2]
 WITHIN_S: Final = 30.0
 """How long anything that has to happen may take."""
 POLL_S: Final = 0.05
@@ -39,22 +40,26 @@ WEB: Final = "http://127.0.0.1:8470"  # each host has a loopback of its own
 INCIDENTS: Final = ("demo-08", "demo-09")
 """Sessions of the demo in which an agent goes out of scope."""
 
-Said = Counter[tuple[str, str]]
-"""How often each (author, record) is there."""
+Key = tuple[str, str]
+"""A record by its author and its id."""
+Said = Counter[Key]
+"""How often each record is there."""
 
 
-async def until(holds: Callable[[], Awaitable[Any]], what: str, within_s: float = WITHIN_S) -> Any:
-    """Ask again until the answer is truthy; a bound, not a pause, decides when to give up."""
+async def until(
+    holds: Callable[[], Awaitable[bool]], what: str | Callable[[], str], within_s: float = WITHIN_S
+) -> None:
+    """Ask again until it holds; a bound, not a pause, decides when to give up."""
     deadline = asyncio.get_running_loop().time() + within_s
-    while not (found := await holds()):
-        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:.0f} s: {what}"
+    while not await holds():
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not within {within_s:.0f} s: {what if isinstance(what, str) else what()}")
         await asyncio.sleep(POLL_S)
-    return found
 
 
 @dataclass(kw_only=True)
 class Host:
-    """A member's machine. `reachable` says whether others can connect to it, `clock` how wrong its clock is."""
+    """A member's machine. `reachable` says whether others can connect to it, `ahead_s` how wrong its clock is."""
 
     name: str
     number: int
@@ -62,14 +67,17 @@ class Host:
     home: Path
     space: Namespace
     reachable: bool = True
-    clock: Mapping[str, str] = field(default_factory=dict)
+    ahead_s: int = 0
     process: asyncio.subprocess.Process | None = None
     _http: aiohttp.ClientSession | None = None
+    _tried: set[tuple[str, str]] = field(default_factory=set)
 
     async def prepare(self) -> None:
         """Make the node's home and its card."""
-        where = ("--exchange-host", own_address(self.number), "--exchange-port", str(EXCHANGE_PORT))
-        where += ("--announce", f"/ip4/{public_address(self.number)}/tcp/{EXCHANGE_PORT}")
+        where = (
+            *("--exchange-host", own_address(self.number), "--exchange-port", str(EXCHANGE_PORT)),
+            *("--announce", f"/ip4/{public_address(self.number)}/tcp/{EXCHANGE_PORT}"),
+        )
         inward = (
             "--exchange-port",
             "0",
@@ -88,24 +96,24 @@ class Host:
     @property
     def member(self) -> str:
         """The member id."""
-        from ioint_node.config import load_keys
-
         return load_keys(self.home).member
 
     async def start(self) -> None:
         """Run the node; returns when it serves."""
+        module = ("tests.hosts.skewed", str(self.ahead_s)) if self.ahead_s else ("ioint_node",)
         with (self.home / "node.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.space.inside(sys.executable, "-m", "ioint_node", "run", "--home", str(self.home)),
+                *self.space.inside(sys.executable, "-m", *module, "run", "--home", str(self.home)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **self.clock},
+                cwd=ROOT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(socket_factory=lambda address: self.space.socket(address[0]))
         )
-        await until(self._serves, f"the node of {self.name} serves: {self.log}")
+        await until(self.serves, lambda: f"the node of {self.name} serves: {self.log}")
 
     async def stop(self, *, kill: bool = False) -> None:
         """End the node: politely, or as a power cut does."""
@@ -115,7 +123,11 @@ class Host:
             return
         children = children_of(self.process.pid)
         self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        await asyncio.wait_for(self.process.wait(), STOP_S)
+        try:
+            await asyncio.wait_for(self.process.wait(), STOP_S)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
         await until(lambda: _gone(children), f"the processes of {self.name} end")
 
     @property
@@ -182,22 +194,34 @@ class Host:
 
         await until(left, f"reports leave {self.name}")
 
-    async def dispute(self, count: int) -> None:
-        """Say `count` things that this node has not said before."""
-        patterns = sorted({row["id"] async for row in self.client.items("/api/v1/indicators")})
+    async def dispute(self, count: int) -> frozenset[Key]:
+        """Say `count` things that this node has not said before, and return them."""
+        said: set[Key] = set()
+        patterns = sorted([row["id"] async for row in self.client.items("/api/v1/indicators")])
         for pattern, reason in product(patterns, sorted(DISPUTE_REASONS)):
-            before = await self.said()
+            if (pattern, reason) in self._tried:
+                continue
+            self._tried.add((pattern, reason))
             try:
-                await self.client.post(
+                answer = await self.client.post(
                     f"/api/v1/patterns/{pattern}/opinion", {"kind": "dispute", "reason": reason}
                 )
             except AnswerError as error:
-                if error.status != 404:  # nobody else has reported this one
-                    raise
-            count -= await self.said() != before
-            if not count:
-                return
+                if error.status == 404:  # nobody else has reported this one
+                    continue
+                raise
+            said.update((self.member, record) for record in answer["records"])
+            if len(said) >= count:
+                return frozenset(said)
         raise AssertionError(f"{self.name} has nothing more to say")
+
+    async def until_holds(self, said: frozenset[Key]) -> None:
+        """Wait until this node has what somebody said."""
+
+        async def has() -> bool:
+            return said <= (await self.holds()).keys()
+
+        await until(has, f"{self.name} holds {len(said)} records")
 
     async def decides(self) -> float:
         """Ask for one decision and return the seconds that it took."""
@@ -218,7 +242,8 @@ class Host:
         )
         return clock() - begin
 
-    async def _serves(self) -> bool:
+    async def serves(self) -> bool:
+        """Whether the node and its exchange are ready."""
         assert self.process is not None
         assert self._http is not None
         assert self.process.returncode is None, f"the node of {self.name} ended: {self.log}"
@@ -236,8 +261,8 @@ async def _gone(processes: Iterable[int]) -> bool:
 class Consortium:
     """The hosts, the network between them, and the weather on it. Started hosts are `running`."""
 
-    def __init__(self, root: Path, network: Network, relay: Relay, stack: AsyncExitStack) -> None:
-        self._root, self.network, self.relay, self._stack = root, network, relay, stack
+    def __init__(self, root: Path, network: Network, relay: Relay) -> None:
+        self._root, self.network, self.relay = root, network, relay
         self.hosts: dict[str, Host] = {}
 
     def __getitem__(self, name: str) -> Host:
@@ -252,7 +277,6 @@ class Consortium:
         """Plug in a new host and make its node's home."""
         number = len(self.hosts) + 1
         space = self.network.host(number, side)
-        self._stack.callback(space.close)
         host = Host(name=name, number=number, side=side, home=self._root / name, space=space, **rest)
         self.hosts[name] = host
         if host.reachable:
@@ -262,47 +286,59 @@ class Consortium:
 
     async def start(self, *hosts: Host) -> None:
         """Run these nodes until the end, or until they are stopped."""
-        for host in hosts:
-            self._stack.push_async_callback(host.stop)
         await asyncio.gather(*(host.start() for host in hosts))
 
-    async def meet(self, *hosts: Host) -> None:
-        """Wait until these nodes, or all that run, are connected with one another."""
-        wanted = hosts or self.running
-        ids = {host.member for host in wanted}
+    async def stop(self) -> None:
+        """End every node."""
+        await asyncio.gather(*(host.stop() for host in self.hosts.values()))
+
+    async def meet(self, within_s: float = WITHIN_S) -> None:
+        """Wait until all nodes that run are connected with one another."""
+        wanted = self.running
+        apart: list[str] = []
 
         async def connected() -> bool:
             pages = await asyncio.gather(*(host.peers() for host in wanted))
-            return all(
-                all(page.get(each, {}).get("connected_since") for each in ids - {host.member})
+            apart[:] = [
+                f"{host.name} without {other.name}"
                 for host, page in zip(wanted, pages, strict=True)
-            )
+                for other in wanted
+                if other is not host and not page.get(other.member, {}).get("connected_since")
+            ]
+            return not apart
 
-        await until(connected, f"{', '.join(host.name for host in wanted)} are connected")
+        await until(connected, lambda: f"all are connected; {', '.join(apart)}", within_s)
 
-    async def agree(self, *hosts: Host) -> None:
-        """Wait until these nodes, or all that run, hold exactly what all of them have said, and that once."""
-        wanted = hosts or self.running
+    async def agree(self) -> None:
+        """Wait until all nodes that run hold exactly what they and the others of these have said, and that once."""
+        wanted = self.running
         said: Said = Counter()
         for host in wanted:
             said += await host.said()
         ids = {host.member for host in wanted}
+        found: dict[str, Said] = {}
 
         async def same() -> bool:
             pages = await asyncio.gather(*(host.holds() for host in wanted))
-            return all(_of(page, ids) == said for page in pages)
+            found.update({host.name: _of(page, ids) for host, page in zip(wanted, pages, strict=True)})
+            return all(page == said for page in found.values())
 
-        await until(same, f"{', '.join(host.name for host in wanted)} hold the same {said.total()} records")
+        def differences() -> str:
+            lacks = {name: (said - page).total() for name, page in found.items()}
+            extra = {name: (page - said).total() for name, page in found.items()}
+            return f"all hold the same {said.total()} records; lacking {lacks}, beyond {extra}"
 
-    async def believe_the_same(self, *hosts: Host) -> None:
-        """Wait until the network part of every pattern's receipt is the same at these nodes."""
+        await until(same, differences)
+
+    async def believe_the_same(self) -> None:
+        """Wait until the network part of every pattern's receipt is the same at all nodes that run."""
 
         async def receipts(host: Host) -> dict[str, Any]:
             rows = [row["id"] async for row in host.client.items("/api/v1/indicators")]
             return {row: (await host.client.get(f"/api/v1/patterns/{row}/why"))["network"] for row in rows}
 
         async def same() -> bool:
-            first, *others = await asyncio.gather(*(receipts(host) for host in hosts))
+            first, *others = await asyncio.gather(*(receipts(host) for host in self.running))
             return bool(first) and all(each == first for each in others)
 
         await until(same, "all nodes compute the same reputation of every pattern")
@@ -322,7 +358,8 @@ async def consortium_of(
         stack.callback(network.close)
         relay = Relay(network, SEED)
         stack.push_async_callback(relay.close)
-        made = Consortium(root, network, relay, stack)
+        made = Consortium(root, network, relay)
+        stack.push_async_callback(made.stop)
         await asyncio.gather(
             *(made.add(name, side, reachable=reachable) for name, side, reachable in founders)
         )

@@ -111,18 +111,20 @@ class Network:
 
     def __init__(self) -> None:
         self.switches = {side: Switch() for side in SIDES}
+        self._hosts: list[Namespace] = []
         west, east = self.switches.values()
         west.plug(east, "trunk", "trunk", there="trunk")
         east.ip("link set trunk master hub")
 
     def close(self) -> None:
-        """Let both switches go."""
-        for switch in self.switches.values():
-            switch.close()
+        """Let all of it go."""
+        for space in (*self._hosts, *self.switches.values()):
+            space.close()
 
     def host(self, number: int, side: str) -> Namespace:
         """Plug in a new host."""
         made = Namespace()
+        self._hosts.append(made)
         made.ip("link set lo up")
         self.switches[side].plug(made, f"host-{number}", f"host{number}")
         made.ip(f"addr add {own_address(number)}/16 dev eth0")
