@@ -295,8 +295,8 @@ def _bound(told: Mapping[str, Any]) -> list[str]:
         row = told[kind]
         work_s = row["cpu_ms_per_record_and_node"] * nodes / 1000
         lines.append(
-            f"- A {kind} costs {work_s:.2f} CPU-seconds over all {nodes} nodes: {work_s / cores:.2f} s of {cores} cores, "
-            f"beside the {row['all_p50_s']:.2f} s until the last node has it."
+            f"- A {kind} costs {work_s:.2f} CPU-seconds over all {nodes} nodes: {work_s / cores:.2f} s of {cores} "
+            f"cores, beside the {row['all_p50_s']:.2f} s until the last node has it."
         )
     return [
         "What bounds it:",
