@@ -25,7 +25,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from libp2p.abc import IHost, INetStream
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
-from libp2p.custom_types import TProtocol
+from libp2p.custom_types import StreamHandlerFn, TProtocol
 
 from tests.network import attacker
 
@@ -235,21 +235,38 @@ async def stale_roster(us: Hostile) -> object:
     asked = 0
     first = trio.Event()
 
-    async def answer(stream: INetStream) -> None:
+    async def roster(_: bytes) -> bytes:
         nonlocal asked
-        line = Unframer(FRAME_BYTES)
-        while data := await stream.read(4_096):
-            line.feed(data)
-            while line.next() is not None:
-                asked += 1
-                await stream.write(frame(us.stale))
-                first.set()
+        asked += 1
+        first.set()
+        return us.stale
 
-    async with attacker.connected(us.victim, us.keys, {sync.ROSTER: answer}) as (host, peer):
+    async with attacker.connected(us.victim, us.keys, {sync.ROSTER: _serving(roster)}) as (host, peer):
         with trio.move_on_after(ANSWER_S):
             await first.wait()
-            # The victim has read our answer when it has answered what we ask after it on the same connection.
-            await (await talk(host, peer, sync.HEADS)).ask(sync.encode_heads_request({}))
+            await _until_read(host, peer)
+    return asked
+
+
+async def lying_source(us: Hostile) -> object:
+    """Claim to have much more of a member's log, and hand out garbage for it; returns how often it was asked for."""
+    asked = 0
+    first = trio.Event()
+
+    async def heads(_: bytes) -> bytes:
+        return sync.encode_heads_answer({us.author: (10**6, "f" * 64)}, have="")
+
+    async def pull(_: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        first.set()
+        return sync.encode_pull_answer([b"IOSG" + bytes(200)])
+
+    serves = {sync.HEADS: _serving(heads), sync.PULL: _serving(pull)}
+    async with attacker.connected(us.victim, us.keys, serves) as (host, peer):
+        with trio.move_on_after(ANSWER_S):
+            await first.wait()
+            await _until_read(host, peer)
     return asked
 
 
@@ -289,6 +306,24 @@ async def roster_of(us: Hostile) -> object:
     return ""
 
 
+def _serving(answer: Callable[[bytes], Awaitable[bytes]]) -> StreamHandlerFn:
+    """Answer each request of a stream so."""
+
+    async def handle(stream: INetStream) -> None:
+        line = Unframer(FRAME_BYTES)
+        while data := await stream.read(4_096):
+            line.feed(data)
+            while (body := line.next()) is not None:
+                await stream.write(frame(await answer(body)))
+
+    return handle
+
+
+async def _until_read(host: IHost, peer: Any) -> None:
+    """The victim has read our answer when it has answered what we ask after it on the same connection."""
+    await (await talk(host, peer, sync.HEADS)).ask(sync.encode_heads_request({}))
+
+
 def _transport(case: attacker.Case) -> Callable[[Hostile], Awaitable[object]]:
     return lambda us: case(us.victim, us.keys)
 
@@ -307,6 +342,7 @@ CASES: dict[str, Callable[[Hostile], Awaitable[object]]] = {
             pull_flood,
             slow_reader,
             stale_roster,
+            lying_source,
             idle_connections,
             equivocate,
             roster_of,

@@ -116,8 +116,8 @@ async def old_roster(consortium: Consortium, mallory: Mallory) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def newcomer(consortium: Consortium, old_roster: str) -> Host:
-    """A member that is admitted while the others run, with a clock that is almost a day ahead."""
-    echo = await consortium.add("echo", "east", ahead_s=AHEAD_S)
+    """A member that is admitted while the others run; nobody can connect to it, and its clock is almost a day ahead."""
+    echo = await consortium.add("echo", "east", reachable=False, ahead_s=AHEAD_S)
     alpha = consortium["alpha"]
     await command("consortium", "admit", "--home", str(alpha.home), "--card", str(echo.card))
     await command("consortium", "join", "--home", str(echo.home), "--roster", str(alpha.home / "roster.bin"))
@@ -138,6 +138,15 @@ async def test_a_newcomer_gets_all_that_was_said_before_it_came(
 ) -> None:
     await consortium.agree()
     assert await newcomer.holds()
+
+
+async def test_two_members_that_nobody_can_connect_to_hear_of_one_another(
+    consortium: Consortium, newcomer: Host
+) -> None:
+    delta = consortium["delta"]
+    assert (await newcomer.peers())[delta.member]["connected_since"] is None
+    said, other = await asyncio.gather(newcomer.dispute(1), delta.dispute(1))
+    await asyncio.gather(delta.until_holds(said), newcomer.until_holds(other))
 
 
 async def test_a_member_whose_clock_is_almost_a_day_ahead_is_heard_and_hears(
@@ -169,6 +178,7 @@ async def test_a_roster_that_was_replaced_is_refused(
         ("replay", "duplicate"),
         ("garbage", "bad_frame"),
         ("changed_byte", "bad_root"),
+        ("lying_source", "bad_frame"),
         ("ten_megabytes", "bad_frame"),
         ("oversized_frame", "frame_too_large"),
         ("thousand_streams", "too_many_streams"),
