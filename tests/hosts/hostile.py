@@ -262,7 +262,10 @@ async def lying_source(us: Hostile) -> object:
         first.set()
         return sync.encode_pull_answer([b"IOSG" + bytes(200)])
 
-    serves = {sync.HEADS: _serving(heads), sync.PULL: _serving(pull)}
+    async def roster(_: bytes) -> bytes:
+        return b""  # nothing newer
+
+    serves = {sync.ROSTER: _serving(roster), sync.HEADS: _serving(heads), sync.PULL: _serving(pull)}
     async with attacker.connected(us.victim, us.keys, serves) as (host, peer):
         with trio.move_on_after(ANSWER_S):
             await first.wait()
