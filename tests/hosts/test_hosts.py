@@ -229,7 +229,6 @@ async def test_who_reads_no_answers_is_cut_off(
     await asyncio.gather(*(host.until_holds(said) for host in consortium.running))
 
 
-@pytest.mark.xfail(reason="a proof stays with the node that found it", strict=True)
 async def test_two_histories_of_one_member_put_it_into_quarantine_at_every_node(
     consortium: Consortium, memory: Memory, mallory: Mallory
 ) -> None:

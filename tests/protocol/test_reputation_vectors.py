@@ -20,7 +20,7 @@ def member(value: dict[str, Any]) -> Member:
         id=value["id"],
         name=value["id"],
         node_key="",
-        record_key="",
+        record_keys=(),
         group=value["group"],
         class_=value["class"],
         since=value["since"],
@@ -33,10 +33,9 @@ def member(value: dict[str, Any]) -> Member:
 def test_the_network_part(case: dict[str, Any]) -> None:
     roster = Roster(
         version=9,
+        consortium="0" * 64,
         issued_day=case["today"],
         expires=0,
-        threshold=1,
-        stewards=(),
         members=tuple(member(value) for value in case["members"]),
         taxonomy=Release(version="2026.11", digest="0" * 64),
         catalogue="0" * 64,

@@ -3,9 +3,10 @@
 A home directory (0700) holds everything that one node is:
 
     config.toml                     the settings below; docs/configuration.md explains each
-    keys/{node,record,pass,steward}.key  Ed25519 seeds in hex, 0600; the steward's only where rosters are signed
+    keys/{node,record,pass}.key     Ed25519 seeds in hex, 0600
+    keys/{steward,clock}.key        the same, only at a steward's node: sign rosters
     ioint.db                        the database, unless `store_url` names another
-    roster.bin                      the roster, every version as its stewards signed it
+    roster.bin                      the roster as its stewards signed it, for whoever joins
     local.token                     an administrator's token for commands on this machine, 0600
     run.json                        where the running node listens, 0600; gone when it stopped
 

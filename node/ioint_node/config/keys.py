@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ioint_protocol.keys import member_id
@@ -16,11 +16,12 @@ from ioint_node.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The secrets of one node: three Ed25519 seeds of 32 bytes. Their `repr` shows none of them."""
+    """The secrets of one node: Ed25519 seeds of 32 bytes. Their `repr` shows none of them."""
 
     node_seed: bytes = field(repr=False)  # libp2p identity of this machine
     record_seed: bytes = field(repr=False)  # signs what the member publishes
     steward_seed: bytes | None = field(repr=False, default=None)  # signs rosters
+    clock_seed: bytes | None = field(repr=False, default=None)  # says daily which roster is the newest
 
     @property
     def record_key(self) -> SigningKey:
@@ -31,6 +32,11 @@ class Keys:
     def steward_key(self) -> SigningKey | None:
         """The key that signs rosters, where a consortium is steered from here."""
         return SigningKey(self.steward_seed) if self.steward_seed is not None else None
+
+    @property
+    def clock_key(self) -> SigningKey | None:
+        """The key that a steward's node signs timestamps with."""
+        return SigningKey(self.clock_seed) if self.clock_seed is not None else None
 
     @property
     def node_public(self) -> bytes:
@@ -59,15 +65,13 @@ def make_keys(home: Path) -> Keys:
 
 
 def make_steward_key(home: Path) -> Keys:
-    """Make the key that signs rosters, beside the two that are there.
+    """Make the keys of a steward, beside those that are there: one signs rosters, one their timestamps.
 
     Raises:
         ConfigError: there is one already, or the node has no keys.
     """
     keys = load_keys(home)
-    return Keys(
-        node_seed=keys.node_seed, record_seed=keys.record_seed, steward_seed=_make_key(home, "steward")
-    )
+    return replace(keys, steward_seed=_make_key(home, "steward"), clock_seed=_make_key(home, "clock"))
 
 
 def load_keys(home: Path) -> Keys:
@@ -76,11 +80,11 @@ def load_keys(home: Path) -> Keys:
     Raises:
         ConfigError: a key is missing, unreadable, or readable by others.
     """
-    steward = _key_file(home, "steward")
     return Keys(
         node_seed=_load_key(home, "node"),
         record_seed=_load_key(home, "record"),
-        steward_seed=_load_key(home, "steward") if steward.exists() else None,
+        steward_seed=_load_if_there(home, "steward"),
+        clock_seed=_load_if_there(home, "clock"),
     )
 
 
@@ -105,6 +109,10 @@ def _make_key(home: Path, name: str) -> bytes:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     write_private(path, seed.hex().encode() + b"\n")
     return seed
+
+
+def _load_if_there(home: Path, name: str) -> bytes | None:
+    return _load_key(home, name) if _key_file(home, name).exists() else None
 
 
 def _load_key(home: Path, name: str) -> bytes:

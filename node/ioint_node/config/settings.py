@@ -125,7 +125,7 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward")),
+            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock")),
             self.token_file,
             self.run_file,
             *(Path(f"{database}{end}") for end in ("", "-wal", "-shm") if database),

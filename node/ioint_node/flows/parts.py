@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ioint_protocol import Roster
+from ioint_protocol import Roster, Vector
 from ioint_taxonomy import Catalogue, Taxonomy
 from nacl.signing import SigningKey
 
-from ioint_node.admission import Limits, Quotas
+from ioint_node.admission import Floors, Limits, Quotas, Recent
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import Dossiers
 from ioint_node.reputation.gate import Params
 from ioint_node.reputation.novel import NovelLimits
 from ioint_node.store.engine import Store
@@ -40,8 +41,24 @@ class NoAnchor:
         """Forget it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What we newly have (heads of logs, or `CONVICTED`) and whom to tell; telling it may be lost."""
+
+    heads: Vector
+    to: frozenset[str]
+
+
 def _nothing() -> None:
     pass
+
+
+def _unheard(_: News) -> None:
+    pass
+
+
+def _nobody() -> frozenset[str]:
+    return frozenset()
 
 
 def _always() -> bool:
@@ -62,6 +79,11 @@ class ExchangeParts:
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
         anchor: what was signed, should the database be lost or replaced by an older copy.
+        recent: the segments that were stored lately.
+        dossiers: what is held in memory of the evidence in the store.
+        connected: the members that are reachable now.
+        announce: tells members what is new, soon and without any promise; to be called after the commit.
+        floors: below which heights logs of others need not be fetched.
         in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
@@ -80,7 +102,12 @@ class ExchangeParts:
     draw: Callable[[int], int] = secrets.randbelow
     anchor: Anchor = field(default_factory=NoAnchor)
     in_contact: Callable[[], bool] = _always
+    connected: Callable[[], frozenset[str]] = _nobody
+    announce: Callable[[News], None] = _unheard
+    floors: Floors = field(default_factory=Floors)
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    recent: Recent = field(default_factory=Recent)
+    dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)

@@ -33,25 +33,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import ownlog
-from ioint_node.flows.believe import believe, note_first_reports, put_in_force
+from ioint_node.flows.believe import Believed, enter, put_in_force
 from ioint_node.flows.draft import STATE_OF, Draft, draft_report, sample_report
-from ioint_node.flows.evidence import REMEMBERED_DAYS, statement
+from ioint_node.flows.evidence import REMEMBERED_DAYS
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.ownlog import Halted, Lost, Next
-from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.receive import live_reports
+from ioint_node.flows.parts import ExchangeParts, News
+from ioint_node.flows.spread import pass_on
 from ioint_node.privacy.egress import check_segment
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import Release
-from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.novel import too_broad
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.predict import events_of, read_sessions
 from ioint_node.scoring.tracker import SessionTracker
 from ioint_node.scoring.values import Declaration
-from ioint_node.store import log, matches, outbox, outgoing, sessions
-from ioint_node.store.log import StoredRecord
+from ioint_node.store import log, matches, outgoing, sessions
+from ioint_node.store.log import Arrival, StoredRecord
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, to_text
 
@@ -73,7 +72,8 @@ class _Sender:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flushed:
     records: int = 0
-    beliefs: tuple[Belief, ...] = ()
+    believed: Believed = field(default_factory=Believed)
+    news: tuple[News, ...] = ()
 
 
 async def propose(
@@ -112,7 +112,7 @@ async def halted(connection: AsyncConnection, parts: ExchangeParts) -> str | Non
 
 
 async def flush(parts: ExchangeParts, now: int) -> int:
-    """Sign what is ready into our own log and queue it for every active member; returns how many records left.
+    """Sign what is ready into our own log and pass it on (`flows.spread`); returns how many records left.
 
     Before the first contact since the start nothing is signed: members may hold more of our log than we do.
     """
@@ -127,8 +127,10 @@ async def flush(parts: ExchangeParts, now: int) -> int:
         if flushed.records == 0:
             break
         total += flushed.records
-        put_in_force(parts, flushed.beliefs)
+        put_in_force(parts, flushed.believed)
         parts.notify()
+        for news in flushed.news:
+            parts.announce(news)
     return total
 
 
@@ -296,8 +298,8 @@ async def withdraw_pattern(
     """
     async with parts.store.read() as connection:
         said = await _said_of(connection, pattern, now)
-    ours = [statement(s) for s in said if s.author == parts.member]
-    gone = {s.of for s in ours if s.kind == "withdrawal"}
+    ours = [s for s in said if s.author == parts.member]
+    gone = {s.record.of for s in ours if isinstance(s.record, Withdrawal)}
     # All of them: else an older report would speak again where the newest was taken back.
     standing = [s.id for s in ours if s.kind != "withdrawal" and s.id not in gone]
     if not standing:
@@ -362,13 +364,12 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
             segment = await _sign(connection, parts, sender, bodies, seq=seq, prev=prev, now=now)
             ownlog.fasten(parts.anchor, segment.wire)
             await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
-    subjects = await log.add_segment(connection, segment, delivered_by=None, now=now)
-    us = sender.roster.member(sender.member)
-    if us is not None:
-        await note_first_reports(connection, parts, us.group, live_reports(segment, day_of(now)), now)
-    others = [m.id for m in sender.roster.members if m.state == "active" and m.id != sender.member]
-    await outbox.add(connection, others, sender.member, segment.seq, now)
-    return _Flushed(records=len(segment.records), beliefs=await believe(connection, parts, subjects, now))
+    arrivals = [Arrival(segment=segment)]
+    return _Flushed(
+        records=len(segment.records),
+        news=await pass_on(connection, parts, arrivals, sender.roster, now),
+        believed=await enter(connection, parts, sender.roster, arrivals, now),
+    )
 
 
 async def _sign(
@@ -382,7 +383,11 @@ async def _sign(
     now: int,
 ) -> VerifiedSegment:
     """Sign the segment that follows number `seq`, whose hash is `prev`."""
-    low = await log.lowest_live(connection, sender.member, day_of(now) - LIFE_DAYS) or seq + 1
+    # Never lower than what was signed before: a withdrawal that members brought back counts from the day of its return.
+    signed = await log.known(connection, sender.member, seq)
+    low = max(
+        signed.low, await log.lowest_live(connection, sender.member, day_of(now) - LIFE_DAYS) or seq + 1
+    )
     wire = build_segment(sender.key, sender.consortium, sender.member, seq + 1, prev, low, bodies)
     check_segment(wire, parts.taxonomy, parts.catalogue)
     # Others will verify these bytes: if they would not, better to find out before they are our history.

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.reputation.dossier import FirstReport
 from ioint_node.reputation.gate import Rate
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
 from ioint_node.store.upsert import upserting
@@ -26,15 +27,6 @@ class OwnRecord:
     benign: int = 0
     flagged: int = 0
     actors: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstReport:
-    """When a group's first live report of a pattern came, and whether it was within the group's weekly quota."""
-
-    group: str
-    day: int
-    counts: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,45 +128,44 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | N
 
 
 async def first_reports_of(
-    connection: AsyncConnection, patterns: Collection[str], today: int
+    connection: AsyncConnection, patterns: Collection[str]
 ) -> dict[str, list[FirstReport]]:
-    """The live first reports of each pattern, as this node received them."""
-    rows = await connection.execute(
-        select(first_reports).where(
-            first_reports.c.pattern.in_(list(patterns)), first_reports.c.day > today - WINDOW_DAYS
-        )
-    )
+    """The first reports of each pattern, as this node received them; whether one still counts is the reader's to say."""
+    rows = await connection.execute(select(first_reports).where(first_reports.c.pattern.in_(list(patterns))))
     found: dict[str, list[FirstReport]] = {}
     for row in rows:
         found.setdefault(row.pattern, []).append(_first(row))
     return found
 
 
-async def first_report_days(connection: AsyncConnection, group: str, today: int) -> tuple[int, ...]:
-    """The days of the last week on which a group made first reports that counted."""
+async def first_report_days(
+    connection: AsyncConnection, groups: Collection[str], today: int
+) -> dict[str, list[int]]:
+    """The days of the last week on which each group made first reports that counted."""
     rows = await connection.execute(
-        select(first_reports.c.day).where(
-            first_reports.c.group == group,
+        select(first_reports.c.group, first_reports.c.day).where(
+            first_reports.c.group.in_(list(groups)),
             first_reports.c.counts == 1,
             first_reports.c.day > today - WEEK_DAYS,
         )
     )
-    return tuple(rows.scalars())
+    found: dict[str, list[int]] = {group: [] for group in groups}
+    for row in rows:
+        found[row.group].append(row.day)
+    return found
 
 
-async def add_first_reports(
-    connection: AsyncConnection, group: str, counts: Mapping[str, bool], today: int
-) -> None:
-    """Note a group's first live reports, by pattern, and whether each is within its quota."""
-    if not counts:
+async def add_first_reports(connection: AsyncConnection, firsts: Collection[tuple[str, FirstReport]]) -> None:
+    """Note first reports, each with its pattern; one that is older than its 30 days is replaced."""
+    if not firsts:
         return
     statement = upserting(connection, first_reports)
     changed = {"day": statement.excluded.day, "counts": statement.excluded.counts}
     await connection.execute(
         statement.on_conflict_do_update(index_elements=["group", "pattern"], set_=changed),
         [
-            {"group": group, "pattern": pattern, "day": today, "counts": int(within)}
-            for pattern, within in counts.items()
+            {"group": first.group, "pattern": pattern, "day": first.day, "counts": int(first.counts)}
+            for pattern, first in firsts
         ],
     )
 

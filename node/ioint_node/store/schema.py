@@ -143,14 +143,6 @@ session_days = Table(
     Column("flagged", Integer, nullable=False),  # of these, with an out_of_scope verdict
 )
 
-rosters = Table(
-    "rosters",
-    metadata,
-    Column("version", Integer, primary_key=True),
-    Column("wire", LargeBinary, nullable=False),
-    Column("installed_at", String(32), nullable=False),
-)
-
 segments = Table(
     "segments",
     metadata,
@@ -163,6 +155,9 @@ segments = Table(
     Column("records", Integer, nullable=False),
     Column("received_at", String(32), nullable=False),
     Column("delivered_by", String(32)),  # member id of the peer; null for our own
+    Column(
+        "low", Integer, nullable=False, server_default="1"
+    ),  # of its header: below it all may be forgotten
 )
 
 equivocations = Table(
@@ -427,4 +422,12 @@ learned = Table(
     ),  # what this node learned of its own traffic, such as "isolation"
     Column("body", Text, nullable=False),  # JSON
     Column("at", String(32), nullable=False),
+)
+
+roster_files = Table(
+    "roster_files",
+    metadata,
+    Column("name", String(80), primary_key=True),  # as in the protocol; every root, the newest of the others
+    Column("body", LargeBinary, nullable=False),
+    Column("installed_at", String(32), nullable=False),
 )

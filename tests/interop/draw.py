@@ -1,0 +1,146 @@
+"""Cases drawn by chance, in the form of vectors, with what this implementation says of each."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ioint_protocol import ProtocolError, canonical, records
+from ioint_protocol.limits import LIMITS
+from ioint_protocol.pattern import Matcher, implies, parse_pattern
+from ioint_taxonomy import Step, Taxonomy
+
+Case = dict[str, Any]
+
+# Values of which most are of the wrong type, form or range for any one field.
+STRAY: tuple[Any, ...] = (
+    -1, 0, 1, 2, 30, 31, 100_000, 100_001, LIMITS.integer,
+    "", "a", "A", "@a", "a b", "f" * 32, "f" * 63, "f" * 64, "F" * 64, "x" * 64, "x" * 65,
+    "clear", "pattern", "subject", "analyst", "mistake", "2026.11", "2026.11.1234", "2026.1",
+    "pkg:npm/a", "pkg:npm/%40a/b@1.0.0-rc.1+b", "pkg:npm/@a/b", "pkg:npm/a@", "pkg:npm/a@" + "1" * 41,
+    "pkg:npm/" + "a" * 101, "pkg:pypi/a-b", "pkg:pypi/a_b", "pkg:pypi/a--b", "pkg:cargo/A-b_c",
+    "pkg:docker/a.b/c", "pkg:docker/a_b/c", "pkg:github/A/b", "pkg:huggingface/a/b.c",
+    [], {}, [0], ["a"], ["a", "b"], ["b", "a"], ["a", "a"],
+)  # fmt: skip
+NAMES = ("zz", "tax", "kind", "pat", "subj", "seen", "day", "of", "v", "f", "x", "declared")
+
+
+def damaged_records(chance: random.Random, sound: list[Case], count: int) -> Iterator[Case]:
+    """Records with one fault, or with none where the change is harmless."""
+    for number in range(count):
+        value = copy.deepcopy(chance.choice(sound))
+        _damage(chance, value)
+        body = canonical.encode(value)
+        case: Case = {"name": str(number), "body": body.decode("ascii")}
+        try:
+            records.decode_record(body)
+        except ProtocolError as error:
+            yield case | {"refusal": error.name}
+        else:
+            yield case | {"id": records.record_id(body)}
+
+
+def _damage(chance: random.Random, value: Case) -> None:
+    holder, key = chance.choice(list(_places(value)))
+    match chance.randrange(4):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(holder, dict):
+            holder[chance.choice(NAMES)] = copy.deepcopy(chance.choice(STRAY))
+        case _:
+            holder[key] = copy.deepcopy(chance.choice(STRAY))
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])
+
+
+class Sessions:
+    """Patterns and sessions in one vocabulary, with a word that it does not know in every place."""
+
+    def __init__(self, chance: random.Random, vocabulary: Mapping[str, Any], taxonomy: Taxonomy) -> None:
+        self._chance = chance
+        self._taxonomy = taxonomy
+        self._verbs = [*vocabulary["verbs"], "later"]
+        self._resources = [*vocabulary["resources"], "later"]
+        self._classes = [f"@{name}" for name in sorted({*vocabulary["verbs"].values(), "later"})]
+        self._groups = [f"@{name}" for name in sorted({*vocabulary["resources"].values(), "later"})]
+        self._sensitivities = [*vocabulary["sensitivities"], "later"]
+        self._boundaries = [*vocabulary["boundaries"], "later"]
+
+    def completed(self, number: int) -> Case:
+        """A session, and at which of its steps a pattern is complete."""
+        pattern = self.pattern()
+        families = self._some(["a", "b", "c"], 0)
+        steps = [self._step(at) for at in range(self._chance.choice([3, 6, 9]))]
+        matcher = Matcher({"it": parse_pattern(pattern)}, self._taxonomy)
+        state, found = matcher.start(tuple(families)), []
+        for value in steps:
+            rest = {**value, "flow": tuple(value["flow"])}
+            outside = bool(rest.pop("outside"))
+            state, now = matcher.advance(state, Step(**rest), outside)
+            found.append(len(now))
+        case = {"pattern": pattern, "families": families, "steps": steps, "completed": found}
+        return {"name": str(number), **case}
+
+    def special(self, number: int) -> Case:
+        """Two patterns, and whether the one is a special case of the other."""
+        general = self.pattern()
+        special = self._narrowed(general) if self._chance.random() < 0.7 else self.pattern()
+        implied = implies(parse_pattern(special), parse_pattern(general), self._taxonomy)
+        return {"name": str(number), "special": special, "general": general, "implied": int(implied)}
+
+    def pattern(self) -> Case:
+        steps = [self._asked(at) for at in range(self._chance.choice([1, 2, 2, 3]))]
+        pattern: Case = {"gaps": 1 if len(steps) == 1 else self._chance.choice([0, 1, 1]), "steps": steps}
+        return pattern | ({"declared": ["a", "b"]} if self._chance.random() < 0.1 else {})
+
+    def _asked(self, at: int) -> Case:
+        draw = self._chance.random
+        step: Case = {"v": self._some(self._verbs + self._classes)} if draw() < 0.8 else {"x": 1}
+        if draw() < 0.2:
+            step["r"] = self._some(self._resources + self._groups)
+        if draw() < 0.1:
+            step["s"] = self._chance.randint(1, 3)
+        if draw() < 0.1:
+            step["b"] = self._chance.randint(1, 5)
+        if draw() < 0.1:
+            step["p"] = self._some(["memory", "tool_output", "user"])
+        if at and draw() < 0.4:
+            step["f"] = self._some(list(range(at)))
+        return step
+
+    def _narrowed(self, general: Case) -> Case:
+        """The same with more asked of one step, or a step more at the end."""
+        special = copy.deepcopy(general)
+        step = self._chance.choice(special["steps"])
+        step.update(self._chance.choice([{"x": 1}, {"s": 3}, {"b": 5}, {"v": self._some(self._verbs)}]))
+        if self._chance.random() < 0.3:
+            special["steps"].append({"v": self._some(self._verbs)})
+        return special
+
+    def _step(self, at: int) -> Case:
+        pick = self._chance.choice
+        return {
+            "verb": pick(self._verbs),
+            "resource": pick(self._resources),
+            "sensitivity": pick(self._sensitivities),
+            "boundary": pick(self._boundaries),
+            "provenance": pick(["memory", "tool_output", "user"]),
+            "flow": self._some(list(range(at)), 0),
+            "outside": int(self._chance.random() < 0.2),
+        }
+
+    def _some(self, values: list[Any], least: int = 1) -> list[Any]:
+        return sorted(self._chance.sample(values, min(len(values), self._chance.randint(least, 2))))
+
+
+def sound_records(vectors: Mapping[str, Any]) -> list[Case]:
+    """The record bodies that the vectors accept."""
+    return [json.loads(case["body"]) for case in vectors["cases"] if "id" in case]
