@@ -70,6 +70,8 @@ class Host:
     ahead_s: int = 0
     process: asyncio.subprocess.Process | None = None
     _http: aiohttp.ClientSession | None = None
+    told: Said = field(default_factory=Counter)
+    """What this node has told its user that it would send."""
     _tried: set[tuple[str, str]] = field(default_factory=set)
 
     async def prepare(self) -> None:
@@ -212,6 +214,7 @@ class Host:
                 raise
             said.update((self.member, record) for record in answer["records"])
             if len(said) >= count:
+                self.told |= Counter(said)
                 return frozenset(said)
         raise AssertionError(f"{self.name} has nothing more to say")
 
@@ -316,7 +319,9 @@ class Consortium:
         wanted = self.running
         said: Said = Counter()
         for host in wanted:
-            said += await host.said()
+            left = await host.said()
+            assert host.told <= left, f"{host.name} has forgotten {(host.told - left).total()} records"
+            said += left
         ids = {host.member for host in wanted}
         found: dict[str, Said] = {}
 

@@ -19,7 +19,14 @@ from typing import Any, Final
 import trio
 from ioint_node.config import load_keys
 from ioint_node.peers.wire import Unframer, frame
-from ioint_protocol import Report, build_segment, encode_record, parse_segment, sync
+from ioint_protocol import (
+    Report,
+    build_segment,
+    encode_record,
+    equivocation_proof,
+    parse_segment,
+    sync,
+)
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from libp2p.abc import IHost, INetStream
@@ -55,8 +62,11 @@ class Hostile:
     author: str = ""
     stale: bytes = b""
 
-    def segment(self, seq: int, prev: str, *, agents: int) -> bytes:
-        """A well-formed lie: a report of a pattern that nobody met; `agents` makes another of it."""
+    def segment(self, seq: int, prev: str, *, agents: int, author: str = "") -> bytes:
+        """A well-formed lie: a report of a pattern that nobody met; `agents` makes another of it.
+
+        Signed with our key, whoever the author is said to be.
+        """
         today = int(time.time()) // 86_400
         lie = Report(
             tax=load_taxonomy().version,
@@ -73,7 +83,7 @@ class Hostile:
             tlp="green",
         )
         key = load_keys(self.home).record_key
-        return build_segment(key, self.consortium, self.member, seq, prev, 1, [encode_record(lie)])
+        return build_segment(key, self.consortium, author or self.member, seq, prev, 1, [encode_record(lie)])
 
 
 class Talk:
@@ -273,6 +283,33 @@ async def lying_source(us: Hostile) -> object:
     return asked
 
 
+async def forged_proof(us: Hostile) -> object:
+    """Claim that another member has two histories, and prove it with our own signatures; how often we were asked."""
+    asked = 0
+    first = trio.Event()
+    one, other = (us.segment(1, GENESIS, agents=agents, author=us.author) for agents in (3, 6))
+    forged = equivocation_proof(one, other)
+
+    async def roster(_: bytes) -> bytes:
+        return b""
+
+    async def heads(_: bytes) -> bytes:
+        return sync.encode_heads_answer({us.author: sync.CONVICTED}, have="")
+
+    async def proof(_: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        first.set()
+        return sync.encode_proof_answer([forged])
+
+    serves = {sync.ROSTER: _serving(roster), sync.HEADS: _serving(heads), sync.PROOF: _serving(proof)}
+    async with attacker.connected(us.victim, us.keys, serves) as (host, peer):
+        with trio.move_on_after(ANSWER_S):
+            await first.wait()
+            await _until_read(host, peer)
+    return asked
+
+
 async def idle_connections(us: Hostile) -> object:
     """Hold as many connections open as we can, from one address, and say nothing on any of them."""
     _, _, address, _, port, *_ = us.victim.split("/")
@@ -346,6 +383,7 @@ CASES: dict[str, Callable[[Hostile], Awaitable[object]]] = {
             slow_reader,
             stale_roster,
             lying_source,
+            forged_proof,
             idle_connections,
             equivocate,
             roster_of,

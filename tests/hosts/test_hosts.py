@@ -29,6 +29,7 @@ ROOM_BYTES: Final = 96 * 2**20
 ROSTER_S: Final = 75.0
 """A newer roster comes with the next meeting, or else with the turn of a member that is asked every 30 s."""
 RESTARTS: Final = "ioint_exchange_restarts"
+STRANGERS: Final = "ioint_strangers_not_a_member"
 AHEAD_S: Final = 23 * 3_600  # its day is ours or the next, at any time of ours
 
 
@@ -68,11 +69,12 @@ async def test_both_sides_of_a_cut_cable_go_on_and_are_one_again_when_it_heals(
     await consortium.believe_the_same()
 
 
-async def test_a_node_that_lost_power_catches_up(consortium: Consortium) -> None:
+async def test_a_node_that_lost_power_loses_nothing_and_catches_up(consortium: Consortium) -> None:
     bravo = consortium["bravo"]
-    await bravo.stop(kill=True)
-    await asyncio.gather(*(host.dispute(1) for host in consortium.running))
-    await consortium.agree()
+    others = [host for host in consortium.running if host is not bravo]
+    await bravo.dispute(2)
+    await bravo.stop(kill=True)  # with what it just said under way
+    await asyncio.gather(*(host.dispute(2) for host in others))
     await consortium.start(bravo)
     await consortium.agree()
     await consortium.meet()
@@ -179,6 +181,7 @@ async def test_a_roster_that_was_replaced_is_refused(
         ("garbage", "bad_frame"),
         ("changed_byte", "bad_root"),
         ("lying_source", "bad_frame"),
+        ("forged_proof", "unknown_signer"),
         ("ten_megabytes", "bad_frame"),
         ("oversized_frame", "frame_too_large"),
         ("thousand_streams", "too_many_streams"),
@@ -237,9 +240,31 @@ async def test_two_histories_of_one_member_put_it_into_quarantine_at_every_node(
 
     async def everywhere() -> bool:
         pages = await asyncio.gather(*(host.members() for host in consortium.running))
-        return all(page[hostile]["quarantine_reason"] == "equivocation" for page in pages)
+        found = [{member for member, row in page.items() if row["quarantined_at"]} for page in pages]
+        return all(each == {hostile} for each in found)
 
     await until(everywhere, "every node has the proof")
+
+
+async def test_a_removed_member_is_let_in_nowhere(
+    consortium: Consortium, memory: Memory, mallory: Mallory
+) -> None:
+    steward, hostile = consortium["alpha"], consortium["mallory"].member
+    await command("consortium", "remove", "--home", str(steward.home), hostile)
+
+    async def everywhere() -> bool:
+        pages = await asyncio.gather(*(host.members() for host in consortium.running))
+        return all(page[hostile]["state"] == "removed" for page in pages)
+
+    await until(everywhere, "every node has the newer roster", ROSTER_S)
+    for host in (steward, consortium["bravo"], consortium["charlie"]):
+        before = await host.metric(STRANGERS)
+
+        async def kept_out(host: Host = host, before: float = before) -> bool:
+            outcome = str(await mallory.tries("connect", host))
+            return outcome.startswith("failed") and await host.metric(STRANGERS) > before
+
+        await until(kept_out, f"{host.name} refuses mallory's key")
 
 
 async def test_after_all_attacks_nothing_is_lost_and_the_victim_has_not_grown(
