@@ -36,6 +36,7 @@ def make_canonical() -> Case:
         ("a float", b"1.5", "bad_value"),
         ("an integer as a float", b"1.0", "bad_value"),
         ("an exponent", b"1e3", "bad_value"),
+        ("a number beyond all doubles", b"1e400", "not_canonical"),
         ("true", b'{"a":true}', "bad_value"),
         ("null", b"[null]", "bad_value"),
         ("2^53", b"9007199254740992", "bad_value"),
