@@ -16,7 +16,7 @@ from tests.interop.test_vectors import VECTORS, run
 from tests.protocol.test_reputation_vectors import judged
 from tests.protocol.test_vectors import the_roster, vocabulary
 
-CASES = 1_000
+CASES = 500
 pytestmark = pytest.mark.network  # it starts a process
 
 
