@@ -7,9 +7,9 @@ the signer they name.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ioint_protocol import (
@@ -60,11 +60,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """It is stored and believed."""
+    """It is stored and believed; `unread` of its records are of a later version, and are only stored."""
 
     author: str
     seq: int
     records: int
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,42 @@ class Known:
     low: int = 1
     same_height: str | None = None
     floor: int = 0
+
+
+NOTHING: Final = Known()
+
+
+class Places:
+    """Where the logs of some authors end, and which segments of theirs are held, as accepting more moves them on.
+
+    `ends` are what is known of each author's newest segment, `held` the hashes that are held by author and height.
+    """
+
+    def __init__(
+        self,
+        ends: Mapping[str, Known],
+        held: Mapping[tuple[str, int], str],
+        floor: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        self._ends, self._held, self._floor = dict(ends), dict(held), floor
+
+    def known(self, author: str, seq: int) -> Known:
+        """What is known to place a segment of height `seq`."""
+        end = self._ends.get(author, NOTHING)
+        return replace(end, same_height=self._held.get((author, seq)), floor=self._floor(author))
+
+    def advance(self, segment: VerifiedSegment) -> None:
+        """This segment is accepted."""
+        self._ends[segment.author] = Known(seq=segment.seq, head=segment.head, low=segment.low)
+        self._held[segment.author, segment.seq] = segment.head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A segment whose author signed it, and where it stands to the history that we hold."""
+
+    segment: VerifiedSegment
+    place: Literal["next", "conflict"]
 
 
 def check_shape(wire: bytes, limits: Limits) -> Segment | Rejected:
@@ -181,6 +218,27 @@ class Floors:
     def learn(self, author: str, low: int) -> None:
         """Note the `low` of a header that an author on the roster signed; it never goes back."""
         self._low[author] = max(low, self.of(author))
+
+
+class Recent:
+    """The heads of segments that were stored lately: one that comes again by another way costs one look-up."""
+
+    def __init__(self, limit: int = 65_536) -> None:
+        self._heads: OrderedDict[str, None] = OrderedDict()
+        self._limit = limit
+
+    def __contains__(self, head: object) -> bool:
+        return head in self._heads
+
+    def note(self, head: str) -> None:
+        """A segment of this head is on disk."""
+        self._heads[head] = None
+        while len(self._heads) > self._limit:
+            self._heads.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything: another store is asked from now on."""
+        self._heads.clear()
 
 
 class Quotas:

@@ -23,9 +23,9 @@ from ioint_node.admission import Accepted, Decision, Ignored
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe
+from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import answer_proofs
-from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
@@ -58,8 +58,8 @@ class Network:
     """The exchange of one node.
 
     `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; `publish` is called when there is a newer roster; from `seed`, the node key's, the secret is
-    derived by which links are chosen; `now` gives Unix milliseconds.
+    from what they may ask; `settle` takes in a newer roster first; from `seed`, the node key's, the secret
+    is derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
     def __init__(
@@ -71,15 +71,16 @@ class Network:
         *,
         seed: bytes,
         connect: Callable[[Handlers], Exchange],
-        publish: Callable[[], None] = lambda: None,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        settle: Callable[[], None] = lambda: None,
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
-        self._now, self._anti_entropy, self._publish = now, anti_entropy, publish
+        self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
         self._newest: dict[str, tuple[int, str]] = {}  # of each author, what we told others last
+        self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
         self.announcer = Announcer(permitted, lambda: book.versions.timestamp)
@@ -93,6 +94,7 @@ class Network:
         """What runs for as long as the node does, by name."""
         return {
             "exchange": self.exchange.run,
+            "intake": self.intake.run,
             "delivery": self.delivery.run,
             "announcements": self.announcer.run,
             "pulls": self.puller.run,
@@ -127,7 +129,7 @@ class Network:
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
         now, roster = self._now(), self._book.last
-        self._publish()
+        self._settle()
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
@@ -137,11 +139,12 @@ class Network:
 
     async def catch_up(self, member: str) -> bool:
         """Bring over what a member has and we have not; True when nothing is left to fetch from it."""
+        await self._fetch_roster(member)
+        if self._parts.roster() is None:
+            return True
         with self._blaming(member):
-            await self._fetch_roster(member)
-            if self._parts.roster() is None:
-                return True
-            brought = await catch_up(self._parts, partial(self._ask, member), member, self._now())
+            ask = partial(self._ask, member)
+            brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive)
         self._note(member, brought)
         self._parts.beliefs.heard(self._now())
         await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
@@ -152,14 +155,14 @@ class Network:
 
     async def pull(self, member: str, announced: sync.Announcement) -> bool:
         """Bring over what a member announced, if we still lack it; True when nothing of it is left to fetch."""
+        if announced.roster > self._book.versions.timestamp:
+            await self._fetch_roster(member)
+        heads = self._unknown(announced).heads
+        if self._parts.roster() is None or not heads:
+            return True
         with self._blaming(member):
-            if announced.roster > self._book.versions.timestamp:
-                await self._fetch_roster(member)
-            heads = self._unknown(announced).heads
-            if self._parts.roster() is None or not heads:
-                return True
             brought = await bring_announced(
-                self._parts, partial(self._ask, member), member, heads, self._now()
+                self._parts, partial(self._ask, member), member, heads, self._now(), receive=self._receive
             )
         if brought.rejected is not None:
             self._refusals.note(member, brought.rejected)
@@ -208,7 +211,7 @@ class Network:
     async def _push(self, member: str, body: bytes) -> bytes:
         """Answer a pushed segment."""
         try:
-            decision = await receive_segment(self._parts, body, member, self._now())
+            decision = await self.intake.receive(body, member)
         except BusyError:
             decision = Ignored(reason="busy")
         self._learn(member, body, decision)
@@ -216,6 +219,12 @@ class Network:
             return _answer("accepted")
         self._refusals.note(member, decision.reason)
         return _answer("ignored" if isinstance(decision, Ignored) else "rejected", decision.reason)
+
+    async def _receive(
+        self, _: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    ) -> Sequence[Decision]:
+        """Receive what a pull brought together with whatever else waits."""
+        return await self.intake.receive_all(wires, delivered_by)
 
     def _hear(self, member: str, body: bytes) -> bytes:
         """Answer an announcement, and have what we lack of it fetched."""
@@ -258,14 +267,15 @@ class Network:
         return await self.exchange.request(member, protocol, body)
 
     async def _fetch_roster(self, member: str) -> None:
-        """Take over a newer roster; one that is refused is counted, and keeps nothing else from being fetched."""
+        """Take over what a member has of the roster and we lack; what is refused of it keeps nothing else away."""
         try:
             files = await ask_roster(partial(self._ask, member), self._book.versions)
-            newer = bool(files) and await install(self._parts.store, self._book, files, self._now())
+            changed = bool(files) and await install(self._parts.store, self._book, files, self._now())
         except ProtocolError as error:
             self._refusals.note(member, error.name)
+            log.info("member %s: its roster is refused: %s", member, error.name)
             return
-        if newer:
+        if changed:
             await self.roster_changed()
 
     async def _hasten(self) -> None:

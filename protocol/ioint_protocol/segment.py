@@ -19,7 +19,7 @@ from ioint_protocol.errors import ProtocolError
 from ioint_protocol.fields import HEX_32, HEX_64, check_keys, take_int, take_text
 from ioint_protocol.frame import Reader, Signature
 from ioint_protocol.limits import LIMITS
-from ioint_protocol.records import Record, decode_record, record_id
+from ioint_protocol.records import Record, Unread, decode_record, record_id
 from ioint_protocol.roster import Member, Roster
 
 GENESIS: Final = "0" * 64  # `prev` of the first segment
@@ -72,7 +72,7 @@ class VerifiedRecord:
 
     id: str
     body: bytes = field(repr=False)
-    record: Record
+    record: Record | Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ def make_signatures() -> Case:
         point = bytes.fromhex(text)
         # Were the key accepted, S = 0 and R = the key or the identity would verify for many messages or for any.
         cases.append(case(f"key is {name}", key=point, sig=point + bytes(32)) | {"refusal": "bad_signature"})
+    cases.append(_without_nonce(case, signer, kind, body))
     cases.append(_cofactored(case, kind, body))
     mixed = sodium.crypto_core_ed25519_add(key, bytes.fromhex(SMALL_ORDER["order 8"]))
     bad_keys = {
@@ -69,6 +70,16 @@ def make_signatures() -> Case:
         "cases": cases,
         "keys": key_cases,
     }
+
+
+def _without_nonce(case: Callable[..., Case], signer: SigningKey, kind: str, body: bytes) -> Case:
+    """A signature with the nonce 0: the equation holds, and R is the identity."""
+    half = hashlib.sha512(bytes(signer)).digest()[:32]
+    secret = int.from_bytes(half, "little") & ~7 & ((1 << 254) - 1) | 1 << 254
+    point = bytes.fromhex(SMALL_ORDER["the identity"])
+    h = hashlib.sha512(point + bytes(signer.verify_key) + envelope.pae(kind, body)).digest()
+    s = int.from_bytes(h, "little") * secret % ORDER
+    return case("R is the identity", sig=point + s.to_bytes(32, "little")) | {"refusal": "bad_signature"}
 
 
 def _cofactored(case: Callable[..., Case], kind: str, body: bytes) -> Case:

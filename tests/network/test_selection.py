@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ioint_node.peers.selection import SelectionLimits, choose
-from ioint_protocol import Member
+from ioint_protocol import Member, RecordKey
 
 LIMITS = SelectionLimits()
 NOW_S = 1_800_000_000
@@ -21,7 +21,7 @@ def member(number: int, *, group: str, sponsor: str = "") -> Member:
         id=f"{number:032x}",
         name=f"m{number}",
         node_key="",
-        record_keys=(),
+        record_keys=(RecordKey(key=""),),
         group=group,
         sponsor=sponsor,
         since=1,

@@ -19,6 +19,7 @@ from ioint_protocol import (
     ProtocolError,
     Report,
     Segment,
+    Unread,
     VerifiedRecord,
     VerifiedSegment,
     parse_segment,
@@ -183,6 +184,8 @@ async def _left_before(
     subject = (
         record_pattern(record) or record.subj or ""
         if isinstance(record, Report)
+        else ""
+        if isinstance(record, Unread)
         else await log.subject_of(connection, record.of)
     )
     try:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TypeAlias
 
 from ioint_protocol import ProtocolError, sync, verify_equivocation
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Decision, Ignored, Rejected
-from ioint_node.flows.believe import believe, put_in_force
+from ioint_node.flows.believe import Believed, believe, put_in_force
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.spread import everyone
-from ioint_node.reputation.beliefs import Belief
 from ioint_node.store import log, peers, proofs
 from ioint_node.store.engine import Store
 
 _log = logging.getLogger(__name__)
-Found: TypeAlias = tuple[Belief, ...]
 
 
 async def receive_proof(parts: ExchangeParts, proof: bytes, delivered_by: str, now: int) -> Decision:
@@ -44,13 +41,13 @@ async def receive_proof(parts: ExchangeParts, proof: bytes, delivered_by: str, n
 
 async def convict(parts: ExchangeParts, author: str, seq: int, proof: bytes, now: int) -> bool:
     """Keep a verified proof, believe its author no more and tell others; False when it was convicted before."""
-    beliefs = await parts.store.write(
+    believed = await parts.store.write(
         partial(_convict, parts=parts, author=author, seq=seq, proof=proof, now=now)
     )
-    if beliefs is None:
+    if believed is None:
         return False
     _log.warning("equivocation author=%s seq=%d", author, seq)
-    put_in_force(parts, beliefs)
+    put_in_force(parts, believed)
     parts.notify()
     parts.announce(everyone(parts, {author: sync.CONVICTED}))
     return True
@@ -69,7 +66,7 @@ async def answer_proofs(store: Store, body: bytes) -> bytes:
 
 async def _convict(
     connection: AsyncConnection, *, parts: ExchangeParts, author: str, seq: int, proof: bytes, now: int
-) -> Found | None:
+) -> Believed | None:
     # One proof of an author is enough: nobody can fill the table, and the vector is the same for all.
     if await log.equivocation_of(connection, author) is not None:
         return None

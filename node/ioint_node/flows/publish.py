@@ -7,7 +7,7 @@ those bytes are signed, after one more check of what is in them, and they stay l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -33,18 +33,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import ownlog
-from ioint_node.flows.believe import believe, note_first_reports, put_in_force
+from ioint_node.flows.believe import Believed, enter, put_in_force
 from ioint_node.flows.draft import STATE_OF, Draft, draft_report, sample_report
-from ioint_node.flows.evidence import REMEMBERED_DAYS, statement
+from ioint_node.flows.evidence import REMEMBERED_DAYS
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.ownlog import Halted, Lost, Next
 from ioint_node.flows.parts import ExchangeParts, News
-from ioint_node.flows.receive import live_reports
 from ioint_node.flows.spread import pass_on
 from ioint_node.privacy.egress import check_segment
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import Release
-from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.novel import too_broad
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.scoring.model import Model
@@ -52,7 +50,7 @@ from ioint_node.scoring.predict import events_of, read_sessions
 from ioint_node.scoring.tracker import SessionTracker
 from ioint_node.scoring.values import Declaration
 from ioint_node.store import log, matches, outgoing, sessions
-from ioint_node.store.log import StoredRecord
+from ioint_node.store.log import Arrival, StoredRecord
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, to_text
 
@@ -74,8 +72,8 @@ class _Sender:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flushed:
     records: int = 0
-    beliefs: tuple[Belief, ...] = ()
-    news: News | None = None
+    believed: Believed = field(default_factory=Believed)
+    news: tuple[News, ...] = ()
 
 
 async def propose(
@@ -129,10 +127,10 @@ async def flush(parts: ExchangeParts, now: int) -> int:
         if flushed.records == 0:
             break
         total += flushed.records
-        put_in_force(parts, flushed.beliefs)
+        put_in_force(parts, flushed.believed)
         parts.notify()
-        if flushed.news is not None:
-            parts.announce(flushed.news)
+        for news in flushed.news:
+            parts.announce(news)
     return total
 
 
@@ -300,8 +298,8 @@ async def withdraw_pattern(
     """
     async with parts.store.read() as connection:
         said = await _said_of(connection, pattern, now)
-    ours = [statement(s) for s in said if s.author == parts.member]
-    gone = {s.of for s in ours if s.kind == "withdrawal"}
+    ours = [s for s in said if s.author == parts.member]
+    gone = {s.record.of for s in ours if isinstance(s.record, Withdrawal)}
     # All of them: else an older report would speak again where the newest was taken back.
     standing = [s.id for s in ours if s.kind != "withdrawal" and s.id not in gone]
     if not standing:
@@ -341,12 +339,12 @@ def _check_specific(parts: ExchangeParts, pattern: object) -> None:
 
 
 def _sender(parts: ExchangeParts) -> _Sender | None:
-    """Who signs; None while this node is no active member under its own key."""
+    """Who signs; None while this node is no active member."""
     roster, consortium = parts.roster(), parts.consortium()
     if roster is None or consortium is None or parts.member is None or parts.record_key is None:
         return None
     us = roster.member(parts.member)
-    if us is None or us.state != "active" or us.record_key != bytes(parts.record_key.verify_key).hex():
+    if us is None or us.state != "active":
         return None
     return _Sender(member=parts.member, key=parts.record_key, roster=roster, consortium=consortium)
 
@@ -360,21 +358,27 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
             await ownlog.note_left(connection, parts, segment, now)
         case Next(seq=seq, prev=prev):
             ready = await outgoing.ready(connection, now, parts.limits.flush_records)
-            if not ready:
+            key = parts.later_key(seq + 1) or sender.key
+            if not ready or not _may_sign(sender, seq + 1, key):
                 return _Flushed()
             bodies = [record.body for record in ready]
-            segment = await _sign(connection, parts, sender, bodies, seq=seq, prev=prev, now=now)
+            segment = await _sign(
+                connection, parts, replace(sender, key=key), bodies, seq=seq, prev=prev, now=now
+            )
             ownlog.fasten(parts.anchor, segment.wire)
             await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
-    subjects = await log.add_segment(connection, segment, delivered_by=None, now=now)
-    us = sender.roster.member(sender.member)
-    if us is not None:
-        await note_first_reports(connection, parts, us.group, live_reports(segment, day_of(now)), now)
+    arrivals = [Arrival(segment=segment)]
     return _Flushed(
         records=len(segment.records),
-        news=await pass_on(connection, parts, segment, sender.roster, delivered_by=None, now=now),
-        beliefs=await believe(connection, parts, subjects, now),
+        news=await pass_on(connection, parts, arrivals, sender.roster, now),
+        believed=await enter(connection, parts, sender.roster, arrivals, now),
     )
+
+
+def _may_sign(sender: _Sender, seq: int, key: SigningKey) -> bool:
+    """Whether the roster names this key for this segment: until it does, records wait."""
+    us = sender.roster.member(sender.member)
+    return us is not None and us.record_key_at(seq) == bytes(key.verify_key).hex()
 
 
 async def _sign(

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ioint_protocol import Member, Roster, Vector, VerifiedSegment
+from ioint_protocol import Member, Roster, Vector
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Limits
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.store import outbox
+from ioint_node.store.log import Arrival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,31 +29,35 @@ class Plan:
 
 
 async def pass_on(
-    connection: AsyncConnection,
-    parts: ExchangeParts,
-    segment: VerifiedSegment,
-    roster: Roster,
-    *,
-    delivered_by: str | None,
-    now: int,
-) -> News:
-    """Queue a segment that was just stored for those who get it whole; returns the news for the others.
+    connection: AsyncConnection, parts: ExchangeParts, arrivals: Sequence[Arrival], roster: Roster, now: int
+) -> tuple[News, ...]:
+    """Queue segments that are being stored for those who get them whole; returns the news for the others.
 
-    `delivered_by` is None for a segment of our own. The news are to be given to `parts.announce` after the commit.
+    One that nobody delivered is our own. The news are to be given to `parts.announce` after the commit.
     """
-    not_to = {segment.author, delivered_by, parts.member}
-    active = [m for m in roster.members if m.state == "active" and m.id not in not_to]
-    planned = plan(
-        active,
-        parts.connected(),
-        segment.head,
-        us=parts.member or "",
-        size_bytes=len(segment.wire),
-        own=delivered_by is None,
-        limits=parts.limits,
-    )
-    await outbox.add(connection, planned.push, segment.author, segment.seq, now)
-    return News(heads={segment.author: (segment.seq, segment.head)}, to=frozenset(planned.announce))
+    active = [m for m in roster.members if m.state == "active" and m.id != parts.member]
+    connected, us = parts.connected(), parts.member or ""
+    pushed: list[tuple[str, str, int]] = []
+    told: dict[frozenset[str], dict[str, tuple[int, str]]] = {}
+    for arrival in arrivals:
+        segment, own = arrival.segment, arrival.delivered_by is None
+        if not own and not connected:
+            continue  # who comes back asks for what it missed
+        not_to = {segment.author, arrival.delivered_by}
+        planned = plan(
+            [m for m in active if m.id not in not_to and (own or m.id in connected)],
+            connected,
+            segment.head,
+            us=us,
+            size_bytes=len(segment.wire),
+            own=own,
+            limits=parts.limits,
+        )
+        pushed += ((member, segment.author, segment.seq) for member in planned.push)
+        # Of several segments of one author the newest head says it all.
+        told.setdefault(frozenset(planned.announce), {})[segment.author] = (segment.seq, segment.head)
+    await outbox.add_all(connection, pushed, now)
+    return tuple(News(heads=heads, to=to) for to, heads in told.items() if to)
 
 
 def plan(

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.admission import Accepted, Decision, Ignored, Rejected
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import receive_proof
-from ioint_node.flows.receive import receive_segment
+from ioint_node.flows.receive import receive_segments
 from ioint_node.store import log, pruning
 from ioint_node.store.engine import Store
 
@@ -85,18 +85,6 @@ async def own_vector(
     return await log.vector(connection, asked) | dict.fromkeys(convicted, sync.CONVICTED)
 
 
-async def receive_in_turn(
-    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
-) -> list[Decision]:
-    """Receive segments one after the other, up to the first that is of no use: those behind it are not either."""
-    decisions: list[Decision] = []
-    for wire in wires:
-        decisions.append(await receive_segment(parts, wire, delivered_by, now))
-        if not _held(decisions[-1]):
-            break
-    return decisions
-
-
 async def answer_heads(parts: ExchangeParts, body: bytes) -> bytes:
     """Answer `/ioint/heads`: `same`, or our cursor vector.
 
@@ -133,7 +121,7 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
 
 
 async def catch_up(
-    parts: ExchangeParts, ask: Ask, member: str, now: int, *, receive: Receive = receive_in_turn
+    parts: ExchangeParts, ask: Ask, member: str, now: int, *, receive: Receive = receive_segments
 ) -> CaughtUp:
     """Bring from a peer whatever it has and we have not, and receive it.
 
@@ -160,7 +148,7 @@ async def bring_announced(
     heads: Vector,
     now: int,
     *,
-    receive: Receive = receive_in_turn,
+    receive: Receive = receive_segments,
 ) -> CaughtUp:
     """Bring from a peer what it announced, if we still lack it; raises as `catch_up` does."""
     async with parts.store.read() as connection:

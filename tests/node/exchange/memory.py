@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, cast
 
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook
+from ioint_node.membership import Membership
 from ioint_node.network import Network
 from ioint_node.peers import AntiEntropyLimits, Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.store import peers
-from ioint_protocol import Roster, sync
+from ioint_protocol import sync
 from ioint_protocol.sync import RosterVersions
 
 DEADLINE_S = 30.0
@@ -104,27 +104,6 @@ class Link:
         await asyncio.Event().wait()
 
 
-class Book:
-    """Stands where the roster in force is kept; its files are not made."""
-
-    held = None
-    files: Mapping[str, bytes] = MappingProxyType({})
-
-    def __init__(self, roster: Roster) -> None:
-        self.last = roster
-
-    def in_force(self, now: int) -> Roster | None:
-        return None if now >= self.last.expires * 1000 else self.last
-
-    @property
-    def version(self) -> int:
-        return self.last.version
-
-    @property
-    def versions(self) -> RosterVersions:
-        return RosterVersions(root=1, timestamp=self.last.version)
-
-
 @dataclass(kw_only=True)
 class Host:
     """A node of the consortium with its part of the network."""
@@ -132,7 +111,7 @@ class Host:
     node: Any
     network: Network
     refusals: Refusals
-    book: Book
+    book: RosterBook
 
     @property
     def link(self) -> Link:
@@ -153,7 +132,7 @@ def clock(start_ms: int, skew_ms: int = 0) -> Callable[[], int]:
 
 def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
     """Put a node of a consortium on the air."""
-    book = Book(net.roster)
+    book = RosterBook(Membership(roster=net.roster, files={}, versions=RosterVersions()))
     refusals = Refusals()
     host: Host
     node.parts = replace(
@@ -164,7 +143,7 @@ def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
     )
     network = Network(
         node.parts,
-        cast(RosterBook, book),
+        book,
         refusals,
         asyncio.Event(),
         seed=node.member.encode(),

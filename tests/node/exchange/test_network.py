@@ -264,8 +264,9 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         replace(member, state="suspended") if member.id == net[2].member else member
         for member in net.roster.members
     ]
+    assert hosts[0].book.held is not None
     newer = replace(net.roster, version=2, members=tuple(members))
-    hosts[0].book.last = newer
+    hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
 
@@ -278,7 +279,9 @@ async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make
         await until(partial(quiet, air))
         air.asked.clear()
         newer = replace(net.roster, version=2)
-        hosts[0].book.last = newer
+        assert hosts[0].book.held is not None
+        versions = replace(hosts[0].book.versions, timestamp=hosts[0].book.versions.timestamp + 1)
+        hosts[0].book.held = replace(hosts[0].book.held, roster=newer, versions=versions)
         await hosts[0].network.roster_changed()
 
         async def asked() -> bool:
@@ -328,7 +331,9 @@ async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: 
     hosts = on_the_air(Air(), net)
     for number, node in enumerate((net[0], net[1], net[1])):
         await node.find_bad(net.patterns[number], session=f"s{number}")
+    intake = asyncio.create_task(hosts[1].network.intake.run())
     assert await hosts[1].network.catch_up(net[0].member)
+    intake.cancel()
     assert hosts[1].link.lag == {net[0].member: (0, 2)}
 
 
