@@ -242,7 +242,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         params=Params(tolerance=config.tolerance),
         in_contact=lambda: met.is_set() or network.alone(),
         connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts
-        announce=lambda news: network.announcer.tell(news.to, news.heads),
+        announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
     )
     await believe.reload(parts, _now())
     local = await open_local(
