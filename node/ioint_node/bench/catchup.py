@@ -68,7 +68,7 @@ async def bench_catchup(scale: Scale, say: Say) -> dict[str, Any]:
         for number in range(scale.rounds):
             shutil.rmtree(members.homes[behind])
             shutil.copytree(empty, members.homes[behind])
-            await _catch_up(members, source, behind, {author: scale.segments for author in authors}, found)
+            await _catch_up(members, source, behind, dict.fromkeys(authors, scale.segments), found)
             say(2 * number + 2, total)
             found.copied.append(await copy(members, source, behind))
             say(2 * number + 3, total)

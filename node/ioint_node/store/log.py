@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from ioint_protocol import (
     Dispute,
     Pattern,
@@ -26,7 +27,6 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-import msgspec
 from sqlalchemy import JSON, Row, TableValuedAlias, bindparam, case, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
