@@ -25,6 +25,7 @@ from ioint_node.bench.traffic import Log, gather, logs
 from ioint_node.flows.believe import refresh_all
 from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.reputation.dossier import DossierLimits
 from ioint_node.store.retention import Retention, forget
 from ioint_node.store.schema import first_reports, indicators, metadata, outbox, records, segments, stream
 from sqlalchemy import func, select
@@ -34,6 +35,7 @@ MEMBERS = 20
 FLOOD_SEGMENTS = 84  # of 256 records: six more than the quota of an hour takes
 SAID_SEGMENTS, SAID_RECORDS = 10, 10  # of every other member in an hour
 GARBAGE = 100
+HELD = DossierLimits(statements=20_000)  # a node has twenty times as many; a day must come to the bound
 TABLES = (segments, records, indicators, stream, first_reports, outbox)
 Row = dict[str, Any]
 
@@ -76,7 +78,8 @@ async def measure(hours: int) -> list[Row]:
         members = await gather(root, MEMBERS)
         us, *authors = members.homes
         day = Day(logs(members, authors, begin))
-        async with receiving(members, us, Limits(), lambda: begin + at * HOUR_MS) as (parts, intake):
+        clock = lambda: begin + at * HOUR_MS  # noqa: E731
+        async with receiving(members, us, Limits(), clock, HELD) as (parts, intake):
             for at in range(hours):
                 await day.hour(intake)
                 await _by_the_clock(parts, begin + at * HOUR_MS)
@@ -147,13 +150,11 @@ def page(rows: list[Row], found: dict[str, Any]) -> str:
             + ", ".join(f"{name} {count:,}" for name, count in sorted(last["answers"].items()))
             + ".",
             "",
-            f"From hour {half['hour']} to hour {last['hour']} the process grew by {grown:.1f} MB. What is"
-            " held in memory is"
-            " bounded by the statements that each author has about each subject (256) and by 400,000 in"
-            " all. Records and"
-            " segments are kept as long as they live, 30 days, and then dropped from the front of each log;"
-            " a stream row is"
-            " kept for the retention that is set. Of nothing else there are more rows for more traffic.",
+            f"From hour {half['hour']} to hour {last['hour']} the process grew by {grown:.1f} MB. So that a day comes to it,"
+            f" the bound of what is held of the evidence is {HELD.statements:,} statements here; a node has"
+            f" {DossierLimits().statements:,}. Records and segments are kept as long as they live, 30 days, and then dropped"
+            " from the front of each log; a stream row is kept for the retention that is set. Of nothing else there are"
+            " more rows for more traffic.",
             "",
         ]
     )

@@ -14,7 +14,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from ioint_node.config import load_config
 from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import DossierLimits, Dossiers
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.schema import outbox
 
@@ -119,10 +120,11 @@ async def receiving(
     us: str,
     limits: Limits = LIFTED,
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    held: DossierLimits | None = None,
 ) -> AsyncIterator[tuple[ExchangeParts, Intake]]:
     """The accept path of one member, over its own database."""
     async with open_store(load_config(members.homes[us]).store_url) as store:
-        parts = _parts(members, us, store, limits)
+        parts = replace(_parts(members, us, store), limits=limits, dossiers=Dossiers(held or DossierLimits()))
         intake = Intake(parts, now)
         task = asyncio.create_task(intake.run())
         try:
@@ -133,7 +135,7 @@ async def receiving(
                 await task
 
 
-def _parts(members: Members, us: str, store: Store, limits: Limits) -> ExchangeParts:
+def _parts(members: Members, us: str, store: Store) -> ExchangeParts:
     connected = frozenset([member for member in members.homes if member != us][:CONNECTED])
     return ExchangeParts(
         store=store,
@@ -147,7 +149,6 @@ def _parts(members: Members, us: str, store: Store, limits: Limits) -> ExchangeP
         publish_mode="off",
         detector="de" * 32,
         connected=lambda: connected,
-        limits=limits,
     )
 
 

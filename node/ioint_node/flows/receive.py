@@ -205,7 +205,7 @@ async def _store(
         return [Ignored(reason="no_roster")] * len(arrivals)
     try:
         outcome = await parts.store.write(
-            partial(_accept, parts=parts, roster=roster, arrivals=arrivals, now=now)
+            partial(_accept, parts=parts, roster=roster, arrivals=arrivals, now=now), alone=True
         )
     except BusyError:
         raise
