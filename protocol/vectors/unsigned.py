@@ -144,7 +144,9 @@ def make_records() -> Case:
     too_long = raw_json(changed(REPORT, det="d" * 2_048)).decode()
     cases.append({"name": "more than 2,048 bytes", "body": too_long, "refusal": "too_large"})
     cases.append({"name": "a space", "body": raw_json(SIGHTING).decode() + " ", "refusal": "not_canonical"})
-    about = "record bodies: id of those that are accepted, `unread` where their version is a later one; refusal of the others"
+    about = (
+        "record bodies: id of those accepted, `unread` where their version is later; refusal of the others"
+    )
     return {"about": about, "cases": cases}
 
 

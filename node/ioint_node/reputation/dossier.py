@@ -1,9 +1,9 @@
 """What is held in memory of each subject, so that one more record costs what it changes and not what was said before.
 
 A *dossier* is the evidence about one subject as the store has it: what each member said, the groups' voices that
-follow, who reported first, and what was concluded last. `Dossiers` keeps the most recently used ones, so many statements
-in all; whatever it does not have is read from the store again. It is therefore never the only place of anything, and
-forgetting is always safe.
+follow, who reported first, and what was concluded last. `Dossiers` keeps the most recently used ones, so many
+statements in all; whatever it does not have is read from the store again. It is therefore never the only place of
+anything, and forgetting is always safe.
 
 A transaction *takes* the dossiers that it changes and gives them back after its commit. While they are out, and for
 ever when the transaction fails, everybody else reads the store; only the last who took a dossier can give it back.

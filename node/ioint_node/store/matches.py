@@ -51,7 +51,7 @@ class Seen:
 
 async def own_records(
     connection: AsyncConnection, patterns: Collection[str], today: int
-) -> dict[str, OwnRecord]:
+) -> Mapping[str, OwnRecord]:
     """The own record of each pattern that was met within the last 30 days."""
     return (await local_evidence(connection, dict.fromkeys(patterns, today), today)).own
 
@@ -62,7 +62,7 @@ async def rates(
     today: int,
     *,
     measured_from: Mapping[str, int] = MappingProxyType({}),
-) -> dict[str, Rate]:
+) -> Mapping[str, Rate]:
     """The own rate of ordinary sessions that complete each pattern, as `local_evidence` has it."""
     return (await local_evidence(connection, anchors, today, measured_from=measured_from)).rates
 
@@ -149,7 +149,7 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | N
 async def first_reports_of(
     connection: AsyncConnection, patterns: Collection[str]
 ) -> dict[str, list[FirstReport]]:
-    """The first reports of each pattern, as this node received them; whether one still counts is the reader's to say."""
+    """The first reports of each pattern, as this node received them, also those of more than 30 days ago."""
     rows = await connection.execute(select(first_reports).where(first_reports.c.pattern.in_(list(patterns))))
     found: dict[str, list[FirstReport]] = {}
     for row in rows:
