@@ -316,7 +316,7 @@ def _bound(told: Mapping[str, Any]) -> list[str]:
         row = told[kind]
         work_s = row["cpu_ms_per_record_and_node"] * nodes / 1000
         lines.append(
-            f"- A {kind} costs {work_s:.2f} CPU-seconds over all {nodes} nodes ({row['libp2p_share']:.0%} of it libp2p): "
+            f"- A {kind} costs {work_s:.2f} CPU-seconds over all {nodes} nodes ({row['libp2p_share']:.0%} libp2p): "
             f"{work_s / cores:.2f} s of {cores} cores, beside the {row['all_p50_s']:.2f} s until the last node has it."
         )
     return [
