@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ioint_protocol import Files, ProtocolError, Roster, parse_segment, sync
+from ioint_protocol import ProtocolError, Roster, parse_segment, sync
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Decision, Ignored
@@ -58,7 +58,7 @@ class Network:
     """The exchange of one node.
 
     `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; `keep_roster` is given the files of a newer roster; from `seed`, the node key's, the secret
+    from what they may ask; `settle` takes in a newer roster first; from `seed`, the node key's, the secret
     is derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
@@ -72,11 +72,11 @@ class Network:
         seed: bytes,
         connect: Callable[[Handlers], Exchange],
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        keep_roster: Callable[[Files], None] = lambda _: None,
+        settle: Callable[[], None] = lambda: None,
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
-        self._now, self._anti_entropy, self._keep_roster = now, anti_entropy, keep_roster
+        self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
         self.intake = Intake(parts, now)
@@ -121,7 +121,7 @@ class Network:
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
         now, roster = self._now(), self._book.last
-        self._keep_roster(self._book.files)
+        self._settle()
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))

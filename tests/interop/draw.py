@@ -141,6 +141,57 @@ class Sessions:
         return sorted(self._chance.sample(values, min(len(values), self._chance.randint(least, 2))))
 
 
+TODAY = 20_777
+STATES = ("active",) * 8 + ("suspended", "removed")
+SINCE_DAYS = (0, 6, 7, 13, 14, 20, 90, 91, 400)
+AGES = (-2, -1, 0, 0, 1, 6, 7, 13, 14, 29, 30, 40)
+BUCKETS = (0, 1, 2, 3, 5, 6, 10, 30)
+
+
+def opinions(chance: random.Random, count: int) -> Iterator[Case]:
+    """Rosters and logs about one subject, of which somebody has to say what they come to."""
+    for number in range(count):
+        members = [_member(chance, at) for at in range(chance.choice([1, 3, 4, 5, 8, 15, 40]))]
+        yield {
+            "name": str(number),
+            "kind": chance.choice(["pattern", "subject"]),
+            "members": members,
+            "statements": [said for member in members for said in _log(chance, member["id"])],
+            "equivocators": [member["id"] for member in members if chance.random() < 0.05],
+            "today": TODAY,
+        }
+
+
+def _member(chance: random.Random, at: int) -> Case:
+    return {
+        "id": f"m{at}",
+        "group": f"g{chance.randint(0, at) if chance.random() < 0.3 else at}",
+        "class": "observer" if chance.random() < 0.1 else "member",
+        "state": chance.choice(STATES),
+        "since": chance.choice([1, 1, 2, 5]),
+        "since_day": TODAY - chance.choice(SINCE_DAYS),
+    }
+
+
+def _log(chance: random.Random, author: str) -> list[Case]:
+    """Statements of one author, none twice: what is the same has the same id."""
+    said: dict[str, Case] = {}
+    for number in range(chance.choice([0, 0, 1, 1, 1, 2, 3, 5])):
+        kind = chance.choice(["report", "report", "sighting", "dispute", "withdrawal"])
+        case: Case = {"author": author, "kind": kind}
+        if kind == "withdrawal":
+            case |= {"of": chance.choice([*said, "another's"]), "id": f"w{number}"}
+        else:
+            case["day"] = TODAY - chance.choice(AGES)
+            if kind != "dispute":
+                case["seen"] = chance.choice(BUCKETS)
+            if kind == "report":
+                case["bad"] = chance.randint(0, case["seen"])
+            case["id"] = "-".join(str(case.get(name)) for name in ("kind", "day", "seen", "bad"))
+        said.setdefault(case["id"], case)
+    return list(said.values())
+
+
 def sound_records(vectors: Mapping[str, Any]) -> list[Case]:
     """The record bodies that the vectors accept."""
     return [json.loads(case["body"]) for case in vectors["cases"] if "id" in case]

@@ -252,6 +252,13 @@ async def test_it_computes_the_same_opinion_from_the_same_records(told: Consorti
     assert {name: ours[name] for name in NETWORK_PART} == theirs
 
 
+async def test_a_proof_that_a_node_gives_for_one_record_verifies(told: Consortium) -> None:
+    record = (await told.gamma.reports())[0]
+    (item,) = (await told.soc(told.beta).get(f"/api/v1/records/{record['id']}/proof"))["items"]
+    shown = await told.gamma.does("included", proof=item["proof_b64"])
+    assert shown == {name: item[name] for name in ("author", "seq", "index")} | {"id": record["id"]}
+
+
 async def test_a_log_that_it_lost_comes_back_by_pulling(told: Consortium) -> None:
     before = await told.gamma.does("heads")
     await told.gamma.does("forget")

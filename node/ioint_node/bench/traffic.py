@@ -80,14 +80,17 @@ class Log:
         self._patterns = sorted(load_catalogue().entries)
         self._heard = heard
         self._own: list[str] = []
+        self._said: set[str] = set()
         self._seq, self._head = 0, GENESIS
 
     def segment(self, records: int) -> bytes:
         """The next segment of the log, signed."""
-        drawn: dict[bytes, None] = {}
-        while len(drawn) < records:
-            drawn[encode_record(self._record())] = None
-        bodies = list(drawn)
+        bodies: list[bytes] = []
+        while len(bodies) < records:
+            body = encode_record(self._record())
+            if (name := record_id(body)) not in self._said:  # nobody says the same twice
+                self._said.add(name)
+                bodies.append(body)
         self._seq += 1
         wire = build_segment(
             self._members.keys[self._member],

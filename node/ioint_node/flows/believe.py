@@ -309,7 +309,7 @@ def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
     """Who was first, when, and what the reports that are heard say of intents."""
     words = case.words
     entry = parts.catalogue.entries.get(case.subject)
-    member = roster.member(words.first.author) if words else None
+    member = roster.member(words.arrival[1]) if words else None
     return Facts(
         intents=entry.intents if entry else tuple(sorted(words.intents)) if words else (),
         first_reporter=member.name if member else "",

@@ -85,12 +85,13 @@ class Concluded(Struct, frozen=True, kw_only=True):
 
 
 class Heard(Struct, frozen=True, kw_only=True, gc=False):
-    """What some reports say beside their voices: the one that came first, the earliest day, the label, the intents.
+    """What some reports say beside their voices: who came first and when, the earliest day, the label, the intents.
 
-    `label` is the place of the most closed label of TLP 2.0 among `LABELS`.
+    `arrival` are the instant (RFC 3339 text) and the author of the first; `label` is the place of the most closed
+    label of TLP 2.0 among `LABELS`.
     """
 
-    first: Said
+    arrival: tuple[str, str]
     day_from: int
     label: int
     intents: frozenset[str]
@@ -101,7 +102,7 @@ def heard(reports: Collection[Said]) -> Heard | None:
     if not reports:
         return None
     return Heard(
-        first=min(reports, key=lambda s: (s.received_at, s.author)),
+        arrival=min([(s.received_at, s.author) for s in reports]),
         day_from=min([s.day_from for s in reports]),
         label=max([LABELS.index(s.tlp) for s in reports]),
         intents=frozenset().union(*[s.intents for s in reports]),
@@ -232,10 +233,10 @@ class Dossier:
                 [s for said in self.said.values() for s in said if s.kind == "report" and s.day >= since_day]
             )
         return Heard(
-            first=min(groups, key=_arrival).first,
+            arrival=min([one.arrival for one in groups]),
             day_from=min([one.day_from for one in groups]),
             label=max([one.label for one in groups]),
-            intents=frozenset().union(*[one.intents for one in groups]),
+            intents=frozenset().union(*{one.intents for one in groups}),
         )
 
     @property
@@ -266,10 +267,6 @@ class Dossier:
 
     def _hear(self, hearing: _Hearing, scales: Scales) -> set[str]:
         return hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
-
-
-def _arrival(one: Heard) -> tuple[str, str]:
-    return one.first.received_at, one.first.author
 
 
 class Dossiers:

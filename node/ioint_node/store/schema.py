@@ -431,3 +431,18 @@ roster_files = Table(
     Column("body", LargeBinary, nullable=False),
     Column("installed_at", String(32), nullable=False),
 )
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("code_hash", String(64), nullable=False),  # SHA-256 of the code, which was shown once
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("wrong", Integer, nullable=False),  # wrong codes that came under this id
+    Column("member", String(32)),  # who applied with it; null: nobody yet
+    Column("name", String(64)),
+    Column("card", LargeBinary),
+    Column("applied_at", String(32)),
+    Column("refused_at", String(32)),
+)
