@@ -27,7 +27,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
 from ioint_node.admission import Accepted, Ignored
-from ioint_node.config import Config, Keys, RunInfo, clear_run, hold_home, load_keys, write_run
+from ioint_node.config import (
+    Config,
+    Keys,
+    RunInfo,
+    clear_run,
+    hold_home,
+    load_fingerprint_key,
+    load_keys,
+    load_public_names,
+    write_run,
+)
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe, publish
@@ -182,6 +192,10 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         beliefs=beliefs,
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
+        label=config.tlp,
+        public_names=load_public_names(config),
+        private_names=config.private_names,
+        fingerprint_key=load_fingerprint_key(config.home) if config.fingerprints else None,
         notify=bell.ring,
         flush_soon=ready_to_leave.set,
         anchor=FileAnchor(config.home / "ownlog.anchor"),

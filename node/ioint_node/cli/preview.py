@@ -15,7 +15,8 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from ioint_node.cli.names import or_see
 from ioint_node.cli.options import cell, emit, node_options, show_table
 from ioint_node.config import Config, load_config, load_keys
-from ioint_node.flows import publish
+from ioint_node.flows import preview as preview_flow
+from ioint_node.flows.confirming import Confirming
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.roster import open_book
 from ioint_node.reputation.beliefs import Beliefs
@@ -71,7 +72,10 @@ async def _preview(config: Config, session: str | None, source: Path | None) -> 
             beliefs=Beliefs(),
             publish_mode=config.publish,
             detector=model.digest,
+            label=config.tlp,
         )
         if source is not None:
-            return publish.preview_file(parts, source, model, now)
-        return await publish.preview(parts, session, now, sure=model.thresholds.publish)
+            return preview_flow.preview_file(parts, source, model, now)
+        sure = Confirming()
+        await sure.refresh(store, now)
+        return await preview_flow.preview(parts, session, now, sure=sure.threshold(model.thresholds.publish))

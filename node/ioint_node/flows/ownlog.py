@@ -185,8 +185,11 @@ async def _left_before(
         if isinstance(record, Report)
         else await log.subject_of(connection, record.of)
     )
+    label = (
+        record.tlp if isinstance(record, Report) else await log.label_of(connection, record.of, parts.member)
+    )
     try:
-        rows = explain(item.body, parts.taxonomy, parts.catalogue)
+        rows = explain(item.body, parts.taxonomy, parts.catalogue, parts.audience(), label=label)
     except EgressError:
         rows = []  # it speaks the words of an older release; its bytes are listed all the same
     said = record.day_until * DAY_MS if isinstance(record, Report) else now
@@ -200,4 +203,5 @@ async def _left_before(
         reason=LEFT_BEFORE,
         not_before=to_text(min(said, now)),
         at=to_text(min(said, now)),
+        tlp=label,
     )

@@ -24,7 +24,7 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import Row, bindparam, case, func, insert, select, update
+from sqlalchemy import Column, Row, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known
@@ -33,7 +33,8 @@ from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
 
 NO_SUBJECT: Final = ""
-UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
+# A record without a label of its own has that of the report which it names; until that comes, the most closed.
+UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
 AUTHOR_RECORDS: Final = 256  # about one subject, of one author
 READ_RECORDS: Final = 8_192  # records kept as values, to save reading their bytes again
@@ -159,7 +160,7 @@ async def add_segment(
             delivered_by=delivered_by,
         )
     )
-    subjects = await _subjects(connection, segment)
+    subjects, labels = await _subjects(connection, segment), await _labels(connection, segment)
     rows = [
         {
             "id": statement_id(segment.author, item.id),
@@ -168,7 +169,7 @@ async def add_segment(
             "kind": KINDS[type(item.record)],
             "subject": subjects[item.id],
             "of": item.id if isinstance(item.record, Report) else item.record.of,
-            "tlp": item.record.tlp if isinstance(item.record, Report) else UNLABELLED,
+            "tlp": labels[item.id],
             "day": _day(item.record, now),
             "body": item.body,
             "received_at": to_text(now),
@@ -180,7 +181,8 @@ async def add_segment(
         await connection.execute(
             upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), kept
         )
-    await _adopt(connection, {i.id: subjects[i.id] for i in segment.records if isinstance(i.record, Report)})
+    reports = {item.id for item in segment.records if isinstance(item.record, Report)}
+    await _adopt(connection, {r: subjects[r] for r in reports}, {r: labels[r] for r in reports})
     return frozenset(subjects.values()) - {NO_SUBJECT}
 
 
@@ -224,6 +226,30 @@ async def subjects_of(
     if author is not None:
         statement = statement.where(records.c.author == author)
     return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def public_subjects(connection: AsyncConnection, ours: str | None, limit: int) -> frozenset[str]:
+    """Public subjects that members other than `ours` reported, at most `limit`."""
+    statement = (
+        select(records.c.subject)
+        .where(
+            records.c.kind == "report", records.c.subject.startswith("pkg:"), records.c.author != (ours or "")
+        )
+        .distinct()
+        .limit(limit)
+    )
+    return frozenset((await connection.execute(statement)).scalars())
+
+
+async def label_of(connection: AsyncConnection, record: str, author: str | None) -> str:
+    """The label of a report, or of another statement of this author; the most closed when it is not known."""
+    own = statement_id(author or "", record)
+    statement = (
+        select(records.c.tlp)
+        .where(or_(records.c.id == own, and_(records.c.of == record, records.c.kind == "report")))
+        .limit(1)
+    )
+    return (await connection.execute(statement)).scalar_one_or_none() or UNLABELLED
 
 
 async def subject_of(connection: AsyncConnection, record: str) -> str:
@@ -301,14 +327,49 @@ async def _statement_subjects(connection: AsyncConnection, ids: Collection[str])
     return {row.id: row.subject for row in rows}
 
 
-async def _adopt(connection: AsyncConnection, reports: Mapping[str, str]) -> None:
-    """Give records that came before the report they name its subject, and the withdrawals of those records too."""
+async def _labels(connection: AsyncConnection, segment: VerifiedSegment) -> dict[str, str]:
+    """The label of each record of a segment, by record id: a report's own, else that of what the record names."""
+    found = {item.id: item.record.tlp for item in segment.records if isinstance(item.record, Report)}
+    others = [(item.id, item.record) for item in segment.records if not isinstance(item.record, Report)]
+    if not others:
+        return found
+    reports = await _labels_where(
+        connection, records.c.of, {record.of for _, record in others} - found.keys()
+    )
+    for name, record in others:
+        if not isinstance(record, Withdrawal):
+            found[name] = found.get(record.of) or reports.get(record.of, UNLABELLED)
+    taken_back = {statement_id(segment.author, r.of) for _, r in others if isinstance(r, Withdrawal)}
+    said = await _labels_where(connection, records.c.id, taken_back)
+    for name, record in others:
+        if isinstance(record, Withdrawal):
+            found[name] = said.get(statement_id(segment.author, record.of)) or found.get(
+                record.of, UNLABELLED
+            )
+    return found
+
+
+async def _labels_where(
+    connection: AsyncConnection, column: Column[str], ids: Collection[str]
+) -> dict[str, str]:
+    """Labels by `of`, which is a report's own id, or by the id of a statement."""
+    if not ids:
+        return {}
+    statement = select(column, records.c.tlp).where(column.in_(list(ids)))
+    if column is records.c.of:
+        statement = statement.where(records.c.kind == "report")
+    return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+async def _adopt(connection: AsyncConnection, reports: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    """Give records that came before the report they name its subject and label, and their withdrawals too."""
     waiting = records.c.of.in_(list(reports)) & (records.c.subject == NO_SUBJECT)
     authors = (await connection.execute(select(records.c.author).where(waiting).distinct())).scalars().all()
     if not authors:
         return
     subject = case(dict(reports), value=records.c.of, else_=NO_SUBJECT)
-    await connection.execute(update(records).where(waiting).values(subject=subject))
+    label = case(dict(labels), value=records.c.of, else_=UNLABELLED)
+    await connection.execute(update(records).where(waiting).values(subject=subject, tlp=label))
     orphans = await connection.execute(
         select(records.c.seq, records.c.author, records.c.of).where(
             records.c.author.in_(authors),
@@ -320,10 +381,17 @@ async def _adopt(connection: AsyncConnection, reports: Mapping[str, str]) -> Non
     for start in range(0, len(named), AUTHOR_ORPHANS):
         chunk = dict(list(named.items())[start : start + AUTHOR_ORPHANS])
         said = await _statement_subjects(connection, set(chunk.values()))
-        found = [{"row": seq, "about": said[name]} for seq, name in chunk.items() if said.get(name)]
+        labelled = await _labels_where(connection, records.c.id, set(chunk.values()))
+        found = [
+            {"row": seq, "about": said[name], "label": labelled[name]}
+            for seq, name in chunk.items()
+            if said.get(name)
+        ]
         if found:
             await connection.execute(
-                update(records).where(records.c.seq == bindparam("row")).values(subject=bindparam("about")),
+                update(records)
+                .where(records.c.seq == bindparam("row"))
+                .values(subject=bindparam("about"), tlp=bindparam("label")),
                 found,
             )
 

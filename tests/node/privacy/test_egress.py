@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.privacy.egress import CLASSES, EgressError, check_record, check_segment
-from ioint_node.privacy.explain import READERS, WHY, explain
+from ioint_node.privacy.explain import PASS_ON, WHY, Audience, explain
 from ioint_protocol import (
     Dispute,
     Fingerprint,
@@ -121,8 +121,9 @@ def test_a_segment_is_checked_as_it_will_be_sent() -> None:
 
 
 def test_every_field_is_explained_with_its_class_and_its_readers() -> None:
-    rows = explain(report(), TAXONOMY, CATALOGUE)
+    audience = Audience(members=("Acme", "Bolt", "Core"), groups=2)
+    rows = explain(report(), TAXONOMY, CATALOGUE, audience, label="green")
     assert {row["field"] for row in rows} >= {"pat", "bad", "seen", "agents", "day_from", "det", "tlp"}
-    assert all(row["why"] == WHY[row["source"]] and row["readers"] == READERS["green"] for row in rows)
+    assert all(row["why"] == WHY[row["source"]] and row["readers"].endswith(PASS_ON["green"]) for row in rows)
     assert next(row["means"] for row in rows if row["field"] == "pat") == ENTRY.title
     assert next(row["means"] for row in rows if row["field"] == "seen") == "4 to 7"
