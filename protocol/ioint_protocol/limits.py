@@ -21,7 +21,7 @@ class Limits:
     proof_bytes: int = 2_048  # of an equivocation
     pattern_steps: int = 8
     pattern_terms: int = 16  # entries of one list of a pattern
-    partials_per_pattern: int = 16  # partial assignments kept per session
+    partials: int = 16  # partial assignments of one length kept of a pattern, per session
     report_intents: int = 8
     report_fingerprints: int = 8
     report_span_days: int = 30  # day_until - day_from

@@ -146,10 +146,21 @@ def test_patterns(case: Case) -> None:
         assert pattern.pattern_id(case["pattern"]) == case["id"]
 
 
-@pytest.mark.parametrize("case", cases("patterns", "sessions"))
-def test_what_sessions_complete(case: Case) -> None:
-    vocabulary = load("patterns")["vocabulary"]
-    taxonomy = Taxonomy(
+@pytest.mark.parametrize("case", cases("patterns", "special_cases"))
+def test_special_cases(case: Case) -> None:
+    special, general = pattern.parse_pattern(case["special"]), pattern.parse_pattern(case["general"])
+    assert pattern.implies(special, general, vocabulary()) == bool(case["implied"])
+
+
+@pytest.mark.parametrize("case", cases("patterns", "canonical"))
+def test_canonical_forms(case: Case) -> None:
+    form = pattern.canonical_form(pattern.parse_pattern(case["pattern"]), vocabulary())
+    assert pattern.pattern_value(form) == case["canonical"]
+
+
+def vocabulary() -> Taxonomy:
+    """The vocabulary of the vectors of patterns."""
+    return Taxonomy(
         version="2026.11",
         digest="0" * 64,
         layers=(),
@@ -158,9 +169,13 @@ def test_what_sessions_complete(case: Case) -> None:
         resource_classes={},
         provenances=(),
         data_kinds=(),
-        **vocabulary,
+        **load("patterns")["vocabulary"],
     )
-    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, taxonomy)
+
+
+@pytest.mark.parametrize("case", cases("patterns", "sessions"))
+def test_what_sessions_complete(case: Case) -> None:
+    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, vocabulary())
     state = matcher.start(tuple(case["families"]))
     completed = []
     for value in case["steps"]:
