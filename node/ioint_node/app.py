@@ -42,6 +42,7 @@ from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.novel import look_at_cases
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import receive_segment
@@ -76,6 +77,7 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
+    novel_s: float = 30.0
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
@@ -296,6 +298,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             every_s=PERIODS.forget_s,
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
+        Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
         *jobs_of(node.local),
     )
 

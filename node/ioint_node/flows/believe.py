@@ -14,7 +14,7 @@ from typing import Any, Final
 from ioint_protocol import Report, Roster, parse_pattern, pattern_value
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, heard_reports
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, heard_reports, heard_statements
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.gate import (
@@ -252,7 +252,7 @@ def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
         first_reporter=member.name if member else "",
         first_day=min((s.record.day_from for s in live if isinstance(s.record, Report)), default=0),
         last_day=max((s.day for s in case.records if s.kind != "withdrawal"), default=0),
-        tlp=strictest(s.tlp for s in live),
+        tlp=strictest(s.tlp for s in heard_statements(case.records, case.network) or live),
         pattern=case.novel,
     )
 

@@ -6,7 +6,7 @@ from ioint_node.flows.assessing import AssessParts, write
 from ioint_node.flows.decision import evidence_text
 from ioint_node.flows.journal import Entry, Judged
 from ioint_node.flows.live import Live
-from ioint_node.flows.paths import path_text
+from ioint_node.flows.paths import ORDINARY_STEPS, path_text
 from ioint_node.flows.recording import changed, session_row
 from ioint_node.flows.respond import on_close
 from ioint_node.scoring.evidence import SessionFacts, of_close
@@ -59,7 +59,7 @@ async def clear(parts: AssessParts, live: Live, action_id: str) -> None:
 
 def _judged(live: Live, *, flagged: bool, now: int) -> Judged:
     tracker = live.tracker
-    path = "" if flagged else path_text(tracker.families, tracker.steps, tracker.outside)
+    path = "" if flagged else path_text(tracker.families, tracker.steps, tracker.outside, most=ORDINARY_STEPS)
     return Judged(patterns=tuple(live.completed), flagged=flagged, day=day_of(now), path=path)
 
 

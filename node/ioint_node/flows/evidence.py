@@ -156,9 +156,14 @@ def statement(stored: StoredRecord) -> Statement:
 
 def heard_reports(records: Sequence[StoredRecord], network: Network) -> list[StoredRecord]:
     """The reports that are heard now; all of them when none is."""
+    heard = [s for s in heard_statements(records, network) if isinstance(s.record, Report)]
+    return heard or [s for s in records if isinstance(s.record, Report)]
+
+
+def heard_statements(records: Sequence[StoredRecord], network: Network) -> list[StoredRecord]:
+    """The records that are heard now, of every kind."""
     heard = {(s.author, s.id) for voice in network.voices for s in voice.statements}
-    reports = [s for s in records if isinstance(s.record, Report)]
-    return [s for s in reports if (s.author, s.id) in heard] or reports
+    return [s for s in records if (s.author, s.id) in heard]
 
 
 def _network(

@@ -24,15 +24,15 @@ from ioint_protocol import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError, RequestError
-from ioint_node.flows.draft import Draft, draft_report, said_of, settled
+from ioint_node.flows.draft import Draft, draft_report, named, said_of, settled
 from ioint_node.flows.evidence import REMEMBERED_DAYS, statement
+from ioint_node.flows.novel import own_rates
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.publish import PUBLISH_OFF, flush, note
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.fingerprints import fingerprint
 from ioint_node.privacy.gate import Proposal, Refuse
 from ioint_node.privacy.names import generalised, why_not_public
-from ioint_node.reputation.gate import Rate
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import log, matches, outgoing
 from ioint_node.store.log import StoredRecord
@@ -59,7 +59,6 @@ async def confirm_pattern(
     now: int,
     label: str | None = None,
     fps: tuple[Fingerprint, ...] = (),
-    ordinary: Rate | None = None,
 ) -> Said:
     """Report a pattern on an analyst's word, from what this node has seen of it.
 
@@ -70,6 +69,10 @@ async def confirm_pattern(
     _check_on(parts)
     async with parts.store.read() as connection:
         own = await matches.own_records(connection, (pattern,), day_of(now))
+        name = await named(connection, parts, pattern)
+    # What ordinary work completes is measured before the question is put to the gate: it takes a while.
+    rates = await own_rates(parts, {pattern: name} if isinstance(name, Pattern) else {}, now)
+    async with parts.store.read() as connection:
         draft = await draft_report(
             connection,
             parts,
@@ -78,7 +81,7 @@ async def confirm_pattern(
             confirmed=True,
             basis="analyst",
             now=now,
-            ordinary=ordinary,
+            ordinary=rates.get(pattern),
             label=label,
             fps=fps,
         )

@@ -9,7 +9,8 @@ import msgspec
 from ioint_taxonomy import Step
 from msgspec import Struct
 
-STEPS_KEPT: Final = 256  # of one session, the first
+STEPS_KEPT: Final = 256  # of a session that is a case, the first
+ORDINARY_STEPS: Final = 64  # of an ordinary session
 _encoder = msgspec.json.Encoder()
 
 
@@ -21,12 +22,18 @@ class KeptPath(Struct, frozen=True, kw_only=True):
     outside: tuple[bool, ...]
 
 
-def path_text(families: Sequence[tuple[str, float]], steps: Sequence[Step], outside: Sequence[bool]) -> str:
-    """The JSON of a path."""
+def path_text(
+    families: Sequence[tuple[str, float]],
+    steps: Sequence[Step],
+    outside: Sequence[bool],
+    *,
+    most: int = STEPS_KEPT,
+) -> str:
+    """The JSON of a path, with at most so many of its steps."""
     kept = KeptPath(
         families=tuple(slug for slug, _ in families),
-        steps=tuple(steps[:STEPS_KEPT]),
-        outside=tuple(outside[:STEPS_KEPT]),
+        steps=tuple(steps[:most]),
+        outside=tuple(outside[:most]),
     )
     return _encoder.encode(kept).decode()
 

@@ -18,7 +18,7 @@ from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
 
 WAITING_MOST: Final = 1_000  # cases that nobody has looked at yet
-PATHS_READ: Final = 10_000  # ordinary sessions of which a rate is read, the newest
+PATHS_READ: Final = 5_000  # ordinary sessions of which a rate is read, the newest
 KEPT_DAYS: Final = 30
 
 
@@ -66,9 +66,7 @@ async def new_cases(connection: AsyncConnection, limit: int) -> tuple[NovelCase,
     return tuple(_case(row) for row in await connection.execute(statement))
 
 
-async def name_case(
-    connection: AsyncConnection, case: NovelCase, pattern: str, action_id: str, now: int
-) -> None:
+async def name_case(connection: AsyncConnection, case: NovelCase, pattern: str, now: int) -> None:
     """Say which pattern a case is of: the session counts among those that completed it."""
     await _settle(connection, case, "named", pattern, "")
     await connection.execute(
@@ -78,7 +76,7 @@ async def name_case(
             session_id=case.session_id,
             actor=case.actor,
             principal=case.principal,
-            action_id=action_id,
+            action_id="",
             day=day_of(now),
             at=to_text(now),
             judged="flagged",

@@ -142,7 +142,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
     parts, exchange = site.parts, site.parts.exchange
     roster = exchange.roster()
     async with parts.store.read() as connection:
-        counted = await listings.count_indicators(connection)
+        counted = await listings.count_indicators(connection, caller.tlp)
         newest = await stream.high_water(connection)
         halted = await publish.halted(connection, exchange)
         responses = await respond.counts(connection, parts.now())

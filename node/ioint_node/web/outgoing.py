@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from ioint_node.flows import opinions
+from ioint_node.flows import novel, opinions
 from ioint_node.privacy.labels import why_not_shareable
 from ioint_node.privacy.standing import CATEGORIES
 from ioint_node.store import outgoing, standing
@@ -115,6 +115,13 @@ async def report_subject(site: Site, request: web.Request, caller: Caller) -> we
     return json_answer({"kind": "confirm", "records": [said.record], "state": said.state}, 201)
 
 
+async def list_novel(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Novel patterns that several groups report: candidates for the next catalogue."""
+    parameters(request)
+    found = await novel.candidates(site.parts.exchange, caller.tlp, site.parts.now())
+    return json_answer({"items": found, "next": None})
+
+
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     several = "/api/v1/standing-approvals"
@@ -123,6 +130,7 @@ def routes() -> tuple[Route, ...]:
         ("GET", several, "review", "What may leave without being asked for", list_standing),
         ("POST", several, "decide", "Let a class of reports leave", give_standing),
         ("DELETE", f"{several}/{{approval}}", "decide", "Take a standing approval back", revoke_standing),
+        ("GET", "/api/v1/novel-patterns", "query", "Candidates for the next catalogue", list_novel),
         ("POST", "/api/v1/subjects", "opine", "Report a public subject", report_subject),
     )
     bodies: dict[Handler, type[Struct]] = {give_standing: StandingBody, report_subject: SubjectBody}
