@@ -11,20 +11,19 @@ from ioint_protocol import Fingerprint, Pattern, Report, encode_record, record_i
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.privacy.egress import LARGEST_BUCKET
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import (
-    DAY_MS,
-    PARAMS,
     Hold,
     Outcome,
     Proposal,
     Refuse,
     Release,
     Said,
+    Told,
     bucket,
     decide,
     is_update,
+    last_said,
 )
 from ioint_node.privacy.standing import Matter, covering
 from ioint_node.reputation.gate import Rate
@@ -207,30 +206,20 @@ async def named(connection: AsyncConnection, parts: ExchangeParts, pattern: str)
 
 async def said_of(connection: AsyncConnection, subject: str, now: int) -> Said | None:
     """What was said, or is on its way out, within the days in which a pattern is reported once."""
-    since = now - PARAMS.once_days * DAY_MS
-    rows = [
-        row
+    told = [
+        # When it left, or will: not when it was written down, which may be long before.
+        Told(
+            leaves=from_text(row.left_at or row.not_before), bad=bad_of(row) if row.kind == "report" else None
+        )
         for row in await outgoing.about(connection, subject)
-        if row.kind in ("report", "withdrawal") and row.state in SAID_STATES and _leaves(row) > since
+        if row.kind in ("report", "withdrawal") and row.state in SAID_STATES
     ]
-    if not rows:
-        return None
-    taken_back = any(row.kind == "withdrawal" for row in rows)
-    return Said(
-        # After a withdrawal nothing about it leaves by itself for the rest of these days.
-        bad=LARGEST_BUCKET if taken_back else max((bad_of(row) for row in rows), default=0),
-        day=max(day_of(_leaves(row)) for row in rows),
-    )
+    return last_said(told, now)
 
 
 def bad_of(row: Outgoing) -> int:
     """The exponent of the count that a report says."""
     return next((int(leaf["value"]) for leaf in row.explain if leaf["field"] == "bad"), 0)
-
-
-def _leaves(row: Outgoing) -> int:
-    """When it left, or will (milliseconds): not when it was written down, which may be long before."""
-    return from_text(row.left_at or row.not_before)
 
 
 def _matter(parts: ExchangeParts, subject: str, proposal: Proposal, now: int) -> Matter:

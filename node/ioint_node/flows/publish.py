@@ -104,7 +104,7 @@ async def note(connection: AsyncConnection, draft: Draft, now: int, *, by: str |
     since = now - PARAMS.once_days * DAY_MS
     if isinstance(draft.outcome, Hold) and any(_asked(row, draft, since) for row in rows):
         return False
-    older = [row.id for row in rows if row.state == "held" and row.id != draft.id]
+    older = [row.id for row in rows if _waits(row, now) and row.id != draft.id]
     noted = draft.noted(now, by=by)
     if isinstance(draft.outcome, Refuse):
         await outgoing.add(connection, noted)
@@ -121,6 +121,12 @@ async def note(connection: AsyncConnection, draft: Draft, now: int, *, by: str |
             by=noted.decided_by or "the setting",
         )
     return noted.state == "ready"
+
+
+def _waits(row: Outgoing, now: int) -> bool:
+    """Whether a report waits for a person, or for an emission slot that has not come."""
+    slot = row.state == "ready" and from_text(row.not_before) > now
+    return row.kind == "report" and (row.state == "held" or slot)
 
 
 def _asked(row: Outgoing, draft: Draft, since: int) -> bool:

@@ -8,12 +8,13 @@ difference of two reports does not point at one person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Mode = Literal["hold", "catalogue", "off"]
 DAY_MS: Final = 86_400_000
+EVERY_COUNT: Final = 62  # an exponent that no count reaches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,17 @@ class Said:
 
     bad: int
     day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One thing that was said of a pattern, or is on its way out: when it leaves (ms), and its count's exponent.
+
+    `bad` None says that all that was said was taken back.
+    """
+
+    leaves: int
+    bad: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +131,18 @@ def decide(
                 reason=f"a novel pattern from {proposal.principals} people, fewer than {params.principals}"
             )
     return _release(proposal, now, draw, params)
+
+
+def last_said(told: Iterable[Told], now: int, params: Params = PARAMS) -> Said | None:
+    """What counts as said at an instant, of all that was ever said; None when nothing does any more.
+
+    After a withdrawal no count is news for the rest of the days in which a pattern is reported once.
+    """
+    recent = [one for one in told if one.leaves > now - params.once_days * DAY_MS]
+    if not recent:
+        return None
+    counts = [EVERY_COUNT if one.bad is None else one.bad for one in recent]
+    return Said(bad=max(counts), day=max(one.leaves for one in recent) // DAY_MS)
 
 
 def said_recently(said: Said | None, now: int, params: Params = PARAMS) -> bool:

@@ -122,10 +122,10 @@ async def decide(
 
 
 async def replace(connection: AsyncConnection, ids: Sequence[str], reason: str) -> None:
-    """End the waiting of held records of which something newer would be said."""
+    """End the waiting of records of which something newer would be said, for a person or for a slot."""
     await connection.execute(
         update(outgoing)
-        .where(outgoing.c.id.in_(ids), outgoing.c.state == "held")
+        .where(outgoing.c.id.in_(ids), outgoing.c.state.in_(("held", "ready")))
         .values(state="refused", reason=reason)
     )
 
