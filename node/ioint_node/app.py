@@ -195,7 +195,9 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
         label=config.tlp,
-        public_names=load_public_names(config),
+        public_names=load_public_names(config.home / config.public_names)
+        if config.public_names
+        else frozenset(),
         private_names=config.private_names,
         fingerprint_key=load_fingerprint_key(config.home) if config.fingerprints else None,
         notify=bell.ring,

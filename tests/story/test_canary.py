@@ -209,8 +209,8 @@ async def strangers(node: Running, client: Client) -> None:
         for path in ("/healthz", "/readyz", "/openapi.json", "/", "/.well-known/jwks.json", "/metrics"):
             async with http.get(node.url + path) as answer:
                 await answer.read()
-        for body in (b"{", b'{"actor"', b"\xff\x00", b"[" * 5_000):
-            async with http.post(f"{node.url}/api/v1/sessions", data=body) as answer:
+        for data in (b"{", b'{"actor"', b"\xff\x00", b"[" * 5_000):
+            async with http.post(f"{node.url}/api/v1/sessions", data=data) as answer:
                 await answer.read()
 
 

@@ -110,7 +110,7 @@ async def _dump(config: Config) -> dict[str, Any]:
 
 def _settings(config: Config) -> dict[str, Any]:
     """Every setting by name: its value where that can be nothing of ours, else whether it was set, or how many."""
-    plain = Config(home=config.home, org=config.org)
+    plain = Config(home=config.home, org="o")
     shown: dict[str, Any] = {}
     for item in fields(config):
         value = getattr(config, item.name)

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from ioint_node.config.files import read_private
-from ioint_node.config.settings import Config
 from ioint_node.errors import ConfigError
 from ioint_node.privacy.fingerprints import FingerprintKey
 from ioint_node.privacy.names import NAMES_BYTES, parse_names
@@ -19,15 +18,12 @@ _EPOCH: Final = re.compile(r"[0-9]{1,5}")
 _FORM: Final = '{"keys": {"EPOCH": "64 hex digits"}}'
 
 
-def load_public_names(config: Config) -> frozenset[str]:
-    """The names that `public_names` lists; none where it is not set.
+def load_public_names(path: Path) -> frozenset[str]:
+    """The names that the file of `public_names` lists.
 
     Raises:
         ConfigError: the file cannot be read, is too large, or a line is no package URL.
     """
-    if not config.public_names:
-        return frozenset()
-    path = config.home / config.public_names  # an absolute path stays what it is
     try:
         with path.open("rb") as file:
             data = file.read(NAMES_BYTES + 1)

@@ -62,10 +62,8 @@ def sendmsg(self: socket.socket, buffers: Any, *rest: Any) -> int:
     return sent
 
 
-socket.socket.send = send  # type: ignore[method-assign]
-socket.socket.sendall = sendall  # type: ignore[method-assign]
-socket.socket.sendto = sendto  # type: ignore[method-assign,assignment]
-socket.socket.sendmsg = sendmsg  # type: ignore[method-assign]
+for _name, _spy in (("send", send), ("sendall", sendall), ("sendto", sendto), ("sendmsg", sendmsg)):
+    setattr(socket.socket, _name, _spy)
 
 
 def looked_up(event: str, arguments: tuple[Any, ...]) -> None:
@@ -77,10 +75,10 @@ def overhear() -> None:
     import sys
 
     import uvloop
-    from noise.connection import NoiseConnection
+    from noise.connection import NoiseConnection  # type: ignore[import-untyped]
 
     sys.addaudithook(looked_up)
-    uvloop.run = asyncio.run
+    setattr(uvloop, "run", asyncio.run)  # noqa: B010 - its own has another signature
     encrypt = NoiseConnection.encrypt
 
     def said(self: Any, data: bytes) -> bytes:
