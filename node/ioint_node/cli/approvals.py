@@ -25,8 +25,8 @@ from ioint_node.cli.options import (
 from ioint_node.privacy.labels import SHAREABLE
 from ioint_node.privacy.standing import CATEGORIES
 
-ABOUT_CHARS: Final = 46
-WHY_CHARS: Final = 28
+ABOUT_CHARS: Final = 50
+WHY_CHARS: Final = 25
 ACTION_DIGITS: Final = 20  # the first twelve of a held action's id are its instant, which others may share
 SHOWN: Final = {"record": "id", "state": "state", "class": "category", "tlp": "tlp", "reason": "reason"}
 STANDING: Final = "ioint approvals standing"
