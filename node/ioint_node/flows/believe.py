@@ -7,7 +7,7 @@ rows in the transaction that brought the evidence, and returns the beliefs that 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -172,6 +172,10 @@ def _conclude(
         return None
     local = case.judged(fits=fits, placed=measured_from is not None)
     facts = _facts(parts, roster, case)
+    if case.network.state == "withdrawn" and previous is not None:
+        # Whoever was warned hears that the warning is taken back, and no more than that warning told.
+        told = previous[0]
+        facts = replace(facts, tlp=told["tlp"], first_reporter=told["first_reporter"])
     row = indicator_row(
         case.subject,
         network=case.network,

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from ioint_node.flows.opinions import dispute_pattern
 from ioint_node.flows.why import why
 from ioint_node.store import indicators, listings, outgoing
 from ioint_node.store.clearance import LABELS
+from ioint_node.store.migrations.versions import v0006_privacy
+from ioint_node.store.schema import records
 from ioint_protocol import (
     Dispute,
     Report,
@@ -19,6 +23,7 @@ from ioint_protocol import (
     parse_segment,
     record_id,
 )
+from sqlalchemy import update
 
 Make = Callable[..., Awaitable[Any]]
 TODAY = 20_000
@@ -133,3 +138,45 @@ async def test_our_own_dispute_is_listed_with_the_label_of_what_it_names(make: M
         shown, _ = await outgoing.list_outgoing(connection, 10, clearance="amber")
         hidden, _ = await outgoing.list_outgoing(connection, 10, clearance="amber_strict")
     assert (len(shown), [row.tlp for row in hidden]) == (0, ["amber_strict"])
+
+
+async def test_who_was_warned_hears_that_the_warning_was_taken_back(make: Make) -> None:
+    net = await make()
+    pattern = net.patterns[0]
+    closed, opened = report(pattern, "amber_strict", bad=3), report(pattern, "clear")
+    await says(net, net[0], net[2], [closed])
+    await says(net, net[0], net[2], [encode_record(Withdrawal(of=record_id(closed), reason="mistake"))])
+    await says(net, net[0], net[1], [opened])
+    await says(net, net[0], net[1], [encode_record(Withdrawal(of=record_id(opened), reason="mistake"))])
+    async with net[0].store.read() as connection:
+        row = await indicators.get(connection, pattern)
+    assert row is not None
+    assert (row["tlp"], row["state"], row["first_reporter"]) == ("clear", "withdrawn", "org1")
+
+
+async def test_an_older_database_is_labelled_anew_as_if_labels_had_always_been_inherited(make: Make) -> None:
+    net = await make()
+    said = report(net.patterns[0], "green")
+    unknown = encode_record(Dispute(of="ab" * 32, reason="too_broad", day=TODAY))
+    await says(net, net[0], net[1], [said])
+    await says(
+        net,
+        net[0],
+        net[2],
+        [encode_record(Dispute(of=record_id(said), reason="too_broad", day=TODAY)), unknown],
+    )
+
+    async def older(connection: Any) -> None:
+        await connection.execute(update(records).where(records.c.kind != "report").values(tlp="amber"))
+        await connection.run_sync(label_anew)
+
+    await net[0].store.write(older)
+    assert {kind: sorted(found) for kind, found in (await labels(net[0])).items()} == {
+        "report": ["green"],
+        "dispute": ["green", "red"],
+    }
+
+
+def label_anew(connection: Any) -> None:
+    with Operations.context(MigrationContext.configure(connection)):
+        v0006_privacy._label_anew()
