@@ -19,6 +19,8 @@ class Limits:
     frame_bytes: int = 327_680  # one request or answer between members
     signatures: int = 32  # on one signed thing
     proof_bytes: int = 2_048  # of an equivocation
+    inclusion_bytes: int = 4_096  # a proof that a segment holds one record
+    inclusion_hashes: int = 8  # of its path: 256 records make a tree of eight levels
     pattern_steps: int = 8
     pattern_terms: int = 16  # entries of one list of a pattern
     partials: int = 16  # partial assignments of one length kept of a pattern, per session
@@ -28,9 +30,16 @@ class Limits:
     bucket: int = 30  # largest exponent
     day: int = 100_000  # since 1970-01-01
     subject_chars: int = 214
-    roster_bytes: int = 262_144
+    roster_bytes: int = 262_144  # roster.json
+    root_bytes: int = 32_768
+    targets_bytes: int = 16_384
+    snapshot_bytes: int = 4_096
+    timestamp_bytes: int = 4_096
+    root_versions: int = 256  # of one consortium
+    bundle_bytes: int = 8_912_896
     roster_members: int = 512
     roster_stewards: int = 16
+    record_keys: int = 16  # of one member, one after another
     member_addresses: int = 4
     address_chars: int = 160
     heads: int = 1_024  # entries of a cursor vector

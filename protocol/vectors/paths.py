@@ -260,18 +260,20 @@ def make_messages() -> Case:
         {"message": "heads_request", "value": {"have": sync.vector_hash(vector)}},
         {"message": "heads_answer", "value": {"r": "same"}},
         {"message": "heads_answer", "value": {"r": "heads", "heads": heads}},
+        {"message": "heads_answer", "value": {"r": "heads", "heads": {author: list(sync.CONVICTED)}}},
         {"message": "pull_request", "value": {"author": author, "from": 4, "to": 259}},
-        {"message": "roster_request", "value": {"have": 0}},
+        {"message": "announcement", "value": {"heads": heads, "roster": 7}},
+        {"message": "announcement", "value": {"heads": {}, "roster": 0}},
+        {"message": "proof_request", "value": {"of": [author, other]}},
+        {"message": "roster_request", "value": {"root": 2, "timestamp": 1_796_000_000}},
     ]
     for case in cases:
         case["bytes"] = raw_json(case["value"]).hex()
-    cases.append(
-        {
-            "message": "pull_answer",
-            "wires": [w.hex() for w in wires],
-            "bytes": sync.encode_pull_answer(wires).hex(),
-        }
-    )
+    for name, data in (
+        ("pull_answer", sync.encode_pull_answer(wires)),
+        ("proof_answer", sync.encode_proof_answer(wires)),
+    ):
+        cases.append({"message": name, "wires": [w.hex() for w in wires], "bytes": data.hex()})
     cases.append({"message": "pull_answer", "wires": [], "bytes": ""})
     refused: list[tuple[str, bytes, str]] = [
         ("push_answer", raw_json({"r": "maybe", "why": ""}), "bad_field"),
@@ -283,10 +285,19 @@ def make_messages() -> Case:
         ("heads_answer", raw_json({"r": "heads", "heads": {"a": [1, head]}}), "bad_field"),
         ("heads_answer", raw_json({"r": "heads", "heads": {author: [0, head]}}), "bad_field"),
         ("heads_answer", raw_json({"r": "heads", "heads": {author: [1]}}), "bad_shape"),
+        ("heads_answer", raw_json({"r": "heads", "heads": {author: [1, sync.CONVICTED[1]]}}), "bad_field"),
+        ("announcement", raw_json({"heads": heads}), "bad_shape"),
+        ("announcement", raw_json({"heads": {author: [0, head]}, "roster": 1}), "bad_field"),
+        ("announcement", raw_json({"heads": heads, "roster": -1}), "bad_field"),
+        ("proof_request", raw_json({"of": []}), "bad_field"),
+        ("proof_request", raw_json({"of": [other, author]}), "bad_field"),
+        ("proof_answer", b"\0\0\x08\x01" + bytes(2_049), "too_large"),
         ("pull_request", raw_json({"author": author, "from": 0, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 2, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 1, "to": 257}), "bad_field"),
-        ("roster_request", raw_json({"have": -1}), "bad_field"),
+        ("roster_request", raw_json({"root": -1, "timestamp": 0}), "bad_field"),
+        ("roster_answer", b"\x0etimestamp.json\xff\xff\xff\xff", "too_large"),
+        ("roster_answer", b"\x0dsnapshot.json\0\0\0\x01a", "bad_frame"),
         ("pull_answer", b"\0\0\0\x02a", "bad_frame"),
         ("pull_answer", b"\0\0\0\0", "bad_frame"),
         ("pull_answer", b"\xff\xff\xff\xff", "too_large"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -147,8 +147,8 @@ def test_a_pattern_is_a_special_case_of_itself(pattern: Pattern) -> None:
     assert implies(pattern, pattern, TAXONOMY)
 
 
-def pattern(*steps: dict[str, object], gaps: int = 1, **more: object) -> Pattern:
-    return parse_pattern({"gaps": gaps, "steps": list(steps), **more})
+def pattern(*steps: Mapping[str, object], gaps: int = 1, **more: object) -> Pattern:
+    return parse_pattern({"gaps": gaps, "steps": [dict(step) for step in steps], **more})
 
 
 def test_each_choice_may_have_its_own_match() -> None:
@@ -175,7 +175,7 @@ def test_too_many_choices_are_answered_with_a_no_and_soon() -> None:
         ("secret_leaves", {"s": 1}),
     ],
 )
-def test_an_entry_of_the_catalogue_and_what_is_wider(name: str, general: dict[str, object]) -> None:
+def test_an_entry_of_the_catalogue_and_what_is_wider(name: str, general: Mapping[str, object]) -> None:
     entry = next(one for one in load_catalogue().entries.values() if one.slug == name)
     expected = name.startswith("two")
     assert implies(parse_pattern(entry.pattern), pattern(general), load_taxonomy()) is expected

@@ -13,7 +13,8 @@ from ioint_protocol.sync import PushAnswer, Range, missing
 
 authors = st.sampled_from([letter * 32 for letter in "abcd"])
 heads = st.tuples(st.integers(1, 9), st.sampled_from(["1" * 64, "2" * 64]))
-vectors = st.dictionaries(authors, heads)
+honest_vectors = st.dictionaries(authors, heads)
+vectors = st.dictionaries(authors, heads | st.just(sync.CONVICTED))
 
 
 @given(vectors)
@@ -61,7 +62,7 @@ def test_an_answer_of_many_tiny_wires_is_refused() -> None:
         sync.decode_pull_answer(b"\0\0\0\1x" * 257)
 
 
-@given(vectors, vectors)
+@given(honest_vectors, honest_vectors)
 def test_what_is_missing_is_what_the_other_has_more(own: sync.Vector, other: sync.Vector) -> None:
     wanted = {item.author: item for item in missing(own, other)}
     for author, (seq, head) in other.items():
@@ -84,17 +85,79 @@ def test_a_vector_of_too_many_authors_is_refused() -> None:
         sync.decode_heads_answer(sync.encode_heads_answer(many, "0" * 64))
 
 
-@given(st.integers(0, 2**53 - 1))
-def test_a_roster_request_round_trips(have: int) -> None:
+@given(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1))
+def test_a_roster_request_round_trips(root: int, timestamp: int) -> None:
+    have = sync.RosterVersions(root=root, timestamp=timestamp)
     assert sync.decode_roster_request(sync.encode_roster_request(have)) == have
 
 
-@given(st.lists(st.binary(min_size=1, max_size=64), max_size=4))
-def test_a_roster_answer_round_trips(wires: list[bytes]) -> None:
-    assert list(sync.decode_roster_answer(sync.encode_roster_answer(wires))) == wires
+def roster_files(roots: int = 2, root_bytes: int = 100, roster_bytes: int = 100) -> dict[str, bytes]:
+    document = "ab" * 32 + ".roster.json"
+    return {
+        **{f"{version}.root.json": b"r" * root_bytes for version in range(1, roots + 1)},
+        "timestamp.json": b"t",
+        "9.snapshot.json": b"s",
+        "3.targets.json": b"g",
+        document: b"d" * roster_bytes,
+    }
+
+
+def answered(files: dict[str, bytes], root: int, timestamp: int) -> list[str]:
+    own = sync.RosterVersions(root=sum("root" in name for name in files), timestamp=9)
+    have = sync.RosterVersions(root=root, timestamp=timestamp)
+    return list(sync.decode_roster_answer(sync.encode_roster_answer(files, own, have)))
+
+
+def test_a_roster_answer_gives_roots_first_and_then_the_rest() -> None:
+    files = roster_files()
+    assert answered(files, 0, 0) == list(files)
+    assert answered(files, 1, 8) == list(files)[1:]
+
+
+def test_nothing_newer_is_an_empty_answer() -> None:
+    assert answered(roster_files(), 2, 9) == []
+
+
+def test_with_a_newer_root_the_rest_is_given_whatever_timestamp_the_asker_has() -> None:
+    assert "timestamp.json" in answered(roster_files(), 1, 2**53 - 1)
+
+
+def test_what_one_frame_does_not_hold_is_left_for_the_next() -> None:
+    files = roster_files(roots=12, root_bytes=32_768, roster_bytes=262_144)
+    assert answered(files, 0, 0) == [f"{version}.root.json" for version in range(1, 10)]
+    assert answered(files, 9, 0) == [f"{version}.root.json" for version in range(10, 13)]
+    assert len(answered(files, 12, 0)) == 4
 
 
 @given(st.binary(max_size=64))
 def test_arbitrary_lengths_are_read_or_refused(data: bytes) -> None:
     with suppress(ProtocolError):
         assert sync.encode_pull_answer(sync.decode_pull_answer(data)) == data
+
+
+@given(vectors, st.integers(0, 10**6))
+def test_an_announcement_round_trips(vector: sync.Vector, roster: int) -> None:
+    said = sync.Announcement(heads=vector, roster=roster)
+    assert sync.decode_announcement(sync.encode_announcement(said)) == said
+
+
+@given(vectors, vectors)
+def test_nothing_is_asked_of_a_log_whose_author_either_side_has_convicted(
+    own: sync.Vector, other: sync.Vector
+) -> None:
+    convicted = {a for vector in (own, other) for a, head in vector.items() if head == sync.CONVICTED}
+    assert convicted.isdisjoint(wanted.author for wanted in missing(own, other))
+    assert set(sync.unproven(own, other)) == {
+        a for a, head in other.items() if head == sync.CONVICTED and own.get(a) != sync.CONVICTED
+    }
+
+
+def test_the_lag_is_the_number_of_segments_that_one_side_has_beyond_the_other() -> None:
+    own = {"a" * 32: (5, "1" * 64), "b" * 32: (2, "1" * 64), "c" * 32: sync.CONVICTED}
+    other = {
+        "a" * 32: (9, "2" * 64),
+        "b" * 32: (1, "1" * 64),
+        "c" * 32: (7, "1" * 64),
+        "d" * 32: (3, "1" * 64),
+    }
+    assert (sync.lag(own, other), sync.lag(other, own)) == (7, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 import click
+from ioint_protocol import ProtocolError, Roster, verify_inclusion
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 
-from ioint_node.cli.client import connect
+from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
@@ -22,6 +25,9 @@ from ioint_node.cli.options import (
     show_table,
     show_tree,
 )
+from ioint_node.cli.rosters import read_book
+from ioint_node.config import load_config
+from ioint_node.errors import ConfigError, NodeError, NotFoundError
 from ioint_node.privacy.labels import SHAREABLE
 from ioint_node.store.times import DAY_MS, to_text
 
@@ -74,6 +80,59 @@ def show(*, home: Path, form: str, pattern: str) -> None:
     with or_see("ioint indicators list"):
         row = node.get("api", "v1", "patterns", name)
     emit(row, form=form, human=lambda: show_tree(row))
+
+
+@indicators.command()
+@click.argument("pattern")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=256, show_default=True, help="Newest records."
+)
+@node_options
+def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
+    """Check that members signed what is said of a pattern.
+
+    For each record the node gives a proof of inclusion, which is verified here against the roster, without the node.
+    """
+    node, book = connect(home), asyncio.run(read_book(load_config(home)))
+    if book.last is None or book.consortium is None:
+        raise ConfigError("this node is in no consortium: there is nothing to verify against")
+    name = pattern_id(node, pattern)
+    said = list(node.items("api", "v1", "records", subject=name, limit=limit))
+    rows = [_verified(node, record, book.last, book.consortium) for record in said]
+    result = {"items": rows, "next": None, "ok": all(row["ok"] for row in rows)}
+    emit(
+        result,
+        form=form,
+        human=lambda: show_table(
+            [{**row, "record": short_id(row["record"])} for row in rows],
+            ("record", "kind", "author", "seq", "ok", "fault"),
+            empty="no record: no member has said anything of it",
+        ),
+    )
+    if not result["ok"]:
+        raise NodeError(
+            "not every record is what a member signed: do not rely on them; see `ioint audit verify`"
+        )
+
+
+def _verified(node: Client, record: dict[str, Any], roster: Roster, consortium: str) -> dict[str, Any]:
+    """One record of a list, and whether its proof convinces us."""
+    row = {
+        "record": record["id"],
+        "kind": record["kind"],
+        "author": record["author"],
+        "ok": True,
+        "fault": None,
+    }
+    try:
+        (item,) = node.get("api", "v1", "records", record["id"], "proof", author=record["author"])["items"]
+        proof = base64.b64decode(item["proof_b64"], validate=True)
+        found = verify_inclusion(proof, consortium, roster)
+        if (found.author, found.record.body) != (record["author"], base64.b64decode(record["bytes_b64"])):
+            raise ProtocolError("bad_root", "the proof is of another record")
+    except (ProtocolError, NotFoundError, ValueError) as error:
+        return {**row, "seq": None, "ok": False, "fault": str(error)}
+    return {**row, "seq": found.seq}
 
 
 @indicators.command()

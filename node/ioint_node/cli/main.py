@@ -30,7 +30,11 @@ COMMANDS: Final = {
     "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
     "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
-    "peers": ("consortium", "peers", "The other members: connected, last success, what was refused and why."),
+    "peers": (
+        "consortium",
+        "peers",
+        "The other members: connected, lag, last success, what was refused and why.",
+    ),
     "policy": ("policy", "policy", "What is enforced, what it would have done, and what an intent may do."),
     "preview": (
         "preview",

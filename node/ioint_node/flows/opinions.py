@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError, RequestError
 from ioint_node.flows.draft import Draft, draft_report, named, said_of, settled
-from ioint_node.flows.evidence import REMEMBERED_DAYS, statement
+from ioint_node.flows.evidence import REMEMBERED_DAYS
 from ioint_node.flows.novel import own_rates
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.publish import PUBLISH_OFF, flush, note
@@ -34,7 +34,7 @@ from ioint_node.privacy.fingerprints import fingerprint
 from ioint_node.privacy.gate import Proposal, Refuse
 from ioint_node.privacy.names import generalised, why_not_public
 from ioint_node.reputation.novel import too_broad
-from ioint_node.store import log, matches, outgoing
+from ioint_node.store import labels, log, matches, outgoing
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, to_text
@@ -125,7 +125,7 @@ async def confirm_subject(
         raise RequestError(f"intents: {unknown[0][:64]!r} is no risky intent of the taxonomy")
     told = subject if exact else generalised(subject)
     async with parts.store.read() as connection:
-        said_by_others = await log.public_subjects(connection, parts.member, NAMES_COMPARED)
+        said_by_others = await labels.public_subjects(connection, parts.member, NAMES_COMPARED)
         refusal = why_not_public(
             told, snapshot=parts.public_names, said=said_by_others, private=parts.private_names
         )
@@ -190,8 +190,8 @@ async def withdraw_pattern(
     """
     async with parts.store.read() as connection:
         said = await _said_of(connection, pattern, now)
-    ours = [statement(s) for s in said if s.author == parts.member]
-    gone = {s.of for s in ours if s.kind == "withdrawal"}
+    ours = [s for s in said if s.author == parts.member]
+    gone = {s.record.of for s in ours if isinstance(s.record, Withdrawal)}
     # All of them: else an older report would speak again where the newest was taken back.
     standing = [s.id for s in ours if s.kind != "withdrawal" and s.id not in gone]
     if not standing:
@@ -260,7 +260,7 @@ async def _about(connection: AsyncConnection, parts: ExchangeParts, record: Reco
     """The subject of a record and its label: its own, or that of what it names."""
     if isinstance(record, Report):
         return record_pattern(record) or record.subj or "", record.tlp
-    return await log.subject_of(connection, record.of), await log.label_of(
+    return await log.subject_of(connection, record.of), await labels.label_of(
         connection, record.of, parts.member
     )
 

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ioint_protocol import Roster
+from ioint_protocol import Roster, Vector
 from ioint_taxonomy import Catalogue, Taxonomy
 from nacl.signing import SigningKey
 
-from ioint_node.admission import Limits, Quotas
+from ioint_node.admission import Floors, Limits, Quotas, Recent
 from ioint_node.privacy.explain import Audience
 from ioint_node.privacy.fingerprints import FingerprintKey
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import Dossiers
 from ioint_node.reputation.gate import Params
 from ioint_node.reputation.novel import NovelLimits
 from ioint_node.store.engine import Store
@@ -42,12 +43,33 @@ class NoAnchor:
         """Forget it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What we newly have (heads of logs, or `CONVICTED`) and whom to tell; telling it may be lost."""
+
+    heads: Vector
+    to: frozenset[str]
+
+
 def _nothing() -> None:
     pass
 
 
+def _unheard(_: News) -> None:
+    pass
+
+
+def _nobody() -> frozenset[str]:
+    return frozenset()
+
+
 def _always() -> bool:
     return True
+
+
+def _no_later_key(seq: int) -> SigningKey | None:
+    del seq
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +90,12 @@ class ExchangeParts:
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
         anchor: what was signed, should the database be lost or replaced by an older copy.
+        recent: the segments that were stored lately.
+        dossiers: what is held in memory of the evidence in the store.
+        connected: the members that are reachable now.
+        announce: tells members what is new, soon and without any promise; to be called after the commit.
+        floors: below which heights logs of others need not be fetched.
+        later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
         in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
@@ -90,8 +118,14 @@ class ExchangeParts:
     draw: Callable[[int], int] = secrets.randbelow
     anchor: Anchor = field(default_factory=NoAnchor)
     in_contact: Callable[[], bool] = _always
+    connected: Callable[[], frozenset[str]] = _nobody
+    announce: Callable[[News], None] = _unheard
+    floors: Floors = field(default_factory=Floors)
+    later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    recent: Recent = field(default_factory=Recent)
+    dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)
 

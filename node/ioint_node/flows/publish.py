@@ -21,22 +21,23 @@ from ioint_protocol import (
     parse_segment,
     verify_segment,
 )
+from msgspec import structs
 from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import ownlog
-from ioint_node.flows.believe import believe, note_first_reports, put_in_force
+from ioint_node.flows.believe import Believed, enter, put_in_force
 from ioint_node.flows.draft import Draft, bad_of, draft_report, drafted, said_of
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.ownlog import Halted, Lost, Next
-from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.receive import live_reports
+from ioint_node.flows.parts import ExchangeParts, News
+from ioint_node.flows.spread import pass_on
 from ioint_node.privacy.egress import check_segment
 from ioint_node.privacy.gate import DAY_MS, PARAMS, Hold, Proposal, Refuse, Release
-from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.rule import LIFE_DAYS
-from ioint_node.store import log, novel, outbox, outgoing
+from ioint_node.store import log, novel, outgoing
+from ioint_node.store.log import Arrival
 from ioint_node.store.novel import NovelCase
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, from_text
@@ -59,7 +60,8 @@ class _Sender:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flushed:
     records: int = 0
-    beliefs: tuple[Belief, ...] = ()
+    believed: Believed = field(default_factory=Believed)
+    news: tuple[News, ...] = ()
 
 
 async def propose(
@@ -193,7 +195,7 @@ async def _approve(
         said=await said_of(connection, held.subject, now),
         approved=True,
     )
-    labelled = replace(report, tlp=label) if label is not None else report
+    labelled = structs.replace(report, tlp=label) if label is not None else report
     draft = drafted(parts, labelled, proposal, now, category=held.category)
     if not isinstance(draft.outcome, Release):
         raise ConflictError(f"record {held.id[:12]} cannot leave: {draft.outcome.reason}")
@@ -227,7 +229,7 @@ async def halted(connection: AsyncConnection, parts: ExchangeParts) -> str | Non
 
 
 async def flush(parts: ExchangeParts, now: int) -> int:
-    """Sign what is ready into our own log and queue it for every active member; returns how many records left.
+    """Sign what is ready into our own log and pass it on (`flows.spread`); returns how many records left.
 
     Before the first contact since the start nothing is signed: members may hold more of our log than we do. Under
     `publish = off` nothing is, whatever was decided before.
@@ -243,18 +245,20 @@ async def flush(parts: ExchangeParts, now: int) -> int:
         if flushed.records == 0:
             break
         total += flushed.records
-        put_in_force(parts, flushed.beliefs)
+        put_in_force(parts, flushed.believed)
         parts.notify()
+        for news in flushed.news:
+            parts.announce(news)
     return total
 
 
 def _sender(parts: ExchangeParts) -> _Sender | None:
-    """Who signs; None while this node is no active member under its own key."""
+    """Who signs; None while this node is no active member."""
     roster, consortium = parts.roster(), parts.consortium()
     if roster is None or consortium is None or parts.member is None or parts.record_key is None:
         return None
     us = roster.member(parts.member)
-    if us is None or us.state != "active" or us.record_key != bytes(parts.record_key.verify_key).hex():
+    if us is None or us.state != "active":
         return None
     return _Sender(member=parts.member, key=parts.record_key, roster=roster, consortium=consortium)
 
@@ -268,19 +272,27 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
             await ownlog.note_left(connection, parts, segment, now)
         case Next(seq=seq, prev=prev):
             ready = await outgoing.ready(connection, now, parts.limits.flush_records)
-            if not ready:
+            key = parts.later_key(seq + 1) or sender.key
+            if not ready or not _may_sign(sender, seq + 1, key):
                 return _Flushed()
             bodies = [record.body for record in ready]
-            segment = await _sign(connection, parts, sender, bodies, seq=seq, prev=prev, now=now)
+            segment = await _sign(
+                connection, parts, replace(sender, key=key), bodies, seq=seq, prev=prev, now=now
+            )
             ownlog.fasten(parts.anchor, segment.wire)
             await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
-    subjects = await log.add_segment(connection, segment, delivered_by=None, now=now)
+    arrivals = [Arrival(segment=segment)]
+    return _Flushed(
+        records=len(segment.records),
+        news=await pass_on(connection, parts, arrivals, sender.roster, now),
+        believed=await enter(connection, parts, sender.roster, arrivals, now),
+    )
+
+
+def _may_sign(sender: _Sender, seq: int, key: SigningKey) -> bool:
+    """Whether the roster names this key for this segment: until it does, records wait."""
     us = sender.roster.member(sender.member)
-    if us is not None:
-        await note_first_reports(connection, parts, us.group, live_reports(segment, day_of(now)), now)
-    others = [m.id for m in sender.roster.members if m.state == "active" and m.id != sender.member]
-    await outbox.add(connection, others, sender.member, segment.seq, now)
-    return _Flushed(records=len(segment.records), beliefs=await believe(connection, parts, subjects, now))
+    return us is not None and us.record_key_at(seq) == bytes(key.verify_key).hex()
 
 
 async def _sign(
@@ -294,7 +306,11 @@ async def _sign(
     now: int,
 ) -> VerifiedSegment:
     """Sign the segment that follows number `seq`, whose hash is `prev`."""
-    low = await log.lowest_live(connection, sender.member, day_of(now) - LIFE_DAYS) or seq + 1
+    # Never lower than what was signed before: a withdrawal that members brought back counts from the day of its return.
+    signed = await log.known(connection, sender.member, seq)
+    low = max(
+        signed.low, await log.lowest_live(connection, sender.member, day_of(now) - LIFE_DAYS) or seq + 1
+    )
     wire = build_segment(sender.key, sender.consortium, sender.member, seq + 1, prev, low, bodies)
     check_segment(wire, parts.taxonomy, parts.catalogue)
     # Others will verify these bytes: if they would not, better to find out before they are our history.

@@ -22,6 +22,10 @@ class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     # A connection of a member.
     connections: int = 512
+    inbound: int = 384
+    """Of the connections; the others are left for those that we open ourselves."""
+    inbound_per_group: int = 96
+    """Of one affiliation group: the members of one cannot keep those of another out."""
     connections_per_peer: int = 3
     streams_per_peer: int = 16
     negotiate_s: float = 5.0

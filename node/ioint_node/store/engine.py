@@ -34,6 +34,7 @@ _Queued = tuple[Job[Any], asyncio.Future[Any]]
 
 BUSY_MS: Final = 1_000  # of one attempt to get at a locked database; the writer makes several
 LOCK_PAUSE_S: Final = 0.05
+WRITER_CACHE_KIB: Final = 65_536  # of SQLite's pages, at the connection that writes
 ROOM_BYTES: Final = 16 * 1024 * 1024  # free space below which a disk that was full counts as full still
 _log = logging.getLogger(__name__)
 
@@ -355,4 +356,8 @@ def _prepare(connection: Any, _record: object, *, foreign_keys: str) -> None:  #
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes its lock at once: taking it later would fail instead of waiting when somebody wrote meanwhile.
     writes = connection.get_execution_options().get("writes")
+    if writes and not connection.info.get("wide"):
+        # Records come in the order of no index: what the writer changes should stay in memory between commits.
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
+        connection.info["wide"] = True
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

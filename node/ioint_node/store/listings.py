@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.clearance import visible
-from ioint_node.store.schema import indicators, records, rosters, sessions
+from ioint_node.store.schema import indicators, records, roster_files, sessions
 
 T = TypeVar("T")
 
@@ -178,6 +178,18 @@ async def newest_records(
     return Page(tuple(rows[:limit]), len(rows) > limit)
 
 
+async def statements(
+    connection: AsyncConnection, ids: Collection[str], *, clearance: str
+) -> tuple[Mapping[str, Any], ...]:
+    """The signed records with these statement ids, by author."""
+    statement = (
+        select(records)
+        .where(records.c.id.in_(list(ids)), records.c.tlp.in_(visible(clearance)))
+        .order_by(records.c.author)
+    )
+    return tuple(dict(row) for row in (await connection.execute(statement)).mappings())
+
+
 async def session_actor(connection: AsyncConnection, session_id: str) -> str | None:
     """Whose session this is, None when there is none."""
     return (
@@ -185,13 +197,10 @@ async def session_actor(connection: AsyncConnection, session_id: str) -> str | N
     ).scalar_one_or_none()
 
 
-async def all_rosters(connection: AsyncConnection, limit: int, before: int | None) -> Page[Mapping[str, Any]]:
-    """The rosters that this node has installed, newest first, with their signed bytes."""
-    statement = select(rosters).order_by(rosters.c.version.desc()).limit(limit + 1)
-    if before is not None:
-        statement = statement.where(rosters.c.version < before)
-    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
-    return Page(tuple(rows[:limit]), len(rows) > limit)
+async def all_roster_files(connection: AsyncConnection) -> tuple[Mapping[str, Any], ...]:
+    """The signed files of the roster that this node has installed, by name."""
+    found = await connection.execute(select(roster_files).order_by(roster_files.c.name))
+    return tuple(dict(row) for row in found.mappings())
 
 
 async def count_indicators(connection: AsyncConnection, clearance: str) -> dict[str, int]:

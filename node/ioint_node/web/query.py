@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
+from ioint_node.flows.inclusion import prove
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
 from ioint_node.scoring.values import Verdict
@@ -115,6 +116,18 @@ async def list_records(site: Site, request: web.Request, caller: Caller) -> web.
     return _page(items, cursor_text(page.items[-1]["seq"]) if page.more else None)
 
 
+async def prove_record(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The proofs that members signed a record, one for each that did; `author=` asks for one."""
+    given = parameters(request, "author")
+    record, roster = request.match_info["record"], site.parts.exchange.roster()
+    authors = {given["author"]} if "author" in given else {m.id for m in roster.members} if roster else set()
+    async with site.parts.store.read() as connection:
+        found = await prove(connection, record, authors, clearance=caller.tlp)
+    if not found:
+        raise NotFoundError("no member signed such a record, or it is forgotten: see /api/v1/records")
+    return _page([rows.inclusion_row(record, one) for one in found], None)
+
+
 async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The roster in force, with refusals by name and quarantine."""
     parameters(request)
@@ -179,12 +192,11 @@ async def show_session(site: Site, request: web.Request, caller: Caller) -> web.
 
 
 async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """The rosters this node has installed, newest first, with their signed bytes."""
-    given = parameters(request, "limit", "cursor")
+    """The signed files of the roster that this node has installed."""
+    parameters(request)
     async with site.parts.store.read() as connection:
-        page = await listings.all_rosters(connection, limit_of(given, site.parts.limits), _number(given))
-    items = [rows.roster_row(row) for row in page.items]
-    return _page(items, cursor_text(page.items[-1]["version"]) if page.more else None)
+        files = await listings.all_roster_files(connection)
+    return _page([rows.roster_row(row) for row in files], None)
 
 
 def routes() -> tuple[Route, ...]:
@@ -195,13 +207,14 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/patterns/{pattern}", "query", "One pattern", show_pattern),
         ("/api/v1/patterns/{pattern}/why", "query", "The receipt of a pattern's numbers", show_why),
         ("/api/v1/records", "query", "Signed records with their bytes", list_records),
+        ("/api/v1/records/{record}/proof", "query", "Proof that a member signed a record", prove_record),
         ("/api/v1/members", "query", "The roster in force", list_members),
         ("/api/v1/peers", "query", "Connections to members", list_peers),
         ("/api/v1/agents", "query", "Agents and the trust in them", list_agents),
         ("/api/v1/agents/{agent}", "query", "One agent", show_agent),
         ("/api/v1/sessions", "review", "Sessions, newest change first", list_sessions),
         ("/api/v1/sessions/{session}", "see_session", "One session with its decisions", show_session),
-        ("/api/v1/rosters", "query", "Installed rosters with their signed bytes", list_rosters),
+        ("/api/v1/rosters", "query", "The signed files of the roster", list_rosters),
     )
     return tuple(
         Route(method="GET", path=path, may=may, summary=summary, handler=handler)

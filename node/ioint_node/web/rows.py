@@ -10,6 +10,7 @@ from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.flows.inclusion import Inclusion
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
@@ -123,9 +124,19 @@ def record_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def inclusion_row(record: str, found: Inclusion) -> dict[str, Any]:
+    """The proof that one member signed a record."""
+    kept = ("author", "seq", "index", "head", "root")
+    return {
+        "record": record,
+        **{name: getattr(found, name) for name in kept},
+        "proof_b64": _b64(found.proof),
+    }
+
+
 def roster_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One installed roster with its signed bytes."""
-    return {"version": row["version"], "installed_at": row["installed_at"], "bytes_b64": _b64(row["wire"])}
+    """One signed file of the roster."""
+    return {"name": row["name"], "installed_at": row["installed_at"], "bytes_b64": _b64(row["body"])}
 
 
 def _b64(data: bytes) -> str:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from immutables import Map
+from msgspec.json import encode
 
-from ioint_protocol import canonical
 from ioint_protocol.pattern.kinds import ANY, Kind, fits_besides_words
-from ioint_protocol.pattern.language import Pattern, PatternStep, step_value
+from ioint_protocol.pattern.language import Pattern, PatternStep
 
-Place = bytes  # how far along a pattern: SHA-256 of its steps up to there and of what the rest of it looks at
+Place = bytes  # how far along a pattern: SHA-256 over its steps up to there and what the rest of it looks at
 Ask = PatternStep  # without flow
 Terms = tuple[str, str]  # of a verb and of a resource class
 K = TypeVar("K")
@@ -115,12 +115,12 @@ def _by_terms(asks: Iterable[Ask]) -> Mapping[Terms, Set[Ask]]:
 def _chain(identity: str, pattern: Pattern) -> Iterator[tuple[Ask, Hop]]:
     """The hops of a pattern, each with what its step asks."""
     declared, last = frozenset(pattern.declared), len(pattern.steps) - 1
-    so_far = hashlib.sha256(canonical.encode([list(pattern.declared), pattern.gaps]))
+    so_far = hashlib.sha256(encode((pattern.declared, pattern.gaps)))
     before: Place | None = None
     for index, step in enumerate(pattern.steps):
         later = pattern.steps[index + 1 :]
         looked_at = tuple(sorted({place for one in later for place in one.flow if place <= index}))
-        so_far.update(canonical.encode(step_value(step)))
+        so_far.update(encode(step))
         place = so_far.copy()
         place.update(b"end " + identity.encode() if index == last else b"looked at" + bytes(looked_at))
         hop = Hop(

@@ -80,7 +80,7 @@ def parse_pattern(value: object) -> Pattern:
 
 def pattern_value(pattern: Pattern) -> dict[str, Value]:
     """Give the canonical JSON value of a pattern."""
-    value: dict[str, Value] = {"gaps": pattern.gaps, "steps": [step_value(step) for step in pattern.steps]}
+    value: dict[str, Value] = {"gaps": pattern.gaps, "steps": [_step_value(step) for step in pattern.steps]}
     if pattern.declared:
         value["declared"] = list(pattern.declared)
     return value
@@ -148,8 +148,7 @@ def _take_flow(value: Object, index: int) -> tuple[int, ...]:
     return tuple(sources)
 
 
-def step_value(step: PatternStep) -> dict[str, Value]:
-    """Give the canonical JSON value of one step."""
+def _step_value(step: PatternStep) -> dict[str, Value]:
     value: dict[str, Value] = {}
     for key, terms in (("v", step.verbs), ("r", step.resources), ("p", step.provenances), ("f", step.flow)):
         if terms:

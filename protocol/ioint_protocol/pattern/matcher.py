@@ -121,6 +121,9 @@ def _made(hop: Hop, before: tuple[Assignment, ...], flow: tuple[int, ...], now: 
         return []
     if not hop.flow:
         return [(*partial, now) for partial in before]
+    if len(hop.flow) == 1:
+        place = hop.flow[0]
+        return [(*partial, now) for partial in before if partial[place] in flow]
     return [(*partial, now) for partial in before if all(partial[place] in flow for place in hop.flow)]
 
 
@@ -130,7 +133,8 @@ def _kept(hop: Hop, kept: tuple[Assignment, ...], made: list[Assignment]) -> tup
         # The next step must follow at once: all that ends here is the same, and what ended before never goes on.
         return (made[0],)
     fresh: dict[Assignment, Assignment] = {}
-    known = {_seen(hop, partial) for partial in kept}
+    # Where the step just taken is itself looked at, all that it made is unlike what was before.
+    known = () if hop.looked_at[-1:] == (len(made[0]) - 1,) else {_seen(hop, partial) for partial in kept}
     for partial in made:
         seen = _seen(hop, partial)
         if seen not in known:

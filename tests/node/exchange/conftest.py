@@ -18,6 +18,7 @@ from ioint_node.admission import Decision
 from ioint_node.flows.believe import reload
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.publish import flush, propose
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.sync import CaughtUp, answer_heads, answer_pull, catch_up
@@ -29,7 +30,7 @@ from ioint_node.store.engine import Store, WriterLimits, open_store
 from ioint_node.store.schema import matches, metadata, session_days, stream
 from ioint_node.store.times import to_text
 from ioint_node.store.upsert import upserting
-from ioint_protocol import Member, Release, Roster, build_segment, member_id, sign_roster, sync, verify_roster
+from ioint_protocol import Member, RecordKey, Release, Roster, build_segment, member_id, sync
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import Catalogue, load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
@@ -145,6 +146,12 @@ class Node:
         async with self.store.read() as connection:
             return await log.vector(connection)
 
+    async def answer(self, protocol: str, body: bytes) -> bytes:
+        """What this node answers to a member's question."""
+        if protocol == sync.HEADS:
+            return await answer_heads(self.parts, body)
+        return await {sync.PULL: answer_pull, sync.PROOF: answer_proofs}[protocol](self.store, body)
+
     async def events(self, event: str) -> list[str]:
         """The bodies of the stream's rows of one kind."""
         async with self.store.read() as connection:
@@ -187,8 +194,7 @@ class Consortium:
         """Let one node pull from another what it lacks."""
 
         async def ask(protocol: str, body: bytes) -> bytes:
-            answer = {sync.HEADS: answer_heads, sync.PULL: answer_pull}[protocol]
-            return await answer(peer.store, body)
+            return await peer.answer(protocol, body)
 
         return await catch_up(node.parts, ask, peer.member, now)
 
@@ -229,7 +235,7 @@ def _member(name: str, number: int, key: SigningKey) -> Member:
         id=member_id(bytes(key.verify_key)),
         name=name,
         node_key=bytes(SigningKey(bytes([100 + number]) * 32).verify_key).hex(),
-        record_key=bytes(key.verify_key).hex(),
+        record_keys=(RecordKey(key=bytes(key.verify_key).hex()),),
         group=name,
         sponsor="",
         class_="member",
@@ -244,10 +250,9 @@ def _roster(keys: Sequence[SigningKey]) -> Roster:
     members = [_member(f"org{number}", number, key) for number, key in enumerate(keys)]
     return Roster(
         version=1,
+        consortium="c0" * 32,
         issued_day=TODAY - 100,
         expires=NOW // 1000 + 90 * 86_400,
-        threshold=1,
-        stewards=(bytes(STEWARD.verify_key).hex(),),
         members=tuple(sorted(members, key=lambda member: member.id)),
         taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
         catalogue=load_catalogue().digest,
@@ -279,8 +284,9 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
             folder = tmp_path / f"consortium{next(made)}"
             folder.mkdir()
             keys = [SigningKey(bytes([number + 1]) * 32) for number in range(size)]
-            verified = verify_roster(sign_roster(_roster(keys), [STEWARD]), None)
+            roster = _roster(keys)
             shelf = catalogue()
+            everybody = frozenset(member.id for member in roster.members)
             nodes = []
             for number, key in enumerate(keys):
                 path = folder / f"org{number}.db"
@@ -291,8 +297,8 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                     store=store,
                     member=member,
                     record_key=key,
-                    roster=lambda: verified.roster,
-                    consortium=lambda: verified.consortium,
+                    roster=lambda: roster,
+                    consortium=lambda: roster.consortium,
                     taxonomy=load_taxonomy(),
                     catalogue=shelf,
                     beliefs=Beliefs(),
@@ -300,12 +306,13 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                     detector="de" * 32,
                     draw=lambda below: below // 2,
                     anchor=MemoryAnchor(),
+                    connected=lambda: everybody,
                 )
                 nodes.append(Node(name=f"org{number}", key=key, member=member, parts=parts, path=path))
             return Consortium(
                 nodes=nodes,
-                roster=verified.roster,
-                consortium=verified.consortium,
+                roster=roster,
+                consortium=roster.consortium,
                 patterns=tuple(sorted(shelf.entries)),
                 open=opened,
             )

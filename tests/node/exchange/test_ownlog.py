@@ -145,7 +145,7 @@ async def test_after_a_crash_between_anchor_and_commit_the_same_segment_is_store
         raise OSError("power")
 
     with monkeypatch.context() as power:
-        power.setattr(publish, "believe", crash)
+        power.setattr(publish, "enter", crash)
         with pytest.raises(OSError, match="power"):
             await net[0].find_bad(net.patterns[0])
     assert await seqs(net[0]) == []

@@ -17,6 +17,7 @@ from ioint_node.store.times import to_text
 from ioint_node.web.problems import TAXII_TYPE
 from ioint_node.web.taxii import INDICATORS
 from ioint_protocol import Dispute, Report, encode_record, parse_pattern, pattern_id, record_id
+from msgspec import structs
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node
@@ -30,11 +31,7 @@ def report(node: Node, label: str) -> Report:
     """A report of a novel pattern of its own, so that nothing else names what it is about."""
     steps = [{"r": [RESOURCES[label]], "v": ["read"]}, {"f": [0], "v": ["send"], "x": 1}]
     base = node.report(node.patterns(1)[0], bad=2, tlp=label)
-    return Report(
-        **{name: getattr(base, name) for name in base.__slots__ if name not in {"pat", "intents"}},
-        pat=parse_pattern({"gaps": 1, "steps": steps}),
-        intents=(),
-    )
+    return structs.replace(base, pat=parse_pattern({"gaps": 1, "steps": steps}), intents=())
 
 
 def marks(node: Node, label: str) -> set[str]:
