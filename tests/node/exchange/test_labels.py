@@ -12,7 +12,7 @@ from ioint_node.flows.opinions import dispute_pattern
 from ioint_node.flows.why import why
 from ioint_node.store import indicators, listings, outgoing
 from ioint_node.store.clearance import LABELS
-from ioint_node.store.migrations.versions import v0006_privacy
+from ioint_node.store.migrations.versions import v0005_privacy
 from ioint_node.store.schema import records
 from ioint_protocol import (
     Dispute,
@@ -179,4 +179,4 @@ async def test_an_older_database_is_labelled_anew_as_if_labels_had_always_been_i
 
 def label_anew(connection: Any) -> None:
     with Operations.context(MigrationContext.configure(connection)):
-        v0006_privacy._label_anew()
+        v0005_privacy._label_anew()

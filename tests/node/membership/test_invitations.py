@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,7 +82,7 @@ def test_a_newcomers_card_makes_an_entry_of_the_next_version() -> None:
 
 
 def test_only_the_record_key_on_the_roster_speaks_for_a_member() -> None:
-    thief = {"record_key": public("thief"), "from_seq": 9}
+    thief: dict[str, Any] = {"record_key": public("thief"), "from_seq": 9}
     assert refusal(card("a", signer="thief", **thief)) == "bad_signature"
     entry = admitted(read_card(card("a", **thief), ROSTER), ROSTER, sponsor="")
     assert [item.from_seq for item in entry.record_keys] == [1, 9]
