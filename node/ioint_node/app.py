@@ -14,20 +14,20 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ioint_protocol import ProtocolError, Roster, bundle, sync
+from ioint_protocol import ProtocolError, bundle
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
-from ioint_node.admission import Accepted, Ignored
+from ioint_node.admission import Limits
 from ioint_node.applying import apply
 from ioint_node.card import fingerprint_keys, own_card, write_fingerprint_keys
 from ioint_node.config import (
@@ -36,41 +36,34 @@ from ioint_node.config import (
     RunInfo,
     clear_run,
     hold_home,
+    load_fingerprint_key,
     load_keys,
+    load_public_names,
     read_private,
     replace_private,
     settle_keys,
     write_run,
 )
-from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError, NodeError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
+from ioint_node.flows.novel import look_at_cases
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.receive import receive_segment
+from ioint_node.flows.prune import prune
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import (
-    RosterBook,
-    answer_roster,
-    ask_roster,
-    install,
-    keep_fresh,
-    look_again,
-    open_book,
-)
-from ioint_node.flows.sync import answer_heads, answer_pull, catch_up
+from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.membership.invitations import read_invitation
-from ioint_node.peers import Exchange, Handlers, PeerAddress, PeerUnavailable
-from ioint_node.peers.antientropy import run_catch_up
+from ioint_node.network import Network
+from ioint_node.peers import Exchange
 from ioint_node.privacy.gate import Mode
-from ioint_node.reputation.beliefs import Belief, Beliefs
+from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.gate import Params
 from ioint_node.scoring.model import load_model
-from ioint_node.store import outbox, overrides, peers
+from ioint_node.store import overrides
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
@@ -90,12 +83,15 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
+    novel_s: float = 30.0
     stamp_s: float = 60.0
     application_s: float = 30.0
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
+    links_s: float = 60.0
+    prune_s: float = 3_600.0
 
 
 PERIODS = Periods()
@@ -131,7 +127,10 @@ class KeyRing:
 
 @dataclass(slots=True, kw_only=True)
 class Node:
-    """A running node: its parts, for the web edge, the commands and the tests. `url` is set once it listens."""
+    """A running node: its parts, for the web edge, the commands and the tests. `url` is set once it listens.
+
+    The bell rings after every commit that others may wait for, once what it brought is believed.
+    """
 
     config: Config
     ring: KeyRing
@@ -139,9 +138,9 @@ class Node:
     book: RosterBook
     local: Local
     parts: ExchangeParts
-    exchange: Exchange
-    delivery: Delivery
+    network: Network
     hub: Hub
+    bell: Bell
     refusals: Refusals
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
@@ -152,6 +151,11 @@ class Node:
     def keys(self) -> Keys:
         """The keys that are in use now."""
         return self.ring.keys
+
+    @property
+    def exchange(self) -> Exchange:
+        """What speaks with the other members."""
+        return self.network.exchange
 
     @property
     def assess(self) -> AssessParts:
@@ -179,19 +183,24 @@ def start_logging() -> None:
 
 
 @asynccontextmanager
-async def open_node(config: Config, roles: Sequence[str] = ROLES) -> AsyncIterator[Node]:
-    """Open a node's parts and run them; leaving the block stops every one of them."""
+async def open_node(
+    config: Config, roles: Sequence[str] = ROLES, limits: Limits | None = None
+) -> AsyncIterator[Node]:
+    """Open a node's parts and run them; leaving the block stops every one of them.
+
+    `limits` are what a member may cost it; None: those that every node has.
+    """
     with hold_home(config):
-        async with _running(config, roles) as node:
+        async with _running(config, roles, limits or Limits()) as node:
             yield node
 
 
 @asynccontextmanager
-async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
+async def _running(config: Config, roles: Sequence[str], limits: Limits) -> AsyncIterator[Node]:
     keys = load_keys(config.home)
     await upgrade(config.store_url)
     async with open_store(config.store_url) as store:
-        node = await _assemble(config, keys, store, roles)
+        node = await _assemble(config, keys, store, roles, limits)
         # What was made until now lives as long as the node: the collector need not look at it again.
         gc.freeze()
         # What an action makes goes by itself when it ends: looking for cycles more often finds none.
@@ -208,7 +217,7 @@ async def _running(config: Config, roles: Sequence[str]) -> AsyncIterator[Node]:
             await node.refusals.write(store)
 
 
-async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str]) -> Node:
+async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str], limits: Limits) -> Node:
     taxonomy, catalogue, model = load_taxonomy(), load_catalogue(), load_model()
     book, hub, beliefs, bell, refusals = await open_book(store), Hub(store), Beliefs(), Bell(), Refusals()
     ready_to_leave, met, ring = asyncio.Event(), asyncio.Event(), KeyRing(keys)
@@ -227,12 +236,21 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         beliefs=beliefs,
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
+        label=config.tlp,
+        public_names=load_public_names(config.home / config.public_names)
+        if config.public_names
+        else frozenset(),
+        private_names=config.private_names,
+        fingerprint_key=load_fingerprint_key(config.home) if config.fingerprints else None,
         notify=bell.ring,
         flush_soon=ready_to_leave.set,
         anchor=FileAnchor(config.home / "ownlog.anchor"),
+        limits=limits,
         # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
         params=Params(tolerance=config.tolerance),
-        in_contact=lambda: met.is_set() or not _peer_addresses(book.in_force(_now()), keys.member),
+        in_contact=lambda: met.is_set() or network.alone(),
+        connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts
+        announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
     )
     await believe.reload(parts, _now())
     local = await open_local(
@@ -245,14 +263,18 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         now=_now(),
     )
     bell.wakes(local.hooks.wake)
-    exchange = Exchange(
+    network = Network(
+        parts,
+        book,
+        refusals,
+        met,
         seed=keys.node_seed,
-        listen=(config.exchange_host, config.exchange_port),
-        handlers=_handlers(parts, book, refusals),
+        connect=lambda handlers: Exchange(
+            seed=keys.node_seed, listen=(config.exchange_host, config.exchange_port), handlers=handlers
+        ),
+        settle=partial(_settle, config, book, ring),
     )
-    exchange.set_peers(_peer_addresses(book.in_force(_now()), keys.member))
-    delivery = Delivery(store, exchange, unavailable=PeerUnavailable)
-    bell.wakes(delivery.wake)
+    bell.wakes(network.delivery.wake)
     return Node(
         config=config,
         ring=ring,
@@ -260,9 +282,9 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         book=book,
         local=local,
         parts=parts,
-        exchange=exchange,
-        delivery=delivery,
+        network=network,
         hub=hub,
+        bell=bell,
         refusals=refusals,
         ready_to_leave=ready_to_leave,
         met=met,
@@ -270,45 +292,11 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
     )
 
 
-def _handlers(parts: ExchangeParts, book: RosterBook, refusals: Refusals) -> Handlers:
-    """What members may ask of this node."""
-
-    async def push(member: str, body: bytes) -> bytes:
-        decision = await receive_segment(parts, body, member, _now())
-        if isinstance(decision, Accepted):
-            return sync.encode_push_answer(sync.PushAnswer(result="accepted"))
-        refusals.note(member, decision.reason)
-        result = "ignored" if isinstance(decision, Ignored) else "rejected"
-        return sync.encode_push_answer(sync.PushAnswer(result=result, why=decision.reason))
-
-    def answered(
-        answer: Callable[[bytes], Awaitable[bytes]],
-    ) -> Callable[[str, bytes], Awaitable[bytes]]:
-        async def respond(member: str, body: bytes) -> bytes:
-            try:
-                return await answer(body)
-            except ProtocolError as error:
-                refusals.note(member, error.name)
-                raise
-
-        return respond
-
-    return Handlers(
-        push=push,
-        heads=answered(partial(answer_heads, parts.store)),
-        pull=answered(partial(answer_pull, parts.store)),
-        roster=answered(partial(answer_roster, book)),
-    )
-
-
 def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
     """What runs for as long as the node does, by name."""
     loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"emission": partial(_emit, node)}
     if "exchange" in roles:
-        loops["exchange"] = node.exchange.run
-        loops["delivery"] = node.delivery.run
-        loops["catch-up"] = partial(run_catch_up, node.exchange, partial(_catch_up, node))
-        loops["hasten"] = partial(_hasten, node)
+        loops |= node.network.loops()
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
     if "jobs" in roles:
@@ -320,9 +308,11 @@ def _jobs(node: Node) -> tuple[Job, ...]:
     retention = Retention(events_days=node.config.retention_days, stream_days=node.config.retention_days)
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
-        Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: _look_for_roster(node)),
+        Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: node.network.look_for_roster()),
         Job(name="application", every_s=PERIODS.application_s, run=lambda _: _ask_admission(node)),
         Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
+        Job(name="links", every_s=PERIODS.links_s, run=partial(_choose_links, node)),
+        Job(name="pruning", every_s=PERIODS.prune_s, run=partial(prune, node.store)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
         Job(
@@ -330,14 +320,19 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             every_s=PERIODS.forget_s,
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
+        Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
         *jobs_of(node.local),
     )
+
+
+async def _choose_links(node: Node, now: int) -> None:
+    node.network.choose_links(now)
 
 
 async def _expire_opinions(node: Node, now: int) -> None:
     """End the opinions of analysts whose time is over, and believe what they kept quiet."""
 
-    async def write(connection: AsyncConnection) -> tuple[Belief, ...]:
+    async def write(connection: AsyncConnection) -> believe.Believed:
         return await believe.believe(connection, node.parts, await overrides.expire(connection, now), now)
 
     believe.put_in_force(node.parts, await node.store.write(write))
@@ -359,51 +354,13 @@ async def _emit(node: Node) -> None:
             log.exception("records could not leave")
 
 
-async def _catch_up(node: Node, member: str) -> bool:
-    """Bring over what a member has and we have not; True when nothing is left to fetch from it."""
-
-    async def ask(protocol: str, body: bytes) -> bytes:
-        return await node.exchange.request(member, protocol, body)
-
-    try:
-        files = await ask_roster(ask, node.book.versions)
-        if files and await install(node.store, node.book, files, _now()):
-            await _roster_changed(node)
-    except ProtocolError as error:  # its records may be good all the same
-        node.refusals.note(member, error.name)
-    brought = await catch_up(node.parts, ask, member, _now())
-    if brought.rejected is not None:
-        node.refusals.note(member, brought.rejected)
-    node.parts.beliefs.heard(_now())
-    await node.store.write(lambda connection: peers.note_success(connection, member, _now()))
-    if brought.complete and brought.rejected is None and not node.met.is_set():
-        node.met.set()
-        node.ready_to_leave.set()
-    return brought.complete
-
-
-async def _hasten(node: Node) -> None:
-    """A member is connected: what waits for it need not wait out its pause."""
-    reached: asyncio.Queue[str] = asyncio.Queue()
-    node.exchange.on_connect(reached.put_nowait)
-    while True:
-        member = await reached.get()
-        with suppress(BusyError):  # then its mail waits out its pause
-            await node.delivery.reachable(member)
-
-
-async def _look_for_roster(node: Node) -> None:
-    if await look_again(node.store, node.book):
-        await _roster_changed(node)
-
-
 async def _keep_fresh(node: Node, now: int) -> None:
     """At a steward's node: once it has heard from others, or waited for it long enough, sign what is due."""
-    others = _peer_addresses(node.book.last, node.keys.member)
-    if others and not node.met.is_set() and now - node.started_at < PERIODS.hear_first_s * 1000:
+    heard = node.network.alone() or node.met.is_set()
+    if not heard and now - node.started_at < PERIODS.hear_first_s * 1000:
         return
     if await keep_fresh(node.store, node.book, now, clock=node.keys.clock_key, steward=node.keys.steward_key):
-        await _roster_changed(node)
+        await node.network.roster_changed()
 
 
 async def _ask_admission(node: Node) -> None:
@@ -424,21 +381,22 @@ async def _ask_admission(node: Node) -> None:
             return
         write_fingerprint_keys(config, answer.keys)
         if changed:
-            await _roster_changed(node)
+            await node.network.roster_changed()
         if answer.state == "waiting":
             return
         log.info("the application is %s", answer.state)
     config.invitation_file.unlink(missing_ok=True)
 
 
-def _settle_keys(node: Node) -> None:
-    """Use the keys that the roster names for this node now."""
-    last, before = node.book.last, node.keys
+def _settle(config: Config, book: RosterBook, ring: KeyRing) -> None:
+    """Take in a newer roster: the file that a newcomer gets, and the keys that it names for this node now."""
+    last, before = book.last, ring.keys
     if last is None:
         return
-    settle_keys(node.config.home, last)
-    node.ring.keys = load_keys(node.config.home)
-    if (before.member, before.node_seed) != (node.keys.member, node.keys.node_seed):
+    replace_private(config.roster_file, bundle.write_bundle(book.files))
+    settle_keys(config.home, last)
+    ring.keys = load_keys(config.home)
+    if (before.member, before.node_seed) != (ring.keys.member, ring.keys.node_seed):
         log.warning("the roster names another node key or member id for this node: restart it")
 
 
@@ -446,35 +404,8 @@ async def _left(node: Node) -> None:
     """Nobody is let in or dialled any more."""
     node.config.roster_file.unlink(missing_ok=True)
     node.config.invitation_file.unlink(missing_ok=True)
-    node.exchange.set_peers(())
+    node.network.choose_links(_now())
     log.info("left the consortium")
-
-
-async def _roster_changed(node: Node) -> None:
-    _settle_keys(node)
-    replace_private(node.config.roster_file, bundle.write_bundle(node.book.files))
-    roster = node.book.in_force(_now())
-    node.exchange.set_peers(_peer_addresses(roster, node.keys.member))
-    gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
-    await node.store.write(partial(_drop_mail, members=gone))
-    log.info("roster version=%d members=%d", node.book.version, len(roster.members) if roster else 0)
-    await believe.refresh_all(node.parts, _now())
-
-
-async def _drop_mail(connection: AsyncConnection, *, members: Sequence[str]) -> None:
-    for member in members:
-        await outbox.drop(connection, member)
-
-
-def _peer_addresses(roster: Roster | None, own: str) -> tuple[PeerAddress, ...]:
-    """Whom to let in and to dial: every active member but ourselves."""
-    if roster is None:
-        return ()
-    return tuple(
-        PeerAddress(member=member.id, peer_id=member.peer_id, addresses=member.addresses)
-        for member in roster.members
-        if member.state == "active" and member.id != own
-    )
 
 
 @asynccontextmanager
@@ -527,7 +458,9 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_decisions_lost": node.assess.journal.failed,
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
-        **{f"ioint_delivered_{how}": count for how, count in node.delivery.counts.items()},
+        **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
+        **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},
+        **{f"ioint_announced_{how}": count for how, count in node.network.announcer.counts.items()},
         **{f"ioint_strangers_{why}": count for why, count in node.exchange.refused_strangers().items()},
     }
 

@@ -1,8 +1,9 @@
 """Takes what waits in the outbox to the members it is for.
 
 One destination at a time gets one segment at a time, in order; many destinations go at once. What a member answers
-ends a row: accepted, ignored (it has it, or will pull what is missing before it) and rejected alike. Only silence
-keeps a row, which is tried again after a pause that doubles. A crash loses nothing and may send a row twice.
+ends a row: accepted, ignored (it has it, or will pull what is missing before it) and rejected alike. Only silence, or
+the answer that its store is busy, keeps a row, which is tried again after a pause that doubles. A crash loses nothing
+and may send a row twice.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ioint_node.store.engine import Store
 from ioint_node.store.outbox import Due, Parcel
 
 log = logging.getLogger("ioint.delivery")
+BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,10 @@ class Sender(Protocol):
 
 
 class Delivery:
-    """The loop that drains the outbox; `counts` are rows ended, by how."""
+    """The loop that drains the outbox; `counts` are rows ended, by how.
+
+    `has(member, author, seq)` tells that a member has shown meanwhile that it has a segment: it is not sent again.
+    """
 
     def __init__(
         self,
@@ -57,10 +62,11 @@ class Delivery:
         limits: DeliveryLimits | None = None,
         *,
         unavailable: type[Exception],
+        has: Callable[[str, str, int], bool] = lambda *_: False,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store, self._exchange, self._limits = store, exchange, limits or DeliveryLimits()
-        self._unavailable, self._now = unavailable, now
+        self._unavailable, self._has, self._now = unavailable, has, now
         self._wakened = asyncio.Event()
         self._busy: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -125,7 +131,7 @@ class Delivery:
         failed: Parcel | None = None
         for row in rows:
             outcome = await self._send(destination, row)
-            if outcome == "unavailable":
+            if outcome in {"unavailable", BUSY}:
                 failed = row
                 break
             self.counts[outcome] += 1
@@ -141,9 +147,12 @@ class Delivery:
             return "no_segment"
         if row.attempts >= self._limits.attempts:
             return "given_up"
+        if self._has(destination, row.author, row.seq):
+            return "known"
         try:
-            answer = await self._exchange.request(destination, sync.PUSH, row.wire, self._limits.request_s)
-            return sync.decode_push_answer(answer).result
+            body = await self._exchange.request(destination, sync.PUSH, row.wire, self._limits.request_s)
+            answer = sync.decode_push_answer(body)
+            return BUSY if (answer.result, answer.why) == ("ignored", BUSY) else answer.result
         except ProtocolError:
             return "bad_answer"
         except self._unavailable:

@@ -30,7 +30,7 @@ REFUSALS: Final = frozenset(
         "duplicate_record",  # one body twice in a segment
         "no_equivocation",  # two headers that prove nothing
         "wrong_consortium",
-        "rollback",  # an older roster, or an older file of one, than the trusted one
+        "rollback",  # an older roster or file of one than the trusted, or a `low` lower than that of the segment before
         "expired",  # a roster's file that is out of date
         "missing_file",  # a roster's file that another one, or the order of versions, asks for
         "mixed_files",  # a roster's file that is not the one which the signed file before it names

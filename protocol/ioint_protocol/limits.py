@@ -19,9 +19,11 @@ class Limits:
     frame_bytes: int = 327_680  # one request or answer between members
     signatures: int = 32  # on one signed thing
     proof_bytes: int = 2_048  # of an equivocation
+    inclusion_bytes: int = 4_096  # a proof that a segment holds one record
+    inclusion_hashes: int = 8  # of its path: 256 records make a tree of eight levels
     pattern_steps: int = 8
     pattern_terms: int = 16  # entries of one list of a pattern
-    partials_per_pattern: int = 16  # partial assignments kept per session
+    partials: int = 16  # partial assignments of one length kept of a pattern, per session
     report_intents: int = 8
     report_fingerprints: int = 8
     report_span_days: int = 30  # day_until - day_from

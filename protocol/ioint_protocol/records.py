@@ -2,14 +2,20 @@
 
 Every field is an enumeration code, a bucket, a day, a public name or a keyed fingerprint; unknown fields are refused,
 so that a record can carry nothing that the protocol does not name. Unknown slugs of intents are kept: a newer taxonomy
-may have them, and nothing is guessed about them.
+may have them, and nothing is guessed about them. A record of a newer version is not refused: it is carried unread.
+
+Nearly every record that arrives is as it should be, so its bytes are first read straight into typed fields
+(`_quickly`), which takes a third of the time. Whatever that does not accept goes through the field-by-field reading,
+which alone decides what is refused and under which name.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ioint_protocol import canonical
 from ioint_protocol.canonical import Value
@@ -51,6 +57,8 @@ PUBLIC_SUBJECT: Final = re.compile(
     rf"{_VERSION}"
 )
 
+_Bucket = Annotated[int, Meta(ge=0, le=LIMITS.bucket)]
+_Day = Annotated[int, Meta(ge=0, le=LIMITS.day)]
 _REPORT_KEYS: Final = frozenset(
     {
         "v",
@@ -70,8 +78,7 @@ _REPORT_KEYS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True, kw_only=True, gc=False):
     """A keyed digest of a high-entropy value: the scheme (slug), the epoch of its key, 16 bytes in hex."""
 
     scheme: str
@@ -79,8 +86,7 @@ class Fingerprint:
     mac: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True, gc=False):
     """We saw this pattern, or this public subject.
 
     `pat` is a catalogue id or the pattern itself, `subj` a package URL; the one that `kind` does not name is None.
@@ -104,8 +110,7 @@ class Report:
     fps: tuple[Fingerprint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(Struct, frozen=True, kw_only=True, gc=False):
     """We saw what the report `of` describes too; `seen` is the exponent of our count of sessions."""
 
     v: int = VERSION
@@ -114,8 +119,7 @@ class Sighting:
     day: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispute:
+class Dispute(Struct, frozen=True, kw_only=True, gc=False):
     """The report `of` is a false positive, for one of `DISPUTE_REASONS`."""
 
     v: int = VERSION
@@ -124,13 +128,18 @@ class Dispute:
     day: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
+class Withdrawal(Struct, frozen=True, kw_only=True, gc=False):
     """We take our own record `of` back, for one of `WITHDRAWAL_REASONS`."""
 
     v: int = VERSION
     of: str
     reason: str
+
+
+class Unread(Struct, frozen=True, kw_only=True, gc=False):
+    """A record of a version `v` that this release does not read: kept and passed on, counted, and never believed."""
+
+    v: int
 
 
 Record: TypeAlias = Report | Sighting | Dispute | Withdrawal
@@ -143,17 +152,154 @@ def encode_record(record: Record) -> bytes:
         ProtocolError: when the record is one that `decode_record` would refuse.
     """
     body = canonical.encode(_value(record))
-    decode_record(body)
+    if decode_record(body) != record:
+        raise ProtocolError("bad_field", f"v is {record.v}, and this release writes {VERSION}")
     return body
 
 
-def decode_record(body: bytes) -> Record:
+def decode_record(body: bytes) -> Record | Unread:
     """Give the record of canonical bytes.
 
     Raises:
         ProtocolError: `too_large`, `not_canonical`, `bad_value`, `bad_shape`, `bad_field` or `bad_pattern`.
     """
+    return _quickly(body) or _carefully(body)
+
+
+def record_id(body: bytes) -> str:
+    """Give the id of a record's canonical bytes. Two members may sign the same bytes: a statement is (author, id)."""
+    return canonical.content_id("record", body)
+
+
+def record_pattern(record: Record | Unread) -> str | None:
+    """Give the id of the pattern that a report is about; None for a subject and for the other records."""
+    if not isinstance(record, Report) or record.pat is None:
+        return None
+    return record.pat if isinstance(record.pat, str) else pattern_id(record.pat)
+
+
+class _ReportFields(Struct, forbid_unknown_fields=True):
+    """The fields of a report as JSON has them."""
+
+    v: Literal[1]
+    tax: str
+    kind: Literal["pattern", "subject"]
+    intents: list[str]
+    basis: Literal["threshold", "analyst"]
+    bad: _Bucket
+    seen: _Bucket
+    agents: _Bucket
+    day_from: _Day
+    day_until: _Day
+    det: str
+    tlp: Literal["clear", "green", "amber", "amber_strict", "red"]
+    fps: list[Any]
+    pat: str | dict[str, Any] | UnsetType = UNSET
+    subj: str | UnsetType = UNSET
+
+
+class _SightingFields(Struct, forbid_unknown_fields=True):
+    v: Literal[1]
+    of: str
+    seen: _Bucket
+    day: _Day
+
+
+class _DisputeFields(Struct, forbid_unknown_fields=True):
+    v: Literal[1]
+    of: str
+    reason: Literal["false_positive", "expected_use", "too_broad", "test_traffic"]
+    day: _Day
+
+
+class _WithdrawalFields(Struct, forbid_unknown_fields=True):
+    v: Literal[1]
+    of: str
+    reason: Literal["false_positive", "mistake", "superseded", "policy"]
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_report_fields = msgspec.json.Decoder(_ReportFields)
+_sighting_fields = msgspec.json.Decoder(_SightingFields)
+_dispute_fields = msgspec.json.Decoder(_DisputeFields)
+_withdrawal_fields = msgspec.json.Decoder(_WithdrawalFields)
+
+
+def _quickly(body: bytes) -> Record | None:
+    """Read the canonical bytes of an ordinary record; None for anything else, right or wrong."""
+    # Without these, every string between the quotes is printable ASCII and every number is as it is written.
+    if len(body) > LIMITS.record_bytes or not body.isascii() or b"\\" in body or b"\x7f" in body:
+        return None
+    try:
+        # Canonical bytes begin with their first field in order of the alphabet.
+        if body.startswith(b'{"agents":'):
+            return _report_quickly(body)
+        if body.startswith(b'{"of":'):
+            back = _withdrawal_fields.decode(body)
+            if HEX_64.fullmatch(back.of) and _encode(back) == body:
+                return Withdrawal(of=back.of, reason=back.reason)
+        elif b',"reason":"' in body:
+            dispute = _dispute_fields.decode(body)
+            if HEX_64.fullmatch(dispute.of) and _encode(dispute) == body:
+                return Dispute(of=dispute.of, reason=dispute.reason, day=dispute.day)
+        else:
+            sighting = _sighting_fields.decode(body)
+            if HEX_64.fullmatch(sighting.of) and _encode(sighting) == body:
+                return Sighting(of=sighting.of, seen=sighting.seen, day=sighting.day)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    return None
+
+
+def _report_quickly(body: bytes) -> Report | None:
+    found = _report_fields.decode(body)
+    # Patterns, subjects and fingerprints are taken apart in one place only, and few reports have them.
+    if (
+        isinstance(found.pat, str)
+        and found.subj is UNSET
+        and found.kind == "pattern"
+        and not found.fps
+        and HEX_64.fullmatch(found.pat)
+        and HEX_64.fullmatch(found.det)
+        and TAXONOMY_VERSION.fullmatch(found.tax)
+        and max(found.bad, found.agents) <= found.seen
+        and 0 <= found.day_until - found.day_from <= LIMITS.report_span_days
+        and _are_intents(found.intents)
+        and _encode(found) == body
+    ):
+        return Report(
+            tax=found.tax,
+            kind="pattern",
+            pat=found.pat,
+            intents=tuple(found.intents),
+            basis=found.basis,
+            bad=found.bad,
+            seen=found.seen,
+            agents=found.agents,
+            day_from=found.day_from,
+            day_until=found.day_until,
+            det=found.det,
+            tlp=found.tlp,
+        )
+    return None
+
+
+def _are_intents(names: list[str]) -> bool:
+    return len(names) <= LIMITS.report_intents and all(
+        SLUG.fullmatch(name) and (place == 0 or name > names[place - 1]) for place, name in enumerate(names)
+    )
+
+
+def _carefully(body: bytes) -> Record | Unread:
+    """Read the canonical bytes of a record field by field.
+
+    Raises:
+        ProtocolError: as `decode_record`.
+    """
     value = canonical.decode_object(body, limit_bytes=LIMITS.record_bytes)
+    version = value.get("v")
+    if type(version) is int and version > VERSION:
+        return Unread(v=version)
     if "tax" in value:
         return _report(value)
     if "seen" in value:
@@ -172,18 +318,6 @@ def decode_record(body: bytes) -> Record:
     return Withdrawal(
         of=take_text(value, "of", HEX_64), reason=take_code(value, "reason", WITHDRAWAL_REASONS)
     )
-
-
-def record_id(body: bytes) -> str:
-    """Give the id of a record's canonical bytes. Two members may sign the same bytes: a statement is (author, id)."""
-    return canonical.content_id("record", body)
-
-
-def record_pattern(record: Record) -> str | None:
-    """Give the id of the pattern that a report is about; None for a subject and for the other records."""
-    if not isinstance(record, Report) or record.pat is None:
-        return None
-    return record.pat if isinstance(record.pat, str) else pattern_id(record.pat)
 
 
 def _check_version(value: Object) -> None:

@@ -19,7 +19,7 @@ from ioint_protocol.errors import ProtocolError
 from ioint_protocol.fields import HEX_32, HEX_64, check_keys, take_int, take_text
 from ioint_protocol.frame import Reader, Signature
 from ioint_protocol.limits import LIMITS
-from ioint_protocol.records import Record, decode_record, record_id
+from ioint_protocol.records import Record, Unread, decode_record, record_id
 from ioint_protocol.roster import Member, Roster
 
 GENESIS: Final = "0" * 64  # `prev` of the first segment
@@ -27,6 +27,8 @@ ACTIVE: Final = frozenset({"active"})
 EVERY_STATE: Final = frozenset({"active", "suspended", "removed"})
 _MAGIC: Final = b"IOSG"
 _PROOF_MAGIC: Final = b"IOEQ"
+_INCLUSION_MAGIC: Final = b"IOIP"
+_HASH_BYTES: Final = 32
 _VERSION: Final = 1
 
 
@@ -70,7 +72,18 @@ class VerifiedRecord:
 
     id: str
     body: bytes = field(repr=False)
-    record: Record
+    record: Record | Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedInclusion:
+    """One record of a segment whose other records are not at hand: its author signed it at this place of its log."""
+
+    author: str
+    seq: int
+    head: str
+    index: int
+    record: VerifiedRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,18 +221,105 @@ def verify_equivocation(proof: bytes, consortium: str, roster: Roster) -> tuple[
     return first.header.author, first.header.seq
 
 
+def inclusion_proof(wire: bytes, index: int) -> bytes:
+    """Put together the proof that a segment holds its record number `index` (from 0); `wire` is the segment's.
+
+    Raises:
+        ProtocolError: `bad_field` when there is no such record, or what `parse_segment` refuses.
+    """
+    segment = parse_segment(wire)
+    if not 0 <= index < len(segment.bodies):
+        raise ProtocolError("bad_field", f"record {index}, outside 0..{len(segment.bodies) - 1}")
+    path = _audit_path(segment.bodies, index)
+    return b"".join(
+        [
+            frame.opening(_INCLUSION_MAGIC),
+            _write_signed_header(segment.header_bytes, segment.signatures),
+            index.to_bytes(2, "big"),
+            bytes([len(path)]),
+            *path,
+            frame.block(2, segment.bodies[index]),
+        ]
+    )
+
+
+def verify_inclusion(
+    proof: bytes, consortium: str, roster: Roster, *, states: Collection[str] = EVERY_STATE
+) -> VerifiedInclusion:
+    """Check that a member signed a record, without the rest of its segment (RFC 9162, 2.1.3.2).
+
+    Raises:
+        ProtocolError: `bad_root` when the path does not lead to the signed root, `bad_field` for an index or a path
+            that the segment cannot have, or what `verify_segment` refuses.
+    """
+    frame.check_size(proof, LIMITS.inclusion_bytes)
+    reader = Reader(proof)
+    reader.magic(_INCLUSION_MAGIC)
+    signed = _read_signed_header(reader)
+    header, index, hashes = signed.header, reader.number(2), reader.number(1)
+    if index >= header.n or hashes > LIMITS.inclusion_hashes:
+        raise ProtocolError("bad_field", f"record {index} of {header.n} by a path of {hashes} hashes")
+    path = tuple(reader.take(_HASH_BYTES) for _ in range(hashes))
+    body = reader.block(2, LIMITS.record_bytes)
+    reader.end()
+    member = _author(header, roster)
+    if member.state not in states:
+        raise ProtocolError("inactive_member", f"{member.id} is {member.state}")
+    _verify_header(signed, consortium, member)
+    if _climb(_leaf(body), index, header.n, path).hex() != header.root:
+        raise ProtocolError("bad_root", "the path does not lead to the signed root")
+    record = VerifiedRecord(id=record_id(body), body=body, record=decode_record(body))
+    return VerifiedInclusion(
+        author=header.author, seq=header.seq, head=signed.head, index=index, record=record
+    )
+
+
 def merkle_root(bodies: Sequence[bytes]) -> bytes:
     """Give the RFC 9162 tree hash of record bodies (leaf prefix 0x00, node prefix 0x01)."""
     if not bodies:
         return hashlib.sha256(b"").digest()
-    level = [hashlib.sha256(b"\0" + body).digest() for body in bodies]
-    # Pairing neighbours and carrying an odd last one up is the tree that the RFC defines by splitting at powers of two.
+    level = list(map(_leaf, bodies))
     while len(level) > 1:
-        paired = [
-            hashlib.sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)
-        ]
-        level = paired + level[2 * len(paired) :]
+        level = _next_level(level)
     return level[0]
+
+
+def _leaf(body: bytes) -> bytes:
+    return hashlib.sha256(b"\0" + body).digest()
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def _next_level(level: Sequence[bytes]) -> list[bytes]:
+    # Pairing neighbours and carrying an odd last one up is the tree that the RFC defines by splitting at powers of two.
+    paired = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    return [*paired, *level[2 * len(paired) :]]
+
+
+def _audit_path(bodies: Sequence[bytes], index: int) -> list[bytes]:
+    """Give what to hash a leaf with on its way up, from below; an odd last one of a level is hashed with nothing."""
+    level, path = list(map(_leaf, bodies)), []
+    while len(level) > 1:
+        if (neighbour := index ^ 1) < len(level):
+            path.append(level[neighbour])
+        level, index = _next_level(level), index // 2
+    return path
+
+
+def _climb(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """Give the root to which a leaf's path leads in a tree of `size` leaves; b"" when the path has another length."""
+    here, last, hashed, left = index, size - 1, leaf, list(reversed(path))
+    while last > 0:
+        # A node that is the last of its level and has no right neighbour is carried up as it is.
+        if here % 2 or here < last:
+            if not left:
+                return b""
+            neighbour = left.pop()
+            hashed = _node(neighbour, hashed) if here % 2 else _node(hashed, neighbour)
+        here, last = here // 2, last // 2
+    return b"" if left else hashed
 
 
 def _payload_type(consortium: str) -> str:

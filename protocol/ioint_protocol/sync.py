@@ -1,7 +1,8 @@
 """What members say to one another on a stream (SPEC, "Messages").
 
 Each protocol is one request and one answer, both bounded by `frame_bytes`. A cursor vector says how far a node has each
-author's log; two nodes with the same vector find out by its hash.
+author's log; two nodes with the same vector find out by its hash. Of an author who is proven to have signed two
+histories it says only that: whoever lacks the proof fetches it, and nobody asks for the log any more.
 """
 
 from __future__ import annotations
@@ -15,19 +16,35 @@ from ioint_protocol import bundle, canonical, frame
 from ioint_protocol.bundle import Files
 from ioint_protocol.canonical import Value
 from ioint_protocol.errors import ProtocolError
-from ioint_protocol.fields import HEX_32, HEX_64, check_keys, take_code, take_int, take_object, take_text
+from ioint_protocol.fields import (
+    HEX_32,
+    HEX_64,
+    Object,
+    check_keys,
+    take_code,
+    take_int,
+    take_object,
+    take_terms,
+    take_text,
+)
 from ioint_protocol.frame import Reader
 from ioint_protocol.limits import LIMITS
 
 PUSH: Final = "/ioint/push/1.0.0"
 HEADS: Final = "/ioint/heads/1.0.0"
 PULL: Final = "/ioint/pull/1.0.0"
+ANNOUNCE: Final = "/ioint/announce/1.0.0"
+PROOF: Final = "/ioint/proof/1.0.0"
 ROSTER: Final = "/ioint/roster/1.0.0"
-PROTOCOLS: Final = (PUSH, HEADS, PULL, ROSTER)
+PROTOCOLS: Final = (PUSH, HEADS, PULL, ANNOUNCE, PROOF, ROSTER)
 ANSWERS: Final = frozenset({"accepted", "ignored", "rejected"})
 _WHY: Final = re.compile(r"[a-z0-9_]{0,64}")
 
-Vector: TypeAlias = Mapping[str, tuple[int, str]]  # author → (seq, head) of the newest segment held
+Vector: TypeAlias = Mapping[
+    str, tuple[int, str]
+]  # author → (seq, head) of the newest segment held, or CONVICTED
+CONVICTED: Final = (0, "0" * 64)
+"""In a vector: a proof of this author's equivocation is held, and nothing else of it is of interest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +74,14 @@ def decode_push_answer(data: bytes) -> PushAnswer:
     value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
     check_keys(value, {"r", "why"})
     return PushAnswer(result=take_code(value, "r", ANSWERS), why=take_text(value, "why", _WHY))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What a member newly has: heads of logs (or `CONVICTED`), and the version of its roster."""
+
+    heads: Vector
+    roster: int
 
 
 def vector_hash(vector: Vector) -> str:
@@ -91,14 +116,26 @@ def decode_heads_answer(data: bytes) -> Vector | None:
         check_keys(value, {"r"})
         return None
     check_keys(value, {"r", "heads"})
-    heads = take_object(value["heads"], "heads")
-    if len(heads) > LIMITS.heads:
-        raise ProtocolError("bad_field", f"{len(heads)} heads, more than {LIMITS.heads}")
-    return {_author(author): _head(item) for author, item in heads.items()}
+    return _take_heads(value)
+
+
+def encode_announcement(announcement: Announcement) -> bytes:
+    """Tell a member what we newly have."""
+    return canonical.encode({"heads": _heads(announcement.heads), "roster": announcement.roster})
+
+
+def decode_announcement(data: bytes) -> Announcement:
+    """Read what a member newly has; raises ProtocolError. It is a hint: nothing of it is believed."""
+    value = canonical.decode_object(data)
+    check_keys(value, {"heads", "roster"})
+    return Announcement(heads=_take_heads(value), roster=take_int(value, "roster", 0, LIMITS.integer))
 
 
 def encode_pull_request(wanted: Range) -> bytes:
-    """Ask for a range of one author's log."""
+    """Ask for a range of one author's log.
+
+    Who does not hold its beginning, or no longer, answers from the next segment that it holds, whatever its end.
+    """
     data = canonical.encode({"author": wanted.author, "from": wanted.from_seq, "to": wanted.to_seq})
     decode_pull_request(data)
     return data
@@ -123,14 +160,41 @@ def decode_pull_answer(data: bytes) -> tuple[bytes, ...]:
     return _read_wires(data, LIMITS.segment_bytes)
 
 
+def encode_proof_request(authors: Iterable[str]) -> bytes:
+    """Ask for proofs of the equivocation of these authors, at most `range_segments` of them."""
+    data = canonical.encode({"of": sorted(authors)})
+    decode_proof_request(data)
+    return data
+
+
+def decode_proof_request(data: bytes) -> tuple[str, ...]:
+    """Read whose proofs are asked for; raises ProtocolError."""
+    value = canonical.decode_object(data)
+    check_keys(value, {"of"})
+    return take_terms(value, "of", HEX_32, 1, LIMITS.range_segments)
+
+
+def encode_proof_answer(proofs: Iterable[bytes]) -> bytes:
+    """Answer with one proof for each author of whom there is one, as many as one frame holds."""
+    return _write_wires(proofs, LIMITS.proof_bytes)
+
+
+def decode_proof_answer(data: bytes) -> tuple[bytes, ...]:
+    """Read the proofs of an answer; raises ProtocolError. Nothing of them is verified yet."""
+    return _read_wires(data, LIMITS.proof_bytes)
+
+
 def missing(own: Vector, other: Vector) -> tuple[Range, ...]:
     """Give what `other` has and `own` has not, by author, no range longer than one pull.
 
-    The same height with another head is asked for too: the two segments convict their author.
+    The same height with another head is asked for too: the two segments convict their author. Of an author whom either
+    side has convicted nothing is asked for.
     """
     ranges = []
     for author, (seq, head) in sorted(other.items()):
         have, own_head = own.get(author, (0, ""))
+        if CONVICTED in {(seq, head), (have, own_head)}:
+            continue
         if seq > have:
             ranges.append(
                 Range(author=author, from_seq=have + 1, to_seq=min(seq, have + LIMITS.range_segments))
@@ -140,8 +204,32 @@ def missing(own: Vector, other: Vector) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
+def unproven(own: Vector, other: Vector) -> tuple[str, ...]:
+    """Give the authors of whose equivocation `other` has a proof and `own` has none, ascending."""
+    return tuple(
+        sorted(author for author, head in other.items() if head == CONVICTED and own.get(author) != CONVICTED)
+    )
+
+
+def lag(own: Vector, other: Vector) -> int:
+    """Give how many segments `other` has that `own` has not; of authors whom either has convicted, none count."""
+    convicted = {author for vector in (own, other) for author, head in vector.items() if head == CONVICTED}
+    return sum(
+        max(0, seq - own.get(author, CONVICTED)[0])
+        for author, (seq, _) in other.items()
+        if author not in convicted
+    )
+
+
 def _heads(vector: Vector) -> dict[str, Value]:
     return {author: [seq, head] for author, (seq, head) in vector.items()}
+
+
+def _take_heads(value: Object) -> Vector:
+    heads = take_object(value["heads"], "heads")
+    if len(heads) > LIMITS.heads:
+        raise ProtocolError("bad_field", f"{len(heads)} heads, more than {LIMITS.heads}")
+    return {_author(author): _head(item) for author, item in heads.items()}
 
 
 def _author(text: str) -> str:
@@ -154,7 +242,10 @@ def _head(item: Value) -> tuple[int, str]:
     if not isinstance(item, list) or len(item) != 2:
         raise ProtocolError("bad_shape", "a head is not an array of two")
     named: dict[str, Value] = {"seq": item[0], "head": item[1]}
-    return take_int(named, "seq", 1, LIMITS.integer), take_text(named, "head", HEX_64)
+    seq, head = take_int(named, "seq", 0, LIMITS.integer), take_text(named, "head", HEX_64)
+    if (seq == CONVICTED[0]) != (head == CONVICTED[1]):
+        raise ProtocolError("bad_field", f"a head of height {seq} that no log can have")
+    return seq, head
 
 
 def _write_wires(wires: Iterable[bytes], limit_bytes: int) -> bytes:

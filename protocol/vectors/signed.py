@@ -9,7 +9,7 @@ from dataclasses import replace
 import nacl.bindings as sodium
 from ioint_protocol import envelope, roster, segment
 from nacl.signing import SigningKey
-from seeds import DAY, Case, member, public, raw_json, seeded, steward
+from seeds import DAY, Case, changed, member, public, raw_json, seeded, steward
 from unsigned import DISPUTE, REPORT, SIGHTING, WITHDRAWAL
 
 CONSORTIUM = hashlib.sha256(b"vectors").hexdigest()
@@ -54,6 +54,7 @@ def make_signatures() -> Case:
         point = bytes.fromhex(text)
         # Were the key accepted, S = 0 and R = the key or the identity would verify for many messages or for any.
         cases.append(case(f"key is {name}", key=point, sig=point + bytes(32)) | {"refusal": "bad_signature"})
+    cases.append(_without_nonce(case, signer, kind, body))
     cases.append(_cofactored(case, kind, body))
     mixed = sodium.crypto_core_ed25519_add(key, bytes.fromhex(SMALL_ORDER["order 8"]))
     bad_keys = {
@@ -69,6 +70,16 @@ def make_signatures() -> Case:
         "cases": cases,
         "keys": key_cases,
     }
+
+
+def _without_nonce(case: Callable[..., Case], signer: SigningKey, kind: str, body: bytes) -> Case:
+    """A signature with the nonce 0: the equation holds, and R is the identity."""
+    half = hashlib.sha512(bytes(signer)).digest()[:32]
+    secret = int.from_bytes(half, "little") & ~7 & ((1 << 254) - 1) | 1 << 254
+    point = bytes.fromhex(SMALL_ORDER["the identity"])
+    h = hashlib.sha512(point + bytes(signer.verify_key) + envelope.pae(kind, body)).digest()
+    s = int.from_bytes(h, "little") * secret % ORDER
+    return case("R is the identity", sig=point + s.to_bytes(32, "little")) | {"refusal": "bad_signature"}
 
 
 def _cofactored(case: Callable[..., Case], kind: str, body: bytes) -> Case:
@@ -188,18 +199,61 @@ def make_segments() -> Case:
         {"name": "cut short", "proof": proof[:-1].hex(), "refusal": "bad_frame"},
         {"name": "a byte after the end", "proof": (proof + b"\0").hex(), "refusal": "bad_frame"},
     ]
+    inclusions = _inclusions(build([raw_json(changed(SIGHTING, seen=n)) for n in range(6)]), author)
     trees = [
         {"leaves": list(range(n)), "root": segment.merkle_root([b"%d" % i for i in range(n)]).hex()}
         for n in (1, 2, 3, 5, 8)
     ]
     return {
-        "about": "segments (`zeros`: so many zero bytes) and proofs against the roster, which is a roster.json; "
-        "tree hashes of decimal numbers",
+        "about": "segments (`zeros`: so many zero bytes), proofs of equivocation and of inclusion against the roster, "
+        "which is a roster.json; tree hashes of decimal numbers",
         "roster": document.decode("ascii"),
         "cases": cases,
         "proofs": proofs,
+        "inclusions": inclusions,
         "trees": trees,
     }
+
+
+def _inclusions(wire: bytes, author: str) -> list[Case]:
+    """Proofs that a segment of six records holds one of them, accepted and refused."""
+    parsed = segment.parse_segment(wire)
+    proofs = [segment.inclusion_proof(wire, index) for index in range(6)]
+    cases: list[Case] = [
+        {
+            "name": f"record {index} of 6",
+            "proof": proof.hex(),
+            "author": author,
+            "seq": 1,
+            "index": index,
+            "id": segment.record_id(parsed.bodies[index]),
+        }
+        for index, proof in enumerate(proofs)
+    ]
+    proof, body = proofs[1], parsed.bodies[1]
+    at = _signatures_at(wire) + 1 + 83  # where the index begins: one signature of 83 bytes
+
+    def spliced(index: int, hashes: bytes, record: bytes = body) -> bytes:
+        count = len(hashes) // 32
+        path = index.to_bytes(2, "big") + bytes([count]) + hashes
+        return proof[:at] + path + len(record).to_bytes(2, "big") + record
+
+    path = proof[at + 3 : at + 3 + 96]
+    refused = [
+        ("at another index", spliced(0, path), "bad_root"),
+        ("an index past the end", spliced(6, path), "bad_field"),
+        ("another record", spliced(1, path, parsed.bodies[2]), "bad_root"),
+        ("a hash is missing", spliced(1, path[:64]), "bad_root"),
+        ("a hash too many", spliced(1, path + path[:32]), "bad_root"),
+        ("nine hashes", spliced(1, path * 3), "bad_field"),
+        ("a changed hash", spliced(1, bytes([path[0] ^ 1]) + path[1:]), "bad_root"),
+        ("a byte after the end", proof + b"\0", "bad_frame"),
+        ("cut short", proof[:-1], "bad_frame"),
+        ("another magic", b"IOSG" + proof[4:], "bad_frame"),
+        ("a flipped bit of the signature", _flip_signature(proof), "bad_signature"),
+    ]
+    cases += [{"name": name, "proof": data.hex(), "refusal": refusal} for name, data, refusal in refused]
+    return cases
 
 
 def _repeat_signature(wire: bytes) -> bytes:

@@ -36,6 +36,8 @@ def make_canonical() -> Case:
         ("a float", b"1.5", "bad_value"),
         ("an integer as a float", b"1.0", "bad_value"),
         ("an exponent", b"1e3", "bad_value"),
+        ("an exponent beyond all doubles", b"1e400", "not_canonical"),
+        ("an integer beyond all doubles", b"1" + b"0" * 400, "bad_value"),
         ("true", b'{"a":true}', "bad_value"),
         ("null", b"[null]", "bad_value"),
         ("2^53", b"9007199254740992", "bad_value"),
@@ -127,6 +129,13 @@ def make_records() -> Case:
     for name, value in accepted:
         body = records.encode_record(records.decode_record(raw_json(value)))
         cases.append({"name": name, "body": body.decode(), "id": records.record_id(body)})
+    for name, value in (
+        ("a later version", changed(SIGHTING, v=2)),
+        ("a later version with other fields", {"v": 3, "new": [{"x": "y"}]}),
+    ):
+        body = raw_json(value)
+        version = records.decode_record(body).v
+        cases.append({"name": name, "body": body.decode(), "id": records.record_id(body), "unread": version})
     refused = [*_refused_shapes(), *_refused_fields()]
     cases += [
         {"name": name, "body": raw_json(value).decode(), "refusal": refusal}
@@ -135,7 +144,10 @@ def make_records() -> Case:
     too_long = raw_json(changed(REPORT, det="d" * 2_048)).decode()
     cases.append({"name": "more than 2,048 bytes", "body": too_long, "refusal": "too_large"})
     cases.append({"name": "a space", "body": raw_json(SIGHTING).decode() + " ", "refusal": "not_canonical"})
-    return {"about": "record bodies: id of those that are accepted, refusal of the others", "cases": cases}
+    about = (
+        "record bodies: id of those accepted, `unread` where their version is later; refusal of the others"
+    )
+    return {"about": about, "cases": cases}
 
 
 def _refused_shapes() -> Iterable[tuple[str, Any, str]]:
@@ -157,7 +169,8 @@ def _refused_shapes() -> Iterable[tuple[str, Any, str]]:
 
 
 def _refused_fields() -> Iterable[tuple[str, Any, str]]:
-    yield "version 2", changed(SIGHTING, v=2), "bad_field"
+    yield "version 0", changed(SIGHTING, v=0), "bad_field"
+    yield "a version as text", changed(SIGHTING, v="2"), "bad_shape"
     yield "another kind", changed(REPORT, kind="person"), "bad_field"
     yield "another basis", changed(REPORT, basis="hunch"), "bad_field"
     yield "another label", changed(REPORT, tlp="white"), "bad_field"

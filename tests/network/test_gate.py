@@ -11,7 +11,7 @@ LIMITS = PeerLimits(half_open=3, half_open_per_address=2, streams_per_peer=1, ca
 
 def gate_for(*members: str) -> Gate:
     gate = Gate(LIMITS)
-    gate.allow(frozenset(members))
+    gate.allow(dict.fromkeys(members, "group"))
     return gate
 
 
@@ -28,7 +28,7 @@ def test_one_address_cannot_hold_every_place_of_strangers() -> None:
 
 def test_a_peer_off_the_list_gets_neither_stream_nor_answer() -> None:
     gate = gate_for("alice")
-    assert gate.allow(frozenset()) == {"alice"}
+    assert gate.allow({}) == {"alice"}
     with pytest.raises(Refused, match="not_a_member"), gate.stream("alice"):
         pass
     with pytest.raises(Refused, match="not_a_member"), gate.call("alice"):
@@ -67,3 +67,18 @@ def test_a_bucket_lets_a_burst_pass_and_then_keeps_the_rate() -> None:
     assert bucket.take(5, now=0.0) == 0.5
     assert bucket.take(5, now=1.0) == 0.0
     assert bucket.take(20, now=100.0) == 0.0
+
+
+def test_one_group_cannot_keep_the_members_of_another_out() -> None:
+    gate = Gate(PeerLimits(inbound=3, inbound_per_group=2))
+    gate.allow({"a1": "a", "a2": "a", "a3": "a", "b1": "b", "c1": "c"})
+    leave = gate.enter_inbound("a1")
+    gate.enter_inbound("a2")
+    with pytest.raises(Refused, match="inbound_group_full"):
+        gate.enter_inbound("a3")
+    gate.enter_inbound("b1")
+    with pytest.raises(Refused, match="inbound_full") as refusal:
+        gate.enter_inbound("c1")
+    assert refusal.value.peer == "c1"
+    leave()
+    gate.enter_inbound("c1")

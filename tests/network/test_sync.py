@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
-from ioint_node.admission import Accepted, Decision, Ignored, Rejected
+from ioint_node.admission import Accepted, Decision, Ignored, Limits, Rejected
 from ioint_node.flows import sync as flow
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.proofs import answer_proofs
 from ioint_node.peers import PeerUnavailable
 from ioint_node.peers.antientropy import AntiEntropyLimits, run_catch_up
 from ioint_node.store.engine import Store
@@ -23,11 +25,26 @@ CONSORTIUM = "c" * 64
 AUTHORS = ("1" * 32, "2" * 32)
 
 
+class Listed:
+    """Only what catching up itself reads of a member and of a roster."""
+
+    def __init__(self, author: str) -> None:
+        self.id, self.state = author, "active"
+
+
+class Listing:
+    members = tuple(map(Listed, AUTHORS))
+
+
+@dataclass(frozen=True)
 class Parts:
     """Only what catching up itself reads of the parts."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    store: Store
+    limits: Limits = field(default_factory=Limits)
+
+    def roster(self) -> Listing:
+        return Listing()
 
 
 def parts_of(store: Store) -> ExchangeParts:
@@ -62,15 +79,23 @@ async def wires_in(store: Store) -> set[bytes]:
         }
 
 
-async def receive(parts: ExchangeParts, wire: bytes, delivered_by: str, now: int) -> Decision:
+async def receive(
+    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+) -> list[Decision]:
     """Stands where a node's own checks do: keeps every segment it has not got."""
     assert delivered_by == "other"
     assert now == NOW
-    if wire in await wires_in(parts.store):
-        return Ignored(reason="duplicate")
-    await keep(parts.store, [wire])
-    header = parse_segment(wire).header
-    return Accepted(author=header.author, seq=header.seq, records=1)
+    held = await wires_in(parts.store)
+    new = [wire for wire in wires if wire not in held]
+    if new:
+        await keep(parts.store, new)
+    headers = [parse_segment(wire).header for wire in wires]
+    return [
+        Accepted(author=header.author, seq=header.seq, records=1)
+        if wire in new
+        else Ignored(reason="duplicate")
+        for wire, header in zip(wires, headers, strict=True)
+    ]
 
 
 class Other:
@@ -82,12 +107,12 @@ class Other:
         self.bytes = 0
 
     async def __call__(self, protocol: str, body: bytes) -> bytes:
-        answerers = {
-            sync.HEADS: flow.answer_heads,
-            sync.PULL: flow.answer_pull,
-        }
+        answerers = {sync.PULL: flow.answer_pull}
         self.asked.append(protocol)
-        answer = await answerers[protocol](self.store, body)
+        if protocol == sync.HEADS:
+            answer = await flow.answer_heads(parts_of(self.store), body)
+        else:
+            answer = await answerers[protocol](self.store, body)
         self.bytes += len(body) + len(answer)
         return answer
 
@@ -100,7 +125,7 @@ async def test_missing_segments_of_every_author_come_over_and_then_nothing_more(
     await keep(store, log_of(AUTHORS[0], 2))
     other = Other(other_store)
     first = await flow.catch_up(parts_of(store), other, "other", NOW, receive=receive)
-    assert first == flow.CaughtUp(accepted=301)
+    assert first == flow.CaughtUp(accepted=301, behind=301)
     assert await wires_in(store) == await wires_in(other_store)
     other = Other(other_store)
     assert await flow.catch_up(parts_of(store), other, "other", NOW, receive=receive) == flow.CaughtUp()
@@ -112,7 +137,7 @@ async def test_a_log_larger_than_a_frame_comes_in_several_answers(store: Store, 
     await keep(other_store, log_of(AUTHORS[0], 400, body=b"y" * 1_500))
     other = Other(other_store)
     done = await flow.catch_up(parts_of(store), other, "other", NOW, receive=receive)
-    assert done == flow.CaughtUp(accepted=400)
+    assert done == flow.CaughtUp(accepted=400, behind=400)
     assert other.asked.count(sync.PULL) >= 2
 
 
@@ -121,27 +146,28 @@ async def test_a_segment_pushed_meanwhile_does_not_stop_the_rest(store: Store, o
     await keep(other_store, wires)
 
     async def receive_after_a_push(
-        parts: ExchangeParts, wire: bytes, delivered_by: str, now: int
-    ) -> Decision:
-        if wire == wires[1]:
-            await keep(store, [wire])
-        return await receive(parts, wire, delivered_by, now)
+        parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    ) -> list[Decision]:
+        await keep(store, wires[1:2])
+        return await receive(parts, wires, delivered_by, now)
 
     done = await flow.catch_up(
         parts_of(store), Other(other_store), "other", NOW, receive=receive_after_a_push
     )
-    assert done == flow.CaughtUp(accepted=2)
+    assert done == flow.CaughtUp(accepted=2, behind=3)
     assert await wires_in(store) == set(wires)
 
 
 async def test_a_rejected_segment_ends_that_log_and_is_named(store: Store, other_store: Store) -> None:
     await keep(other_store, log_of(AUTHORS[0], 3))
 
-    async def reject(parts: ExchangeParts, wire: bytes, delivered_by: str, now: int) -> Decision:
-        return Rejected(reason="bad_signature")
+    async def reject(
+        parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    ) -> list[Decision]:
+        return [Rejected(reason="bad_signature")]
 
     done = await flow.catch_up(parts_of(store), Other(other_store), "other", NOW, receive=reject)
-    assert done == flow.CaughtUp(accepted=0, rejected="bad_signature")
+    assert done == flow.CaughtUp(accepted=0, rejected="bad_signature", behind=3)
 
 
 async def test_a_peer_that_promises_more_than_it_gives_is_asked_once(
@@ -155,7 +181,9 @@ async def test_a_peer_that_promises_more_than_it_gives_is_asked_once(
             return sync.encode_heads_answer({AUTHORS[0]: (9, "f" * 64)}, sync.decode_heads_request(body))
         return sync.encode_pull_answer([])
 
-    assert await flow.catch_up(parts_of(store), boast, "other", NOW, receive=receive) == flow.CaughtUp()
+    assert await flow.catch_up(parts_of(store), boast, "other", NOW, receive=receive) == flow.CaughtUp(
+        behind=9
+    )
     assert asked == [sync.HEADS, sync.PULL]
 
 
@@ -165,7 +193,9 @@ async def test_garbage_from_a_peer_is_a_protocol_error(store: Store) -> None:
 
     with pytest.raises(ProtocolError):
         await flow.catch_up(parts_of(store), garbage, "other", NOW, receive=receive)
-    for answer in (flow.answer_heads, flow.answer_pull):
+    with pytest.raises(ProtocolError):
+        await flow.answer_heads(parts_of(store), b"\xff")
+    for answer in (flow.answer_pull, answer_proofs):
         with pytest.raises(ProtocolError):
             await answer(store, b"\xff")
 

@@ -20,7 +20,10 @@ from ioint_protocol.records import (
     Record,
     Report,
     Sighting,
+    Unread,
     Withdrawal,
+    _carefully,
+    _quickly,
     decode_record,
     encode_record,
     record_id,
@@ -76,6 +79,58 @@ def test_a_record_round_trips(record: Record) -> None:
     assert len(body) <= LIMITS.record_bytes
     assert decode_record(body) == record
     assert record_id(body) == canonical.content_id("record", body)
+
+
+@given(records)
+def test_the_quick_reading_says_what_the_careful_one_says(record: Record) -> None:
+    body = encode_record(record)
+    assert _quickly(body) in (None, _carefully(body))
+
+
+ORDINARY = (
+    encode_record(
+        Report(
+            tax="2026.11",
+            kind="pattern",
+            pat="0" * 64,
+            intents=("a", "b"),
+            basis="threshold",
+            bad=0,
+            seen=3,
+            agents=1,
+            day_from=1,
+            day_until=9,
+            det="0" * 64,
+            tlp="amber",
+        )
+    ),
+    encode_record(Sighting(of="0" * 64, seen=3, day=9)),
+    encode_record(Dispute(of="0" * 64, reason="too_broad", day=9)),
+    encode_record(Withdrawal(of="0" * 64, reason="mistake")),
+)
+
+
+@given(st.sampled_from(ORDINARY), st.data())
+def test_whatever_is_changed_the_quick_reading_takes_nothing_that_the_careful_one_refuses(
+    body: bytes, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(body)))
+    width = data.draw(st.integers(0, 3))
+    put = data.draw(st.one_of(st.binary(max_size=3), st.sampled_from([b"9", b"-", b" ", b",", b'"', b"1.0"])))
+    changed = body[:place] + put + body[place + width :]
+    found = _quickly(changed)
+    assert found is None or found == _carefully(changed)
+
+
+def test_ordinary_records_are_read_quickly() -> None:
+    assert all(_quickly(body) is not None for body in ORDINARY)
+
+
+def test_a_record_of_a_later_version_is_carried_unread_and_cannot_be_written() -> None:
+    later = canonical.encode({"v": 2, "of": "0" * 64, "something": ["new"]})
+    assert decode_record(later) == Unread(v=2)
+    with pytest.raises(ProtocolError, match="bad_field"):
+        encode_record(Sighting(v=2, of="0" * 64, seen=0, day=1))
 
 
 @given(records, st.sampled_from(["note", "prompt", "agent", "user", "host"]), st.text("abc", max_size=3))

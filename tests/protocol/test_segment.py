@@ -20,9 +20,11 @@ from ioint_protocol import (
     build_segment,
     encode_record,
     equivocation_proof,
+    inclusion_proof,
     member_id,
     parse_segment,
     verify_equivocation,
+    verify_inclusion,
     verify_segment,
 )
 from ioint_protocol.limits import LIMITS
@@ -168,3 +170,39 @@ def test_nobody_is_convicted_by_what_another_signed() -> None:
 def test_a_proof_of_another_consortium_convicts_nobody() -> None:
     with pytest.raises(ProtocolError, match="bad_signature"):
         verify_equivocation(equivocation_proof(*fork()), "d" * 64, ROSTER)
+
+
+@given(st.integers(1, 256), st.data())
+def test_every_record_of_a_segment_can_be_proven_by_itself(count: int, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, count - 1))
+    wire = first(count)
+    proof = inclusion_proof(wire, index)
+    found = verify_inclusion(proof, CONSORTIUM, ROSTER)
+    assert (found.author, found.seq, found.index, found.record.body) == (
+        AUTHOR,
+        1,
+        index,
+        bodies(count)[index],
+    )
+    assert found.head == parse_segment(wire).head
+    assert len(proof) <= LIMITS.inclusion_bytes
+
+
+@given(st.integers(1, 9), st.data())
+def test_a_changed_byte_of_a_proof_of_inclusion_is_refused(count: int, data: st.DataObject) -> None:
+    proof = bytearray(inclusion_proof(first(count), data.draw(st.integers(0, count - 1))))
+    proof[data.draw(st.integers(0, len(proof) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ProtocolError):
+        verify_inclusion(bytes(proof), CONSORTIUM, ROSTER)
+
+
+def test_a_record_of_a_removed_member_stays_provable_unless_the_caller_asks_for_active_ones() -> None:
+    proof = inclusion_proof(first(), 0)
+    assert verify_inclusion(proof, CONSORTIUM, roster_of("removed")).author == AUTHOR
+    with pytest.raises(ProtocolError, match="inactive_member"):
+        verify_inclusion(proof, CONSORTIUM, roster_of("removed"), states={"active"})
+
+
+def test_there_is_no_proof_of_a_record_past_the_end() -> None:
+    with pytest.raises(ProtocolError, match="bad_field"):
+        inclusion_proof(first(3), 3)

@@ -13,7 +13,8 @@ from ioint_protocol.sync import PushAnswer, Range, missing
 
 authors = st.sampled_from([letter * 32 for letter in "abcd"])
 heads = st.tuples(st.integers(1, 9), st.sampled_from(["1" * 64, "2" * 64]))
-vectors = st.dictionaries(authors, heads)
+honest_vectors = st.dictionaries(authors, heads)
+vectors = st.dictionaries(authors, heads | st.just(sync.CONVICTED))
 
 
 @given(vectors)
@@ -61,7 +62,7 @@ def test_an_answer_of_many_tiny_wires_is_refused() -> None:
         sync.decode_pull_answer(b"\0\0\0\1x" * 257)
 
 
-@given(vectors, vectors)
+@given(honest_vectors, honest_vectors)
 def test_what_is_missing_is_what_the_other_has_more(own: sync.Vector, other: sync.Vector) -> None:
     wanted = {item.author: item for item in missing(own, other)}
     for author, (seq, head) in other.items():
@@ -132,3 +133,31 @@ def test_what_one_frame_does_not_hold_is_left_for_the_next() -> None:
 def test_arbitrary_lengths_are_read_or_refused(data: bytes) -> None:
     with suppress(ProtocolError):
         assert sync.encode_pull_answer(sync.decode_pull_answer(data)) == data
+
+
+@given(vectors, st.integers(0, 10**6))
+def test_an_announcement_round_trips(vector: sync.Vector, roster: int) -> None:
+    said = sync.Announcement(heads=vector, roster=roster)
+    assert sync.decode_announcement(sync.encode_announcement(said)) == said
+
+
+@given(vectors, vectors)
+def test_nothing_is_asked_of_a_log_whose_author_either_side_has_convicted(
+    own: sync.Vector, other: sync.Vector
+) -> None:
+    convicted = {a for vector in (own, other) for a, head in vector.items() if head == sync.CONVICTED}
+    assert convicted.isdisjoint(wanted.author for wanted in missing(own, other))
+    assert set(sync.unproven(own, other)) == {
+        a for a, head in other.items() if head == sync.CONVICTED and own.get(a) != sync.CONVICTED
+    }
+
+
+def test_the_lag_is_the_number_of_segments_that_one_side_has_beyond_the_other() -> None:
+    own = {"a" * 32: (5, "1" * 64), "b" * 32: (2, "1" * 64), "c" * 32: sync.CONVICTED}
+    other = {
+        "a" * 32: (9, "2" * 64),
+        "b" * 32: (1, "1" * 64),
+        "c" * 32: (7, "1" * 64),
+        "d" * 32: (3, "1" * 64),
+    }
+    assert (sync.lag(own, other), sync.lag(other, own)) == (7, 1)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ioint_node import membership
@@ -89,8 +89,12 @@ def test_keys_that_are_admitted(case: Case) -> None:
 def test_records(case: Case) -> None:
     body = case["body"].encode("ascii")
     if holds(case, lambda: records.decode_record(body)):
-        assert records.encode_record(records.decode_record(body)) == body
         assert records.record_id(body) == case["id"]
+        record = records.decode_record(body)
+        if isinstance(record, records.Unread):
+            assert record.v == case["unread"]
+        else:
+            assert records.encode_record(record) == body
 
 
 def roster_files(case: Case) -> dict[str, bytes]:
@@ -152,6 +156,20 @@ def test_proofs_of_equivocation(case: Case) -> None:
         assert segment.verify_equivocation(proof, by.consortium, by) == (case["author"], case["seq"])
 
 
+@pytest.mark.parametrize("case", cases("segments", "inclusions"))
+def test_proofs_of_inclusion(case: Case) -> None:
+    proof = bytes.fromhex(case["proof"])
+    by = the_roster()
+    if holds(case, lambda: segment.verify_inclusion(proof, by.consortium, by)):
+        found = segment.verify_inclusion(proof, by.consortium, by)
+        assert (found.author, found.seq, found.index, found.record.id) == (
+            case["author"],
+            case["seq"],
+            case["index"],
+            case["id"],
+        )
+
+
 def test_tree_hashes() -> None:
     for case in load("segments")["trees"]:
         assert segment.merkle_root([b"%d" % leaf for leaf in case["leaves"]]).hex() == case["root"]
@@ -164,10 +182,21 @@ def test_patterns(case: Case) -> None:
         assert pattern.pattern_id(case["pattern"]) == case["id"]
 
 
-@pytest.mark.parametrize("case", cases("patterns", "sessions"))
-def test_what_sessions_complete(case: Case) -> None:
-    vocabulary = load("patterns")["vocabulary"]
-    taxonomy = Taxonomy(
+@pytest.mark.parametrize("case", cases("patterns", "special_cases"))
+def test_special_cases(case: Case) -> None:
+    special, general = pattern.parse_pattern(case["special"]), pattern.parse_pattern(case["general"])
+    assert pattern.implies(special, general, vocabulary()) == bool(case["implied"])
+
+
+@pytest.mark.parametrize("case", cases("patterns", "canonical"))
+def test_canonical_forms(case: Case) -> None:
+    form = pattern.canonical_form(pattern.parse_pattern(case["pattern"]), vocabulary())
+    assert pattern.pattern_value(form) == case["canonical"]
+
+
+def vocabulary() -> Taxonomy:
+    """The vocabulary of the vectors of patterns."""
+    return Taxonomy(
         version="2026.11",
         digest="0" * 64,
         layers=(),
@@ -176,9 +205,13 @@ def test_what_sessions_complete(case: Case) -> None:
         resource_classes={},
         provenances=(),
         data_kinds=(),
-        **vocabulary,
+        **load("patterns")["vocabulary"],
     )
-    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, taxonomy)
+
+
+@pytest.mark.parametrize("case", cases("patterns", "sessions"))
+def test_what_sessions_complete(case: Case) -> None:
+    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, vocabulary())
     state = matcher.start(tuple(case["families"]))
     completed = []
     for value in case["steps"]:
@@ -197,6 +230,9 @@ def read_message(name: str, data: bytes) -> object:
         "heads_answer": sync.decode_heads_answer,
         "pull_request": sync.decode_pull_request,
         "pull_answer": sync.decode_pull_answer,
+        "announcement": sync.decode_announcement,
+        "proof_request": sync.decode_proof_request,
+        "proof_answer": sync.decode_proof_answer,
         "roster_request": sync.decode_roster_request,
         "roster_answer": sync.decode_roster_answer,
     }
@@ -210,7 +246,8 @@ def test_messages(case: Case) -> None:
     if accepted and "value" in case:
         assert canonical.encode(case["value"]) == data
     if accepted and "wires" in case:
-        assert [wire.hex() for wire in sync.decode_pull_answer(data)] == case["wires"]
+        wires = cast("tuple[bytes, ...]", read_message(case["message"], data))
+        assert [wire.hex() for wire in wires] == case["wires"]
 
 
 def test_every_refusal_has_a_vector() -> None:
@@ -226,6 +263,11 @@ def test_every_refusal_has_a_vector() -> None:
 def test_every_refusal_is_in_the_specification() -> None:
     text = (VECTORS.parent / "SPEC.md").read_text(encoding="utf-8")
     assert {name for name in REFUSALS if f"`{name}`" not in text} == set()
+
+
+def test_every_protocol_is_in_the_specification() -> None:
+    text = (VECTORS.parent / "SPEC.md").read_text(encoding="utf-8")
+    assert [name for name in sync.PROTOCOLS if f"| `{name}` |" not in text] == []
 
 
 def test_the_consortium_is_the_hash_of_what_its_first_root_signs() -> None:

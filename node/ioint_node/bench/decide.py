@@ -26,7 +26,7 @@ from ioint_taxonomy import load_taxonomy
 from ioint_node.app import Node
 from ioint_node.bench import peers
 from ioint_node.bench.client import Request, load
-from ioint_node.bench.figures import machine, middle, per_cpu, percentile, versions
+from ioint_node.bench.figures import SCHEMA, Rounds, machine, middle, per_cpu, percentile, versions
 from ioint_node.bench.place import STOP_S, BenchError, Served, home, make_node, opened, served
 from ioint_node.bench.playing import Played, play
 from ioint_node.bench.workload import Script, script
@@ -34,7 +34,6 @@ from ioint_node.scoring.model import load_model
 from ioint_node.scoring.tracker import SessionTracker
 from ioint_node.scoring.values import NOTHING_AROUND, Declaration, Event
 
-SCHEMA = "ioint.bench/1"
 WARM_UP = 2  # sessions, not counted
 CONNECTIONS = 4
 EMPTY_TIMES = 6  # as many empty requests as others: each takes so little that the clock would not see them
@@ -70,17 +69,10 @@ SHORT = Scale(
 
 
 @dataclass(slots=True)
-class Rounds:
-    """What the rounds found, by name: decisions per CPU second, and latencies in seconds."""
+class Decided(Rounds):
+    """What the rounds found: decisions per CPU second, their latencies, and what was decided."""
 
-    rates: dict[str, list[float]] = field(default_factory=dict)
-    latencies: dict[str, list[float]] = field(default_factory=dict)
     verdicts: Counter[str] = field(default_factory=Counter)
-
-    def note(self, name: str, rate: float, latencies: Sequence[float] = ()) -> None:
-        """Keep what one phase of one round found."""
-        self.rates.setdefault(name, []).append(rate)
-        self.latencies.setdefault(name, []).extend(latencies)
 
 
 async def bench_decide(scale: Scale, say: Say) -> dict[str, Any]:
@@ -89,7 +81,7 @@ async def bench_decide(scale: Scale, say: Say) -> dict[str, Any]:
     Raises:
         BenchError: a part did not start or answered with an error.
     """
-    rounds = Rounds()
+    rounds = Decided()
     rows = features_of([script(number) for number in range(WARM_UP)])
     async with AsyncExitStack() as stack:
         root = stack.enter_context(home())
@@ -130,7 +122,7 @@ def features_of(scripts: Sequence[Script]) -> list[tuple[float, ...]]:
 
 
 def _phases(
-    node: Node, server: Served, scale: Scale, rows: Sequence[peers.Features], rounds: Rounds
+    node: Node, server: Served, scale: Scale, rows: Sequence[peers.Features], rounds: Decided
 ) -> list[Callable[[int], Awaitable[None]]]:
     model = load_model()
     beside: dict[str, tuple[peers.Decide | None, int]] = {
@@ -245,7 +237,7 @@ async def _memory(place: Path, actors: int) -> dict[str, Any]:
     return found
 
 
-def _document(rounds: Rounds, scale: Scale, memory: Mapping[str, Any]) -> dict[str, Any]:
+def _document(rounds: Decided, scale: Scale, memory: Mapping[str, Any]) -> dict[str, Any]:
     rate = {name: middle(found) for name, found in rounds.rates.items()}
     beside = ("sklearn_logistic", "sklearn_isolation_forest", "cedarpy")
     return {

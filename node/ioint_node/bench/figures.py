@@ -6,10 +6,12 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+SCHEMA = "ioint.bench/1"
 PACKAGES = (
     "ioint",
     "aiohttp",
@@ -24,6 +26,19 @@ PACKAGES = (
 TICK_S = 0.01  # the grain of a process's CPU time: less was not seen
 
 
+@dataclass(slots=True)
+class Rounds:
+    """What the rounds found, by name: so many a CPU second, and latencies in seconds."""
+
+    rates: dict[str, list[float]] = field(default_factory=dict)
+    latencies: dict[str, list[float]] = field(default_factory=dict)
+
+    def note(self, name: str, rate: float, latencies: Sequence[float] = ()) -> None:
+        """Keep what one phase of one round found."""
+        self.rates.setdefault(name, []).append(rate)
+        self.latencies.setdefault(name, []).extend(latencies)
+
+
 def middle(values: Sequence[float]) -> float:
     """The median over the rounds."""
     return statistics.median(values)
@@ -33,6 +48,11 @@ def percentile(seconds: Sequence[float], percent: int) -> float:
     """A percentile of latencies, in milliseconds."""
     ordered = sorted(seconds)
     return round(1_000 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 4)
+
+
+def brief(value: float) -> float:
+    """A ratio at three significant digits, however small it is."""
+    return float(f"{value:.3g}")
 
 
 def per_cpu(count: int, cpu_s: float) -> float:
@@ -50,10 +70,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Python, and the packages that do the work; one that is not installed is left out."""
+def versions(*more: str) -> dict[str, str]:
+    """Python, the packages that do the work, and `more`; one that is not installed is left out."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -9,8 +9,10 @@ import click
 import uvloop
 
 from ioint_node.bench.decide import FULL, SHORT, bench_decide
+from ioint_node.cli.ingest import catchup, ingest
 from ioint_node.cli.options import Commands, emit, format_option, show_fields, show_table
 from ioint_node.cli.progress import progress
+from ioint_node.cli.propagate import propagate
 
 PEERS = {
     "sklearn_logistic": "scikit-learn predict_proba, one row",
@@ -22,6 +24,11 @@ PEERS = {
 @click.group(cls=Commands, short_help="What this node does on this machine, beside its floors and peers.")
 def bench() -> None:
     """What this node does on this machine, beside its floors and peers, as ratios of one run."""
+
+
+bench.add_command(propagate)
+bench.add_command(ingest)
+bench.add_command(catchup)
 
 
 @bench.command(short_help="One action decided with everything on, in process and over HTTP.")

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from ioint_node.card import own_card
 from ioint_node.cli.cards import file_of_card, verified_card
 from ioint_node.cli.client import connect
 from ioint_node.cli.joining import applications_here, card_of, invite, join, leave, settle_application
+from ioint_node.cli.names import short_id
 from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
     carry_out,
@@ -227,20 +228,48 @@ for command in (invite, join, leave, rotate):
     consortium.add_command(command)
 
 
-@click.command(short_help="The other members: connected, last success, what was refused and why.")
+@click.command(short_help="The other members: connected, lag, last success, what was refused and why.")
 @node_options
 def peers(*, home: Path, form: str) -> None:
-    """The other members: connected, last success, what was refused and why."""
+    """The other members: connected, lag, last success, what was refused and why.
+
+    `behind` is how many segments a member had that we lack, `ahead` how many we had that it lacks, when we last asked.
+    """
     node = connect(home)
     linked = {row["member"]: row for row in node.get("api", "v1", "peers")["items"]}
     members = node.get("api", "v1", "members")["items"]
     rows = [_peer(row, linked.get(row["id"], {})) for row in members if not row["own"]]
-    columns = ("id", "name", "state", "connected_since", "last_success", "refused", "quarantined_at")
-    emit(
-        {"items": rows, "next": None},
-        form=form,
-        human=lambda: show_table(rows, columns, empty="no other member is on the roster"),
-    )
+    emit({"items": rows, "next": None}, form=form, human=lambda: _show_peers(rows))
+
+
+def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
+    told = [
+        {
+            **row,
+            "id": short_id(row["id"]),
+            "state": "quarantined" if row.get("quarantined_at") else row["state"],
+            "connected": _second(row["connected_since"]),
+            "answered": _second(row["last_success"]),
+            "lag": _lag(row),
+            "bytes": f"{row.get('bytes_in', 0)} in, {row.get('bytes_out', 0)} out",
+        }
+        for row in rows
+    ]
+    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    show_table(told, columns, empty="no other member is on the roster")
+    if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
+        click.echo(f"the exchange process was replaced {restarts} times since the node started")
+
+
+def _second(instant: str | None) -> str | None:
+    return instant and f"{instant[:19]}Z"
+
+
+def _lag(row: Mapping[str, Any]) -> str | None:
+    """How many segments it had that we lack, and we had that it lacks; None while that is not known."""
+    if row.get("behind") is None:
+        return None
+    return f"{row['behind']} behind, {row['ahead']} ahead"
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,67 +1,110 @@
-"""What is believed of a pattern or subject: recomputed from the records whenever something is said about it.
+"""What is believed of a pattern or subject: concluded anew whenever something is said about it.
 
-`evidence.examine` gathers what is known of some subjects; `believe` draws the conclusions, writes indicator and stream
-rows in the transaction that brought the evidence, and returns the beliefs that the caller puts in force after it.
+`enter` stores segments and takes what they say into the dossiers of their subjects; `evidence.examine` adds what only
+this node knows; `believe` draws the conclusions and writes indicator and stream rows in the transaction that brought
+the evidence. What it returns is put in force by the caller after the commit, and forgotten when there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from ioint_protocol import Report, Roster, parse_pattern, pattern_value
+from ioint_protocol import (
+    Pattern,
+    Roster,
+    parse_pattern,
+    pattern_value,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, heard_reports
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, open_dossiers
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
-from ioint_node.reputation.gate import (
-    Candidate,
-    Local,
-    allocate,
-    within_quota,
-)
+from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
+from ioint_node.reputation.gate import Candidate, Local, allocate, within_quota
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.view import Facts, Sightings, indicator_id, indicator_row, strictest, trend
+from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
+from ioint_node.store.indicators import HEARD
+from ioint_node.store.log import Arrival
+from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of, from_text
 
-WEEK_DAYS: Final = 7
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
-HEARD: Final = ("state", "tier", "score", "confidence", "effect", "revoked", "disputed")
-"""Columns whose change engines hear of."""
+DEFAULT_LABEL: Final = "amber"  # of what no report is known
+NEVER: Final = Concluded(heard=(), effect=0.0, withdrawn=0, seq=0, digest=b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believed:
+    """What a transaction came to believe, to be put in force once it is committed."""
+
+    beliefs: tuple[Belief, ...] = ()
+    dossiers: tuple[Dossier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """What is believed of one subject now: its indicator row, how that came about, and what engines must hear."""
 
+    dossier: Dossier
     row: dict[str, Any]
     details: Mapping[str, Any]
     event: str | None
     news: Mapping[str, Any]
-    changed: bool
+    novel: Pattern | None
+
+
+async def enter(
+    connection: AsyncConnection, parts: ExchangeParts, roster: Roster, arrivals: Sequence[Arrival], now: int
+) -> Believed:
+    """Store segments that are next in their authors' logs, and believe what they say."""
+    stored = await log.add_segments(connection, arrivals, now)
+    dossiers, read = await open_dossiers(
+        connection, parts, stored.said.keys() | stored.stale, fresh=stored.stale
+    )
+    for subject, said in stored.said.items():
+        if subject not in read:
+            dossiers[subject].add(said)
+    groups = [
+        (member.group, subjects)
+        for author, subjects in stored.reported
+        if (member := roster.member(author)) is not None
+    ]
+    noted = await _first_reports(connection, parts, groups, dossiers, day_of(now))
+    await matches.add_first_reports(connection, noted)
+    return await _conclude_all(connection, parts, dossiers, now)
 
 
 async def believe(
-    connection: AsyncConnection, parts: ExchangeParts, patterns: Collection[str], now: int
-) -> tuple[Belief, ...]:
-    """Recompute some subjects, write what changed, and return the beliefs to put in force after the commit.
+    connection: AsyncConnection, parts: ExchangeParts, subjects: Collection[str], now: int
+) -> Believed:
+    """Draw the conclusions about some subjects anew, and write what changed.
 
-    Without a roster in force nothing is recomputed: what was believed fades with the silence of the network.
+    Without a roster in force nothing is concluded: what was believed fades with the silence of the network.
     """
+    if parts.roster() is None or not subjects:
+        return Believed()
+    dossiers, _ = await open_dossiers(connection, parts, frozenset(subjects))
+    return await _conclude_all(connection, parts, dossiers, now)
+
+
+async def _conclude_all(
+    connection: AsyncConnection, parts: ExchangeParts, dossiers: Mapping[str, Dossier], now: int
+) -> Believed:
     roster = parts.roster()
-    if roster is None or not patterns:
-        return ()
-    cases = await examine(connection, parts, roster, patterns, now)
+    if roster is None or not dossiers:
+        return Believed()
+    cases = await examine(connection, parts, roster, dossiers, now)
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
     if moved or displaced:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
-        cases |= await examine(connection, parts, roster, {*moved, *displaced}, now)
-    previous = await indicators.details_of(connection, [indicator_id(subject) for subject in cases])
+        others, _ = await open_dossiers(connection, parts, {*moved, *displaced})
+        cases |= await examine(connection, parts, roster, others, now)
     conclusions = [
         _conclude(
             parts,
@@ -69,27 +112,41 @@ async def believe(
             roster,
             fits=case.subject in fits,
             measured_from=(case.measured_from or day_of(now) + 1) if case.subject in placed else None,
-            previous=previous.get(indicator_id(case.subject)),
+            today=day_of(now),
         )
         for case in cases.values()
     ]
-    return await _write(connection, [c for c in conclusions if c is not None], now)
+    drawn = [c for c in conclusions if c is not None]
+    return Believed(
+        beliefs=await _write(connection, drawn, now), dossiers=tuple(case.dossier for case in cases.values())
+    )
 
 
-async def note_first_reports(
-    connection: AsyncConnection, parts: ExchangeParts, group: str, subjects: Collection[str], now: int
-) -> None:
-    """Note which subjects a group now reports for the first time in 30 days, and which of them are within its quota."""
-    today = day_of(now)
-    known = await matches.first_reports_of(connection, subjects, today)
-    new = [s for s in sorted(set(subjects)) if all(first.group != group for first in known.get(s, ()))]
-    days = list(await matches.first_report_days(connection, group, today))
-    firsts = {}
-    for subject in new:
-        firsts[subject] = within_quota(days, today, parts.params)
-        if firsts[subject]:
-            days.append(today)
-    await matches.add_first_reports(connection, group, firsts, today)
+async def _first_reports(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    reported: Sequence[tuple[str, frozenset[str]]],
+    dossiers: Mapping[str, Dossier],
+    today: int,
+) -> list[tuple[str, FirstReport]]:
+    """Which subjects each group now reports for the first time in 30 days, and which of them are within its quota."""
+    new = {
+        (group, subject): None
+        for group, subjects in reported
+        for subject in sorted(subjects)
+        if (first := dossiers[subject].firsts.get(group)) is None or first.day <= today - WINDOW_DAYS
+    }
+    if not new:
+        return []
+    days = await matches.first_report_days(connection, {group for group, _ in new}, today)
+    noted = []
+    for group, subject in new:
+        first = FirstReport(group=group, day=today, counts=within_quota(days[group], today, parts.params))
+        if first.counts:
+            days[group].append(today)
+        dossiers[subject].firsts[group] = first
+        noted.append((subject, first))
+    return noted
 
 
 async def reload(parts: ExchangeParts, now: int) -> None:
@@ -97,6 +154,8 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     async with parts.store.read() as connection:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
+    parts.dossiers.clear()
+    parts.recent.clear()
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))
@@ -108,26 +167,27 @@ async def refresh_all(parts: ExchangeParts, now: int) -> None:
         subjects = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
-        beliefs = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
-        put_in_force(parts, beliefs)
+        believed = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
+        put_in_force(parts, believed)
 
 
 async def _believe_chunk(
     connection: AsyncConnection, *, parts: ExchangeParts, subjects: Collection[str], now: int
-) -> tuple[Belief, ...]:
+) -> Believed:
     return await believe(connection, parts, subjects, now)
 
 
-def put_in_force(parts: ExchangeParts, beliefs: Sequence[Belief]) -> None:
+def put_in_force(parts: ExchangeParts, believed: Believed) -> None:
     """After the commit: assess uses these beliefs from its next action on, and engines are woken."""
-    if beliefs:
-        parts.beliefs.apply(beliefs)
+    parts.dossiers.give_back(believed.dossiers)
+    if believed.beliefs:
+        parts.beliefs.apply(believed.beliefs)
         parts.notify()
 
 
 def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[frozenset[str], tuple[str, ...]]:
     """The novel patterns that are matched here, and those outside `cases` for which that has changed."""
-    standing = [b for b in parts.beliefs.all().values() if b.claimant is not None and b.pattern not in cases]
+    standing = [b for b in parts.beliefs.claiming() if b.pattern not in cases]
     placed = places(
         [
             *(Claim(pattern=b.pattern, group=b.claimant or "", since=b.since) for b in standing),
@@ -143,7 +203,7 @@ def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
 def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[frozenset[str], tuple[str, ...]]:
     """The patterns that fit the budget, and those outside `cases` for which that has changed."""
     # Beliefs of jobs in the same commit group are not in force yet; the next recomputation counts them.
-    standing = [b for b in parts.beliefs.all().values() if b.candidate and b.pattern not in cases]
+    standing = [b for b in parts.beliefs.spending() if b.pattern not in cases]
     fits = allocate(
         [
             *(Candidate(pattern=b.pattern, accusers=b.accusers, estimate=b.estimate) for b in standing),
@@ -159,19 +219,20 @@ def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
 
 
 def _conclude(
-    parts: ExchangeParts,
-    case: Case,
-    roster: Roster,
-    *,
-    fits: bool,
-    measured_from: int | None,
-    previous: tuple[dict[str, Any], dict[str, Any]] | None,
+    parts: ExchangeParts, case: Case, roster: Roster, *, fits: bool, measured_from: int | None, today: int
 ) -> Conclusion | None:
     """What follows from the evidence about one subject; None when nothing that was ever said of it is live."""
-    if not case.records or (previous is None and case.network.state == "unknown"):
+    before = case.dossier.concluded
+    if not case.dossier.heard_since(today - REMEMBERED_DAYS) or (
+        before is None and case.network.state == "unknown"
+    ):
         return None
+    old = before or NEVER
     local = case.judged(fits=fits, placed=measured_from is not None)
     facts = _facts(parts, roster, case)
+    if case.network.state == "withdrawn" and before is not None:
+        # Whoever was warned hears that the warning is taken back, and no more than that warning told.
+        facts = replace(facts, tlp=before.tlp, first_reporter=before.first_reporter)
     row = indicator_row(
         case.subject,
         network=case.network,
@@ -183,10 +244,11 @@ def _conclude(
         taxonomy=parts.taxonomy,
         catalogue=parts.catalogue,
     )
+    row["seq"] = old.seq
     claim = case.claim
     details = {
         "subject": case.subject,
-        "accusers": list(case.accusers),
+        "accusers": case.accusers,
         "estimate": case.gate.estimate,
         "candidate": case.candidate,
         "fits": fits,
@@ -197,16 +259,15 @@ def _conclude(
         "since": claim.since if claim else "",
         "measured_from": measured_from,
     }
-    old, old_details = previous or ({}, {})
-    taken_back = case.network.withdrawn > old_details.get("withdrawn", 0)
-    moved = any(row[name] != old.get(name) for name in HEARD)
-    row["seq"] = old.get("seq", 0)
+    taken_back = case.network.withdrawn > old.withdrawn
+    moved = tuple(row[name] for name in HEARD) != old.heard
     return Conclusion(
+        dossier=case.dossier,
         row=row,
         details=details,
         event="withdrawal" if taken_back else "reputation" if moved else None,
         news=_news(row, old, local, facts),
-        changed=row != old or details != old_details,
+        novel=case.novel,
     )
 
 
@@ -214,19 +275,28 @@ async def _write(
     connection: AsyncConnection, conclusions: Sequence[Conclusion], now: int
 ) -> tuple[Belief, ...]:
     """Write the stream rows of what engines must hear, and the indicator rows of what changed."""
+    told = [c for c in conclusions if c.event is not None]
+    numbers = await stream.append_all(
+        connection, [stream.row_of(str(c.event), c.news, c.row["tlp"], now) for c in told]
+    )
+    for c, number in zip(told, numbers, strict=True):
+        c.row["seq"] = number
+    changed = []
     for c in conclusions:
-        if c.event is not None:
-            c.row["seq"] = await stream.append(connection, c.event, c.news, c.row["tlp"], now)
-    changed = [(c.row, c.details) for c in conclusions if c.changed or c.event is not None]
+        body = indicators.body_of(c.row, c.details)
+        concluded = indicators.concluded_of(c.row, c.details, body)
+        if c.dossier.concluded is None or concluded.digest != c.dossier.concluded.digest:
+            c.dossier.concluded = concluded
+            changed.append((c.row, body))
     await indicators.upsert(connection, changed, now)
-    return tuple(_remembered(c.row, c.details) for c in conclusions)
+    return tuple([_belief(c.row, c.details, c.novel) for c in conclusions])
 
 
-def _news(row: Mapping[str, Any], old: Mapping[str, Any], local: Local, facts: Facts) -> dict[str, Any]:
+def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) -> dict[str, Any]:
     """The body of a stream row; `before` and `after` are the effect, which is what an engine acts on."""
     return {
         row["kind"]: row["id"],
-        "before": old.get("effect", 0.0),
+        "before": old.effect,
         "after": row["effect"],
         "state": row["state"],
         "tier": row["tier"],
@@ -241,23 +311,26 @@ def _news(row: Mapping[str, Any], old: Mapping[str, Any], local: Local, facts: F
 
 
 def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
-    """Who was first, when, and what the records say of intents; live ones where there are any."""
-    live = heard_reports(case.records, case.network)
-    first = case.first_report
+    """Who was first, when, and what the reports that are heard say of intents."""
+    words = case.words
     entry = parts.catalogue.entries.get(case.subject)
-    said = {name for s in live if isinstance(s.record, Report) for name in s.record.intents}
-    member = roster.member(first.author) if first else None
+    member = roster.member(words.arrival[1]) if words else None
     return Facts(
-        intents=entry.intents if entry else tuple(sorted(said)),
+        intents=entry.intents if entry else tuple(sorted(words.intents)) if words else (),
         first_reporter=member.name if member else "",
-        first_day=min((s.record.day_from for s in live if isinstance(s.record, Report)), default=0),
-        last_day=max((s.day for s in case.records if s.kind != "withdrawal"), default=0),
-        tlp=strictest(s.tlp for s in live),
+        first_day=words.day_from if words else 0,
+        last_day=case.dossier.last_day,
+        tlp=LABELS[words.label] if words else DEFAULT_LABEL,
         pattern=case.novel,
     )
 
 
 def _remembered(row: Mapping[str, Any], details: Mapping[str, Any]) -> Belief:
+    novel = None if details["novel"] is None else parse_pattern(details["novel"])
+    return _belief(row, details, novel)
+
+
+def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern | None) -> Belief:
     return Belief(
         pattern=details["subject"],
         state=row["state"],
@@ -270,7 +343,7 @@ def _remembered(row: Mapping[str, Any], details: Mapping[str, Any]) -> Belief:
         estimate=details["estimate"],
         candidate=details["candidate"],
         fits=details["fits"],
-        novel=None if details["novel"] is None else parse_pattern(details["novel"]),
+        novel=novel,
         claimant=details.get("claimant"),
         since=details.get("since", ""),
         measured_from=details.get("measured_from"),

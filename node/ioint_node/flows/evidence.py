@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from ioint_protocol import Dispute, Pattern, Report, Roster, Sighting
+from ioint_protocol import Pattern, Roster
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Gate, Local, Rate, asks_gate, cheap, judge, own_record_clean
 from ioint_node.reputation.novel import Claim, too_broad
-from ioint_node.reputation.rule import Electorate, Network, Statement, electorate, network_part
-from ioint_node.store import log, matches, overrides
-from ioint_node.store.log import StoredRecord
-from ioint_node.store.matches import OwnRecord
+from ioint_node.reputation.rule import Network
+from ioint_node.reputation.view import indicator_id
+from ioint_node.store import indicators, log, matches, overrides
+from ioint_node.store.matches import WINDOW_DAYS, OwnRecord
 from ioint_node.store.times import day_of
 
 WEEK_DAYS: Final = 7
 REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and clocks differ
+NOTHING_SEEN: Final = OwnRecord()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+# One for each subject that a record is about: a frozen dataclass takes ten times as long to make.
+class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and what only this node knows.
 
-    `first_report` is the live report that came first. `novel` is the pattern itself where the catalogue does not have
-    it, `broad` says why it is not specific, `measured_from` is the day since which this node matches it.
+    `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
+    `broad` says why it is not specific, `measured_from` is the day since which this node matches it.
     """
 
     subject: str
-    records: tuple[StoredRecord, ...]
+    dossier: Dossier
     network: Network
+    accusers: tuple[str, ...]
     a_week_ago: int
     gate: Gate
     own: OwnRecord
@@ -40,16 +43,11 @@ class Case:
     first: bool
     clean: bool
     allowed: bool
-    first_report: StoredRecord | None
+    words: Heard | None
     claimant: str
     novel: Pattern | None
     broad: str | None
     measured_from: int | None
-
-    @property
-    def accusers(self) -> tuple[str, ...]:
-        """The groups with a live accusing voice."""
-        return tuple(voice.group for voice in self.network.voices if voice.accusing > 0)
 
     @property
     def matters(self) -> bool:
@@ -60,9 +58,9 @@ class Case:
     @property
     def claim(self) -> Claim | None:
         """What it asks for when it is a novel pattern that matters."""
-        if self.novel is None or self.first_report is None or not self.matters:
+        if self.novel is None or self.words is None or not self.matters:
             return None
-        return Claim(pattern=self.subject, group=self.claimant, since=self.first_report.received_at)
+        return Claim(pattern=self.subject, group=self.claimant, since=self.words.arrival[0])
 
     @property
     def candidate(self) -> bool:
@@ -84,45 +82,83 @@ class Case:
         )
 
 
+async def open_dossiers(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    subjects: Collection[str],
+    *,
+    fresh: Collection[str] = (),
+) -> tuple[dict[str, Dossier], frozenset[str]]:
+    """Take the dossiers of some subjects out, and read the missing and the `fresh` ones; say which were read."""
+    held = parts.dossiers.take(subjects)
+    read = await read_dossiers(connection, [s for s in subjects if s not in held or s in fresh])
+    dossiers = held | read
+    parts.dossiers.lend(dossiers.values())
+    return dossiers, frozenset(read)
+
+
+async def read_dossiers(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, Dossier]:
+    """The dossiers of some subjects as the store has them."""
+    if not subjects:
+        return {}
+    said = await log.said_about(connection, subjects)
+    firsts = await matches.first_reports_of(connection, subjects)
+    concluded = await indicators.concluded(connection, [indicator_id(subject) for subject in subjects])
+    return {
+        subject: Dossier(
+            subject,
+            said.get(subject, ()),
+            firsts.get(subject, ()),
+            concluded.get(indicator_id(subject)),
+        )
+        for subject in subjects
+    }
+
+
 async def examine(
-    connection: AsyncConnection, parts: ExchangeParts, roster: Roster, subjects: Collection[str], now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    roster: Roster,
+    dossiers: Mapping[str, Dossier],
+    now: int,
 ) -> dict[str, Case]:
-    """Gather all evidence about some subjects, by subject."""
+    """Put what members said of some subjects together with what only this node knows, by subject."""
     today = day_of(now)
-    records = await log.records_about(connection, subjects, since_day=today - REMEMBERED_DAYS)
     equivocators = await log.equivocators(connection)
-    voters, voters_then = electorate(roster, today), electorate(roster, today - WEEK_DAYS)
-    firsts = await matches.first_reports_of(connection, subjects, today)
-    anchors = {s: min((first.day for first in firsts.get(s, ())), default=today) for s in subjects}
-    novel = {s: _novel(parts, s, records.get(s, ())) for s in subjects}
+    scales = parts.dossiers.scales(roster, today, equivocators)
+    scales_then = parts.dossiers.scales(roster, today - WEEK_DAYS, equivocators)
+    anchors = {s: _first_day(d, today) for s, d in dossiers.items()}
+    novel = {s: d.novel for s, d in dossiers.items() if d.novel and s not in parts.catalogue.entries}
     # What was matched for no whole day yet has no rate: nothing is counted before tomorrow.
-    measured = {s: since for s in subjects if (since := _measured_from(parts, s)) is not None}
-    starts = {s: measured.get(s, today + 1) for s, pattern in novel.items() if pattern}
-    rates = await matches.rates(connection, anchors, today, measured_from=starts)
-    own = await matches.own_records(connection, subjects, today)
+    measured = {s: since for s in dossiers if (since := _measured_from(parts, s)) is not None}
+    starts = {s: measured.get(s, today + 1) for s in novel}
+    local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
     allowed = {override.subject for override in await overrides.active(connection, now, kind="allow")}
     us = roster.member(parts.member) if parts.member else None
+    our_group = us.group if us else ""
     cases = {}
-    for subject in sorted(set(subjects)):
-        said = records.get(subject, ())
-        network = _network(said, voters, today, equivocators)
-        accusing = {v.group for v in network.voices if v.accusing > 0} - {us.group if us else ""}
-        mine = own.get(subject, OwnRecord())
-        first = _first_report(said, network)
-        reporter = roster.member(first.author) if first else None
-        pattern = novel[subject]
+    for subject in sorted(dossiers):
+        dossier = dossiers[subject]
+        network = dossier.network(scales)
+        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
+        others = set(accusers) - {our_group}
+        mine = local.own.get(subject, NOTHING_SEEN)
+        words = dossier.words(today - REMEMBERED_DAYS)
+        reporter = roster.member(words.arrival[1]) if words else None
+        pattern = novel.get(subject)
         cases[subject] = Case(
             subject=subject,
-            records=said,
+            dossier=dossier,
             network=network,
-            a_week_ago=_network(said, voters_then, today - WEEK_DAYS, equivocators).score,
-            gate=cheap(rates[subject], _base_rate(parts, subject), parts.params),
+            accusers=accusers,
+            a_week_ago=dossier.score(scales_then),
+            gate=cheap(local.rates[subject], _base_rate(parts, subject), parts.params),
             own=mine,
-            others=bool(accusing),
-            first=any(f.counts and f.group in accusing for f in firsts.get(subject, ())),
+            others=bool(others),
+            first=any(f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)),
             clean=own_record_clean(benign=mine.benign, flagged=mine.flagged, params=parts.params),
             allowed=subject in allowed,
-            first_report=first,
+            words=words,
             claimant=reporter.group if reporter else "",
             novel=pattern,
             broad=too_broad(pattern, parts.taxonomy, parts.novel) if pattern else None,
@@ -131,63 +167,13 @@ async def examine(
     return cases
 
 
-def statement(stored: StoredRecord) -> Statement:
-    """What a stored record says, in the words of the rule."""
-    record = stored.record
-    match record:
-        case Report():
-            return Statement(
-                id=stored.id,
-                author=stored.author,
-                kind="report",
-                bad=record.bad,
-                seen=record.seen,
-                day=record.day_until,
-            )
-        case Sighting():
-            return Statement(
-                id=stored.id, author=stored.author, kind="sighting", seen=record.seen, day=record.day
-            )
-        case Dispute():
-            return Statement(id=stored.id, author=stored.author, kind="dispute", day=record.day)
-        case _:
-            return Statement(id=stored.id, author=stored.author, kind="withdrawal", of=record.of)
-
-
-def heard_reports(records: Sequence[StoredRecord], network: Network) -> list[StoredRecord]:
-    """The reports that are heard now; all of them when none is."""
-    heard = {(s.author, s.id) for voice in network.voices for s in voice.statements}
-    reports = [s for s in records if isinstance(s.record, Report)]
-    return [s for s in reports if (s.author, s.id) in heard] or reports
-
-
-def _network(
-    records: Sequence[StoredRecord], voters: Electorate, today: int, equivocators: Collection[str]
-) -> Network:
-    return network_part(
-        (statement(stored) for stored in records),
-        voters,
-        today,
-        equivocators=equivocators,
-        public_subject=any(isinstance(s.record, Report) and s.record.kind == "subject" for s in records),
-    )
+def _first_day(dossier: Dossier, today: int) -> int:
+    return min([first.day for first in dossier.first_since(today - WINDOW_DAYS + 1)], default=today)
 
 
 def _base_rate(parts: ExchangeParts, subject: str) -> Rate | None:
     entry = parts.catalogue.entries.get(subject)
     return None if entry is None else Rate(matches=entry.base_matches, sessions=entry.base_sessions)
-
-
-def _first_report(records: Sequence[StoredRecord], network: Network) -> StoredRecord | None:
-    return min(heard_reports(records, network), key=lambda s: (s.received_at, s.author), default=None)
-
-
-def _novel(parts: ExchangeParts, subject: str, records: Sequence[StoredRecord]) -> Pattern | None:
-    """The pattern itself, unless the catalogue has it."""
-    if subject in parts.catalogue.entries:
-        return None
-    said = (s.record.pat for s in records if isinstance(s.record, Report))
-    return next((pattern for pattern in said if isinstance(pattern, Pattern)), None)
 
 
 def _measured_from(parts: ExchangeParts, subject: str) -> int | None:

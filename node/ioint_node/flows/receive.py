@@ -1,23 +1,28 @@
-"""What happens to a segment that a member delivered: read `receive_segment` from top to bottom.
+"""What happens to segments that members delivered: read `receive_batch` from top to bottom.
 
 Checks come in the order of their cost, and nothing is believed of bytes that did not verify. What passes is stored,
-passed on and believed in one transaction, so that a crash leaves either all of it or nothing; receiving the same
-thing twice changes nothing the second time.
+passed on and believed in one transaction for all that came together, so that a crash leaves either all of it or
+nothing; receiving the same thing twice changes nothing the second time. One that is refused takes nobody with it.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
-from ioint_protocol import Report, Roster, VerifiedSegment, equivocation_proof, record_pattern
+from ioint_protocol import Roster, Segment, Unread, VerifiedSegment, equivocation_proof
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import (
     Accepted,
+    Checked,
     Decision,
     Ignored,
+    Places,
     Rejected,
     check_age,
     check_author,
@@ -25,137 +30,263 @@ from ioint_node.admission import (
     check_shape,
     check_signature,
 )
+from ioint_node.errors import BusyError
 from ioint_node.flows import ownlog
-from ioint_node.flows.believe import believe, note_first_reports, put_in_force
-from ioint_node.flows.parts import ExchangeParts
-from ioint_node.reputation.beliefs import Belief
-from ioint_node.store import log, outbox, peers
-from ioint_node.store.matches import WINDOW_DAYS
+from ioint_node.flows.believe import Believed, enter, put_in_force
+from ioint_node.flows.parts import ExchangeParts, News
+from ioint_node.flows.proofs import convict
+from ioint_node.flows.spread import pass_on
+from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.store import log
+from ioint_node.store.log import Arrival
 from ioint_node.store.times import day_of
 
-__all__ = ["ExchangeParts", "receive_segment"]
+__all__ = ["Delivered", "ExchangeParts", "receive_batch", "receive_segment", "receive_segments"]
+THREAD_BYTES: Final = 65_536
+"""From so many on, checking leaves the event loop: decisions must not wait for it."""
+SPEAKING: Final = ("report", "sighting", "dispute")  # kinds whose day their author signed
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A segment as it came, and the member that brought it."""
+
+    wire: bytes = field(repr=False)
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """What a transaction came to: the answer, and the beliefs to put in force."""
+    """What a transaction came to: the answer to each segment, what to put in force, and what to tell others."""
 
-    decision: Decision
-    beliefs: tuple[Belief, ...] = ()
+    decisions: tuple[Decision, ...]
+    believed: Believed = field(default_factory=Believed)
+    news: tuple[News, ...] = ()
 
 
-async def receive_segment(  # noqa: PLR0911 - one answer for each check
-    parts: ExchangeParts, wire: bytes, delivered_by: str, now: int
-) -> Decision:
+async def receive_segment(parts: ExchangeParts, wire: bytes, delivered_by: str, now: int) -> Decision:
     """Admit a segment that the member `delivered_by` brought, store it, pass it on and believe it."""
-    segment = check_shape(wire, parts.limits)
-    if isinstance(segment, Rejected):
-        return segment
-    header = segment.header
+    return (await receive_segments(parts, (wire,), delivered_by, now))[0]
+
+
+async def receive_segments(
+    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+) -> list[Decision]:
+    """Receive segments that one member brought together, each author's in order; one answer for each."""
+    answers = await receive_batch(parts, [Delivered(wire=wire, by=delivered_by) for wire in wires], now)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, Exception)]
+
+
+async def receive_batch(
+    parts: ExchangeParts, batch: Sequence[Delivered], now: int
+) -> list[Decision | Exception]:
+    """Receive segments that came together, whoever brought them; one answer for each.
+
+    An exception among the answers is a fault of ours with this one segment: the others are not touched by it.
+
+    Raises:
+        BusyError: the database fails; nothing was stored.
+    """
+    checked = await _check(parts, batch, now)
+    answers: dict[int, Decision | Exception] = {}
+    fitting: list[tuple[int, VerifiedSegment]] = []
+    stopped: set[str] = set()
+    for index, found in enumerate(checked):
+        if isinstance(found, Ignored | Rejected):
+            answers[index] = found
+        elif found.place == "next":
+            late = _too_much(parts, found.segment, stopped, now)
+            if late is None:
+                fitting.append((index, found.segment))
+            else:
+                stopped.add(found.segment.author)
+                answers[index] = late
+    arrivals = [Arrival(segment=segment, delivered_by=batch[index].by) for index, segment in fitting]
+    stored = await _store(parts, arrivals, now)
+    answers |= dict(zip((index for index, _ in fitting), stored, strict=True))
+    for index, found in enumerate(checked):
+        if isinstance(found, Checked) and found.place == "conflict":
+            answers[index] = await _convict(parts, found.segment, now)
+    return [answers[index] for index in range(len(batch))]
+
+
+async def _check(
+    parts: ExchangeParts, batch: Sequence[Delivered], now: int
+) -> list[Checked | Ignored | Rejected]:
+    """Everything that the bytes and the logs that we hold decide, in the order of cost."""
+    heavy = sum(len(one.wire) for one in batch) > THREAD_BYTES
+    shape = partial(_shapes, batch, parts)
+    shaped = await asyncio.to_thread(shape) if heavy else shape()
+    ours = [s.header for s in shaped if isinstance(s, Segment)]
+    if not ours:
+        return [s for s in shaped if not isinstance(s, Segment)]
     async with parts.store.read() as connection:
-        known = await log.known(connection, header.author, header.seq)
+        wanted = [(header.author, header.seq) for header in ours]
+        places = await log.places(connection, wanted, parts.floors.of)
         equivocators = await log.equivocators(connection)
-    place = check_place(header.seq, header.prev, segment.head, known)
-    if isinstance(place, Ignored):
+    verify = partial(
+        _verify_all, shaped, places, parts.roster(), parts.consortium(), convicted=equivocators, now=now
+    )
+    return await asyncio.to_thread(verify) if heavy else verify()
+
+
+def _shapes(batch: Sequence[Delivered], parts: ExchangeParts) -> list[Segment | Ignored | Rejected]:
+    shaped = [check_shape(one.wire, parts.limits) for one in batch]
+    return [
+        Ignored(reason="duplicate") if isinstance(s, Segment) and s.head in parts.recent else s
+        for s in shaped
+    ]
+
+
+def _verify_all(
+    shaped: Iterable[Segment | Ignored | Rejected],
+    places: Places,
+    roster: Roster | None,
+    consortium: str | None,
+    *,
+    convicted: frozenset[str],
+    now: int,
+) -> list[Checked | Ignored | Rejected]:
+    """Check place, author and signature of each, as if those before it that pass were stored already."""
+    found: list[Checked | Ignored | Rejected] = []
+    for segment in shaped:
+        if not isinstance(segment, Segment):
+            found.append(segment)
+            continue
+        author = check_author(segment.header.author, roster, now, convicted)
+        one = _verify(segment, places, author, consortium)
+        found.append(one)
+        if isinstance(one, Checked) and one.place == "next":
+            places.advance(one.segment)
+        elif isinstance(one, Checked):
+            convicted |= {one.segment.author}
+    return found
+
+
+def _verify(
+    segment: Segment, places: Places, author: Ignored | Roster, consortium: str | None
+) -> Checked | Ignored | Rejected:
+    header = segment.header
+    known = places.known(header.author, header.seq)
+    place = check_place(header.seq, header.prev, segment.head, known, low=header.low)
+    if isinstance(place, Ignored | Rejected):
         return place
-    roster, consortium = parts.roster(), parts.consortium()
-    author = check_author(header.author, roster, now, equivocators)
     if isinstance(author, Ignored):
         return author
     if consortium is None:
         return Ignored(reason="no_roster")
     verified = check_signature(segment, consortium, author)
-    if isinstance(verified, Rejected):
-        return verified
-    if place == "conflict":
-        return await _convict(parts, verified, now)
-    late = check_age(verified, now, parts.limits)
-    if late is None and verified.author != parts.member:
+    return verified if isinstance(verified, Rejected) else Checked(segment=verified, place=place)
+
+
+def _too_much(parts: ExchangeParts, segment: VerifiedSegment, stopped: set[str], now: int) -> Ignored | None:
+    """Age and quota; what follows a segment that was not taken is a gap."""
+    if segment.author in stopped:
+        return Ignored(reason="gap")
+    late = check_age(segment, now, parts.limits)
+    if late is None and segment.author != parts.member:
         # Our own log has no quota: after a loss it comes back as fast as members send it.
-        late = parts.quotas.admit(verified.author, len(verified.records), now, parts.limits)
-    if late is not None:
-        return late
-    outcome = await parts.store.write(
-        lambda c: _accept(c, parts, verified, roster=author, delivered_by=delivered_by, now=now)
-    )
-    if isinstance(outcome.decision, Accepted):
+        late = parts.quotas.admit(segment.author, len(segment.records), now, parts.limits)
+    return late
+
+
+async def _store(
+    parts: ExchangeParts, arrivals: Sequence[Arrival], now: int
+) -> Sequence[Decision | Exception]:
+    """Store, pass on and believe in one transaction; where that fails by a fault of ours, each one alone."""
+    roster = parts.roster()
+    if not arrivals:
+        return ()
+    if roster is None:
+        return [Ignored(reason="no_roster")] * len(arrivals)
+    try:
+        outcome = await parts.store.write(
+            partial(_accept, parts=parts, roster=roster, arrivals=arrivals, now=now), alone=True
+        )
+    except BusyError:
+        raise
+    except Exception as error:  # the others must not pay for the one that we cannot store
+        if len(arrivals) == 1:
+            _log.exception("a segment could not be stored author=%s", arrivals[0].segment.author)
+            return [error]
+        return [answer for one in arrivals for answer in await _store(parts, [one], now)]
+    put_in_force(parts, outcome.believed)
+    for arrival, decision in zip(arrivals, outcome.decisions, strict=True):
+        if isinstance(decision, Accepted):
+            parts.recent.note(arrival.segment.head)
+    if any(isinstance(decision, Accepted) for decision in outcome.decisions):
         parts.beliefs.heard(now)
-        put_in_force(parts, outcome.beliefs)
         parts.notify()
-    return outcome.decision
+    for news in outcome.news:
+        parts.announce(news)
+    return outcome.decisions
 
 
 async def _accept(
     connection: AsyncConnection,
-    parts: ExchangeParts,
-    segment: VerifiedSegment,
     *,
+    parts: ExchangeParts,
     roster: Roster,
-    delivered_by: str,
+    arrivals: Sequence[Arrival],
     now: int,
 ) -> _Outcome:
-    """Store, pass on, believe. Another delivery of the same segment may have been written since we looked."""
-    known = await log.known(connection, segment.author, segment.seq)
-    place = check_place(segment.seq, segment.prev, segment.head, known)
-    if isinstance(place, Ignored):
-        return _Outcome(decision=place)
-    if place == "conflict":
-        return _Outcome(decision=Ignored(reason="fork"))
-    if segment.author == parts.member:
-        await ownlog.note_left(connection, parts, segment, now)
-    subjects = await log.add_segment(connection, segment, delivered_by=delivered_by, now=now)
-    member = roster.member(segment.author)
-    if member is not None:
-        await note_first_reports(connection, parts, member.group, live_reports(segment, day_of(now)), now)
-    relays = relay_targets(
-        roster,
-        segment.head,
-        us=parts.member or "",
-        not_to={segment.author, delivered_by},
-        count=parts.limits.relay_members,
-    )
-    await outbox.add(connection, relays, segment.author, segment.seq, now)
+    """Store, pass on, believe. Another delivery of the same segments may have been written since we looked."""
+    wanted = [(a.segment.author, a.segment.seq) for a in arrivals]
+    places = await log.places(connection, wanted, parts.floors.of)
+    decisions: list[Decision] = []
+    taken: list[Arrival] = []
+    for arrival in arrivals:
+        segment = arrival.segment
+        decision = await _place(connection, segment, places, now)
+        decisions.append(decision)
+        if isinstance(decision, Accepted):
+            places.advance(segment)
+            taken.append(arrival)
+            if segment.author == parts.member:
+                await ownlog.note_left(connection, parts, segment, now)
+    if not taken:
+        return _Outcome(decisions=tuple(decisions))
     return _Outcome(
-        decision=Accepted(author=segment.author, seq=segment.seq, records=len(segment.records)),
-        beliefs=await believe(connection, parts, subjects, now),
+        decisions=tuple(decisions),
+        believed=await enter(connection, parts, roster, taken, now),
+        news=await pass_on(connection, parts, taken, roster, now),
     )
+
+
+async def _place(connection: AsyncConnection, segment: VerifiedSegment, places: Places, now: int) -> Decision:
+    """Whether a segment may be stored now."""
+    known = places.known(segment.author, segment.seq)
+    place = check_place(segment.seq, segment.prev, segment.head, known, low=segment.low)
+    if isinstance(place, Ignored | Rejected):
+        return place
+    if place == "conflict":
+        return Ignored(reason="fork")
+    if segment.low > known.low and await _forgets_too_much(connection, segment, now):
+        return Ignored(reason="early")
+    return Accepted(
+        author=segment.author,
+        seq=segment.seq,
+        records=len(segment.records),
+        unread=sum(isinstance(item.record, Unread) for item in segment.records),
+    )
+
+
+async def _forgets_too_much(connection: AsyncConnection, segment: VerifiedSegment, now: int) -> bool:
+    """Whether an author lets something be forgotten that will be alive tomorrow still, by whichever clock."""
+    since_day = day_of(now) + 2 - LIFE_DAYS
+    lowest = await log.lowest_live(connection, segment.author, since_day, kinds=SPEAKING)
+    return lowest is not None and lowest < segment.low
 
 
 async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> Decision:
-    """Keep the proof that an author signed two segments of one height, and believe it no more."""
-
-    async def write(connection: AsyncConnection) -> tuple[Belief, ...]:
-        ours = await log.wire_of(connection, segment.author, segment.seq)
-        if ours is None:
-            return ()
-        proof = equivocation_proof(ours, segment.wire)
-        if not await log.add_equivocation(connection, segment.author, segment.seq, proof, now):
-            return ()
-        await peers.quarantine(connection, segment.author, "equivocation", now)
-        return await believe(connection, parts, await log.subjects_of(connection, segment.author), now)
-
-    beliefs = await parts.store.write(write)
-    _log.warning("equivocation author=%s seq=%d", segment.author, segment.seq)
-    put_in_force(parts, beliefs)
+    """An author signed two segments of one height: that is a proof against it, wherever it came from."""
+    async with parts.store.read() as connection:
+        held = await log.wire_of(connection, segment.author, segment.seq)
+    if held is not None:
+        proof = equivocation_proof(held, segment.wire)
+        await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")
-
-
-def live_reports(segment: VerifiedSegment, today: int) -> tuple[str, ...]:
-    """The subjects of the reports in a segment that are young enough to count."""
-    return tuple(
-        record_pattern(item.record) or item.record.subj or ""
-        for item in segment.records
-        if isinstance(item.record, Report) and today - item.record.day_until < WINDOW_DAYS
-    )
-
-
-def relay_targets(roster: Roster, head: str, *, us: str, not_to: set[str], count: int) -> tuple[str, ...]:
-    """A few active members to pass a segment on to.
-
-    They are chosen by hash of segment, sender and receiver: each node picks others, each segment goes other ways, and
-    nobody can choose to be left out.
-    """
-    active = [m.id for m in roster.members if m.state == "active" and m.id != us and m.id not in not_to]
-    active.sort(key=lambda member: hashlib.sha256(f"{head}/{us}/{member}".encode()).digest())
-    return tuple(active[:count])

@@ -9,16 +9,20 @@ from typing import Any
 from ioint_protocol import Roster
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows.evidence import Case, examine
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, read_dossiers
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.gate import EFFECT, Local
 from ioint_node.reputation.view import indicator_id, network_json, why_line
-from ioint_node.store import indicators
+from ioint_node.store import indicators, log
+from ioint_node.store.clearance import LABELS, visible
+from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, day_text
 
 
-async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
+async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = LABELS[-1]) -> dict[str, Any]:
     """Explain what is believed of a pattern or subject, in one JSON document with one line for people.
+
+    The records behind it are those that a reader with this clearance may see.
 
     Raises:
         NotFoundError: nobody ever said anything of it, or there is no roster to read it by.
@@ -27,9 +31,13 @@ async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
     if roster is None:
         raise NotFoundError("no roster in force: nothing can be weighed; see `ioint consortium show`")
     async with parts.store.read() as connection:
-        case = (await examine(connection, parts, roster, (pattern,), now))[pattern]
+        # From the store alone: a receipt must not depend on what happens to be held in memory.
+        dossiers = await read_dossiers(connection, (pattern,))
+        case = (await examine(connection, parts, roster, dossiers, now))[pattern]
+        said = await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)
+        records = said.get(pattern, ())
         stored = await indicators.get(connection, indicator_id(pattern))
-    if not case.records and pattern not in parts.catalogue.entries:
+    if not records and pattern not in parts.catalogue.entries:
         raise NotFoundError(f"nobody has said anything of {pattern[:64]!r}")
     belief = parts.beliefs.get(pattern)
     local = case.judged(fits=belief.fits if belief else False, placed=case.measured_from is not None)
@@ -42,7 +50,9 @@ async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
         "roster_version": roster.version,
         "network": network_json(case.network, names),
         "local": _local_json(parts, case, local, now),
-        "records": [_record_json(case, index, roster) for index in range(len(case.records))],
+        "records": [
+            _record_json(record, case, roster) for record in records if record.tlp in visible(clearance)
+        ],
     }
 
 
@@ -73,8 +83,7 @@ def _local_json(parts: ExchangeParts, case: Case, local: Local, now: int) -> dic
     }
 
 
-def _record_json(case: Case, index: int, roster: Roster) -> dict[str, Any]:
-    stored = case.records[index]
+def _record_json(stored: StoredRecord, case: Case, roster: Roster) -> dict[str, Any]:
     member = roster.member(stored.author)
     heard = {(s.author, s.id) for voice in case.network.voices for s in voice.statements}
     return {

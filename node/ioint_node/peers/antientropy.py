@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ioint_protocol import ProtocolError
 
+from ioint_node.errors import BusyError
 from ioint_node.peers.life import PeerUnavailable
 
 log = logging.getLogger("ioint.peers")
@@ -27,9 +29,14 @@ class AntiEntropyLimits:
 
     every_s: float = 30.0
     peers: int = 2
-    at_once: int = 4
+    at_once: int = 8
     rounds: int = 16
     """Calls in a row to one member that has more to give."""
+    again_first_s: float = 1.0
+    again_max_s: float = 30.0
+    """After a call that failed, while the member stays connected: doubling between these."""
+    turn_s: float = 60.0
+    """With one member; a slow one goes on in another turn."""
 
 
 class Reachable(Protocol):
@@ -45,49 +52,93 @@ class Reachable(Protocol):
 async def run_catch_up(
     exchange: Reachable, catch_up: CatchUp, limits: AntiEntropyLimits | None = None
 ) -> None:
-    """Catch up until cancelled. A member's fault is logged by name and ends nothing."""
-    bounds = limits or AntiEntropyLimits()
-    joined: dict[str, None] = {}
-    woken = asyncio.Event()
-
-    def join(member: str) -> None:
-        joined[member] = None
-        woken.set()
-
-    exchange.on_connect(join)
+    """Catch up until cancelled. A member's fault is logged by name and ends nothing, nor does it hold up another."""
+    rounds = _Rounds(exchange, catch_up, limits or AntiEntropyLimits())
+    exchange.on_connect(rounds.join)
     for member in exchange.connected():
-        join(member)
-    turns = asyncio.Semaphore(bounds.at_once)
-    while True:
-        pause_s = bounds.every_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        rounds.join(member)
+    await rounds.run()
+
+
+class _Rounds:
+    """Who is to be caught up with next, with whom it is under way, and how often in a row it failed with whom."""
+
+    def __init__(self, exchange: Reachable, catch_up: CatchUp, limits: AntiEntropyLimits) -> None:
+        self._exchange, self._catch_up, self._limits = exchange, catch_up, limits
+        self._joined: dict[str, None] = {}
+        self._busy: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._turns = asyncio.Semaphore(limits.at_once)
+        self._woken = asyncio.Event()
+
+    def join(self, member: str) -> None:
+        """Catch up with this member soon."""
+        self._joined[member] = None
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for member in await self._next():
+                    if member not in self._busy:
+                        self._busy.add(member)
+                        tasks.create_task(self._meet(member), name=f"catch-up-{member}")
+
+    async def _next(self) -> list[str]:
+        """Those who joined; when nobody does for a while, a few at random."""
+        pause_s = self._limits.every_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         try:
             # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with a wake.
             async with asyncio.timeout(pause_s):
-                await woken.wait()
+                await self._woken.wait()
         except TimeoutError:
-            reachable = sorted(exchange.connected())
-            chosen = random.sample(reachable, min(bounds.peers, len(reachable)))
-        else:
-            chosen = list(joined)
-        joined.clear()
-        woken.clear()
-        async with asyncio.TaskGroup() as tasks:
-            for member in chosen:
-                tasks.create_task(
-                    _catch_up(catch_up, member, turns, bounds.rounds), name=f"catch-up-{member}"
-                )
+            reachable = sorted(self._exchange.connected() - self._busy)
+            return random.sample(reachable, min(self._limits.peers, len(reachable)))
+        self._woken.clear()
+        chosen = list(self._joined)
+        self._joined.clear()
+        return chosen
 
+    async def _meet(self, member: str) -> None:
+        async with self._turns:
+            well = await attempt("catching up with", member, self._bounded(member))
+        self._busy.discard(member)
+        if well:
+            del self._failures[member]
+            return
+        self._failures[member] += 1
+        doublings = min(self._failures[member] - 1, 16)
+        pause_s = min(self._limits.again_max_s, self._limits.again_first_s * 2.0**doublings)
+        asyncio.get_running_loop().call_later(pause_s, self._again, member)
 
-async def _catch_up(catch_up: CatchUp, member: str, turns: asyncio.Semaphore, rounds: int) -> None:
-    async with turns:
+    async def _bounded(self, member: str) -> bool:
         try:
-            for _ in range(rounds):
-                if await catch_up(member):
-                    return
-        except PeerUnavailable as error:
-            log.info("catching up with member %s: %s", member, error)
-        except ProtocolError as error:
-            log.warning("catching up with member %s: refused its answer: %s", member, error.name)
-        except Exception:
-            # The loop must outlive a bug that one member's data brings out.
-            log.exception("catching up with member %s", member)
+            async with asyncio.timeout(self._limits.turn_s):
+                for _ in range(self._limits.rounds):
+                    if await self._catch_up(member):
+                        break
+        except TimeoutError:
+            log.info("catching up with member %s goes on later", member)
+            return False
+        return True
+
+    def _again(self, member: str) -> None:
+        if member in self._exchange.connected():
+            self.join(member)
+
+
+async def attempt(what: str, member: str, action: Awaitable[bool]) -> bool:
+    """Do something with a member whose faults, and those of our store, are logged and end nothing; False then."""
+    try:
+        return await action
+    except PeerUnavailable as error:
+        log.info("%s member %s: %s", what, member, error)
+    except BusyError as error:
+        log.info("%s member %s waits: %s", what, member, error)
+    except ProtocolError as error:
+        log.warning("%s member %s: refused its answer: %s", what, member, error.name)
+    except Exception:
+        # The loop must outlive a bug that one member's data brings out.
+        log.exception("%s member %s", what, member)
+    return False

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from ioint_node.peers.frames import Call, Ready, Start
 from ioint_node.peers.ledger import Ledger, Marks, PeerAddress
 from ioint_node.peers.life import ChildGone, Events, Life, PeerUnavailable
 from ioint_node.peers.limits import PeerLimits
-from ioint_node.peers.protocols import HEADS, PULL, PUSH, ROSTER
+from ioint_node.peers.protocols import ANNOUNCE, HEADS, OFFERS, PROOF, PULL, PUSH, ROSTER
 
 log = logging.getLogger("ioint.peers")
 Answerer = Callable[[str, bytes], Awaitable[bytes]]
@@ -28,25 +28,43 @@ Answerer = Callable[[str, bytes], Awaitable[bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """Who answers the requests of members: each takes a member id and a body and gives the answer's bytes."""
+    """Who answers the requests of members: each takes a member id and a body and gives the answer's bytes.
+
+    What has no handler is not answered.
+    """
 
     push: Answerer
     heads: Answerer
     pull: Answerer
     roster: Answerer
+    announce: Answerer | None = None
+    proof: Answerer | None = None
 
     def of(self, protocol: str) -> Answerer | None:
-        """The handler of a protocol id."""
-        return {PUSH: self.push, HEADS: self.heads, PULL: self.pull, ROSTER: self.roster}.get(protocol)
+        """The handler of a protocol, whichever of its versions is spoken."""
+        return {
+            PUSH: self.push,
+            HEADS: self.heads,
+            PULL: self.pull,
+            ANNOUNCE: self.announce,
+            PROOF: self.proof,
+            ROSTER: self.roster,
+        }.get(protocol)
 
 
 class Exchange:
     """libp2p in a process of its own, seen from asyncio. `run` is one task of the node's task group."""
 
     def __init__(
-        self, *, seed: bytes, listen: tuple[str, int], handlers: Handlers, limits: PeerLimits | None = None
+        self,
+        *,
+        seed: bytes,
+        listen: tuple[str, int],
+        handlers: Handlers,
+        limits: PeerLimits | None = None,
+        offers: Mapping[str, tuple[str, ...]] = OFFERS,
     ) -> None:
-        self._seed, self._listen, self._handlers = seed, listen, handlers
+        self._seed, self._listen, self._handlers, self._offers = seed, listen, handlers, dict(offers)
         self._limits = limits or PeerLimits()
         self._ledger = Ledger()
         self._life: Life | None = None
@@ -76,7 +94,7 @@ class Exchange:
             await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
     def set_peers(self, peers: Sequence[PeerAddress]) -> None:
-        """Let in exactly these members from now on, dial those that have addresses, and drop all others."""
+        """Let in exactly these members from now on, dial the chosen ones, and drop all that are no members."""
         self._ledger.set_peers(peers)
         if self._life is not None:
             self._life.set_peers(self._ledger.allow_list())
@@ -92,6 +110,8 @@ class Exchange:
             raise PeerUnavailable("not a member")
         if life is None or not self._ledger.is_connected(member):
             raise PeerUnavailable("not connected")
+        if protocol not in self._offers:
+            raise ValueError(f"{protocol} is not spoken")
         if len(body) > self._limits.frame_bytes:
             raise ValueError(f"{len(body)} bytes, more than {self._limits.frame_bytes}")
         answer = await life.ask(peer.peer_id, protocol, body, timeout_s or self._limits.default_request_s)
@@ -110,8 +130,15 @@ class Exchange:
         """Wait until connections, refusals or the child change."""
         await self._ledger.wait_change()
 
+    def note_lag(self, member: str, *, behind: int, ahead: int) -> None:
+        """So many segments a member has that we lack, and we have that it lacks, by its last answer."""
+        self._ledger.note_lag(member, behind=behind, ahead=ahead)
+
     def status(self) -> list[dict[str, Any]]:
-        """For each member: since when connected, last success (Unix ms), bytes, refusals by name, restarts."""
+        """For each member: connected since, last success (Unix ms), bytes, refusals by name, version, lag, restarts.
+
+        The version is that which was agreed on with it, None before; `chosen` says whether we dial it.
+        """
         return self._ledger.status(self.restarts)
 
     def refused_strangers(self) -> dict[str, int]:
@@ -129,7 +156,7 @@ class Exchange:
 
     async def _live(self) -> None:
         marks, (host, port) = Marks(), self._listen
-        start = Start(self._seed, host, port, self._limits, self._ledger.allow_list())
+        start = Start(self._seed, host, port, self._limits, self._ledger.allow_list(), self._offers)
 
         def begin(ready: Ready) -> None:
             self._life, self.peer_id, self._addresses = life, ready.peer_id, ready.addresses

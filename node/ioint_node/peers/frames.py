@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from ioint_node.peers.limits import PeerLimits
+from ioint_node.peers.protocols import OFFERS
 
 LENGTH_BYTES = 4
 OVERHEAD_BYTES = 1_024
@@ -25,10 +26,11 @@ class FrameError(Exception):
 
 
 class Peer(msgspec.Struct, frozen=True, array_like=True):
-    """A member as libp2p knows it: whom to let in, and where to dial."""
+    """A member as libp2p knows it: whom to let in, where to dial if at all, and with whom it shares its places."""
 
     peer_id: str
     addresses: tuple[str, ...]
+    group: str = ""
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -39,6 +41,7 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     port: int
     limits: PeerLimits
     peers: tuple[Peer, ...]
+    offers: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: dict(OFFERS))
 
     def __repr__(self) -> str:
         return f"Start({self.host}:{self.port}, {len(self.peers)} peers)"
@@ -75,12 +78,16 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """A connected peer: since when (Unix ms) and how many bytes went either way in this life of the child."""
+    """A connected peer: since when (Unix ms) and how many bytes went either way in this life of the child.
+
+    `version` is that of the newest protocol that was agreed on with it, "" before any was.
+    """
 
     peer_id: str
     since: int
     bytes_in: int
     bytes_out: int
+    version: str = ""
 
 
 class State(msgspec.Struct, frozen=True, tag="state"):

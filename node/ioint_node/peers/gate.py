@@ -7,7 +7,7 @@ peer id that the handshake proved.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from ioint_node.peers.limits import PeerLimits
@@ -19,6 +19,8 @@ REASONS = frozenset(
         "connection_replaced",  # more connections of one peer than allowed: the oldest went
         "frame_too_large",
         "handshake",  # no Noise, or not to the end
+        "inbound_full",  # as many connections that others opened as there are places for
+        "inbound_group_full",  # as many of one affiliation group
         "no_answer",  # our own side gave none: the request was none, or it took too long
         "not_a_member",  # a proven key that is not on the list
         "not_ed25519",  # an identity of another kind, refused before it is parsed
@@ -38,9 +40,9 @@ UNKNOWN = ""
 class Refused(Exception):  # noqa: N818 - an outcome with a name, not a fault
     """Something was not let in; `reason` is one of `REASONS`."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, peer: str = UNKNOWN) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.peer = reason, peer
 
 
 class Bucket:
@@ -62,7 +64,8 @@ class Gate:
 
     def __init__(self, limits: PeerLimits) -> None:
         self._limits = limits
-        self._members: frozenset[str] = frozenset()
+        self._groups: Mapping[str, str] = {}  # member → affiliation group
+        self._inbound: Counter[str] = Counter()  # by group
         self._half_open: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
@@ -72,21 +75,21 @@ class Gate:
         self.bytes_out: Counter[str] = Counter()
         self.on_refusal: Callable[[], None] = lambda: None
 
-    def allow(self, members: frozenset[str]) -> frozenset[str]:
-        """Replace the allow-list; returns the peers that were on it and are no longer."""
-        gone = self._members - members
-        self._members = members
+    def allow(self, members: Mapping[str, str]) -> frozenset[str]:
+        """Replace the allow-list, peer by affiliation group; returns the peers that were on it and are no longer."""
+        gone = frozenset(self._groups) - frozenset(members)
+        self._groups = dict(members)
         for peer in gone:
             self._buckets.pop(peer, None)
         return gone
 
     def is_member(self, peer: str) -> bool:
         """Whether this peer id is on the allow-list now."""
-        return peer in self._members
+        return peer in self._groups
 
     def refuse(self, peer: str, reason: str) -> None:
         """Count a refusal; of strangers together, so that no one can fill the table."""
-        self.refused[peer if peer in self._members else UNKNOWN, reason] += 1
+        self.refused[peer if peer in self._groups else UNKNOWN, reason] += 1
         self.on_refusal()
 
     @contextmanager
@@ -107,6 +110,24 @@ class Gate:
             self._half_open[address] -= 1
             if not self._half_open[address]:
                 del self._half_open[address]
+
+    def enter_inbound(self, peer: str) -> Callable[[], None]:
+        """Take a place for a connection that a member opened; returns what gives it back.
+
+        Raises:
+            Refused: all places, or those of its group, are taken.
+        """
+        group = self._groups.get(peer, "")
+        if self._inbound.total() >= self._limits.inbound:
+            raise Refused("inbound_full", peer)
+        if self._inbound[group] >= self._limits.inbound_per_group:
+            raise Refused("inbound_group_full", peer)
+        self._inbound[group] += 1
+
+        def leave() -> None:
+            self._inbound[group] -= 1
+
+        return leave
 
     @contextmanager
     def stream(self, peer: str) -> Iterator[None]:

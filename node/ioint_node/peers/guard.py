@@ -142,6 +142,8 @@ class MemberSwarm(Swarm):
 
     gate: Gate
     limits: PeerLimits
+    places: dict[IMuxedConn, Callable[[], None]]
+    """What gives back the place of an inbound connection."""
 
     async def run(self) -> None:
         """Run until stopped, with every later task in a nursery of our own."""
@@ -161,10 +163,13 @@ class MemberSwarm(Swarm):
             with self.gate.half_open(_address_of(read_write_closer)):
                 muxed = await self.upgrade_inbound_raw_conn(RawConnection(wire, False), maddr)
         except Exception as error:
-            self.gate.refuse(UNKNOWN, _reason(error))
+            self.gate.refuse(*_refusal(error))
             return
         # Returning closes the socket: this task lives as long as the connection, and gives its place back then.
-        await cast(Yamux, muxed).event_closed.wait()
+        try:
+            await cast(Yamux, muxed).event_closed.wait()
+        finally:
+            self.places.pop(muxed)()
 
     async def upgrade_outbound_raw_conn(
         self, raw_conn: IRawConnection, peer_id: ID, pre_scope: object = None
@@ -179,15 +184,26 @@ class MemberSwarm(Swarm):
         muxed, peer = cast(Yamux, muxed_conn), str(muxed_conn.peer_id)
         _wire_of(muxed).admit(peer)
         self._bound(muxed, peer)
+        if direction == "inbound":
+            self.places[muxed] = self.gate.enter_inbound(peer)
+        try:
+            conn = await self._register(muxed, direction, peer)
+        except BaseException:
+            if (leave := self.places.pop(muxed, None)) is not None:
+                leave()
+            raise
+        for oldest in self.get_connections(muxed.peer_id)[: -self.limits.connections_per_peer]:
+            # The newest is the one the peer is using: an old one may be what a crash left behind.
+            self.gate.refuse(peer, "connection_replaced")
+            self.manager.run_task(self.drop, oldest)
+        return conn
+
+    async def _register(self, muxed: Yamux, direction: str, peer: str) -> SwarmConn:
         conn = await super().add_conn(muxed, direction)
         if not self.gate.is_member(peer):
             # Removed while it was shaking hands.
             await self.drop(conn)
             raise _NotAMember("peer id not on the list")
-        for oldest in self.get_connections(muxed.peer_id)[: -self.limits.connections_per_peer]:
-            # The newest is the one the peer is using: an old one may be what a crash left behind.
-            self.gate.refuse(peer, "connection_replaced")
-            self.manager.run_task(self.drop, oldest)
         return conn
 
     async def drop(self, conn: INetConn) -> None:
@@ -293,17 +309,17 @@ def _address_of(connection: ReadWriteCloser) -> str:
         return ""
 
 
-def _reason(error: BaseException | None) -> str:
-    """The name of a refusal: the first known cause behind what the library raised."""
+def _refusal(error: BaseException | None) -> tuple[str, str]:
+    """Who is refused and by which name: the first known cause behind what the library raised."""
     while error is not None:
         match error:
             case Refused():
-                return error.reason
+                return error.peer, error.reason
             case _NotAMember():
-                return "not_a_member"
+                return UNKNOWN, "not_a_member"
             case MissingDeserializerError():
-                return "not_ed25519"
+                return UNKNOWN, "not_ed25519"
             case trio.TooSlowError():
-                return "upgrade_timeout"
+                return UNKNOWN, "upgrade_timeout"
         error = error.__cause__ or error.__context__
-    return "handshake"
+    return UNKNOWN, "handshake"

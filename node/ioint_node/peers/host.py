@@ -25,6 +25,7 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from libp2p.peer.peerstore import PeerStore
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.rcmgr.metrics import Direction
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
@@ -70,10 +71,10 @@ class _Watcher(INotifee):
 
 
 class Stream:
-    """A libp2p stream as the rest of the package sees it: bytes, and one error."""
+    """A libp2p stream as the rest of the package sees it: bytes, and one error; `protocol` is the id agreed on."""
 
-    def __init__(self, inner: INetStream) -> None:
-        self._inner = inner
+    def __init__(self, inner: INetStream, protocol: str) -> None:
+        self._inner, self.protocol = inner, protocol
 
     async def read(self) -> bytes:
         """What has arrived, at least one byte; b"" once the other side has closed.
@@ -116,6 +117,7 @@ class Node:
         self._host, self._swarm, self._limits = host, swarm, limits
         self._flips: dict[str, trio.Event] = {}
         self._since: dict[str, int] = {}
+        self._versions: dict[str, str] = {}
         self.changed = trio.Event()
 
     @property
@@ -134,6 +136,20 @@ class Node:
     def connected(self) -> Mapping[str, int]:
         """Connected peers and since when, in Unix milliseconds."""
         return self._since
+
+    def note_version(self, peer: str, version: str) -> None:
+        """A stream with this peer was agreed to be of this version."""
+        if self._versions.get(peer) != version:
+            self._versions[peer] = version
+            self.changed.set()
+
+    def version(self, peer: str) -> str:
+        """The version that was agreed on last with this peer, "" before any was."""
+        return self._versions.get(peer, "")
+
+    def forget_version(self, peer: str) -> None:
+        """The peer is no member any more."""
+        self._versions.pop(peer, None)
 
     def flip(self, peer: str) -> trio.Event:
         """An event that is set when this peer's connections next change."""
@@ -158,7 +174,7 @@ class Node:
         """Whether the peer still answers; False closes nothing."""
         try:
             with trio.fail_after(self._limits.ping_s):
-                stream = await self.open_stream(peer, str(PING))
+                stream = await self.open_stream(peer, (str(PING),))
                 try:
                     await stream.write(bytes(PING_LENGTH))
                     answered = 0
@@ -176,11 +192,18 @@ class Node:
             for conn in self._swarm.get_connections(ID.from_string(peer)):
                 nursery.start_soon(self._swarm.drop, conn)
 
-    async def open_stream(self, peer: str, protocol: str) -> Stream:
-        """A new stream to a connected peer.
+    async def close_opened(self, peer: str) -> None:
+        """Close the connections to a peer that we opened; it may open one to us all the same."""
+        async with trio.open_nursery() as nursery:
+            for conn in self._swarm.get_connections(ID.from_string(peer)):
+                if getattr(conn, "direction", None) == Direction.OUTBOUND:
+                    nursery.start_soon(self._swarm.drop, conn)
+
+    async def open_stream(self, peer: str, protocols: Sequence[str]) -> Stream:
+        """A new stream to a connected peer, by the first of the protocols that it speaks.
 
         Raises:
-            HostError: not connected, or the peer does not speak the protocol.
+            HostError: not connected, or the peer speaks none of them.
         """
         peer_id = ID.from_string(peer)
         if not self._swarm.get_connections(peer_id):
@@ -189,8 +212,10 @@ class Node:
         try:
             stream = await self._swarm.new_stream(peer_id)
             line = MultiselectCommunicator(Line(stream, self._limits.negotiate_bytes))
-            name = TProtocol(protocol)
-            await self._host.multiselect_client.select_one_of([name], line, int(self._limits.negotiate_s))
+            names = [TProtocol(protocol) for protocol in protocols]
+            name = await self._host.multiselect_client.select_one_of(
+                names, line, int(self._limits.negotiate_s)
+            )
             stream.set_protocol(name)
         except BaseException as error:
             if stream is not None:
@@ -199,13 +224,13 @@ class Node:
             if isinstance(error, Exception):
                 raise HostError(f"opening a stream: {type(error).__name__}") from error
             raise
-        return Stream(stream)
+        return Stream(stream, str(name))
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """Give each inbound stream of a protocol to `handler(stream, peer, protocol)`."""
 
         async def handle(stream: INetStream) -> None:
-            await handler(Stream(stream), str(stream.muxed_conn.peer_id), protocol)
+            await handler(Stream(stream, protocol), str(stream.muxed_conn.peer_id), protocol)
 
         self._host.set_stream_handler(TProtocol(protocol), handle)
 
@@ -291,7 +316,7 @@ def _make_swarm(keys: KeyPair, gate: Gate, limits: PeerLimits) -> MemberSwarm:
             dial_timeout=limits.dial_s,
         ),
     )
-    swarm.gate, swarm.limits = gate, limits
+    swarm.gate, swarm.limits, swarm.places = gate, limits, {}
     return swarm
 
 

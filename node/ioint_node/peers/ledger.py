@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ioint_node.peers.frames import Link, Peer, State
-from ioint_node.peers.protocols import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerAddress:
-    """A member to let in and, when it has addresses, to dial."""
+    """A member to let in and, when it has addresses and is `chosen`, to dial; `group` is its affiliation group."""
 
     member: str
     peer_id: str
     addresses: tuple[str, ...] = ()
+    group: str = ""
+    chosen: bool = True
 
 
 @dataclass(slots=True)
@@ -37,6 +38,9 @@ class _Traffic:
     bytes_in: int = 0
     bytes_out: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    version: str | None = None
+    behind: int | None = None
+    ahead: int | None = None
 
 
 class Ledger:
@@ -58,7 +62,10 @@ class Ledger:
 
     def allow_list(self) -> tuple[Peer, ...]:
         """The members as the child wants them."""
-        return tuple(Peer(peer.peer_id, peer.addresses) for peer in self._peers.values())
+        return tuple(
+            Peer(peer.peer_id, peer.addresses if peer.chosen else (), peer.group)
+            for peer in self._peers.values()
+        )
 
     def peer(self, member: str) -> PeerAddress | None:
         """The addresses of a member."""
@@ -78,12 +85,19 @@ class Ledger:
 
     def connected(self) -> frozenset[str]:
         """The members that are reachable now."""
-        return frozenset(filter(self.is_connected, self._traffic))
+        return frozenset(
+            member for member, traffic in self._traffic.items() if traffic.connected_since is not None
+        )
 
     def note_success(self, member: str) -> None:
         """A member answered."""
         if member in self._traffic:
             self._traffic[member].last_success = time.time_ns() // 1_000_000
+
+    def note_lag(self, member: str, *, behind: int, ahead: int) -> None:
+        """So many segments the member has that we lack, and we have that it lacks, by its last answer."""
+        if member in self._traffic:
+            self._traffic[member].behind, self._traffic[member].ahead = behind, ahead
 
     def note_state(self, state: State, marks: Marks) -> None:
         """Take over what the child reports; `marks` are of that child."""
@@ -130,7 +144,10 @@ class Ledger:
                 "bytes_in": traffic.bytes_in,
                 "bytes_out": traffic.bytes_out,
                 "refused": dict(sorted(traffic.refused.items())),
-                "version": VERSION,
+                "version": traffic.version,
+                "behind": traffic.behind,
+                "ahead": traffic.ahead,
+                "chosen": self._peers[member].chosen,
                 "restarts": restarts,
             }
             for member, traffic in sorted(self._traffic.items())
@@ -152,4 +169,5 @@ def _note_link(traffic: _Traffic, link: Link | None, marks: Marks) -> bool:
     marks.bytes[link.peer_id] = (link.bytes_in, link.bytes_out)
     is_new = traffic.connected_since != link.since
     traffic.connected_since = link.since
+    traffic.version = link.version or traffic.version
     return is_new

@@ -22,6 +22,10 @@ class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     # A connection of a member.
     connections: int = 512
+    inbound: int = 384
+    """Of the connections; the others are left for those that we open ourselves."""
+    inbound_per_group: int = 96
+    """Of one affiliation group: the members of one cannot keep those of another out."""
     connections_per_peer: int = 3
     streams_per_peer: int = 16
     negotiate_s: float = 5.0
@@ -32,8 +36,10 @@ class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
     burst_bytes_per_peer: int = 32 * MIB
 
     # Requests.
-    asks: int = 128
+    asks: int = 512
     """Our own requests that wait for an answer."""
+    asks_per_peer: int = 24
+    """Of them for one peer: those that answer slowly leave room for the others."""
     calls: int = 64
     """Requests of all peers that this node is answering."""
     calls_per_peer: int = 8

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
@@ -39,7 +39,7 @@ from ioint_node.peers.gate import Gate, Refused
 from ioint_node.peers.guard import HostError
 from ioint_node.peers.host import Node, Stream, open_node
 from ioint_node.peers.limits import PeerLimits
-from ioint_node.peers.protocols import PROTOCOLS
+from ioint_node.peers.protocols import version_of
 from ioint_node.peers.wire import Unframer, WireError, frame
 
 PIPE_READ_BYTES = 65_536
@@ -65,8 +65,8 @@ class Pipe:
 class Asker:
     """One stream kept to a peer for one protocol; a request at a time, in order of arrival."""
 
-    def __init__(self, node: Node, peer: str, protocol: str, limits: PeerLimits) -> None:
-        self._node, self._peer, self._protocol, self._limits = node, peer, protocol, limits
+    def __init__(self, node: Node, peer: str, protocols: Sequence[str], limits: PeerLimits) -> None:
+        self._node, self._peer, self._protocols, self._limits = node, peer, protocols, limits
         self._turn = trio.Lock()
         self._stream: Stream | None = None
 
@@ -84,7 +84,8 @@ class Asker:
                 except HostError:
                     # The peer let an idle stream go. A request may come twice: that changes nothing for it.
                     pass
-            self._stream = await self._node.open_stream(self._peer, self._protocol)
+            self._stream = await self._node.open_stream(self._peer, self._protocols)
+            self._node.note_version(self._peer, version_of(self._stream.protocol))
             return await self._exchange(self._stream, body)
 
     async def _exchange(self, stream: Stream, body: bytes) -> bytes:
@@ -108,16 +109,18 @@ class Asker:
 class Child:
     """The state of the process: the host, who waits for which answer, and one task for each member."""
 
-    def __init__(self, node: Node, pipe: Pipe, gate: Gate, limits: PeerLimits, nursery: trio.Nursery) -> None:
-        self._node, self._pipe, self._gate, self._limits, self._nursery = node, pipe, gate, limits, nursery
+    def __init__(self, node: Node, pipe: Pipe, gate: Gate, start: Start, nursery: trio.Nursery) -> None:
+        self._node, self._pipe, self._gate, self._nursery = node, pipe, gate, nursery
+        self._limits, self._offers = start.limits, start.offers
         self._askers: dict[tuple[str, str], Asker] = {}
         self._asking = 0
         self._calls: dict[int, trio.MemorySendChannel[bytes | None]] = {}
         self._call_id = 0
         self._dialling: dict[Peer, trio.CancelScope] = {}
         gate.on_refusal = self._changed
-        for protocol in PROTOCOLS:
-            node.serve(protocol, self._serve)
+        self._named = {offered: protocol for protocol, ids in start.offers.items() for offered in ids}
+        for offered in self._named:
+            node.serve(offered, self._serve)
 
     def receive(self, message: ToChild) -> None:
         """Act on a message of the node; never waits for a peer."""
@@ -133,14 +136,18 @@ class Child:
                 raise FrameError("started twice")
 
     def allow(self, peers: tuple[Peer, ...]) -> None:
-        """Let in these peers and no others, and keep connected to each."""
-        for gone in self._gate.allow(frozenset(peer.peer_id for peer in peers)):
+        """Let in these peers and no others, and keep connected to each that has addresses here."""
+        for gone in self._gate.allow({peer.peer_id: peer.group for peer in peers}):
             self._nursery.start_soon(self._node.close_peer, gone)
-            for protocol in PROTOCOLS:
+            self._node.forget_version(gone)
+            for protocol in self._offers:
                 self._askers.pop((gone, protocol), None)
         wanted = {peer for peer in peers if peer.peer_id != self._node.peer_id}
+        undialled = {peer.peer_id for peer in wanted if not peer.addresses}
         for old in set(self._dialling) - wanted:
             self._dialling.pop(old).cancel()
+            if old.addresses and old.peer_id in undialled:
+                self._nursery.start_soon(self._node.close_opened, old.peer_id)
         for new in wanted - set(self._dialling):
             self._dialling[new] = trio.CancelScope()
             self._nursery.start_soon(self._keep, new, self._dialling[new])
@@ -161,7 +168,7 @@ class Child:
     def _state(self) -> State:
         gate = self._gate
         links = tuple(
-            Link(peer, since, gate.bytes_in[peer], gate.bytes_out[peer])
+            Link(peer, since, gate.bytes_in[peer], gate.bytes_out[peer], self._node.version(peer))
             for peer, since in self._node.connected().items()
         )
         return State(links, tuple((peer, reason, count) for (peer, reason), count in gate.refused.items()))
@@ -180,7 +187,7 @@ class Child:
             if not self._gate.is_member(ask.peer_id):
                 raise HostError("not a member")
             if key not in self._askers:
-                self._askers[key] = Asker(self._node, *key, self._limits)
+                self._askers[key] = Asker(self._node, ask.peer_id, self._offers[ask.protocol], self._limits)
             with trio.fail_after(ask.timeout_s):
                 outcome: Reply | Failure = Reply(ask.id, await self._askers[key].ask(ask.body))
         except trio.TooSlowError:
@@ -195,11 +202,12 @@ class Child:
         await self._pipe.send(outcome)
 
     async def _serve(self, stream: Stream, peer: str, protocol: str) -> None:
+        self._node.note_version(peer, version_of(protocol))
         try:
             unframer = Unframer(self._limits.frame_bytes)
             while (body := await self._next_request(stream, unframer)) is not None:
                 with self._gate.call(peer):
-                    answer = await self._call(peer, protocol, body)
+                    answer = await self._call(peer, self._named[protocol], body)
                 with trio.fail_after(self._limits.frame_s):
                     await stream.write(frame(answer))
             await stream.close()
@@ -259,7 +267,7 @@ async def main(stream: trio.SocketStream) -> None:
         open_node(seed=start.seed, host=start.host, port=start.port, gate=gate, limits=limits) as node,
         trio.open_nursery() as nursery,
     ):
-        child = Child(node, pipe, gate, limits, nursery)
+        child = Child(node, pipe, gate, start, nursery)
         nursery.start_soon(pipe.drain)
         await pipe.send(Ready(node.peer_id, node.addresses()))
         nursery.start_soon(child.report)

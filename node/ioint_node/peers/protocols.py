@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from ioint_protocol.sync import HEADS, PROTOCOLS, PULL, PUSH, ROSTER
+from collections.abc import Mapping
+from typing import Final
 
-__all__ = ["HEADS", "PROTOCOLS", "PULL", "PUSH", "ROSTER", "VERSION"]
+from ioint_protocol.sync import ANNOUNCE, HEADS, PROOF, PROTOCOLS, PULL, PUSH, ROSTER
 
-VERSION = PUSH.rsplit("/", maxsplit=1)[1]
+__all__ = ["ANNOUNCE", "HEADS", "OFFERS", "PROOF", "PROTOCOLS", "PULL", "PUSH", "ROSTER", "version_of"]
+
+OFFERS: Final[Mapping[str, tuple[str, ...]]] = {protocol: (protocol,) for protocol in PROTOCOLS}
+"""For each protocol of this version the ids that we speak, the newest first: SPEC, "Versions"."""
+
+
+def version_of(protocol: str) -> str:
+    """The version in a protocol id."""
+    return protocol.rsplit("/", maxsplit=1)[1]

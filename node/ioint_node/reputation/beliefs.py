@@ -69,6 +69,8 @@ class Beliefs:
         self._staleness = staleness or Staleness()
         self._beliefs: dict[str, Belief] = {}
         self._novel: dict[str, Pattern] = {}
+        self._claiming: dict[str, Belief] = {}
+        self._spending: dict[str, Belief] = {}
         self._heard_ms: int | None = None
 
     def get(self, pattern: str) -> Belief | None:
@@ -87,11 +89,21 @@ class Beliefs:
                 self._novel[belief.pattern] = belief.novel
             else:
                 self._novel.pop(belief.pattern, None)
+            _list(self._claiming, belief, listed=belief.claimant is not None)
+            _list(self._spending, belief, listed=belief.candidate and belief.estimate > 0)
 
     def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""
-        self._beliefs, self._novel = {}, {}
+        self._beliefs, self._novel, self._claiming, self._spending = {}, {}, {}, {}
         self.apply(beliefs)
+
+    def claiming(self) -> Collection[Belief]:
+        """Those that ask for a place among the novel patterns that are matched here."""
+        return self._claiming.values()
+
+    def spending(self) -> Collection[Belief]:
+        """Those that ask for a share of the budget; what was never met here costs nothing and always fits."""
+        return self._spending.values()
 
     def patterns(self) -> Mapping[str, Pattern]:
         """The novel patterns to match: those with an effect, and those that only their unknown own rate keeps from one.
@@ -127,3 +139,10 @@ class Beliefs:
             patterns=tuple(b.pattern for b in found),
             age_s=age_s,
         )
+
+
+def _list(among: dict[str, Belief], belief: Belief, *, listed: bool) -> None:
+    if listed:
+        among[belief.pattern] = belief
+    else:
+        among.pop(belief.pattern, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from scipy.special import betaincinv
@@ -87,6 +88,8 @@ def upper_bound(matches: float, sessions: float, level: float = PARAMS.level) ->
     return float(betaincinv(matches + 1, sessions - matches, level))
 
 
+# Most subjects were never met here, so that few cases are asked for again and again.
+@lru_cache(maxsize=4_096)
 def cheap(own: Rate, base: Rate | None, params: Params = PARAMS) -> Gate:
     """Whether acting on a pattern is cheap by own history, or pooled with its base rate where that was measured."""
     bound = upper_bound(own.matches, own.sessions, params.level)

@@ -8,14 +8,21 @@ The idea: many groups must agree before anything is believed, and the loudest ar
 has one capped voice; the b largest voices are taken away before the sum is compared with a threshold. If at most b
 groups lie, the sum that is left is at most what the honest groups say themselves: removing the liars is one way to
 take b voices away, and removing the b largest takes away at least as much.
+
+The rule has three stages, so that a record which changes one voice costs no more than that: `standing` (what one
+member says now), `voice` (what its group says), `outcome` (what follows from all voices). `network_part` is the three
+of them over plain statements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
-from ioint_protocol import Roster
+from ioint_protocol import Member, Roster
+from msgspec import Struct
 
 MICRO = 1_000_000
 LOG_BAD = 2_708_050  # ln(.15 / .01): what one bad session says
@@ -31,9 +38,11 @@ THRESHOLD = 750_000
 SMALLEST_CONSORTIUM = 4  # groups; below, one liar is a third
 CONFIDENT_BEYOND = 3  # independent groups beyond b that make confidence full
 
+S = TypeVar("S", bound="Statement")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+
+# Made for every record that is kept: a frozen dataclass takes ten times as long to make.
+class Statement(Struct, frozen=True, kw_only=True):
     """What one record says of the subject at hand; a member's statements come in the order of its log.
 
     `kind` is report, sighting, dispute or withdrawal; `of` is the record that a withdrawal takes back. `bad` and
@@ -58,15 +67,34 @@ class Electorate:
     tenure: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
-    """One group's voice in micro-units, and the live statements that it is made of."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scales:
+    """What statements are weighed with: who has a voice, the UTC day, and the members that a proof names.
+
+    Voices weighed with one of them are comparable with one another and with no others.
+    """
+
+    voters: Electorate
+    today: int
+    equivocators: Collection[str] = ()
+
+    def hears(self, author: str) -> bool:
+        """Whether this member has a voice at all."""
+        return author in self.voters.group_of and author not in self.equivocators
+
+
+class Voice(Struct, frozen=True, kw_only=True):
+    """One group's voice in micro-units, and the live statements that it is made of, in order of their authors.
+
+    `fresh_day` is the day of its newest accusation that has a voice, None where it has none.
+    """
 
     group: str
     accusing: int
     benign: int
     tenure: int
     statements: tuple[Statement, ...]
+    fresh_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +128,14 @@ class Network:
 def electorate(roster: Roster, today: int) -> Electorate:
     """Who has a voice under this roster on this UTC day."""
     voting = [m for m in roster.members if m.state == "active" and m.class_ == "member"]
+    listed: dict[str, list[Member]] = {m.group: [] for m in voting}
+    for member in roster.members:
+        if member.group in listed:
+            listed[member.group].append(member)
     return Electorate(
-        groups=len({m.group for m in voting}),
+        groups=len(listed),
         group_of={m.id: m.group for m in voting},
-        tenure={group: _tenure_in(roster, group, today) for group in {m.group for m in voting}},
+        tenure={group: _tenure_of(members, today) for group, members in listed.items()},
     )
 
 
@@ -117,16 +149,7 @@ def tenure(joined_day: int, today: int) -> int:
 
 def raw_voice(statement: Statement, *, public_subject: bool = False) -> int:
     """A statement's voice before decay, −10⁶ (benign) … 10⁶ (accusing)."""
-    if statement.kind == "dispute":
-        return -MICRO
-    bad = 1 << (statement.seen if statement.kind == "sighting" else statement.bad)
-    total = max(1 << statement.seen, bad)
-    if public_subject and total < SUBJECT_SESSIONS:
-        return 0
-    log_odds = bad * LOG_BAD + (total - bad) * LOG_GOOD
-    if total > COUNTED_SESSIONS:
-        log_odds = log_odds * COUNTED_SESSIONS // total
-    return max(-MICRO, min(MICRO, log_odds // FULL_VOICE_LOG))
+    return _raw_voice(statement.kind, statement.bad, statement.seen, public_subject)
 
 
 def decayed(amount: int, age_days: int) -> int:
@@ -156,105 +179,134 @@ def network_part(
     public_subject: bool = False,
 ) -> Network:
     """The network part for one subject on a UTC day; `equivocators` are the members that a proof names."""
-    newest, withdrawn = _newest_live(statements, voters, today, equivocators)
-    voices = _voices(newest, voters, today, public_subject=public_subject)
+    scales = Scales(voters=voters, today=today, equivocators=equivocators)
+    said: dict[str, list[Statement]] = {}
+    for statement in statements:
+        if scales.hears(statement.author):
+            said.setdefault(statement.author, []).append(statement)
+    spoken: dict[str, list[Statement]] = {}
+    withdrawn = 0
+    for author in sorted(said):
+        newest, gone = standing(said[author], today)
+        withdrawn += gone
+        if newest is not None:
+            spoken.setdefault(voters.group_of[author], []).append(newest)
+    voices = [voice(group, spoken[group], scales, public_subject=public_subject) for group in sorted(spoken)]
+    return outcome(voices, scales, withdrawn=withdrawn)
+
+
+def standing(said: Sequence[S], today: int) -> tuple[S | None, int]:
+    """What one member says now: its newest live statement, and how many only a withdrawal ended.
+
+    `said` is everything that it signed about the subject, in the order of its log.
+    """
+    live = [s for s in said if s.kind != "withdrawal" and -AHEAD_DAYS <= today - s.day < LIFE_DAYS]
+    if len(live) == len(said):
+        return (live[-1] if live else None), 0
+    taken_back = {s.of for s in said if s.kind == "withdrawal"}
+    left = [s for s in live if s.id not in taken_back]
+    return (left[-1] if left else None), len(live) - len(left)
+
+
+def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_subject: bool) -> Voice:
+    """What a group says: the newest live statement of each of its members, decayed, with its tenure, and capped."""
+    weight, today = scales.voters.tenure.get(group, 0), scales.today
+    accusing = benign = 0
+    fresh: int | None = None
+    for statement in spoken:
+        p, m = _parts(
+            statement.kind, statement.bad, statement.seen, max(0, today - statement.day), public_subject
+        )
+        accusing += p * weight // MICRO
+        benign += m * weight // MICRO
+        if p > 0 and weight > 0 and (fresh is None or statement.day > fresh):
+            fresh = statement.day
+    return Voice(
+        group=group,
+        accusing=min(MICRO, accusing),
+        benign=min(MICRO, benign),
+        tenure=weight,
+        statements=tuple(spoken),
+        fresh_day=fresh,
+    )
+
+
+def outcome(voices: Collection[Voice], scales: Scales, *, withdrawn: int) -> Network:
+    """What follows from the voices of all groups that say something, which come in the order of their names."""
+    groups = scales.voters.groups
     accusing, benign = [v.accusing for v in voices], [v.benign for v in voices]
-    b, q = removals(voters.groups)
-    after_b, benign_after_b = without_largest(accusing, b), without_largest(benign, b)
-    after_q = without_largest(accusing, q)
+    b, q = removals(groups)
+    p, n = sum(accusing), sum(benign)
+    accusing.sort(reverse=True)
+    after_b, after_q = sum(accusing[b:]), sum(accusing[q:])
+    benign_after_b = without_largest(benign, b) if n else 0
     independent = sum(amount > 0 for amount in accusing)
-    freshness = _freshness(voices, today, public_subject=public_subject)
+    freshness = _freshness(voices, scales.today)
     tier, state = _tier(
-        groups=voters.groups,
-        accusing=sum(accusing),
-        benign=sum(benign),
+        groups=groups,
+        accusing=p,
+        benign=n,
         after_b=after_b,
         benign_after_b=benign_after_b,
         after_q=after_q,
-        only_withdrawn=not newest and withdrawn > 0,
+        only_withdrawn=not voices and withdrawn > 0,
     )
     return Network(
         tier=tier,
         state=state,
-        score=_rounded(100 * sum(accusing), sum(accusing) + sum(benign) + THRESHOLD),
+        score=score(voices),
         confidence=_confidence(independent, b + CONFIDENT_BEYOND, freshness),
-        groups=voters.groups,
+        groups=groups,
         b=b,
         q=q,
-        accusing=sum(accusing),
-        benign=sum(benign),
+        accusing=p,
+        benign=n,
         after_b=after_b,
         benign_after_b=benign_after_b,
         after_q=after_q,
         independent=independent,
         freshness=freshness,
         withdrawn=withdrawn,
-        voices=voices,
+        voices=tuple(voices),
     )
 
 
-def _tenure_in(roster: Roster, group: str, today: int) -> int:
-    listed = [m for m in roster.members if m.group == group]
+def score(voices: Collection[Voice]) -> int:
+    """The score that follows from the voices of all groups, 0…100."""
+    p, n = sum([v.accusing for v in voices]), sum([v.benign for v in voices])
+    return _rounded(100 * p, p + n + THRESHOLD)
+
+
+def _tenure_of(listed: Sequence[Member], today: int) -> int:
     if any(m.since == 1 for m in listed):
         return MICRO
     return tenure(min(m.since_day for m in listed), today)
 
 
-def _newest_live(
-    statements: Iterable[Statement], voters: Electorate, today: int, equivocators: Collection[str]
-) -> tuple[tuple[Statement, ...], int]:
-    """Each member's newest live statement, sorted by member, and how many only a withdrawal ended."""
-    said, taken_back = [], set()
-    for statement in statements:
-        if statement.kind == "withdrawal":
-            taken_back.add((statement.author, statement.of))
-        elif (
-            -AHEAD_DAYS <= today - statement.day < LIFE_DAYS
-            and statement.author in voters.group_of
-            and statement.author not in equivocators
-        ):
-            said.append(statement)
-    newest = {s.author: s for s in said if (s.author, s.id) not in taken_back}
-    withdrawn = sum((s.author, s.id) in taken_back for s in said)
-    return tuple(newest[author] for author in sorted(newest)), withdrawn
+# All that a statement can say is a few thousand cases.
+@lru_cache(maxsize=16_384)
+def _parts(kind: str, bad: int, seen: int, age_days: int, public_subject: bool) -> tuple[int, int]:
+    """The accusing and the benign part of a statement of this age."""
+    x = _raw_voice(kind, bad, seen, public_subject)
+    return decayed(max(x, 0), age_days), decayed(max(-x, 0), age_days)
 
 
-def _voices(
-    newest: Iterable[Statement], voters: Electorate, today: int, *, public_subject: bool
-) -> tuple[Voice, ...]:
-    by_group: dict[str, list[Statement]] = {}
-    for statement in newest:
-        by_group.setdefault(voters.group_of[statement.author], []).append(statement)
-    found = []
-    for group, spoken in sorted(by_group.items()):
-        weight = voters.tenure.get(group, 0)
-        parts = [_parts(s, today, public_subject=public_subject) for s in spoken]
-        found.append(
-            Voice(
-                group=group,
-                accusing=min(MICRO, sum(p * weight // MICRO for p, _ in parts)),
-                benign=min(MICRO, sum(m * weight // MICRO for _, m in parts)),
-                tenure=weight,
-                statements=tuple(spoken),
-            )
-        )
-    return tuple(found)
+def _raw_voice(kind: str, bad: int, seen: int, public_subject: bool) -> int:
+    if kind == "dispute":
+        return -MICRO
+    sessions = 1 << (seen if kind == "sighting" else bad)
+    total = max(1 << seen, sessions)
+    if public_subject and total < SUBJECT_SESSIONS:
+        return 0
+    log_odds = sessions * LOG_BAD + (total - sessions) * LOG_GOOD
+    if total > COUNTED_SESSIONS:
+        log_odds = log_odds * COUNTED_SESSIONS // total
+    return max(-MICRO, min(MICRO, log_odds // FULL_VOICE_LOG))
 
 
-def _parts(statement: Statement, today: int, *, public_subject: bool) -> tuple[int, int]:
-    x = raw_voice(statement, public_subject=public_subject)
-    age = today - statement.day
-    return decayed(max(x, 0), age), decayed(max(-x, 0), age)
-
-
-def _freshness(voices: Sequence[Voice], today: int, *, public_subject: bool) -> int:
-    ages = [
-        max(0, today - s.day)
-        for v in voices
-        for s in v.statements
-        if v.tenure > 0 and _parts(s, today, public_subject=public_subject)[0] > 0
-    ]
-    return decayed(MICRO, min(ages)) if ages else 0
+def _freshness(voices: Iterable[Voice], today: int) -> int:
+    days = [v.fresh_day for v in voices if v.fresh_day is not None]
+    return decayed(MICRO, max(0, today - max(days))) if days else 0
 
 
 def _tier(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from ioint_protocol import Pattern
@@ -15,7 +16,6 @@ from ioint_taxonomy import Catalogue, Taxonomy
 from ioint_node.reputation.gate import Gate, Local
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
 
-LABELS: Final = ("clear", "green", "amber", "amber_strict", "red")
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
     "no_accusation": "nobody accuses it now",
@@ -60,11 +60,6 @@ class Sightings:
 def indicator_id(subject: str) -> str:
     """The id of an indicator: the pattern's, or the SHA-256 of a public subject."""
     return subject if _HEX_64.fullmatch(subject) else hashlib.sha256(subject.encode()).hexdigest()
-
-
-def strictest(labels: Iterable[str], default: str = "amber") -> str:
-    """The most closed of some labels of TLP 2.0."""
-    return max(labels, key=LABELS.index, default=default)
 
 
 def trend(score: int, a_week_ago: int) -> str:
@@ -177,5 +172,6 @@ def _declared(catalogued: Mapping[str, Any] | None, novel: Pattern | None) -> li
     return list(novel.declared) if novel else []
 
 
+@lru_cache(maxsize=1_024)
 def _date(day: int) -> str:
     return str(date(1970, 1, 1) + timedelta(days=day))

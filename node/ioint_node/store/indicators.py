@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.reputation.dossier import Concluded
+from ioint_node.store.rows import insert_rows
 from ioint_node.store.schema import indicators
 from ioint_node.store.times import from_text, to_text
-from ioint_node.store.upsert import upserting
 
 COLUMNS: Final = (
     "id", "kind", "label", "intents", "layer", "declared", "state", "score", "confidence", "tier", "effect",
@@ -21,12 +24,14 @@ COLUMNS: Final = (
 """The keys of an indicator row, in the order of the contract."""
 COPIED: Final = ("id", "seq", "kind", "state", "score", "confidence", "tier", "effect", "tlp", "last_seen")
 """The keys that are columns too, to filter by."""
+HEARD: Final = ("state", "tier", "score", "confidence", "effect", "revoked", "disputed")
+"""The keys whose change engines hear of."""
 
 
 async def upsert(
-    connection: AsyncConnection, changed: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], now: int
+    connection: AsyncConnection, changed: Sequence[tuple[Mapping[str, Any], str]], now: int
 ) -> None:
-    """Write indicator rows of the contract, each with the details of how it came about.
+    """Write indicator rows of the contract, each with its body (`body_of`).
 
     `added_at` is made greater than that of any row before: a poller that asks for what came after its newest row misses
     nothing, even when many rows are written in one millisecond.
@@ -36,34 +41,51 @@ async def upsert(
     newest = (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one()
     first = now if newest is None else max(now, from_text(newest) + 1)
     rows = [
-        {
-            **{name: row[name] for name in COPIED},
-            "added_at": to_text(first + place),
-            "body": json.dumps(
-                {"row": {name: row[name] for name in COLUMNS}, "details": details},
-                separators=(",", ":"),
-                ensure_ascii=False,
-            ),
-        }
-        for place, (row, details) in enumerate(changed)
+        (*[row[name] for name in COPIED], to_text(first + place), body)
+        for place, (row, body) in enumerate(changed)
     ]
-    statement = upserting(connection, indicators)
-    replaced = {name: statement.excluded[name] for name in rows[0] if name != "id"}
-    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced), rows)
+    await insert_rows(connection, indicators, (*COPIED, "added_at", "body"), rows, replacing=("id",))
+
+
+def body_of(row: Mapping[str, Any], details: Mapping[str, Any]) -> str:
+    """The stored form of an indicator row and of the details of how it came about."""
+    return msgspec.json.encode({"row": row, "details": details}).decode()
+
+
+def digest(body: str) -> bytes:
+    """16 bytes by which a stored form is known again."""
+    return hashlib.blake2b(body.encode(), digest_size=16).digest()
+
+
+async def concluded(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Concluded]:
+    """What each indicator that exists says now, by id."""
+    rows = await connection.execute(
+        select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(list(ids)))
+    )
+    found = {}
+    for key, body in rows:
+        stored = msgspec.json.decode(body)
+        found[key] = concluded_of(stored["row"], stored["details"], body)
+    return found
+
+
+def concluded_of(row: Mapping[str, Any], details: Mapping[str, Any], body: str) -> Concluded:
+    """What an indicator row says, as far as the next one is held against it."""
+    return Concluded(
+        heard=tuple(row[name] for name in HEARD),
+        effect=row["effect"],
+        withdrawn=details.get("withdrawn", 0),  # a row of an older release has none
+        seq=row["seq"],
+        digest=digest(body),
+        tlp=row["tlp"],
+        first_reporter=row["first_reporter"],
+    )
 
 
 async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | None:
     """The indicator row of a pattern or subject, or None."""
     row = (await connection.execute(select(indicators).where(indicators.c.id == indicator))).one_or_none()
     return None if row is None else _row(row)
-
-
-async def details_of(
-    connection: AsyncConnection, ids: Collection[str]
-) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Row and details of each indicator that exists, by id."""
-    rows = await connection.execute(select(indicators).where(indicators.c.id.in_(list(ids))))
-    return {row.id: (_row(row), json.loads(row.body)["details"]) for row in rows}
 
 
 async def everything(connection: AsyncConnection) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -7,16 +7,19 @@ dispute or a withdrawal that comes before the report it names has no subject unt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+import msgspec
 from ioint_protocol import (
     Dispute,
+    Pattern,
     Record,
     Report,
     Sighting,
+    Unread,
+    VerifiedRecord,
     VerifiedSegment,
     Withdrawal,
     content_id,
@@ -24,25 +27,40 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import Row, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    JSON,
+    Row,
+    TableValuedAlias,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.admission import Known
+from ioint_node.admission import Known, Places
+from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
+from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.store.rows import insert_rows
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
 
 NO_SUBJECT: Final = ""
-UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
+UNREAD: Final = "unread"  # the kind of a record of a later version than this release reads
+# A record without a label of its own has that of the report which it names; until that comes, the most closed.
+UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
-AUTHOR_RECORDS: Final = 256  # about one subject, of one author
-READ_RECORDS: Final = 8_192  # records kept as values, to save reading their bytes again
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
     Sighting: "sighting",
     Dispute: "dispute",
     Withdrawal: "withdrawal",
+    Unread: UNREAD,
 }
 
 
@@ -59,7 +77,34 @@ class StoredRecord:
     day: int
     received_at: str
     body: bytes = field(repr=False)
-    record: Record
+    record: Record | Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A verified segment that is next in its author's log, and the member that brought it (None: it is our own)."""
+
+    segment: VerifiedSegment
+    delivered_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What segments brought: statements by subject, and the subjects of which more changed than they say.
+
+    Of a `stale` subject earlier records got their subject only now, or a statement was signed a second time. `reported`
+    are the author and the subjects of the reports of each segment, in order.
+    """
+
+    said: Mapping[str, Sequence[Said]]
+    stale: frozenset[str]
+    reported: Sequence[tuple[str, frozenset[str]]]
+
+
+SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by", "low")
+RECORD_COLUMNS: Final = (
+    "id", "author", "segment", "kind", "subject", "of", "tlp", "day", "body", "received_at",
+)  # fmt: skip
 
 
 def statement_id(author: str, record: str) -> str:
@@ -67,16 +112,17 @@ def statement_id(author: str, record: str) -> str:
     return content_id("statement", f"{author}/{record}".encode("ascii"))
 
 
-async def vector(connection: AsyncConnection) -> dict[str, tuple[int, str]]:
-    """Height and head of every author's log that we hold."""
-    newest = (
-        select(segments.c.author, func.max(segments.c.seq).label("seq"))
-        .group_by(segments.c.author)
-        .subquery()
-    )
+async def vector(
+    connection: AsyncConnection, authors: Collection[str] | None = None
+) -> dict[str, tuple[int, str]]:
+    """Height and head of every author's log that we hold, or of these authors' alone."""
+    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author)
+    if authors is not None:
+        newest = newest.where(segments.c.author.in_(list(authors)))
+    heights = newest.subquery()
     rows = await connection.execute(
         select(segments.c.author, segments.c.seq, segments.c.head).join(
-            newest, (segments.c.author == newest.c.author) & (segments.c.seq == newest.c.seq)
+            heights, (segments.c.author == heights.c.author) & (segments.c.seq == heights.c.seq)
         )
     )
     return {row.author: (row.seq, row.head) for row in rows}
@@ -95,17 +141,41 @@ async def head(connection: AsyncConnection, author: str) -> tuple[int, str] | No
     return None if row is None else (row.seq, row.head)
 
 
-async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
-    """What admission needs to know about an author's log to place a segment of height `seq`."""
-    newest = await head(connection, author)
-    if newest is None:
-        return Known()
-    same = select(segments.c.head).where(segments.c.author == author, segments.c.seq == seq)
-    return Known(
-        seq=newest[0],
-        head=newest[1],
-        same_height=(await connection.execute(same)).scalar_one_or_none() if seq <= newest[0] else None,
+async def places(
+    connection: AsyncConnection,
+    wanted: Collection[tuple[str, int]],
+    floor: Callable[[str], int] = lambda _: 0,
+) -> Places:
+    """Where the logs of the authors of these segments (author, height) end, and which of the segments are held."""
+    # Asked author by author, the end of a log is the last entry of the key; grouped, it is found by reading all of it.
+    authors = _listed(connection, {author for author, _ in wanted})
+    end = (
+        select(func.max(segments.c.seq))
+        .where(segments.c.author == authors.c.value)
+        .scalar_subquery()
+        .correlate(authors)
     )
+    rows = await connection.execute(
+        select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
+            authors, (segments.c.author == authors.c.value) & (segments.c.seq == end)
+        )
+    )
+    newest = {row.author: Known(seq=row.seq, head=row.head, low=row.low) for row in rows}
+    # What lies beyond the end of its log is not held.
+    old = [(author, seq) for author, seq in wanted if author in newest and seq <= newest[author].seq]
+    if not old:
+        return Places(newest, {}, floor)
+    held = await connection.execute(
+        select(segments.c.author, segments.c.seq, segments.c.head).where(
+            tuple_(segments.c.author, segments.c.seq).in_(old)
+        )
+    )
+    return Places(newest, {(author, seq): head for author, seq, head in held}, floor)
+
+
+async def known(connection: AsyncConnection, author: str, seq: int) -> Known:
+    """What is known to place a segment of height `seq` in an author's log."""
+    return (await places(connection, [(author, seq)])).known(author, seq)
 
 
 async def last_received(connection: AsyncConnection) -> str | None:
@@ -135,53 +205,98 @@ async def segments_between(
     return [bytes(row.wire) for row in rows]
 
 
-async def lowest_live(connection: AsyncConnection, author: str, since_day: int) -> int | None:
-    """The lowest segment of an author that holds a record of `since_day` or later."""
+async def lowest_live(
+    connection: AsyncConnection, author: str, since_day: int, *, kinds: Collection[str] = KINDS.values()
+) -> int | None:
+    """The lowest segment of an author that holds a record of these kinds and of `since_day` or later."""
     statement = select(func.min(records.c.segment)).where(
-        records.c.author == author, records.c.day >= since_day
+        records.c.author == author, records.c.day >= since_day, records.c.kind.in_(list(kinds))
     )
     lowest: int | None = (await connection.execute(statement)).scalar_one_or_none()
     return lowest
 
 
-async def add_segment(
-    connection: AsyncConnection, segment: VerifiedSegment, *, delivered_by: str | None, now: int
-) -> frozenset[str]:
-    """Store a segment that is next in its author's log, and return the subjects that its records are about."""
-    await connection.execute(
-        insert(segments).values(
-            author=segment.author,
-            seq=segment.seq,
-            head=segment.head,
-            wire=segment.wire,
-            records=len(segment.records),
-            received_at=to_text(now),
-            delivered_by=delivered_by,
-        )
+async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival], now: int) -> Stored:
+    """Store segments that are next in their authors' logs, each author's in order."""
+    at = to_text(now)
+    await insert_rows(
+        connection,
+        segments,
+        SEGMENT_COLUMNS,
+        [
+            (s.author, s.seq, s.head, s.wire, len(s.records), at, a.delivered_by, s.low)
+            for a in arrivals
+            for s in (a.segment,)
+        ],
     )
-    subjects = await _subjects(connection, segment)
+    items = [(a.segment, item) for a in arrivals for item in a.segment.records]
+    abouts = await _abouts(connection, items)
     rows = [
-        {
-            "id": statement_id(segment.author, item.id),
-            "author": segment.author,
-            "segment": segment.seq,
-            "kind": KINDS[type(item.record)],
-            "subject": subjects[item.id],
-            "of": item.id if isinstance(item.record, Report) else item.record.of,
-            "tlp": item.record.tlp if isinstance(item.record, Report) else UNLABELLED,
-            "day": _day(item.record, now),
-            "body": item.body,
-            "received_at": to_text(now),
-        }
-        for item in segment.records
-    ]
-    kept = await _without_excess(connection, segment.author, rows)
-    if kept:
-        await connection.execute(
-            upserting(connection, records).on_conflict_do_nothing(index_elements=["id"]), kept
+        (
+            name,
+            segment.author,
+            segment.seq,
+            KINDS[type(item.record)],
+            about.subject,
+            _named(item),
+            about.label,
+            _day(item.record, now),
+            item.body,
+            at,
         )
-    await _adopt(connection, {i.id: subjects[i.id] for i in segment.records if isinstance(i.record, Report)})
-    return frozenset(subjects.values()) - {NO_SUBJECT}
+        for (segment, item), (name, about) in zip(items, abouts, strict=True)
+    ]
+    kept = await _without_excess(connection, rows)
+    inserted = await insert_rows(connection, records, RECORD_COLUMNS, kept, unless=("id",))
+    found: dict[str, list[Said]] = {}
+    reported: dict[tuple[str, int], set[str]] = {}
+    for (segment, item), (_, about) in zip(items, abouts, strict=True):
+        if about.subject != NO_SUBJECT and not isinstance(item.record, Unread):
+            said = _said_on(
+                _day(item.record, now), segment.author, item.id, item.record, at, label=about.label
+            )
+            found.setdefault(about.subject, []).append(said)
+            if said.kind == "report" and day_of(now) - said.day < LIFE_DAYS:
+                reported.setdefault((segment.author, segment.seq), set()).add(about.subject)
+    stale = await _adopt(connection, items)
+    if inserted != len(kept):
+        stale |= await _said_before(connection, kept)
+    return Stored(
+        said=found,
+        stale=stale,
+        reported=[(author, frozenset(subjects)) for (author, _), subjects in reported.items()],
+    )
+
+
+async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, list[Said]]:
+    """What was said of each subject, each author's in the order of its log; of one author the newest 256 records."""
+    place = func.row_number().over(
+        partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
+    )
+    newest = (
+        select(
+            records.c.subject,
+            records.c.author,
+            records.c.day,
+            records.c.body,
+            records.c.received_at,
+            records.c.tlp,
+            records.c.seq,
+            place.label("place"),
+        )
+        .where(records.c.subject.in_(list(subjects)))
+        .subquery()
+    )
+    rows = await connection.execute(
+        select(newest).where(newest.c.place <= AUTHOR_RECORDS).order_by(newest.c.seq)
+    )
+    found: dict[str, list[Said]] = {}
+    for subject, author, day, body, received_at, label, _, _ in rows:
+        record = decode_record(bytes(body))
+        if not isinstance(record, Unread):
+            said = _said_on(day, author, record_id(bytes(body)), record, received_at, label=label)
+            found.setdefault(subject, []).append(said)
+    return found
 
 
 async def records_about(
@@ -258,106 +373,212 @@ async def add_equivocation(
     return done.rowcount > 0
 
 
-async def _subjects(connection: AsyncConnection, segment: VerifiedSegment) -> dict[str, str]:
-    """The subject of each record of a segment, by record id; empty where the report is not known yet."""
-    found = {
-        item.id: record_pattern(item.record) or item.record.subj or NO_SUBJECT
-        for item in segment.records
-        if isinstance(item.record, Report)
-    }
-    others = [(item.id, item.record) for item in segment.records if not isinstance(item.record, Report)]
-    named = {record.of for _, record in others if not isinstance(record, Withdrawal)} - found.keys()
-    stored = await _report_subjects(connection, named)
-    for name, record in others:
-        if not isinstance(record, Withdrawal):
-            found[name] = found.get(record.of) or stored.get(record.of, NO_SUBJECT)
-    taken_back = {
-        statement_id(segment.author, record.of) for _, record in others if isinstance(record, Withdrawal)
-    }
-    said = await _statement_subjects(connection, taken_back)
-    for name, record in others:
-        if isinstance(record, Withdrawal):
-            found[name] = said.get(statement_id(segment.author, record.of)) or found.get(
-                record.of, NO_SUBJECT
-            )
-    return found
+Item: TypeAlias = tuple[VerifiedSegment, VerifiedRecord]
 
 
-async def _report_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
+def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValuedAlias:
+    """Some values as a table with one column, `value`."""
+    written = msgspec.json.encode(sorted(values)).decode()
+    if connection.dialect.name == "postgresql":
+        return func.json_array_elements_text(cast(written, JSON)).table_valued("value")
+    return func.json_each(written).table_valued("value")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a record is about, and its label: a report's own, else that of what it names."""
+
+    subject: str = NO_SUBJECT
+    label: str = UNLABELLED
+
+
+NOT_KNOWN: Final = About()
+
+
+async def _abouts(connection: AsyncConnection, items: Sequence[Item]) -> list[tuple[str, About]]:
+    """The statement id of each record and what it is about; nothing where the report is not known yet."""
+    names = [statement_id(segment.author, item.id) for segment, item in items]
+    reported = {item.id: _reported(item.record) for _, item in items if isinstance(item.record, Report)}
+    named = {
+        item.record.of for _, item in items if isinstance(item.record, Sighting | Dispute)
+    } - reported.keys()
+    reported |= await _about_reports(connection, named)
+    said: dict[str, About] = {}
+    taken_back: dict[str, str] = {}
+    for name, (segment, item) in zip(names, items, strict=True):
+        if isinstance(item.record, Withdrawal):
+            taken_back[name] = statement_id(segment.author, item.record.of)
+        else:
+            said[name] = reported.get(_named(item) or "", NOT_KNOWN)
+    earlier = await _about_statements(connection, set(taken_back.values()) - said.keys())
+    for name, other in taken_back.items():
+        said[name] = said.get(other) or earlier.get(other, NOT_KNOWN)
+    return [(name, said[name]) for name in names]
+
+
+def _reported(report: Report) -> About:
+    return About(record_pattern(report) or report.subj or NO_SUBJECT, report.tlp)
+
+
+async def _about_reports(connection: AsyncConnection, ids: Collection[str]) -> dict[str, About]:
     if not ids:
         return {}
-    rows = await connection.execute(
-        select(records.c.of, records.c.subject).where(records.c.of.in_(list(ids)), records.c.kind == "report")
-    )
-    return {row.of: row.subject for row in rows}
+    columns = select(records.c.of, records.c.subject, records.c.tlp)
+    rows = await connection.execute(columns.where(records.c.of.in_(list(ids)), records.c.kind == "report"))
+    return {of: About(subject, label) for of, subject, label in rows}
 
 
-async def _statement_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
+async def _about_statements(connection: AsyncConnection, ids: Collection[str]) -> dict[str, About]:
     if not ids:
         return {}
-    rows = await connection.execute(
-        select(records.c.id, records.c.subject).where(records.c.id.in_(list(ids)))
-    )
-    return {row.id: row.subject for row in rows}
+    columns = select(records.c.id, records.c.subject, records.c.tlp)
+    rows = await connection.execute(columns.where(records.c.id.in_(list(ids))))
+    return {name: About(subject, label) for name, subject, label in rows}
 
 
-async def _adopt(connection: AsyncConnection, reports: Mapping[str, str]) -> None:
-    """Give records that came before the report they name its subject, and the withdrawals of those records too."""
+async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozenset[str]:
+    """Give records that came before the report they name its subject, and the withdrawals of those records too.
+
+    Returns the subjects that got some.
+    """
+    waits = select(records.c.seq).where(records.c.subject == NO_SUBJECT, records.c.kind != UNREAD).limit(1)
+    if (await connection.execute(waits)).scalar_one_or_none() is None:
+        return frozenset()
+    reports = {item.id: _reported(item.record) for _, item in items if isinstance(item.record, Report)}
     waiting = records.c.of.in_(list(reports)) & (records.c.subject == NO_SUBJECT)
-    authors = (await connection.execute(select(records.c.author).where(waiting).distinct())).scalars().all()
-    if not authors:
-        return
-    subject = case(dict(reports), value=records.c.of, else_=NO_SUBJECT)
-    await connection.execute(update(records).where(waiting).values(subject=subject))
+    rows = (await connection.execute(select(records.c.author, records.c.of).where(waiting).distinct())).all()
+    if not rows:
+        return frozenset()
+    subject, label = (
+        case({name: getattr(about, part) for name, about in reports.items()}, value=records.c.of)
+        for part in ("subject", "label")
+    )
+    await connection.execute(update(records).where(waiting).values(subject=subject, tlp=label))
     orphans = await connection.execute(
         select(records.c.seq, records.c.author, records.c.of).where(
-            records.c.author.in_(authors),
+            records.c.author.in_({row.author for row in rows}),
             records.c.kind == "withdrawal",
             records.c.subject == NO_SUBJECT,
         )
     )
     named = {row.seq: statement_id(row.author, row.of) for row in orphans}
+    adopted = {reports[row.of].subject for row in rows}
     for start in range(0, len(named), AUTHOR_ORPHANS):
         chunk = dict(list(named.items())[start : start + AUTHOR_ORPHANS])
-        said = await _statement_subjects(connection, set(chunk.values()))
-        found = [{"row": seq, "about": said[name]} for seq, name in chunk.items() if said.get(name)]
+        said = await _about_statements(connection, set(chunk.values()))
+        found = [
+            {"row": seq, "about": said[name].subject, "label": said[name].label}
+            for seq, name in chunk.items()
+            if said.get(name, NOT_KNOWN).subject != NO_SUBJECT
+        ]
         if found:
             await connection.execute(
-                update(records).where(records.c.seq == bindparam("row")).values(subject=bindparam("about")),
+                update(records)
+                .where(records.c.seq == bindparam("row"))
+                .values(subject=bindparam("about"), tlp=bindparam("label")),
                 found,
             )
+            adopted.update(one["about"] for one in found)
+    return frozenset(adopted)
+
+
+async def _said_before(connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> frozenset[str]:
+    """The subjects of rows that were not inserted: a statement that was signed again keeps its first place."""
+    places: dict[str, list[int]] = {}
+    subjects: dict[str, str] = {}
+    for name, _, segment, _, subject, *_ in rows:
+        places.setdefault(name, []).append(segment)
+        subjects[name] = subject
+    held = await connection.execute(
+        select(records.c.id, records.c.segment).where(records.c.id.in_(list(places)))
+    )
+    return frozenset(subjects[name] for name, segment in held if places[name] != [segment]) - {NO_SUBJECT}
 
 
 async def _without_excess(
-    connection: AsyncConnection, author: str, rows: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]
+) -> Sequence[tuple[Any, ...]]:
     """The rows without those that would be one orphan too many of their author; its segments are kept whole."""
-    orphans = [row for row in rows if row["subject"] == NO_SUBJECT]
+    orphans: dict[str, list[str]] = {}
+    for name, author, _, kind, subject, *_ in rows:
+        if subject == NO_SUBJECT and kind != UNREAD:
+            orphans.setdefault(author, []).append(name)
     if not orphans:
-        return list(rows)
-    statement = select(func.count()).where(records.c.author == author, records.c.subject == NO_SUBJECT)
-    waiting: int = (await connection.execute(statement)).scalar_one()
-    excess = {row["id"] for row in orphans[max(0, AUTHOR_ORPHANS - waiting) :]}
-    return [row for row in rows if row["id"] not in excess]
+        return rows
+    waiting = dict.fromkeys(orphans, 0)
+    counted = await connection.execute(
+        select(records.c.author, func.count())
+        .where(records.c.author.in_(list(orphans)), records.c.subject == NO_SUBJECT, records.c.kind != UNREAD)
+        .group_by(records.c.author)
+    )
+    waiting.update((author, count) for author, count in counted)
+    excess = {
+        name
+        for author, names in orphans.items()
+        for name in names[max(0, AUTHOR_ORPHANS - waiting[author]) :]
+    }
+    return [row for row in rows if row[0] not in excess]
 
 
-def _day(record: Record, now: int) -> int:
+def _named(item: VerifiedRecord) -> str | None:
+    """The report that a record is or names, or the record that it takes back."""
+    if isinstance(item.record, Report):
+        return item.id
+    return None if isinstance(item.record, Unread) else item.record.of
+
+
+def _day(record: Record | Unread, now: int) -> int:
     if isinstance(record, Report):
         return record.day_until
-    return day_of(now) if isinstance(record, Withdrawal) else record.day
+    # The others say no day of their own, and are kept as long as what is said today.
+    return day_of(now) if isinstance(record, Withdrawal | Unread) else record.day
 
 
-@lru_cache(maxsize=READ_RECORDS)
-def _read(body: bytes) -> tuple[str, Record]:
-    # What is said of a busy pattern is read again with every segment about it.
-    return record_id(body), decode_record(body)
+def _said_on(day: int, author: str, name: str, record: Record, received_at: str, *, label: str) -> Said:
+    """What a record says, in the words of the rule and of an indicator."""
+    match record:
+        case Report():
+            return Said(
+                id=name,
+                author=author,
+                kind="report",
+                bad=record.bad,
+                seen=record.seen,
+                day=day,
+                received_at=received_at,
+                tlp=label,
+                day_from=record.day_from,
+                intents=record.intents,
+                pattern=record.pat if isinstance(record.pat, Pattern) else None,
+            )
+        case Sighting():
+            return Said(
+                id=name,
+                author=author,
+                kind="sighting",
+                seen=record.seen,
+                day=day,
+                received_at=received_at,
+                tlp=label,
+            )
+        case Dispute():
+            return Said(id=name, author=author, kind="dispute", day=day, received_at=received_at, tlp=label)
+        case Withdrawal():
+            return Said(
+                id=name,
+                author=author,
+                kind="withdrawal",
+                of=record.of,
+                day=day,
+                received_at=received_at,
+                tlp=label,
+            )
 
 
 def _stored(row: Row[Any]) -> StoredRecord:
     body = bytes(row.body)
-    name, record = _read(body)
     return StoredRecord(
-        id=name,
+        id=record_id(body),
         author=row.author,
         segment=row.segment,
         kind=row.kind,
@@ -366,5 +587,5 @@ def _stored(row: Row[Any]) -> StoredRecord:
         day=row.day,
         received_at=row.received_at,
         body=body,
-        record=record,
+        record=decode_record(body),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.store.rows import insert_rows
 from ioint_node.store.schema import outbox, segments
 from ioint_node.store.times import from_text, to_text
 
@@ -62,6 +63,37 @@ async def add(
     ]
     if new:
         await connection.execute(outbox.insert(), new)
+
+
+async def add_all(
+    connection: AsyncConnection,
+    parcels: Collection[tuple[str, str, int]],
+    now: int,
+    *,
+    rows: int = ROWS_PER_DESTINATION,
+) -> None:
+    """Queue segments (destination, author, seq); one that waits already, or is over its destination's bound, is not."""
+    if not parcels:
+        return
+    counted = await connection.execute(
+        select(outbox.c.destination, func.count())
+        .where(outbox.c.destination.in_({destination for destination, _, _ in parcels}))
+        .group_by(outbox.c.destination)
+    )
+    room = {name: rows - waiting for name, waiting in counted}
+    queued = []
+    for destination, author, seq in parcels:
+        left = room.get(destination, rows)
+        if left > 0:
+            room[destination] = left - 1
+            queued.append((destination, author, seq, 0, to_text(now)))
+    await insert_rows(
+        connection,
+        outbox,
+        ("destination", "author", "seq", "attempts", "not_before"),
+        queued,
+        unless=("destination", "author", "seq"),
+    )
 
 
 async def due(connection: AsyncConnection) -> tuple[Due, ...]:

@@ -6,15 +6,16 @@ edge of retention can both be read from the table.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+import msgspec
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.clearance import visible
+from ioint_node.store.rows import insert_rows
 from ioint_node.store.schema import stream
 from ioint_node.store.times import to_text
 
@@ -42,6 +43,35 @@ async def append(connection: AsyncConnection, event: str, body: Mapping[str, Any
     return int((await connection.execute(statement)).scalar_one())
 
 
+async def append_all(connection: AsyncConnection, rows: Sequence[Mapping[str, str]]) -> Sequence[int]:
+    """Write several events, each made by `row_of`, and return the `seq` of each in their order."""
+    if not rows:
+        return ()
+    numbers = await _reserve(connection, len(rows))
+    await insert_rows(
+        connection,
+        stream,
+        ("seq", "at", "event", "tlp", "body"),
+        [
+            (number, row["at"], row["event"], row["tlp"], row["body"])
+            for number, row in zip(numbers, rows, strict=True)
+        ],
+    )
+    return numbers
+
+
+async def _reserve(connection: AsyncConnection, count: int) -> Sequence[int]:
+    """The next so many numbers, for rows of this transaction."""
+    if connection.dialect.name == "postgresql":
+        taken = text(
+            "select nextval(pg_get_serial_sequence('stream', 'seq')) from generate_series(1, :count)"
+        )
+        return tuple((await connection.execute(taken, {"count": count})).scalars())
+    # Nobody else writes meanwhile, and the newest row is never removed.
+    first = await high_water(connection) + 1
+    return range(first, first + count)
+
+
 def row_of(event: str, body: Mapping[str, Any], tlp: str, now: int) -> dict[str, str]:
     """The row of one event, without its `seq`; `at` and `event` are added to the body.
 
@@ -52,8 +82,8 @@ def row_of(event: str, body: Mapping[str, Any], tlp: str, now: int) -> dict[str,
         raise ValueError(f"{event!r} is no stream event: {', '.join(sorted(EVENTS))}")
     visible(tlp)
     at = to_text(now)
-    text = json.dumps({"at": at, "event": event, **body}, separators=(",", ":"), ensure_ascii=False)
-    return {"at": at, "event": event, "tlp": tlp, "body": text}
+    written = msgspec.json.encode({"at": at, "event": event, **body}).decode()
+    return {"at": at, "event": event, "tlp": tlp, "body": written}
 
 
 async def since(

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
+from ioint_node.flows.inclusion import prove
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
 from ioint_node.scoring.values import Verdict
@@ -43,7 +44,7 @@ async def list_indicators(site: Site, request: web.Request, caller: Caller) -> w
     limit, before = limit_of(given, site.parts.limits), _number(given)
     async with site.parts.store.read() as connection:
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
-        items = await rows.indicator_rows(connection, page.items, site.parts.now())
+        items = await rows.indicator_rows(connection, page.items, site.parts.now(), caller.tlp)
     return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
 
 
@@ -58,7 +59,7 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
     async with site.parts.store.read() as connection:
         wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
         heard = await rows.indicator_rows(
-            connection, (await listings.feed(connection, wanted)).items, site.parts.now()
+            connection, (await listings.feed(connection, wanted)).items, site.parts.now(), caller.tlp
         )
         own = await own_records(connection, shown, day_of(site.parts.now()))
     known = {str(row["id"]): row for row in heard}
@@ -77,7 +78,7 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
         if found is not None:
-            (row,) = await rows.indicator_rows(connection, [found], site.parts.now())
+            (row,) = await rows.indicator_rows(connection, [found], site.parts.now(), caller.tlp)
         elif key in catalogue.entries:
             own = await own_records(connection, [key], day_of(site.parts.now()))
             row = _silent(site, key, own.get(key, OwnRecord()))
@@ -94,7 +95,7 @@ async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Resp
         found = await listings.indicator(connection, key, caller.tlp)
     if found is None:
         raise NotFoundError(f"nobody has said anything of {key} that this token may see")
-    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now()))
+    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now(), clearance=caller.tlp))
 
 
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -113,6 +114,18 @@ async def list_records(site: Site, request: web.Request, caller: Caller) -> web.
         )
     items = [rows.record_row(row) for row in page.items]
     return _page(items, cursor_text(page.items[-1]["seq"]) if page.more else None)
+
+
+async def prove_record(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The proofs that members signed a record, one for each that did; `author=` asks for one."""
+    given = parameters(request, "author")
+    record, roster = request.match_info["record"], site.parts.exchange.roster()
+    authors = {given["author"]} if "author" in given else {m.id for m in roster.members} if roster else set()
+    async with site.parts.store.read() as connection:
+        found = await prove(connection, record, authors, clearance=caller.tlp)
+    if not found:
+        raise NotFoundError("no member signed such a record, or it is forgotten: see /api/v1/records")
+    return _page([rows.inclusion_row(record, one) for one in found], None)
 
 
 async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -194,6 +207,7 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/patterns/{pattern}", "query", "One pattern", show_pattern),
         ("/api/v1/patterns/{pattern}/why", "query", "The receipt of a pattern's numbers", show_why),
         ("/api/v1/records", "query", "Signed records with their bytes", list_records),
+        ("/api/v1/records/{record}/proof", "query", "Proof that a member signed a record", prove_record),
         ("/api/v1/members", "query", "The roster in force", list_members),
         ("/api/v1/peers", "query", "Connections to members", list_peers),
         ("/api/v1/agents", "query", "Agents and the trust in them", list_agents),

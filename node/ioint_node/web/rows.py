@@ -10,6 +10,7 @@ from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.flows.inclusion import Inclusion
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
@@ -19,12 +20,12 @@ from ioint_node.store.times import day_of
 
 
 async def indicator_rows(
-    connection: AsyncConnection, found: Sequence[StoredIndicator], now: int
+    connection: AsyncConnection, found: Sequence[StoredIndicator], now: int, clearance: str
 ) -> list[dict[str, Any]]:
     """The rows of indicators, with what this node has seen of each itself as of now."""
     subjects = [one.subject for one in found]
     own = await own_records(connection, subjects, day_of(now))
-    said_by = await listings.reporters(connection, subjects)
+    said_by = await listings.reporters(connection, subjects, clearance)
     muted = {one.subject for one in await overrides.active(connection, now, kind="mute")}
     return [
         {
@@ -120,6 +121,16 @@ def record_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "statement": row["id"],
         **{name: row[name] for name in kept},
         "bytes_b64": _b64(body),
+    }
+
+
+def inclusion_row(record: str, found: Inclusion) -> dict[str, Any]:
+    """The proof that one member signed a record."""
+    kept = ("author", "seq", "index", "head", "root")
+    return {
+        "record": record,
+        **{name: getattr(found, name) for name in kept},
+        "proof_b64": _b64(found.proof),
     }
 
 

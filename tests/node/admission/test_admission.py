@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.admission import (
     HOUR_MS,
+    Floors,
     Ignored,
     Known,
     Limits,
@@ -99,25 +100,45 @@ def test_a_changed_byte_is_rejected(position: int) -> None:
 
 
 def test_the_first_segment_of_an_unheard_author_is_next() -> None:
-    assert check_place(1, GENESIS, "h1", Known()) == "next"
+    assert check_place(1, GENESIS, "h1", Known(), low=1) == "next"
 
 
 def test_a_segment_that_we_have_is_a_duplicate() -> None:
-    assert check_place(1, GENESIS, "h1", Known(seq=3, head="h3", same_height="h1")) == Ignored(
+    assert check_place(1, GENESIS, "h1", Known(seq=3, head="h3", same_height="h1"), low=1) == Ignored(
         reason="duplicate"
     )
 
 
 def test_another_segment_of_one_height_is_a_conflict() -> None:
-    assert check_place(1, GENESIS, "other", Known(seq=3, head="h3", same_height="h1")) == "conflict"
+    assert check_place(1, GENESIS, "other", Known(seq=3, head="h3", same_height="h1"), low=1) == "conflict"
 
 
 def test_a_segment_after_a_missing_one_is_a_gap() -> None:
-    assert check_place(5, "h4", "h5", Known(seq=3, head="h3")) == Ignored(reason="gap")
+    assert check_place(5, "h4", "h5", Known(seq=3, head="h3"), low=1) == Ignored(reason="gap")
+
+
+def test_a_log_may_be_begun_where_its_author_says_that_all_before_is_dead_and_no_later() -> None:
+    known = Known(seq=3, head="h3", floor=40)
+    assert check_place(40, "h39", "h40", known, low=12) == "next"
+    assert check_place(30, "h29", "h30", known, low=12) == "next"
+    assert check_place(41, "h40", "h41", known, low=40) == Ignored(reason="gap")
+
+
+def test_what_an_author_lets_be_forgotten_it_never_takes_back() -> None:
+    known = Known(seq=3, head="h3", low=3)
+    assert check_place(4, "h3", "h4", known, low=3) == "next"
+    assert check_place(4, "h3", "h4", known, low=2) == Rejected(reason="rollback")
+
+
+def test_a_floor_never_goes_back() -> None:
+    floors = Floors()
+    for low in (5, 9, 7):
+        floors.learn("a", low)
+    assert (floors.of("a"), floors.of("b")) == (9, 0)
 
 
 def test_a_segment_that_names_another_history_is_a_fork() -> None:
-    assert check_place(4, "other", "h4", Known(seq=3, head="h3")) == Ignored(reason="fork")
+    assert check_place(4, "other", "h4", Known(seq=3, head="h3"), low=1) == Ignored(reason="fork")
 
 
 @pytest.mark.parametrize(

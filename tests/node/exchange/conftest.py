@@ -18,6 +18,7 @@ from ioint_node.admission import Decision
 from ioint_node.flows.believe import reload
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.publish import flush, propose
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.sync import CaughtUp, answer_heads, answer_pull, catch_up
@@ -78,7 +79,14 @@ class Node:
         return self.parts.store
 
     async def see(
-        self, pattern: str, *, session: str, day: int = TODAY, actor: str = CANARY, judged: str = "open"
+        self,
+        pattern: str,
+        *,
+        session: str,
+        day: int = TODAY,
+        actor: str = CANARY,
+        principal: str = "",
+        judged: str = "open",
     ) -> None:
         """A session of this organisation completed a pattern."""
 
@@ -93,6 +101,7 @@ class Node:
                     day=day,
                     at=to_text(day * DAY_MS),
                     judged=judged,
+                    principal=principal,
                 )
                 .on_conflict_do_nothing()
             )
@@ -137,6 +146,12 @@ class Node:
         async with self.store.read() as connection:
             return await log.vector(connection)
 
+    async def answer(self, protocol: str, body: bytes) -> bytes:
+        """What this node answers to a member's question."""
+        if protocol == sync.HEADS:
+            return await answer_heads(self.parts, body)
+        return await {sync.PULL: answer_pull, sync.PROOF: answer_proofs}[protocol](self.store, body)
+
     async def events(self, event: str) -> list[str]:
         """The bodies of the stream's rows of one kind."""
         async with self.store.read() as connection:
@@ -179,8 +194,7 @@ class Consortium:
         """Let one node pull from another what it lacks."""
 
         async def ask(protocol: str, body: bytes) -> bytes:
-            answer = {sync.HEADS: answer_heads, sync.PULL: answer_pull}[protocol]
-            return await answer(peer.store, body)
+            return await peer.answer(protocol, body)
 
         return await catch_up(node.parts, ask, peer.member, now)
 
@@ -272,6 +286,7 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
             keys = [SigningKey(bytes([number + 1]) * 32) for number in range(size)]
             roster = _roster(keys)
             shelf = catalogue()
+            everybody = frozenset(member.id for member in roster.members)
             nodes = []
             for number, key in enumerate(keys):
                 path = folder / f"org{number}.db"
@@ -291,6 +306,7 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                     detector="de" * 32,
                     draw=lambda below: below // 2,
                     anchor=MemoryAnchor(),
+                    connected=lambda: everybody,
                 )
                 nodes.append(Node(name=f"org{number}", key=key, member=member, parts=parts, path=path))
             return Consortium(

@@ -10,7 +10,7 @@ import pytest
 from ioint_node.admission import Accepted
 from ioint_node.errors import ConflictError
 from ioint_node.flows.believe import refresh_all
-from ioint_node.flows.publish import publish_record, withdraw_pattern
+from ioint_node.flows.opinions import publish_record, withdraw_pattern
 from ioint_node.flows.why import why
 from ioint_node.reputation.gate import PARAMS
 from ioint_node.reputation.novel import NovelLimits
@@ -124,7 +124,7 @@ async def test_a_pattern_of_ordinary_work_is_advisory_and_never_leaves_here(make
     assert (belief.state, belief.tier, belief.effect) == ("malicious", "advisory", 0.0)
     assert net[4].parts.beliefs.patterns() == {}
     assert await reason(net[4], BROAD) == "too_broad"
-    with pytest.raises(ConflictError, match="no step says where a value came from"):
+    with pytest.raises(ConflictError, match="no step says that a value came from others"):
         await publish_record(net[4].parts, report(BROAD), by="token:t", now=NOW)
 
 

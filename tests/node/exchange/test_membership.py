@@ -90,8 +90,8 @@ def joining(node: Any, roster: Roster, left: list[str]) -> JoiningParts:
 
 async def test_leaving_takes_back_all_that_was_said_and_ends_when_everyone_heard(make: Make) -> None:
     net = await make()
-    left: list[str] = []
     leaver = net[0]
+    left: list[str] = []
     doors = joining(leaver, net.roster, left)
     for number, pattern in enumerate(net.patterns[:3]):
         await leaver.find_bad(pattern, session=f"s-{number}")

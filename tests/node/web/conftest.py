@@ -69,7 +69,7 @@ class Consortium:
         author = self.member(name)
         seq, head = self.heads.get(author, (0, GENESIS))
         bodies = [encode_record(record) for record in records]
-        wire = build_segment(_key(name), self.roster.consortium, author, seq + 1, head, seq + 1, bodies)
+        wire = build_segment(_key(name), self.roster.consortium, author, seq + 1, head, 1, bodies)
         checked = verify_segment(parse_segment(wire), self.roster.consortium, self.roster)
         self.heads[author] = (seq + 1, checked.head)
         return wire

@@ -60,3 +60,32 @@ async def test_a_page_without_indicators_says_why(node: Node, tmp_path: Path) ->
         assert (await text_of(page, "#empty")).startswith("No indicators yet, because")
         await page.run("location.hash = 'q=nothing'")
         await page.until("document.getElementById('empty').textContent.includes('filters')")
+
+
+async def test_the_page_tells_how_each_member_is_reached(node: Node, tmp_path: Path) -> None:
+    node.peers.append(
+        {
+            "member": node.consortium.member("contoso"),
+            "connected_since": node.clock.now,
+            "last_success": node.clock.now,
+            "bytes_in": 70_000,
+            "bytes_out": 512,
+            "refused": {"too_many_streams": 3, "inbound_full": 1},
+            "version": "1.0.0",
+            "behind": 2,
+            "ahead": 0,
+            "chosen": True,
+            "restarts": 1,
+        }
+    )
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await sign_in(page, node)
+        await page.until("document.querySelector('.peer.up .hit')")
+        told = await text_of(page, "#peers")
+    for part in (
+        "2 segments behind it, 0 ahead",
+        "68 kB in, 512 B out · protocol 1.0.0",
+        "4 refused: too many streams 3, inbound full 1",
+        "restarts of the exchange: 1",
+    ):
+        assert part in told

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.schema import matches
 from ioint_node.store.times import day_of, to_text
-from ioint_protocol import Withdrawal, encode_record, record_id
+from ioint_protocol import Withdrawal, encode_record, record_id, verify_inclusion
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node
@@ -199,4 +200,33 @@ async def test_a_dispute_is_shown_with_its_bytes_before_and_after_it_leaves(node
 async def test_only_a_held_record_can_be_decided(node: Node) -> None:
     assert (await node.json("/api/v1/approvals"))["items"] == []
     answer = await node.post(f"/api/v1/approvals/{'0' * 64}", {"approve": True}, "admin")
+    assert answer.status == 404
+
+
+async def test_a_record_is_proven_to_whoever_has_the_roster(node: Node) -> None:
+    first, second = node.patterns(2)
+    await node.hear("contoso", node.report(first), node.report(second))
+    record = (await node.json("/api/v1/records"))["items"][0]
+    (item,) = (await node.json(f"/api/v1/records/{record['id']}/proof"))["items"]
+    book = node.consortium.roster
+    found = verify_inclusion(base64.b64decode(item["proof_b64"]), book.consortium, book)
+    assert found.record.body == base64.b64decode(record["bytes_b64"])
+    assert (found.author, found.seq, found.head) == (record["author"], item["seq"], item["head"])
+
+
+async def test_one_record_of_two_members_has_a_proof_for_each(node: Node) -> None:
+    report = node.report(node.patterns(1)[0])
+    for name in ("contoso", "fabrikam"):
+        await node.hear(name, report)
+    record = (await node.json("/api/v1/records"))["items"][0]["id"]
+    path = f"/api/v1/records/{record}/proof"
+    authors = {node.consortium.member(name) for name in ("contoso", "fabrikam")}
+    assert {item["author"] for item in (await node.json(path))["items"]} == authors
+    for author in authors:
+        (item,) = (await node.json(path, params={"author": author}))["items"]
+        assert item["author"] == author
+
+
+async def test_there_is_no_proof_of_what_nobody_signed(node: Node) -> None:
+    answer = await node.get(f"/api/v1/records/{'0' * 64}/proof")
     assert answer.status == 404

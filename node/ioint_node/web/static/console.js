@@ -225,11 +225,24 @@ function age(seconds) {
 }
 function peer(member, connection) {
   const up = member.own || Boolean(connection && connection.connected_since);
-  const refused = Object.values(member.refused || {}).reduce((sum, count) => sum + count, 0);
+  const refusals = { ...(member.refused || {}) };
+  for (const [name, count] of Object.entries((connection && connection.refused) || {})) refusals[name] = (refusals[name] || 0) + count;
+  const refused = Object.values(refusals).reduce((sum, count) => sum + count, 0);
   const kind = member.quarantined_at ? " quarantined" : up ? " up" : "";
-  const said = member.own ? "this node" : member.quarantined_at ? `quarantined: ${member.quarantine_reason}` : up ? "connected" : `last success ${when(member.last_success_at)}`;
-  return el("div", { class: `peer${kind}`, title: member.id }, el("b", {}, member.name), el("span", { class: "dim" }, said), refused ? el("span", { class: "hit" }, `${refused} refused`) : null);
+  const said = member.own ? "this node" : member.quarantined_at ? `quarantined: ${member.quarantine_reason}` : up ? `connected since ${when(moment(connection.connected_since))}` : `last success ${when(member.last_success_at)}`;
+  return el("div", { class: `peer${kind}`, title: member.id }, el("b", {}, member.name), el("span", { class: "dim" }, said),
+    ...(member.own || !connection ? [] : link(connection)),
+    refused ? el("span", { class: "hit", title: reasons(refusals) }, `${refused} refused: ${reasons(refusals)}`) : null);
 }
+function link(connection) {
+  const lag = connection.behind === null ? "not compared yet" : connection.behind || connection.ahead ? `${connection.behind} segments behind it, ${connection.ahead} ahead` : "both have the same";
+  const spoken = connection.version === null ? "nothing spoken yet" : `protocol ${connection.version}`;
+  return [el("span", { class: "dim" }, lag), el("span", { class: "dim" }, `${size(connection.bytes_in)} in, ${size(connection.bytes_out)} out · ${spoken}`),
+    connection.restarts ? el("span", { class: "dim" }, `restarts of the exchange: ${connection.restarts}`) : null];
+}
+function moment(ms) { return ms === null ? null : new Date(ms).toISOString(); }
+function size(bytes) { return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1048576).toFixed(1)} MB`; }
+function reasons(counts) { return Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, count]) => `${name.replaceAll("_", " ")} ${count}`).join(", "); }
 
 // --- changes as they happen ------------------------------------------------------------------------------------------
 async function follow() {

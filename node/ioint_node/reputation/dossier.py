@@ -1,0 +1,345 @@
+"""What is held in memory of each subject, so that one more record costs what it changes and not what was said before.
+
+A *dossier* is the evidence about one subject as the store has it: what each member said, the groups' voices that
+follow, who reported first, and what was concluded last. `Dossiers` keeps the most recently used ones, so many
+statements in all; whatever it does not have is read from the store again. It is therefore never the only place of
+anything, and forgetting is always safe.
+
+A transaction *takes* the dossiers that it changes and gives them back after its commit. While they are out, and for
+ever when the transaction fails, everybody else reads the store; only the last who took a dossier can give it back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from ioint_protocol import Pattern, Roster
+from msgspec import Struct
+
+from ioint_node.reputation.rule import (
+    Network,
+    Scales,
+    Statement,
+    Voice,
+    electorate,
+    outcome,
+    score,
+    standing,
+    voice,
+)
+
+AUTHOR_RECORDS: Final = 256
+"""About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
+LABELS: Final = ("clear", "green", "amber", "amber_strict", "red")
+PUBLIC: Final = "pkg:"  # how every public subject begins, and no pattern does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierLimits:
+    """How much is held in memory."""
+
+    statements: int = 400_000  # in all dossiers together; about 500 bytes each
+    subjects: int = 100_000
+
+
+LIMITS: Final = DossierLimits()
+
+
+class Said(Statement, frozen=True, kw_only=True, gc=False):
+    """A statement with what else its record says that an indicator shows; what only reports have is empty elsewhere.
+
+    `received_at` is RFC 3339 text, `day_from` a UTC day; `pattern` is the novel pattern that a report spells out.
+    """
+
+    received_at: str
+    tlp: str
+    day_from: int = 0
+    intents: tuple[str, ...] = ()
+    pattern: Pattern | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstReport:
+    """When a group's first live report of a pattern came, and whether it was within the group's weekly quota."""
+
+    group: str
+    day: int
+    counts: bool
+
+
+class Concluded(Struct, frozen=True, kw_only=True):
+    """What the indicator row of a subject says as it is stored: `heard` are the values whose change engines hear of.
+
+    `digest` is of the stored body as a whole; `withdrawn` counts the statements that only a withdrawal ended.
+    """
+
+    heard: tuple[object, ...]
+    effect: float
+    withdrawn: int
+    seq: int
+    digest: bytes
+    tlp: str = ""
+    first_reporter: str = ""
+
+
+class Heard(Struct, frozen=True, kw_only=True, gc=False):
+    """What some reports say beside their voices: who came first and when, the earliest day, the label, the intents.
+
+    `arrival` are the instant (RFC 3339 text) and the author of the first; `label` is the place of the most closed
+    label of TLP 2.0 among `LABELS`, sightings and disputes that are heard included.
+    """
+
+    arrival: tuple[str, str]
+    day_from: int
+    label: int
+    intents: frozenset[str]
+
+
+def heard(reports: Collection[Said]) -> Heard | None:
+    """What these reports say together; None when there are none."""
+    if not reports:
+        return None
+    return Heard(
+        arrival=min([(s.received_at, s.author) for s in reports]),
+        day_from=min([s.day_from for s in reports]),
+        label=max([LABELS.index(s.tlp) for s in reports]),
+        intents=frozenset().union(*[s.intents for s in reports]),
+    )
+
+
+class _Hearing:
+    """Who is heard of a subject on some scales, and the voices that follow; made anew only where something was said."""
+
+    __slots__ = ("changed", "gone", "scales", "spoken", "voices")
+
+    def __init__(self, scales: Scales | None = None) -> None:
+        self.scales = scales
+        self.changed: set[str] = set()
+        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
+        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
+        self.voices: dict[str, Voice] = {}  # by group
+
+    def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> set[str]:
+        """Bring the voices up to date with what was said since; returns the groups that said it."""
+        groups = {
+            self._stand(author, said[author], scales) for author in self.changed if scales.hears(author)
+        }
+        self.changed = set()
+        for group in groups:
+            spoken = self.spoken[group]
+            if spoken:
+                by_author = [spoken[author] for author in sorted(spoken)]
+                self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
+            else:
+                self.voices.pop(group, None)
+        return groups
+
+    def _stand(self, author: str, said: tuple[Said, ...], scales: Scales) -> str:
+        """Note what an author says now, and return its group."""
+        newest, gone = standing(said, scales.today)
+        group = scales.voters.group_of[author]
+        spoken = self.spoken.setdefault(group, {})
+        if newest is not None:
+            spoken[author] = newest
+        else:
+            spoken.pop(author, None)
+        if gone:
+            self.gone[author] = gone
+        return group
+
+
+class Dossier:
+    """All that is known of one subject.
+
+    `said` is what each author said, in the order of its log; `firsts` the first reports by group; `novel` the pattern
+    itself where a report spells it out; `concluded` is None as long as no indicator row was written.
+    """
+
+    __slots__ = (
+        "_labels",
+        "_newest",
+        "_now",
+        "_spoke",
+        "_then",
+        "_words",
+        "concluded",
+        "firsts",
+        "novel",
+        "said",
+        "subject",
+        "ticket",
+    )
+
+    def __init__(
+        self,
+        subject: str,
+        said: Iterable[Said] = (),
+        firsts: Iterable[FirstReport] = (),
+        concluded: Concluded | None = None,
+    ) -> None:
+        self.subject = subject
+        self.said: dict[str, tuple[Said, ...]] = {}
+        self.firsts: dict[str, FirstReport] = {first.group: first for first in firsts}
+        self.novel: Pattern | None = None
+        self.concluded = concluded
+        self.ticket = 0
+        self._spoke: dict[str, int] = {}  # by author: the newest day of a statement
+        self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
+        self._now, self._then = _Hearing(), _Hearing()
+        self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
+        self._labels: dict[str, int] = {}  # by group: the most closed label of all of it that is heard today
+        self.add(said)
+
+    def add(self, said: Iterable[Said]) -> None:
+        """Take in what was stored, each author's in the order of its log."""
+        by_author: dict[str, list[Said]] = {}
+        for one in said:
+            by_author.setdefault(one.author, []).append(one)
+        for author, new in by_author.items():
+            kept = (*self.said.get(author, ()), *new)[-AUTHOR_RECORDS:]
+            self.said[author] = kept
+            self._spoke[author] = max([s.day for s in kept if s.kind != "withdrawal"], default=0)
+            self._newest[author] = max([s.day for s in kept])
+            if self.novel is None:
+                self.novel = next((s.pattern for s in new if s.pattern is not None), None)
+        self._now.changed.update(by_author)
+        self._then.changed.update(by_author)
+
+    def network(self, scales: Scales) -> Network:
+        """The network part of today."""
+        if self._now.scales is not scales:
+            self._words, self._labels = {}, {}
+        now = self._now = self._renewed(self._now, scales)
+        for group in self._hear(now, scales):
+            spoken = now.spoken[group].values()
+            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
+            words = heard([s for s in spoken if s.kind == "report"])
+            if words is None:
+                self._words.pop(group, None)
+            else:
+                self._words[group] = words
+        voices = [now.voices[group] for group in sorted(now.voices)]
+        return outcome(voices, scales, withdrawn=sum(now.gone.values()))
+
+    def score(self, scales: Scales) -> int:
+        """The score on the scales of another day."""
+        then = self._then = self._renewed(self._then, scales)
+        self._hear(then, scales)
+        return score(then.voices.values())
+
+    def words(self, since_day: int) -> Heard | None:
+        """What the reports say that are heard in the network part of today; where none is, those since a day."""
+        groups = self._words.values()
+        if not groups:
+            return heard(
+                [s for said in self.said.values() for s in said if s.kind == "report" and s.day >= since_day]
+            )
+        return Heard(
+            arrival=min([one.arrival for one in groups]),
+            day_from=min([one.day_from for one in groups]),
+            label=max(self._labels.values()),
+            intents=frozenset().union(*{one.intents for one in groups}),
+        )
+
+    @property
+    def last_day(self) -> int:
+        """The day of the newest statement, withdrawals left aside; 0 when there is none."""
+        return max(self._spoke.values(), default=0)
+
+    def heard_since(self, day: int) -> bool:
+        """Whether anything was said of it on this day or later."""
+        return max(self._newest.values(), default=-1) >= day
+
+    def first_since(self, day: int) -> list[FirstReport]:
+        """The first reports since a day."""
+        return [first for first in self.firsts.values() if first.day >= day]
+
+    @property
+    def statements(self) -> int:
+        """How many are held."""
+        return sum(map(len, self.said.values()))
+
+    def _renewed(self, hearing: _Hearing, scales: Scales) -> _Hearing:
+        """The same while the scales are, else one that has heard nothing yet."""
+        if hearing.scales is scales:
+            return hearing
+        fresh = _Hearing(scales)
+        fresh.changed = set(self.said)
+        return fresh
+
+    def _hear(self, hearing: _Hearing, scales: Scales) -> set[str]:
+        return hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
+
+
+class Dossiers:
+    """The dossiers held in memory, the least recently used going first; and the scales of the day."""
+
+    def __init__(self, limits: DossierLimits = LIMITS) -> None:
+        self._limits = limits
+        self._kept: OrderedDict[str, Dossier] = OrderedDict()
+        self._statements: dict[str, int] = {}
+        self._held = 0
+        self._tickets: dict[str, int] = {}
+        self._next = count(1)
+        self._roster: Roster | None = None
+        self._scales: dict[int, Scales] = {}
+
+    def take(self, subjects: Iterable[str]) -> dict[str, Dossier]:
+        """The dossiers of these subjects that are held, by subject; they are out until they are given back."""
+        found = {subject: self._remove(subject) for subject in subjects}
+        return {subject: dossier for subject, dossier in found.items() if dossier is not None}
+
+    def lend(self, dossiers: Iterable[Dossier]) -> None:
+        """Note that these are out, taken or read from the store: whoever had them out before cannot give them back."""
+        if len(self._tickets) > self._limits.subjects:
+            self._tickets.clear()  # of transactions that failed; what is out now will be read again
+        for dossier in dossiers:
+            dossier.ticket = self._tickets[dossier.subject] = next(self._next)
+
+    def give_back(self, dossiers: Iterable[Dossier]) -> None:
+        """Keep dossiers as a commit left them, unless somebody else took them meanwhile."""
+        for dossier in dossiers:
+            if self._tickets.get(dossier.subject) != dossier.ticket:
+                continue
+            del self._tickets[dossier.subject]
+            self._kept[dossier.subject] = dossier
+            self._statements[dossier.subject] = dossier.statements
+            self._held += self._statements[dossier.subject]
+        while len(self._kept) > self._limits.subjects or self._held > self._limits.statements:
+            self._remove(next(iter(self._kept)))
+
+    def clear(self) -> None:
+        """Forget everything: another store is read from now on."""
+        self._kept.clear()
+        self._statements.clear()
+        self._tickets.clear()
+        self._held = 0
+
+    def scales(self, roster: Roster, today: int, equivocators: Collection[str]) -> Scales:
+        """The scales of a day under this roster; the same value as long as nothing about them changes."""
+        if self._roster is not roster:
+            self._roster, self._scales = roster, {}
+        known = self._scales.get(today)
+        if known is None or known.equivocators != equivocators:
+            if len(self._scales) > 4:  # two days are in use at a time
+                self._scales.clear()
+            known = Scales(
+                voters=electorate(roster, today), today=today, equivocators=frozenset(equivocators)
+            )
+            self._scales[today] = known
+        return known
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How many subjects and statements are held."""
+        return {"subjects": len(self._kept), "statements": self._held}
+
+    def _remove(self, subject: str) -> Dossier | None:
+        dossier = self._kept.pop(subject, None)
+        if dossier is not None:
+            self._held -= self._statements.pop(subject)
+        return dossier
