@@ -35,7 +35,7 @@ from ioint_node.cli.rosters import (
     proposal_option,
     proposed,
     read_book,
-    read_roster_file,
+    read_proposal_file,
     roster_on_file,
     show_changes,
     show_roster,
@@ -44,7 +44,7 @@ from ioint_node.cli.rosters import (
 from ioint_node.cli.rotation import rotate
 from ioint_node.config import Config, load_config, load_keys, make_steward_key
 from ioint_node.errors import ConfigError
-from ioint_node.membership import Membership, Terms, propose_founding, read_proposal
+from ioint_node.membership import Membership, Terms, propose_founding
 from ioint_node.membership.cards import admitted, founder, read_card, replaced
 from ioint_node.store.times import to_text
 
@@ -191,9 +191,8 @@ def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path 
     """Sign, as a steward, a roster that another steward proposed. Shows first what it would change."""
     config = load_config(home)
     held = asyncio.run(read_book(config)).held
-    with possible():
-        proposal = read_proposal(read_roster_file(path))
-        after = proposed(proposal, held)
+    proposal = read_proposal_file(path)
+    after = proposed(proposal, held)
     rows = told_changes(None if held is None else held.roster, after)
     if form == "human":
         click.echo(f"consortium {after.consortium}, version {after.version}\n")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle, check_follows
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ioint_node.flows.roster import RosterBook
     from ioint_node.membership import Membership, Proposal
 
+
+_ASK_AGAIN: Final = "ask the steward who made it for the file again"
 
 proposal_option = click.option(
     "--output",
@@ -69,20 +71,46 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
 
 
 def read_roster_file(path: Path) -> dict[str, bytes]:
-    """The files in a `roster.bin` or in a proposal, unverified.
+    """The files in a `roster.bin`, unverified.
 
     Raises:
         ConfigError: it cannot be read, or is no such file.
     """
+    return _read_bundle(path, "roster", "ask a steward for the roster.bin again")
+
+
+def read_proposal_file(path: Path) -> Proposal:
+    """The proposal that a file holds; its shape is checked, and no signature.
+
+    Raises:
+        ConfigError: it cannot be read, is no proposal, or was damaged on its way.
+    """
+    from ioint_node.membership import read_proposal  # noqa: PLC0415 - see above
+
+    files = _read_bundle(path, "proposal", _ASK_AGAIN)
+    with _undamaged(path):
+        return read_proposal(files)
+
+
+@contextmanager
+def _undamaged(what: Path | str) -> Iterator[None]:
+    """Within it, what the protocol refuses was not what a steward made."""
+    try:
+        yield
+    except ProtocolError as error:
+        raise ConfigError(f"{what} is no proposal here, or is damaged ({error}): {_ASK_AGAIN}") from None
+
+
+def _read_bundle(path: Path, what: str, remedy: str) -> dict[str, bytes]:
     try:
         with path.open("rb") as file:
             files = bundle.read_bundle(file.read(LIMITS.bundle_bytes + 1))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): name a roster.bin") from None
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): name the file of a {what}") from None
     except ProtocolError as error:
-        raise ConfigError(f"{path} is no roster ({error}): ask a steward for the roster.bin again") from None
+        raise ConfigError(f"{path} is no {what} ({error}): {remedy}") from None
     if not files:
-        raise ConfigError(f"{path} is empty: ask a steward for the roster.bin again")
+        raise ConfigError(f"{path} is empty: {remedy}")
     return files
 
 
@@ -215,12 +243,18 @@ def proposed(proposal: Proposal, held: Membership | None) -> Roster:
     Raises:
         ConfigError: it is not.
     """
-    version, after = 0 if held is None else held.roster.version, proposal.roster_after(held)
+    from ioint_node.membership import check_signed  # noqa: PLC0415 - see above
+
+    version = 0 if held is None else held.roster.version
+    with _undamaged("the proposal"):
+        after = proposal.roster_after(held)
     if after.version != version + 1:
         raise ConfigError(
             f"the proposal is for version {after.version}, and version {version} is in force: "
             "make it anew, or install the newest roster first"
         )
+    with _undamaged("the proposal"):
+        check_signed(proposal, held)
     try:
         if held is not None:
             check_follows(after, held.roster)

@@ -190,16 +190,49 @@ def sign(proposal: Proposal, key: SigningKey) -> Proposal:
     return Proposal(files=signed)
 
 
+def check_signed(proposal: Proposal, trusted: Membership | None) -> None:
+    """See that a steward signed each file of a proposal, and that every signature on it is good.
+
+    What was changed on its way shows here, before somebody signs it again.
+
+    Raises:
+        ProtocolError: `bad_signature`, or `missing_file` where nothing says who the stewards are.
+    """
+    judges = _judges(proposal, trusted)
+    for file in (proposal.root, proposal.targets):
+        if file is None:
+            continue
+        found = [
+            judge.get_verification_result(Root.type, file.signed_bytes, file.signatures) for judge in judges
+        ]
+        good = {keyid for each in found for keyid in each.signed}
+        if not good or set(file.signatures) - good:
+            raise ProtocolError("bad_signature", f"{file.signed.type}: a signature that is no steward's")
+
+
+def _judges(proposal: Proposal, trusted: Membership | None) -> list[Root]:
+    """The roots whose stewards sign a proposal: that in force and the proposed one, as far as they are."""
+    root = proposal.root
+    judges = [
+        judge
+        for judge in (
+            None if trusted is None else newest_root(trusted),
+            None if root is None else root.signed,
+        )
+        if judge is not None
+    ]
+    if not judges:
+        raise ProtocolError("missing_file", "a proposal without a root, and no roster in force")
+    return judges
+
+
 def missing_signatures(proposal: Proposal, trusted: Membership | None) -> int:
     """How many stewards must still sign, at least."""
     root, targets = proposal.root, proposal.targets
-    before = None if trusted is None else newest_root(trusted)
-    after = before if root is None else root.signed
-    if after is None:
-        raise ProtocolError("missing_file", "a proposal without a root, and no roster in force")
-    asked: list[tuple[Root, Metadata[Any]]] = [(after, targets)]
+    judges = _judges(proposal, trusted)
+    asked: list[tuple[Root, Metadata[Any]]] = [(judges[-1], targets)]
     if root is not None:
-        asked += [(judge, root) for judge in (before, after) if judge is not None]
+        asked += [(judge, root) for judge in judges]
     return max(
         judge.get_verification_result(file.signed.type, file.signed_bytes, file.signatures).missing
         for judge, file in asked

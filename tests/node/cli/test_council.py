@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ioint_node import membership
 from ioint_node.config import load_config, load_keys
+from ioint_node.membership import Terms
 from ioint_node.store.engine import open_store
 from ioint_node.store.schema import segments
-from ioint_protocol import SigningKey, build_segment
+from ioint_protocol import ProtocolError, SigningKey, build_segment
 from ioint_protocol.segment import GENESIS, parse_segment
 
 from tests.node.cli.organisations import Consortium, states
+from tests.node.membership.founding import FIRST, NOW, seeded
 
 
 @pytest.fixture
@@ -94,10 +98,32 @@ def test_a_proposal_that_was_changed_on_its_way_is_refused(
         good[:-1],
         b"",
         good.replace(b'"version":2', b'"version":3'),
+        good.replace(b'"expires":"20', b'"expires":"21'),
+        good.replace(b'"sig":"', b'"sig":"0'),
     ):
+        assert spoiled != good
         path.write_bytes(spoiled)
-        code, _, err = consortium.run("consortium", "sign", path, "--home", beta, "--yes")
-        assert (code, err.startswith("ioint: ")) == (1, True)
+        told = consortium.fails("consortium", "sign", path, "--home", beta, "--yes")
+        assert told.startswith("ioint: ")
+        assert told.endswith("ask the steward who made it for the file again")
+
+
+def test_whichever_letter_of_a_proposal_is_changed_it_is_refused_by_name() -> None:
+    terms = replace(Terms.of(FIRST.roster), threshold=4)
+    proposal = membership.sign(membership.propose_change(FIRST, terms, NOW + 1_000), seeded("a steward"))
+    assert membership.missing_signatures(proposal, FIRST) == 3
+    for name, data in proposal.files.items():
+        for at in range(0, len(data), 29):
+            changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            with pytest.raises(ProtocolError):
+                membership.check_signed(membership.read_proposal({**proposal.files, name: changed}), FIRST)
+
+
+def test_what_is_no_proposal_is_told_so(consortium: Consortium, three: tuple[Path, Path, Path]) -> None:
+    told = consortium.fails("consortium", "sign", consortium.card("beta"), "--home", three[0], "--yes")
+    assert "beta.json is no proposal" in told
+    told = consortium.fails("consortium", "sign", three[1] / "roster.bin", "--home", three[0], "--yes")
+    assert "roster.bin is no proposal" in told
 
 
 def test_the_others_recover_from_a_lost_stewards_key(
