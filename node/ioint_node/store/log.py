@@ -70,10 +70,14 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A verified segment that is next in its author's log, and the member that brought it (None: it is our own)."""
+    """A verified segment that is next in its author's log, and the member that brought it (None: it is our own).
+
+    It is `fresh` when it was pushed or announced: what is found by comparing is no news to most members.
+    """
 
     segment: VerifiedSegment
     delivered_by: str | None = None
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -314,7 +314,7 @@ async def test_an_announcement_of_what_is_held_asks_nothing_and_one_of_another_h
     one, other = (net.sign(liar, 1, "", [b'{"of":"%064x","reason":"mistake","v":1}' % n]) for n in (1, 2))
     await net.hand(one, net[0], liar)
     await net.hand(other, net[1], liar)
-    async with running(hosts[:1], "pulls"):
+    async with running(hosts[:1], "pulls", "intake"):
         for wire in (one, other):
             said = sync.Announcement(heads={liar.member: (1, parse_segment(wire).head)}, roster=0)
             await air.carry(net[1].member, net[0].member, sync.ANNOUNCE, sync.encode_announcement(said))
