@@ -75,14 +75,11 @@ async def copy(members: Members, source: str, behind: str) -> Copied:
 
 
 async def _fetch(exchange: Exchange, member: str, frames: int) -> Sequence[bytes]:
-    answers: list[bytes] = []
+    async def lane(numbers: range) -> list[bytes]:
+        return [await exchange.request(member, sync.PULL, number.to_bytes(4, "big")) for number in numbers]
 
-    async def lane(numbers: range) -> None:
-        for number in numbers:
-            answers.append(await exchange.request(member, sync.PULL, number.to_bytes(4, "big")))
-
-    await asyncio.gather(*(lane(range(at, frames, LOGS_AT_ONCE)) for at in range(LOGS_AT_ONCE)))
-    return answers
+    lanes = await asyncio.gather(*(lane(range(at, frames, LOGS_AT_ONCE)) for at in range(LOGS_AT_ONCE)))
+    return [answer for found in lanes for answer in found]
 
 
 @asynccontextmanager
@@ -141,17 +138,17 @@ async def _served(place: Path) -> AsyncIterator[tuple[Ready, int]]:
 
 async def _frames(place: Path) -> list[bytes]:
     """What this member would answer to every pull of a newcomer."""
-    frames: list[bytes] = []
+    answers: list[list[bytes]] = []
     async with open_store(load_config(place).store_url) as store, store.read() as connection:
         for author, (height, _) in (await log.vector(connection)).items():
             wires: list[bytes] = []
             for wire in await log.segments_between(connection, author, 1, height, limit=height):
                 if sum(map(len, wires)) + len(wire) > LIMITS.frame_bytes - LIMITS.record_bytes:
-                    frames.append(sync.encode_pull_answer(wires))
+                    answers.append(wires)
                     wires = []
                 wires.append(wire)
-            frames.append(sync.encode_pull_answer(wires))
-    return frames
+            answers.append(wires)
+    return [sync.encode_pull_answer(wires) for wires in answers]
 
 
 async def serve(place: Path) -> None:

@@ -155,7 +155,7 @@ async def examine(
             gate=cheap(local.rates[subject], _base_rate(parts, subject), parts.params),
             own=mine,
             others=bool(others),
-            first=any([f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)]),
+            first=any(f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)),
             clean=own_record_clean(benign=mine.benign, flagged=mine.flagged, params=parts.params),
             allowed=subject in allowed,
             words=words,

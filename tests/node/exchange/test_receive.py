@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from ioint_node.admission import Accepted, Ignored, Limits, Recent, Rejected
 from ioint_node.errors import BusyError
+from ioint_node.flows import believe, receive
 from ioint_node.flows import intake as intakes
-from ioint_node.flows import receive
 from ioint_node.flows.evidence import read_dossiers
 from ioint_node.flows.intake import Intake, IntakeLimits
 from ioint_node.flows.receive import Delivered, receive_batch, receive_segments
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.dossier import Dossier, Dossiers
 from ioint_node.store import log
-from ioint_node.store.schema import indicators
+from ioint_node.store.schema import indicators, records
 from ioint_protocol import (
     Dispute,
     Report,
@@ -199,7 +199,7 @@ async def test_a_fault_of_ours_with_one_segment_is_nobody_elses(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = await make()
-    whole = receive.enter
+    whole = believe.enter
 
     async def failing(connection: Any, parts: Any, roster: Any, arrivals: Any, now: int) -> Any:
         believed = await whole(connection, parts, roster, arrivals, now)
@@ -240,8 +240,8 @@ async def test_a_record_of_a_later_version_is_stored_and_never_believed(make: Ma
     assert net[4].belief(net.patterns[1]) is None
     assert net[4].belief(net.patterns[2]).groups == 1
     async with net[4].store.read() as connection:
-        stored = await connection.execute(select(log.records.c.kind, log.records.c.body).order_by("seq"))
-        assert [tuple(row) for row in stored][0] == ("unread", later)
+        stored = await connection.execute(select(records.c.kind, records.c.body).order_by(records.c.seq))
+        assert tuple(stored.all()[0]) == ("unread", later)
         assert await log.segments_between(connection, net[0].member, 1, 2) == [first, second]
 
 

@@ -54,7 +54,7 @@ async def test_no_rows_are_no_statement(store: Store) -> None:
 
 
 def test_postgresql_gets_numbered_places_in_its_own_order() -> None:
-    dialect = postgresql.dialect(paramstyle="numeric_dollar")
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call] # SQLAlchemy's
     text, places = _compiled(dialect, first_reports, COLUMNS, KEY, ())
     assert "$1" in text
     assert "ON CONFLICT" in text
