@@ -1,4 +1,4 @@
-"""What `ioint bench ingest` and `catchup` say has the shape that programs rely on, and their parts do what they name."""
+"""What `ioint bench ingest` and `catchup` say has the shape that programs rely on; their parts do what they name."""
 
 from __future__ import annotations
 
