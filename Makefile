@@ -1,6 +1,7 @@
 # make demo    five organisations on this machine, one of them hostile; ARGS="--exit -o json" for the summary alone
 # make check   lint, format, types, layers and the pure tests: what to run before every commit
 # make test    every test
+# make interop the second implementation, in JavaScript, for the tests that meet it (npm)
 # make lock    compile the hashed requirements anew
 #
 # Everything but a command's own result goes to standard error.
@@ -21,7 +22,7 @@ INSTALL_SOURCES := $(INSTALL) --no-binary cpe,python-baseconv,varint --no-build-
 PURE_TESTS := $(wildcard tests/taxonomy tests/protocol $(addprefix tests/node/, \
     scoring trust reputation admission privacy))
 
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check interop lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +42,15 @@ check: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "not network and not data" $(PURE_TESTS)
 
 # --- the environment ---
+
+INTEROP := tests/interop/js
+interop: $(INTEROP)/node_modules/.package-lock.json
+
+# npm writes this file last. Node.js itself is among what it installs; no package's own script runs.
+$(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json $(INTEROP)/.npmrc
+	@echo "ioint: installing the second implementation" >&2
+	@cd $(INTEROP) && npm ci --loglevel=error >&2
+	@touch $@
 
 $(VENV)/.base: $(BUILD_LOCK) deploy/find-python
 	@python="$$(deploy/find-python)"; \
@@ -73,4 +83,4 @@ lock:
 	@rm -rf .lock
 
 clean:
-	rm -rf $(VENV) .lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) $(INTEROP)/node_modules .lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -54,9 +54,7 @@ class Limits:
     push_bytes: int = 65_536  # of a segment that is passed on whole; a larger one is only announced
     push_members: int = 6  # to whom a segment of our own goes whole
     relay_members: int = 3  # to whom another's segment is passed on whole
-    relay_announcements: int = (
-        6  # to whom another's segment is announced; our own is, to all that are connected
-    )
+    relay_announcements: int = 3  # to whom another's is announced; our own is, to all connected
     flush_records: int = PROTOCOL.segment_records
 
 

@@ -24,16 +24,14 @@ from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe
 from ioint_node.flows.intake import Intake
-from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import RosterBook, install, look_again
+from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
     CaughtUp,
     answer_heads,
     answer_pull,
-    answer_roster,
-    ask_rosters,
     bring_announced,
     catch_up,
 )
@@ -60,8 +58,8 @@ class Network:
     """The exchange of one node.
 
     `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; from `seed`, the node key's, the secret is derived by which links are chosen; `now` gives
-    Unix milliseconds.
+    from what they may ask; `settle` takes in a newer roster first; from `seed`, the node key's, the secret
+    is derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
     def __init__(
@@ -74,18 +72,22 @@ class Network:
         seed: bytes,
         connect: Callable[[Handlers], Exchange],
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        settle: Callable[[], None] = lambda: None,
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
-        self._now, self._anti_entropy = now, anti_entropy
+        self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
+        self._newest: dict[str, tuple[int, str]] = {}  # of each author, what we told others last
         self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
-        self.announcer = Announcer(permitted, lambda: book.version)
+        self.announcer = Announcer(permitted, lambda: book.versions.timestamp)
         self.puller = Puller(self.pull)
-        self.delivery = Delivery(parts.store, permitted, unavailable=PeerUnavailable, now=now)
+        self.delivery = Delivery(
+            parts.store, permitted, unavailable=PeerUnavailable, has=self.announcer.holders.has, now=now
+        )
         self.choose_links(now())
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -99,6 +101,11 @@ class Network:
             "catch-up": partial(run_catch_up, self.exchange, self.catch_up, self._anti_entropy),
             "hasten": self._hasten,
         }
+
+    def tell(self, news: News) -> None:
+        """Something was stored: tell others, and look no more at announcements of it."""
+        self._newest |= news.heads
+        self.announcer.tell(news.to, news.heads)
 
     def alone(self) -> bool:
         """Whether there is nobody else on the roster."""
@@ -122,6 +129,7 @@ class Network:
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
         now, roster = self._now(), self._book.last
+        self._settle()
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
@@ -131,10 +139,10 @@ class Network:
 
     async def catch_up(self, member: str) -> bool:
         """Bring over what a member has and we have not; True when nothing is left to fetch from it."""
+        await self._fetch_roster(member)
+        if self._parts.roster() is None:
+            return True
         with self._blaming(member):
-            await self._fetch_roster(member)
-            if self._parts.roster() is None:
-                return True
             ask = partial(self._ask, member)
             brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive)
         self._note(member, brought)
@@ -147,14 +155,14 @@ class Network:
 
     async def pull(self, member: str, announced: sync.Announcement) -> bool:
         """Bring over what a member announced, if we still lack it; True when nothing of it is left to fetch."""
+        if announced.roster > self._book.versions.timestamp:
+            await self._fetch_roster(member)
+        heads = self._unknown(announced).heads
+        if self._parts.roster() is None or not heads:
+            return True
         with self._blaming(member):
-            if announced.roster > self._book.version:
-                await self._fetch_roster(member)
-            if self._parts.roster() is None or not announced.heads:
-                return True
-            ask = partial(self._ask, member)
             brought = await bring_announced(
-                self._parts, ask, member, announced.heads, self._now(), receive=self._receive
+                self._parts, partial(self._ask, member), member, heads, self._now(), receive=self._receive
             )
         if brought.rejected is not None:
             self._refusals.note(member, brought.rejected)
@@ -173,7 +181,7 @@ class Network:
             pull=self._counted(self._in_force(lambda _, body: answer_pull(store, body))),
             announce=self._counted(hear),
             proof=self._counted(self._in_force(lambda _, body: answer_proofs(store, body))),
-            roster=self._counted(lambda _, body: answer_roster(store, body)),
+            roster=self._counted(lambda _, body: answer_roster(self._book, body)),
         )
 
     @contextmanager
@@ -223,8 +231,19 @@ class Network:
         announced = sync.decode_announcement(body)
         for author, (seq, _) in announced.heads.items():
             self.announcer.holders.note(member, author, seq)
-        self.puller.want(member, announced)
+        if (wanted := self._unknown(announced)).heads or announced.roster > self._book.versions.timestamp:
+            self.puller.want(member, wanted)
         return _answer("accepted")
+
+    def _unknown(self, announced: sync.Announcement) -> sync.Announcement:
+        """What of an announcement is news as far as memory tells: most is not, and needs no look at the store."""
+        heads = {
+            author: head
+            for author, head in announced.heads.items()
+            if (ours := self._newest.get(author)) is None
+            or not (ours in {head, sync.CONVICTED} or 0 < head[0] < ours[0])
+        }
+        return sync.Announcement(heads=heads, roster=announced.roster)
 
     def _learn(self, member: str, wire: bytes, decision: Decision) -> None:
         """What a push tells of the sender: it has the segment, and what we miss before it."""
@@ -248,18 +267,33 @@ class Network:
         return await self.exchange.request(member, protocol, body)
 
     async def _fetch_roster(self, member: str) -> None:
-        wires = await ask_rosters(partial(self._ask, member), self._book.version)
-        if await install(self._parts.store, self._book, wires, self._now()):
+        """Take over what a member has of the roster and we lack; what is refused of it keeps nothing else away."""
+        try:
+            files = await ask_roster(partial(self._ask, member), self._book.versions)
+            changed = bool(files) and await install(self._parts.store, self._book, files, self._now())
+        except ProtocolError as error:
+            self._refusals.note(member, error.name)
+            log.info("member %s: its roster is refused: %s", member, error.name)
+            return
+        if changed:
             await self.roster_changed()
 
     async def _hasten(self) -> None:
         """A member is connected: what waits for it need not wait out its pause."""
-        reached: asyncio.Queue[str] = asyncio.Queue()
-        self.exchange.on_connect(reached.put_nowait)
+        reached: set[str] = set()
+        woken = asyncio.Event()
+
+        def reach(member: str) -> None:
+            reached.add(member)
+            woken.set()
+
+        self.exchange.on_connect(reach)
         while True:
-            member = await reached.get()
-            with suppress(BusyError):  # then its mail waits out its pause
-                await self.delivery.reachable(member)
+            await woken.wait()
+            woken.clear()
+            while reached:
+                with suppress(BusyError):  # then its mail waits out its pause
+                    await self.delivery.reachable(reached.pop())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from ioint_protocol.bundle import Files
 from ioint_protocol.canonical import Value, content_id
 from ioint_protocol.errors import REFUSALS, ProtocolError
 from ioint_protocol.keys import SigningKey, VerifyKey, check_public_key, key_id, member_id, peer_id
 from ioint_protocol.limits import LIMITS, Limits
-from ioint_protocol.members import Member
+from ioint_protocol.members import Member, RecordKey, Steward
 from ioint_protocol.pattern import (
     Matcher,
     MatchState,
@@ -32,7 +33,7 @@ from ioint_protocol.records import (
     record_id,
     record_pattern,
 )
-from ioint_protocol.roster import Release, Roster, VerifiedRoster, add_signature, sign_roster, verify_roster
+from ioint_protocol.roster import Release, Roster, check_follows, decode_roster, encode_roster
 from ioint_protocol.segment import (
     Header,
     Segment,
@@ -53,6 +54,7 @@ __all__ = [
     "LIMITS",
     "REFUSALS",
     "Dispute",
+    "Files",
     "Fingerprint",
     "Header",
     "Limits",
@@ -64,27 +66,30 @@ __all__ = [
     "ProtocolError",
     "Range",
     "Record",
+    "RecordKey",
     "Release",
     "Report",
     "Roster",
     "Segment",
     "Sighting",
     "SigningKey",
+    "Steward",
     "Unread",
     "Value",
     "Vector",
     "VerifiedInclusion",
     "VerifiedRecord",
-    "VerifiedRoster",
     "VerifiedSegment",
     "VerifyKey",
     "Withdrawal",
-    "add_signature",
     "build_segment",
+    "check_follows",
     "check_public_key",
     "content_id",
     "decode_record",
+    "decode_roster",
     "encode_record",
+    "encode_roster",
     "equivocation_proof",
     "inclusion_proof",
     "key_id",
@@ -97,9 +102,7 @@ __all__ = [
     "peer_id",
     "record_id",
     "record_pattern",
-    "sign_roster",
     "verify_equivocation",
     "verify_inclusion",
-    "verify_roster",
     "verify_segment",
 ]

@@ -23,16 +23,18 @@ REFUSALS: Final = frozenset(
         "unknown_algorithm",
         "unknown_signer",  # signed under a key that the roster does not name for this
         "duplicate_signer",  # one key, two signatures
-        "below_threshold",  # fewer distinct stewards than the roster demands
+        "below_threshold",  # fewer distinct keys signed a roster's file than its role demands
         "unknown_member",
         "inactive_member",  # suspended or removed
         "bad_root",  # record bodies that the signed root does not cover
         "duplicate_record",  # one body twice in a segment
         "no_equivocation",  # two headers that prove nothing
         "wrong_consortium",
-        "rollback",  # an older roster than the trusted one, or a lower `low` than that of the segment before
+        "rollback",  # an older roster or file of one than the trusted, or a `low` lower than that of the segment before
+        "expired",  # a roster's file that is out of date
+        "missing_file",  # a roster's file that another one, or the order of versions, asks for
+        "mixed_files",  # a roster's file that is not the one which the signed file before it names
         "roster_fork",  # another roster of the trusted version
-        "version_gap",  # a roster whose predecessor is missing
         "member_changed",  # a field that is fixed at admission differs, or a member disappeared unremoved
     }
 )

@@ -1,52 +1,46 @@
-"""Who is a member: a list that a threshold of stewards signs, version after version (SPEC, "Roster").
+"""Who is a member: what `roster.json` says, and what may follow it (SPEC, "Roster").
 
-The consortium's id is the hash of its first roster, so that no other consortium's can pass for a later one. A version
-follows the one before it when a threshold of both lists of stewards signed it; whoever trusts a roster follows the
-chain from there, and never goes back.
+The document is one target of a repository after The Update Framework: who signs, how many must, and how long it holds
+is in the signed files around it, and their check is not done here. This module reads and writes the document and
+says which one may follow a trusted one, for as long as the members' rights depend on what was said of them before.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from nacl.signing import SigningKey
-
-from ioint_protocol import canonical, frame
+from ioint_protocol import canonical
 from ioint_protocol.canonical import Value
-from ioint_protocol.envelope import payload_type
 from ioint_protocol.errors import ProtocolError
-from ioint_protocol.fields import (
-    HEX_64,
-    check_keys,
-    take_day,
-    take_int,
-    take_list,
-    take_object,
-    take_terms,
-    take_text,
-)
-from ioint_protocol.frame import Reader, Signature
-from ioint_protocol.keys import check_public_key
+from ioint_protocol.fields import HEX_64, check_keys, take_day, take_int, take_list, take_object, take_text
 from ioint_protocol.limits import LIMITS
-from ioint_protocol.members import Member, member_value, parse_member
+from ioint_protocol.members import (
+    Member,
+    RecordKey,
+    Steward,
+    check_distinct_keys,
+    member_value,
+    parse_member,
+    parse_steward,
+    steward_value,
+)
 from ioint_protocol.records import TAXONOMY_VERSION
 
-__all__ = ["Member", "Release", "Roster", "VerifiedRoster", "add_signature", "sign_roster", "verify_roster"]
+__all__ = [
+    "Member",
+    "RecordKey",
+    "Release",
+    "Roster",
+    "Steward",
+    "check_follows",
+    "decode_roster",
+    "encode_roster",
+]
 
 VERSION: Final = 1
-_MAGIC: Final = b"IORO"
-_DAY_S: Final = 86_400
-_FIXED: Final = (
-    "record_key",
-    "group",
-    "since",
-    "since_day",
-)  # at admission, for as long as a member is listed
+_FIXED: Final = ("group", "since", "since_day")  # at admission, for as long as a member is listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +55,26 @@ class Release:
 class Roster:
     """One version of the list.
 
-    `issued_day` is a UTC day, `expires` Unix seconds: callers compare it with their own clock. `stewards` are Ed25519
-    public keys in hex, ascending, of which `threshold` sign. `catalogue` is the catalogue's digest. `consortium` is
-    filled in when version 1 is verified and carried on by every later version.
+    `version` is that of the targets file, `consortium` the id that every signature names, `issued_day` a UTC day,
+    `catalogue` the catalogue's digest, `council` the stewards, of whom `threshold` sign. `threshold` and `expires`
+    (Unix seconds, the earliest of all files in force) are what the signed files around the document say; callers
+    compare `expires` with their own clock.
     """
 
     version: int
+    consortium: str
     issued_day: int
-    expires: int
-    threshold: int
-    stewards: tuple[str, ...]
     members: tuple[Member, ...]
     taxonomy: Release
     catalogue: str
-    consortium: str = ""
+    council: tuple[Steward, ...] = ()
+    threshold: int = 1
+    expires: int = 0
+
+    @property
+    def stewards(self) -> tuple[str, ...]:
+        """The keys that sign rosters, ascending."""
+        return tuple(sorted(steward.steward_key for steward in self.council))
 
     def member(self, member_id: str) -> Member | None:
         """Give the listed member of this id, in whatever state, or None."""
@@ -103,157 +103,37 @@ class Roster:
         return {member.peer_id: member for member in self.members}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedRoster:
-    """A roster that its stewards signed and that follows the trusted one; its expiry is the caller's to check."""
-
-    roster: Roster
-    wire: bytes = field(repr=False)
-    consortium: str
-
-
-def sign_roster(roster: Roster, keys: Sequence[SigningKey]) -> bytes:
-    """Give the wire of a roster with one signature per key; `add_signature` adds those of absent stewards.
+def encode_roster(roster: Roster) -> bytes:
+    """Give the document; whoever is new in this version gets its day.
 
     Raises:
-        ProtocolError: when the roster is one that `verify_roster` would refuse for its contents.
+        ProtocolError: when it is one that `decode_roster` would refuse.
     """
-    payload = _encode(_with_days(roster))
-    _decode(payload)
-    kind = _payload_type(payload, roster)
-    return _write(payload, [frame.make_signature(key, kind, payload) for key in keys])
-
-
-def add_signature(wire: bytes, key: SigningKey) -> bytes:
-    """Give the wire with one more steward's signature; a second one of the same key changes nothing.
-
-    Raises:
-        ProtocolError: when the wire is malformed.
-    """
-    payload, signatures = _read(wire)
-    signature = frame.make_signature(key, _payload_type(payload, _decode(payload)), payload)
-    return _write(payload, [*(item for item in signatures if item.kid != signature.kid), signature])
-
-
-def verify_roster(wire: bytes, trusted: Roster | None) -> VerifiedRoster:
-    """Check a roster against the one that is trusted, its exact predecessor or itself.
-
-    With `trusted` None the first version is taken at its word (trust on first use): show its consortium id to the
-    operator. Later versions are followed one by one.
-
-    Raises:
-        ProtocolError: `rollback`, `roster_fork`, `version_gap`, `wrong_consortium`, `below_threshold`,
-            `member_changed`, `unknown_signer`, `duplicate_signer`, `bad_signature`, `bad_key`, or a fault of shape.
-    """
-    payload, signatures = _read(wire)
-    roster = _decode(payload)
-    _check_succession(roster, payload, trusted)
-    stewards = set(roster.stewards) | set(trusted.stewards if trusted else ())
-    keys = [bytes.fromhex(steward) for steward in stewards]
-    signers = frame.verify_all(signatures, keys, _payload_type(payload, roster), payload)
-    for judge in (roster, trusted or roster):
-        signed = sum(bytes.fromhex(steward) in signers for steward in judge.stewards)
-        if signed < judge.threshold:
-            raise ProtocolError(
-                "below_threshold",
-                f"{signed} stewards of version {judge.version}, fewer than {judge.threshold}",
-            )
-    return VerifiedRoster(roster=roster, wire=wire, consortium=roster.consortium)
-
-
-def _check_succession(roster: Roster, payload: bytes, trusted: Roster | None) -> None:
-    if trusted is None:
-        if roster.version != 1:
-            raise ProtocolError("version_gap", f"version {roster.version} and no trusted roster; begin at 1")
-        return
-    if roster.consortium != trusted.consortium:
-        raise ProtocolError("wrong_consortium", f"{roster.consortium}, not {trusted.consortium}")
-    if roster.version < trusted.version:
-        raise ProtocolError("rollback", f"version {roster.version}, older than {trusted.version}")
-    if roster.version == trusted.version:
-        if payload != _encode(trusted):
-            raise ProtocolError("roster_fork", f"another roster of version {trusted.version}")
-        return
-    if roster.version > trusted.version + 1:
-        raise ProtocolError("version_gap", f"version {roster.version} after {trusted.version}")
-    if roster.issued_day < trusted.issued_day:
-        raise ProtocolError("rollback", f"issued on day {roster.issued_day}, before {trusted.issued_day}")
-    _check_members(roster, trusted)
-
-
-def _check_members(roster: Roster, trusted: Roster) -> None:
-    for member in roster.members:
-        before = trusted.member(member.id)
-        if before is None:
-            if (member.since, member.since_day) != (roster.version, roster.issued_day):
-                raise ProtocolError("member_changed", f"{member.id} is new, and since says otherwise")
-        elif any(getattr(member, name) != getattr(before, name) for name in _FIXED):
-            raise ProtocolError("member_changed", f"{member.id}: one of {', '.join(_FIXED)}")
-    for before in trusted.members:
-        if before.state != "removed" and roster.member(before.id) is None:
-            raise ProtocolError("member_changed", f"{before.id} is gone without having been removed")
-
-
-def _with_days(roster: Roster) -> Roster:
-    def filled(member: Member) -> Member:
-        new = member.since == roster.version and member.since_day == 0
-        return replace(member, since_day=roster.issued_day) if new else member
-
-    return replace(roster, members=tuple(filled(member) for member in roster.members))
-
-
-def _payload_type(payload: bytes, roster: Roster) -> str:
-    return payload_type("roster", roster.consortium or hashlib.sha256(payload).hexdigest())
-
-
-def _write(payload: bytes, signatures: Sequence[Signature]) -> bytes:
-    wire = frame.opening(_MAGIC) + frame.block(4, payload) + frame.write_signatures(signatures)
-    _read(wire)
-    return wire
-
-
-def _read(wire: bytes) -> tuple[bytes, tuple[Signature, ...]]:
-    frame.check_size(wire, LIMITS.roster_bytes)
-    reader = Reader(wire)
-    reader.magic(_MAGIC)
-    payload = reader.block(4, LIMITS.roster_bytes)
-    signatures = frame.read_signatures(reader)
-    reader.end()
-    return payload, signatures
-
-
-def _encode(roster: Roster) -> bytes:
+    members = tuple(_with_day(member, roster) for member in roster.members)
     value: dict[str, Value] = {
         "v": VERSION,
         "version": roster.version,
+        "consortium": roster.consortium,
         "issued_day": roster.issued_day,
-        "expires": roster.expires,
-        "threshold": roster.threshold,
-        "stewards": list(roster.stewards),
-        "members": [member_value(member) for member in roster.members],
+        "council": [steward_value(steward) for steward in roster.council],
+        "members": [member_value(member) for member in members],
         "taxonomy": {"version": roster.taxonomy.version, "digest": roster.taxonomy.digest},
         "catalogue": roster.catalogue,
     }
-    # The first version's hash is the consortium's id, so it cannot contain it.
-    if roster.version > 1:
-        value["consortium"] = roster.consortium
-    return canonical.encode(value)
+    data = canonical.encode(value)
+    decode_roster(data)
+    return data
 
 
-_KEYS: Final = frozenset(
-    {"v", "version", "issued_day", "expires", "threshold", "stewards", "members", "taxonomy", "catalogue"}
-)
+def decode_roster(data: bytes, *, threshold: int = 1, expires: int = 0) -> Roster:
+    """Read a document that signed files stand for; `threshold` and `expires` are what those say.
 
-
-def _decode(payload: bytes) -> Roster:
-    value = canonical.decode_object(payload, limit_bytes=LIMITS.roster_bytes)
-    later = value.get("version") != 1
-    check_keys(value, _KEYS | {"consortium"} if later else _KEYS)
+    Raises:
+        ProtocolError: `too_large`, `not_canonical`, `bad_value`, `bad_shape`, `bad_field` or `bad_key`.
+    """
+    value = canonical.decode_object(data, limit_bytes=LIMITS.roster_bytes)
+    check_keys(value, _KEYS)
     take_int(value, "v", VERSION, VERSION)
-    issued_day = take_day(value, "issued_day")
-    stewards = take_terms(value, "stewards", HEX_64, 1, LIMITS.roster_stewards)
-    for steward in stewards:
-        check_public_key(bytes.fromhex(steward))
     release = take_object(value["taxonomy"], "taxonomy")
     check_keys(release, {"version", "digest"})
     members = tuple(
@@ -262,26 +142,77 @@ def _decode(payload: bytes) -> Roster:
     )
     roster = Roster(
         version=take_int(value, "version", 1, LIMITS.integer),
-        issued_day=issued_day,
-        expires=take_int(value, "expires", issued_day * _DAY_S, LIMITS.day * _DAY_S),
-        threshold=take_int(value, "threshold", 1, len(stewards)),
-        stewards=stewards,
+        consortium=take_text(value, "consortium", HEX_64),
+        issued_day=take_day(value, "issued_day"),
         members=members,
         taxonomy=Release(
             version=take_text(release, "version", TAXONOMY_VERSION),
             digest=take_text(release, "digest", HEX_64),
         ),
         catalogue=take_text(value, "catalogue", HEX_64),
-        consortium=take_text(value, "consortium", HEX_64) if later else hashlib.sha256(payload).hexdigest(),
+        council=tuple(
+            parse_steward(take_object(item, "a steward"))
+            for item in take_list(value, "council", 1, LIMITS.roster_stewards)
+        ),
+        threshold=threshold,
+        expires=expires,
     )
-    _check_distinct(roster)
+    check_distinct_keys(members, roster.council)
+    _check_members(roster)
     return roster
 
 
-def _check_distinct(roster: Roster) -> None:
-    keys = Counter(key for member in roster.members for key in (member.node_key, member.record_key))
-    if any(count > 1 for count in keys.values()):
-        raise ProtocolError("bad_field", "one key of two members")
+def check_follows(roster: Roster, trusted: Roster) -> None:
+    """Refuse a roster that may not take the place of the trusted one.
+
+    Versions may be skipped by whoever was away. What is fixed at admission stays; that nobody disappears who was not
+    removed is checked from one version to the next, because only then can it be told.
+
+    Raises:
+        ProtocolError: `wrong_consortium`, `rollback`, `roster_fork`, `member_changed`.
+    """
+    if roster.consortium != trusted.consortium:
+        raise ProtocolError("wrong_consortium", f"{roster.consortium}, not {trusted.consortium}")
+    if roster.version < trusted.version:
+        raise ProtocolError("rollback", f"version {roster.version}, older than {trusted.version}")
+    if roster.issued_day < trusted.issued_day:
+        raise ProtocolError("rollback", f"issued on day {roster.issued_day}, before {trusted.issued_day}")
+    if roster.version == trusted.version:
+        if encode_roster(roster) != encode_roster(trusted):
+            raise ProtocolError("roster_fork", f"another roster of version {trusted.version}")
+        return
+    for member in roster.members:
+        _check_member(member, trusted.member(member.id), trusted)
+    if roster.version == trusted.version + 1:
+        for before in trusted.members:
+            if before.state != "removed" and roster.member(before.id) is None:
+                raise ProtocolError("member_changed", f"{before.id} is gone without having been removed")
+
+
+def _check_member(member: Member, before: Member | None, trusted: Roster) -> None:
+    if before is None:
+        if member.since <= trusted.version or member.since_day < trusted.issued_day:
+            raise ProtocolError("member_changed", f"{member.id} is new, and since says otherwise")
+    elif any(getattr(member, name) != getattr(before, name) for name in _FIXED):
+        raise ProtocolError("member_changed", f"{member.id}: one of {', '.join(_FIXED)}")
+    elif member.record_keys[: len(before.record_keys)] != before.record_keys:
+        raise ProtocolError("member_changed", f"{member.id}: a record key that it had")
+
+
+def _with_day(member: Member, roster: Roster) -> Member:
+    new = member.since == roster.version and member.since_day == 0
+    return replace(member, since_day=roster.issued_day) if new else member
+
+
+_KEYS: Final = frozenset(
+    {"v", "version", "consortium", "issued_day", "council", "members", "taxonomy", "catalogue"}
+)
+
+
+def _check_members(roster: Roster) -> None:
+    for steward in roster.council:
+        if roster.member(steward.member) is None:
+            raise ProtocolError("bad_field", f"steward {steward.member} is no member")
     for member in roster.members:
         if member.since > roster.version or member.since_day > roster.issued_day:
             raise ProtocolError("bad_field", f"{member.id} is listed since a later version or day")

@@ -334,7 +334,7 @@ def _author(header: Header, roster: Roster) -> Member:
 
 
 def _verify_header(signed: SignedHeader, consortium: str, member: Member) -> None:
-    keys = (bytes.fromhex(member.record_key),)
+    keys = (bytes.fromhex(member.record_key_at(signed.header.seq)),)
     frame.verify_all(signed.signatures, keys, _payload_type(consortium), signed.header_bytes)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ioint_protocol import canonical, frame
+from ioint_protocol import bundle, canonical, frame
+from ioint_protocol.bundle import Files
 from ioint_protocol.canonical import Value
 from ioint_protocol.errors import ProtocolError
 from ioint_protocol.fields import (
@@ -133,7 +134,7 @@ def decode_announcement(data: bytes) -> Announcement:
 def encode_pull_request(wanted: Range) -> bytes:
     """Ask for a range of one author's log.
 
-    Who no longer holds its beginning answers from the lowest segment that it holds, whatever the end of the range.
+    Who does not hold its beginning, or no longer, answers from the next segment that it holds, whatever its end.
     """
     data = canonical.encode({"author": wanted.author, "from": wanted.from_seq, "to": wanted.to_seq})
     decode_pull_request(data)
@@ -181,28 +182,6 @@ def encode_proof_answer(proofs: Iterable[bytes]) -> bytes:
 def decode_proof_answer(data: bytes) -> tuple[bytes, ...]:
     """Read the proofs of an answer; raises ProtocolError. Nothing of them is verified yet."""
     return _read_wires(data, LIMITS.proof_bytes)
-
-
-def encode_roster_request(have: int) -> bytes:
-    """Ask for the rosters after version `have` (0: none)."""
-    return canonical.encode({"have": have})
-
-
-def decode_roster_request(data: bytes) -> int:
-    """Read the version that the asker has; raises ProtocolError."""
-    value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
-    check_keys(value, {"have"})
-    return take_int(value, "have", 0, LIMITS.integer)
-
-
-def encode_roster_answer(wires: Iterable[bytes]) -> bytes:
-    """Answer with the newer rosters in order of version: as many as one frame holds."""
-    return _write_wires(wires, LIMITS.roster_bytes)
-
-
-def decode_roster_answer(data: bytes) -> tuple[bytes, ...]:
-    """Read the roster wires of an answer; raises ProtocolError."""
-    return _read_wires(data, LIMITS.roster_bytes)
 
 
 def missing(own: Vector, other: Vector) -> tuple[Range, ...]:
@@ -291,3 +270,56 @@ def _read_wires(data: bytes, limit_bytes: int) -> tuple[bytes, ...]:
             raise ProtocolError("bad_frame", f"more than {LIMITS.range_segments} wires in one answer")
         wires.append(reader.block(4, limit_bytes))
     return tuple(wires)
+
+
+# --- the roster ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterVersions:
+    """How far a node has the roster: versions of its newest root and timestamp, 0 for none."""
+
+    root: int = 0
+    timestamp: int = 0
+
+
+def encode_roster_request(have: RosterVersions) -> bytes:
+    """Ask for the files of the roster that are newer."""
+    return canonical.encode({"root": have.root, "timestamp": have.timestamp})
+
+
+def decode_roster_request(data: bytes) -> RosterVersions:
+    """Read how far the asker has the roster; raises ProtocolError."""
+    value = canonical.decode_object(data, limit_bytes=LIMITS.record_bytes)
+    check_keys(value, {"root", "timestamp"})
+    return RosterVersions(
+        root=take_int(value, "root", 0, LIMITS.integer),
+        timestamp=take_int(value, "timestamp", 0, LIMITS.integer),
+    )
+
+
+def encode_roster_answer(held: Files, own: RosterVersions, asker: RosterVersions) -> bytes:
+    """Answer with what the asker lacks of the files held, whose versions are `own`: its next roots, then the rest.
+
+    The rest goes along when one frame holds all of it; until then the asker asks again. With a newer root the rest is
+    given whatever timestamp the asker has: that may be one which the newer root no longer stands for.
+    """
+    roots = {name: data for name, data in held.items() if bundle.version_of(name) > asker.root}
+    roots = {name: data for name, data in roots.items() if bundle.kind_of(name) == "root"}
+    if not roots and own.timestamp <= asker.timestamp:
+        return b""
+    answer: dict[str, bytes] = {}
+    for name in bundle.in_order(roots):
+        if len(bundle.write_files({**answer, name: roots[name]})) > LIMITS.frame_bytes:
+            return bundle.write_files(answer)
+        answer[name] = roots[name]
+    whole = bundle.write_files(
+        {**answer, **{name: data for name, data in held.items() if bundle.kind_of(name) != "root"}}
+    )
+    return whole if len(whole) <= LIMITS.frame_bytes else bundle.write_files(answer)
+
+
+def decode_roster_answer(data: bytes) -> dict[str, bytes]:
+    """Read the files of an answer, none when there is nothing newer; raises ProtocolError. They are unverified."""
+    frame.check_size(data, LIMITS.frame_bytes)
+    return bundle.read_files(data)

@@ -6,13 +6,15 @@ that is expected. Refusals are written by hand in these scripts; the tests hold 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
 
 from paths import make_messages, make_patterns
 from reputations import make_reputations
-from signed import make_rosters, make_segments, make_signatures
+from rosters import make_rosters
+from signed import make_segments, make_signatures
 from unsigned import make_canonical, make_ids, make_records
 
 HERE = Path(__file__).parent
@@ -29,11 +31,17 @@ FILES = {
 }
 
 
+def make_files() -> dict[str, str]:
+    """The text of every file, and of the list of their digests in the form of `sha256sum`."""
+    texts = {name: json.dumps(make(), indent=1, sort_keys=True) + "\n" for name, make in FILES.items()}
+    digests = {name: hashlib.sha256(text.encode("ascii")).hexdigest() for name, text in sorted(texts.items())}
+    return texts | {"SHA256SUMS": "".join(f"{digest}  {name}\n" for name, digest in digests.items())}
+
+
 def main() -> int:
     """Write or compare every file; 1 when one differs."""
     differing = []
-    for name, make in FILES.items():
-        text = json.dumps(make(), indent=1, sort_keys=True) + "\n"
+    for name, text in make_files().items():
         path = HERE / name
         if "--check" in sys.argv:
             if not path.is_file() or path.read_text(encoding="ascii") != text:

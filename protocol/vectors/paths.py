@@ -50,10 +50,18 @@ def make_patterns() -> Case:
         {"name": name, "pattern": value, "refusal": "bad_pattern"} for name, value in _refused_patterns()
     ]
     return {
-        "about": "patterns with their ids; and sessions: completed[i] are the patterns that step i completes",
+        "about": "patterns with their ids; sessions: completed[i] are the patterns that step i completes; whether one"
+        " pattern is a special case of another; and the canonical form of a pattern",
         "patterns": parsed,
         "vocabulary": VOCABULARY,
         "sessions": list(_sessions()),
+        "special_cases": [
+            {"name": name, "special": special, "general": general, "implied": int(implied)}
+            for name, special, general, implied in _special_cases()
+        ],
+        "canonical": [
+            {"name": name, "pattern": value, "canonical": form} for name, value, form in _canonical_forms()
+        ],
     }
 
 
@@ -75,6 +83,9 @@ def _refused_patterns() -> Iterable[tuple[str, Any]]:
     yield "a class of provenance", {"gaps": 1, "steps": [{"p": ["@untrusted"]}]}
     yield "gaps 2", {"gaps": 2, "steps": [step]}
     yield "x 0", {"gaps": 1, "steps": [{"x": 0}]}
+    yield "sensitivity 0, which asks nothing", {"gaps": 1, "steps": [{"s": 0, "v": ["read"]}]}
+    yield "boundary 0, which asks nothing", {"gaps": 1, "steps": [{"b": 0, "v": ["read"]}]}
+    yield "no gaps in one step", {"gaps": 0, "steps": [step]}
     yield "sensitivity 4", {"gaps": 1, "steps": [{"s": 4}]}
     yield "boundary 6", {"gaps": 1, "steps": [{"b": 6}]}
     yield "flow from itself", {"gaps": 1, "steps": [{"f": [0]}]}
@@ -157,6 +168,87 @@ def _sessions() -> Iterable[Case]:
     yield case("one of several families", support, [read, send], [1], ("code_review", "customer_support"))
 
 
+def _special_cases() -> Iterable[tuple[str, Case, Case, bool]]:
+    read, search, send, pay = {"v": ["read"]}, {"v": ["search"]}, {"v": ["send"]}, {"v": ["pay"]}
+    observe = {"v": ["@observe"]}
+
+    def path(*steps: Case, gaps: int = 1, **more: object) -> Case:
+        return {"gaps": gaps, "steps": list(steps), **more}
+
+    def given(*flow: int, v: str = "send") -> Case:
+        return {"v": [v], "f": list(flow)}
+
+    both = path(read, send)
+    yield "itself", both, both, True
+    yield "fewer steps", path(read, search, send), both, True
+    yield "more steps", both, path(read, search, send), False
+    yield "another order", path(send, read), both, False
+    yield "a verb of the class", path(read), path(observe), True
+    yield "the class for a verb", path(observe), path(read), False
+    yield "all verbs of the class", path(observe), path({"v": ["read", "search"]}), True
+    yield "a class that is not known", path({"v": ["@later"]}), path(observe), False
+    yield "a word that is not known, and itself", path({"v": ["later"]}), path({"v": ["later", "read"]}), True
+    yield "any verb, where one is asked for", path({"s": 2}), path({"s": 2, "v": ["read"]}), False
+    yield (
+        "all verbs that are known, where none is asked for",
+        path({"v": ["@observe", "@transfer", "@value"]}),
+        path({"s": 1}),
+        False,
+    )
+    yield "a class of the group", path({"r": ["file"]}), path({"r": ["@content", "payment"]}), True
+    yield "a higher rank", path({"s": 3, "b": 5}), path({"s": 2, "b": 4}), True
+    yield "a lower rank", path({"s": 1}), path({"s": 2}), False
+    yield "fewer provenances", path({"p": ["memory"]}), path({"p": ["memory", "tool_output"]}), True
+    yield "any provenance", path(read), path({"p": ["memory"]}), False
+    yield "outside", path({"v": ["read"], "x": 1}), path(read), True
+    yield "not said to be outside", path(read), path({"x": 1}), False
+    yield "without gaps, where they are allowed", path(read, send, gaps=0), both, True
+    yield "gaps, where they are not allowed", both, path(read, send, gaps=0), False
+    yield "gaps, in one step", both, path(send), True
+    yield "a part without gaps", path(read, search, send, gaps=0), path(search, send, gaps=0), True
+    yield "not a part without gaps", path(read, search, send, gaps=0), path(read, send, gaps=0), False
+    yield "flow, where none is asked for", path(read, given(0)), both, True
+    yield "no flow", both, path(read, given(0)), False
+    yield "flow to another place", path(pay, read, given(1)), path(read, given(0)), True
+    yield "flow from elsewhere", path(read, search, given(1)), path(read, given(0)), False
+    yield "flow through a third", path(read, given(0, v="search"), given(1)), path(read, given(0)), False
+    yield (
+        "another match for each choice",
+        path(read, {"v": ["read", "send"], "f": [0]}, given(1)),
+        path(read, given(0)),
+        True,
+    )
+    yield "a family", path(read, declared=["code_review"]), path(read), True
+    yield "every family", path(read), path(read, declared=["code_review"]), False
+    yield (
+        "one family of two",
+        path(read, declared=["code_review"]),
+        path(read, declared=["code_review", "customer_support"]),
+        True,
+    )
+    yield (
+        "two families, where one is asked for",
+        path(read, declared=["code_review", "customer_support"]),
+        path(read, declared=["code_review"]),
+        False,
+    )
+
+
+def _canonical_forms() -> Iterable[tuple[str, Case, Case]]:
+    def one(**step: object) -> Case:
+        return {"gaps": 1, "steps": [step]}
+
+    yield "already", one(v=["read", "send"]), one(v=["read", "send"])
+    yield "a verb beside its class", one(v=["@observe", "read", "send"]), one(v=["@observe", "send"])
+    yield "a class beside its group", one(r=["@content", "file", "message"]), one(r=["@content", "message"])
+    yield (
+        "all verbs of a class, which a later one may join",
+        one(v=["read", "search"]),
+        one(v=["read", "search"]),
+    )
+    yield "a word that is not known", one(v=["@observe", "later"]), one(v=["@observe", "later"])
+
+
 def make_messages() -> Case:
     """Requests and answers, and those that are refused."""
     author, other, head = "a" * 32, "b" * 32, "c" * 64
@@ -173,19 +265,16 @@ def make_messages() -> Case:
         {"message": "announcement", "value": {"heads": heads, "roster": 7}},
         {"message": "announcement", "value": {"heads": {}, "roster": 0}},
         {"message": "proof_request", "value": {"of": [author, other]}},
-        {"message": "roster_request", "value": {"have": 0}},
+        {"message": "roster_request", "value": {"root": 2, "timestamp": 1_796_000_000}},
     ]
     for case in cases:
         case["bytes"] = raw_json(case["value"]).hex()
-    cases.append(
-        {
-            "message": "pull_answer",
-            "wires": [w.hex() for w in wires],
-            "bytes": sync.encode_pull_answer(wires).hex(),
-        }
-    )
+    for name, data in (
+        ("pull_answer", sync.encode_pull_answer(wires)),
+        ("proof_answer", sync.encode_proof_answer(wires)),
+    ):
+        cases.append({"message": name, "wires": [w.hex() for w in wires], "bytes": data.hex()})
     cases.append({"message": "pull_answer", "wires": [], "bytes": ""})
-    cases.append({"message": "proof_answer", "bytes": sync.encode_proof_answer(wires).hex()})
     refused: list[tuple[str, bytes, str]] = [
         ("push_answer", raw_json({"r": "maybe", "why": ""}), "bad_field"),
         ("push_answer", raw_json({"r": "accepted"}), "bad_shape"),
@@ -206,7 +295,9 @@ def make_messages() -> Case:
         ("pull_request", raw_json({"author": author, "from": 0, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 2, "to": 1}), "bad_field"),
         ("pull_request", raw_json({"author": author, "from": 1, "to": 257}), "bad_field"),
-        ("roster_request", raw_json({"have": -1}), "bad_field"),
+        ("roster_request", raw_json({"root": -1, "timestamp": 0}), "bad_field"),
+        ("roster_answer", b"\x0etimestamp.json\xff\xff\xff\xff", "too_large"),
+        ("roster_answer", b"\x0dsnapshot.json\0\0\0\x01a", "bad_frame"),
         ("pull_answer", b"\0\0\0\x02a", "bad_frame"),
         ("pull_answer", b"\0\0\0\0", "bad_frame"),
         ("pull_answer", b"\xff\xff\xff\xff", "too_large"),

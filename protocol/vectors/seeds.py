@@ -43,7 +43,7 @@ def member(
         id=keys.member_id(bytes(seeded(f"{name} record").verify_key)),
         name=name,
         node_key=public(f"{name} node"),
-        record_key=public(f"{name} record"),
+        record_keys=(roster.RecordKey(key=public(f"{name} record")),),
         group=f"group-{name}",
         sponsor=sponsor,
         since=since,
@@ -53,18 +53,8 @@ def member(
     )
 
 
-def first_roster() -> roster.Roster:
-    """Give version 1 of the vector rosters: three stewards of whom two sign, three members."""
-    return roster.Roster(
-        version=1,
-        issued_day=DAY,
-        expires=(DAY + 90) * 86_400,
-        threshold=2,
-        stewards=tuple(sorted(public(f"steward {name}") for name in "xyz")),
-        members=(member("a"), member("b"), member("c")),
-        taxonomy=roster.Release(version="2026.11", digest="1" * 64),
-        catalogue="2" * 64,
+def steward(name: str) -> roster.Steward:
+    """Give a member as a steward."""
+    return roster.Steward(
+        member=member(name).id, steward_key=public(f"{name} steward"), clock_key=public(f"{name} clock")
     )
-
-
-STEWARDS = tuple(seeded(f"steward {name}") for name in "xyz")

@@ -1,17 +1,15 @@
-"""Vectors with signatures: Ed25519 in its context, rosters, segments, proofs of equivocation."""
+"""Vectors with signatures: Ed25519 in its context, segments, proofs of equivocation."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import nacl.bindings as sodium
-from ioint_protocol import envelope, keys, roster, segment
+from ioint_protocol import envelope, roster, segment
 from nacl.signing import SigningKey
-from seeds import DAY, STEWARDS, Case, changed, first_roster, member, public, raw_json, seeded
+from seeds import DAY, Case, changed, member, public, raw_json, seeded, steward
 from unsigned import DISPUTE, REPORT, SIGHTING, WITHDRAWAL
 
 CONSORTIUM = hashlib.sha256(b"vectors").hexdigest()
@@ -56,6 +54,7 @@ def make_signatures() -> Case:
         point = bytes.fromhex(text)
         # Were the key accepted, S = 0 and R = the key or the identity would verify for many messages or for any.
         cases.append(case(f"key is {name}", key=point, sig=point + bytes(32)) | {"refusal": "bad_signature"})
+    cases.append(_without_nonce(case, signer, kind, body))
     cases.append(_cofactored(case, kind, body))
     mixed = sodium.crypto_core_ed25519_add(key, bytes.fromhex(SMALL_ORDER["order 8"]))
     bad_keys = {
@@ -71,6 +70,16 @@ def make_signatures() -> Case:
         "cases": cases,
         "keys": key_cases,
     }
+
+
+def _without_nonce(case: Callable[..., Case], signer: SigningKey, kind: str, body: bytes) -> Case:
+    """A signature with the nonce 0: the equation holds, and R is the identity."""
+    half = hashlib.sha512(bytes(signer)).digest()[:32]
+    secret = int.from_bytes(half, "little") & ~7 & ((1 << 254) - 1) | 1 << 254
+    point = bytes.fromhex(SMALL_ORDER["the identity"])
+    h = hashlib.sha512(point + bytes(signer.verify_key) + envelope.pae(kind, body)).digest()
+    s = int.from_bytes(h, "little") * secret % ORDER
+    return case("R is the identity", sig=point + s.to_bytes(32, "little")) | {"refusal": "bad_signature"}
 
 
 def _cofactored(case: Callable[..., Case], kind: str, body: bytes) -> Case:
@@ -92,148 +101,28 @@ def _cofactored(case: Callable[..., Case], kind: str, body: bytes) -> Case:
     raise AssertionError("every nonce gave a multiple of the cofactor")
 
 
-def make_rosters() -> Case:
-    """Rosters after the one that is trusted, taken or refused."""
-    genesis = roster.sign_roster(first_roster(), STEWARDS[:2])
-    trusted = roster.verify_roster(genesis, None).roster
-    second = replace(
-        trusted,
-        version=2,
-        issued_day=DAY + 1,
-        members=(*trusted.members, member("d", since=2, sponsor=trusted.members[0].id)),
+def _roster() -> roster.Roster:
+    """One member whose record key changed at segment 4, one that is suspended."""
+    first = member("a")
+    newer = roster.RecordKey(key=public("a record 2"), from_seq=4)
+    return roster.Roster(
+        version=4,
+        consortium=CONSORTIUM,
+        issued_day=DAY,
+        members=(
+            replace(first, since_day=DAY, record_keys=(*first.record_keys, newer)),
+            member("b", since_day=DAY, state="suspended"),
+        ),
+        taxonomy=roster.Release(version="2026.11", digest="1" * 64),
+        catalogue="2" * 64,
+        council=(steward("a"),),
     )
-    other = roster.verify_roster(
-        roster.sign_roster(replace(first_roster(), catalogue="3" * 64), STEWARDS), None
-    ).roster
-    signed = roster.sign_roster(second, STEWARDS[:2])
-    ring = STEWARDS[:2]
-
-    def case(name: str, wire: bytes, after: str | None, refusal: str | None = None) -> Case:
-        end: Case = {"refusal": refusal} if refusal else {"consortium": trusted.consortium}
-        return {"name": name, "wire": wire.hex(), **({"after": after} if after else {}), **end}
-
-    rotated = replace(second, stewards=tuple(sorted((public("steward x"), public("steward w")))))
-    outside = roster.sign_roster(second, [STEWARDS[0], seeded("nobody")])
-    gone = replace(second, members=second.members[1:])
-    moved = replace(second, members=(replace(second.members[0], group="elsewhere"), *second.members[1:]))
-    backdated = replace(second, members=(*trusted.members, member("d", since=1, since_day=DAY)))
-    cases = [
-        case("the first, taken at its word", genesis, None),
-        case("the first again", genesis, "first"),
-        case("the second", signed, "first"),
-        case("the second by all three", roster.sign_roster(second, STEWARDS), "first"),
-        case(
-            "stewards rotated by both lists",
-            roster.sign_roster(rotated, [*STEWARDS[:2], seeded("steward w")]),
-            "first",
-        ),
-        case(
-            "rotated by the new list only",
-            roster.sign_roster(rotated, [STEWARDS[0], seeded("steward w")]),
-            "first",
-            "below_threshold",
-        ),
-        case("one steward of two", roster.sign_roster(second, STEWARDS[:1]), "first", "below_threshold"),
-        case("one steward twice", _repeat_signature(second), "first", "duplicate_signer"),
-        case("one signer who is no steward", outside, "first", "unknown_signer"),
-        case("a flipped bit of a signature", signed[:-1] + bytes([signed[-1] ^ 1]), "first", "bad_signature"),
-        case("a byte after the end", signed + b"\0", "first", "bad_frame"),
-        case("cut short", signed[:-1], "first", "bad_frame"),
-        case("an older version", genesis, "second", "rollback"),
-        case(
-            "another of the same version",
-            roster.sign_roster(replace(second, catalogue="4" * 64), ring),
-            "second",
-            "roster_fork",
-        ),
-        case(
-            "a version is missing",
-            roster.sign_roster(replace(second, version=3), ring),
-            "first",
-            "version_gap",
-        ),
-        case("the second, with nothing trusted", signed, None, "version_gap"),
-        case(
-            "another consortium's",
-            roster.sign_roster(replace(second, consortium=other.consortium), ring),
-            "first",
-            "wrong_consortium",
-        ),
-        case("a member gone unremoved", roster.sign_roster(gone, ring), "first", "member_changed"),
-        case("a member in another group", roster.sign_roster(moved, ring), "first", "member_changed"),
-        case("a new member as a founder", roster.sign_roster(backdated, ring), "first", "member_changed"),
-    ]
-    cases += [case(name, _sign_anything(value), None, refusal) for name, value, refusal in _refused_rosters()]
-    return {
-        "about": "a roster when nothing is trusted, or after the one that `after` names",
-        "first": genesis.hex(),
-        "second": signed.hex(),
-        "cases": cases,
-    }
-
-
-def _repeat_signature(value: roster.Roster) -> bytes:
-    wire = roster.sign_roster(value, STEWARDS[:1])
-    entry = wire[-83:]  # algorithm 1, key id 16, length 2, signature 64
-    return wire[:-84] + b"\x02" + entry + entry
-
-
-def _sign_anything(value: Mapping[str, Any]) -> bytes:
-    payload = raw_json(value)
-    kind = envelope.payload_type("roster", hashlib.sha256(payload).hexdigest())
-    parts = sorted(
-        keys.key_id(bytes(key.verify_key)) + b"\0\x40" + envelope.sign(key, kind, payload) for key in STEWARDS
-    )
-    return (
-        b"IORO\x01"
-        + len(payload).to_bytes(4, "big")
-        + payload
-        + b"\x03"
-        + b"".join(b"\x01" + part for part in parts)
-    )
-
-
-def _refused_rosters() -> Iterable[tuple[str, Mapping[str, Any], str]]:
-    wire = roster.sign_roster(first_roster(), STEWARDS)
-    good = json.loads(wire[9 : 9 + int.from_bytes(wire[5:9], "big")])
-    first = good["members"][0]
-
-    def with_first(**fields: object) -> dict[str, Any]:
-        return changed(good, members=[changed(first, **fields), *good["members"][1:]])
-
-    yield "an unknown field", changed(good, note="x"), "bad_shape"
-    yield "a member with an unknown field", with_first(mail="x"), "bad_shape"
-    yield "threshold 0", changed(good, threshold=0), "bad_field"
-    yield "threshold above the stewards", changed(good, threshold=4), "bad_field"
-    yield "a steward twice", changed(good, stewards=[*good["stewards"], good["stewards"][-1]]), "bad_field"
-    yield (
-        "a steward of small order",
-        changed(good, stewards=sorted([*good["stewards"], "00" * 32])),
-        "bad_key",
-    )
-    yield "a member twice", changed(good, members=[*good["members"], first]), "bad_field"
-    yield "one node key twice", with_first(node_key=good["members"][1]["node_key"]), "bad_field"
-    yield "a node key of small order", with_first(node_key="01" + "00" * 31), "bad_key"
-    yield "a record key that is the node key", with_first(node_key=first["record_key"]), "bad_key"
-    yield "an id of another key", with_first(id="0" * 32), "bad_field"
-    yield "a group with a space", with_first(group="group a"), "bad_field"
-    yield "an upper-case group", with_first(group="Group"), "bad_field"
-    yield "another class", with_first(**{"class": "owner"}), "bad_field"
-    yield "another state", with_first(state="away"), "bad_field"
-    yield "an address without a port", with_first(addresses=["/ip4/192.0.2.1"]), "bad_field"
-    yield "five addresses", with_first(addresses=[f"/ip4/192.0.2.{n}/tcp/1" for n in range(5)]), "bad_field"
-    yield "a member since a later version", with_first(since=2), "bad_field"
-    yield "a member since another day", with_first(since_day=DAY - 1), "bad_field"
-    yield "expired when issued", changed(good, expires=DAY), "bad_field"
-    yield "no members", changed(good, members=[]), "bad_field"
 
 
 def make_segments() -> Case:
     """Segments against one roster, and proofs of equivocation."""
-    genesis = roster.sign_roster(
-        replace(first_roster(), members=(member("a"), member("b", state="suspended"))), STEWARDS
-    )
-    verified = roster.verify_roster(genesis, None)
+    verified = _roster()
+    document = roster.encode_roster(verified)
     bodies = [raw_json(value) for value in (REPORT, SIGHTING, WITHDRAWAL)]
     author, key = member("a").id, seeded("a record")
 
@@ -244,21 +133,26 @@ def make_segments() -> Case:
         key: SigningKey = key,
         consortium: str = verified.consortium,
         prev: str | None = None,
+        seq: int = 0,
     ) -> bytes:
-        seq = 2 if prev else 1
+        seq = seq or (2 if prev else 1)
         return segment.build_segment(key, consortium, member(by).id, seq, prev or segment.GENESIS, 1, records)
 
     first = build()
     head = segment.parse_segment(first).head
     second = build([raw_json(DISPUTE)], prev=head)
+    fourth = build([raw_json(DISPUTE)], prev=head, seq=4, key=seeded("a record 2"))
     fork = build([raw_json(SIGHTING)], prev=head)
     refused = [
         ("a changed record", first.replace(b'"seen":3', b'"seen":4'), "bad_root"),
         ("a changed header", first.replace(b'"low":1', b'"low":2'), "bad_field"),
         ("another seq", second.replace(b'"seq":2', b'"seq":3'), "bad_signature"),
         ("a flipped bit of the signature", _flip_signature(first), "bad_signature"),
-        ("of another consortium", build(consortium=CONSORTIUM), "bad_signature"),
+        ("of another consortium", build(consortium=hashlib.sha256(b"other").hexdigest()), "bad_signature"),
         ("by another member's key", build(key=seeded("b record")), "unknown_signer"),
+        ("by the newer key before its turn", build(key=seeded("a record 2")), "unknown_signer"),
+        ("by the older key after its turn", build(prev=head, seq=4), "unknown_signer"),
+        ("one signature twice", _repeat_signature(first), "duplicate_signer"),
         ("by a stranger", build(key=seeded("d record"), by="d"), "unknown_member"),
         ("by a suspended member", build(key=seeded("b record"), by="b"), "inactive_member"),
         ("one record twice", build([bodies[0], bodies[0]]), "duplicate_record"),
@@ -273,8 +167,12 @@ def make_segments() -> Case:
         ("an algorithm that is not known", _algorithm(first, 2), "unknown_algorithm"),
     ]
     cases: list[Case] = []
-    for name, wire in (("the first", first), ("the second", second)):
-        checked = segment.verify_segment(segment.parse_segment(wire), verified.consortium, verified.roster)
+    for name, wire in (
+        ("the first", first),
+        ("the second", second),
+        ("the fourth, by the newer key", fourth),
+    ):
+        checked = segment.verify_segment(segment.parse_segment(wire), verified.consortium, verified)
         ids = [record.id for record in checked.records]
         cases.append({"name": name, "wire": wire.hex(), "head": checked.head, "records": ids})
     cases += [{"name": name, "wire": wire.hex(), "refusal": refusal} for name, wire, refusal in refused]
@@ -307,9 +205,9 @@ def make_segments() -> Case:
         for n in (1, 2, 3, 5, 8)
     ]
     return {
-        "about": "segments (`zeros`: so many zero bytes), proofs of equivocation and of inclusion against the roster; "
-        "tree hashes of decimal numbers",
-        "roster": genesis.hex(),
+        "about": "segments (`zeros`: so many zero bytes), proofs of equivocation and of inclusion against the roster, "
+        "which is a roster.json; tree hashes of decimal numbers",
+        "roster": document.decode("ascii"),
         "cases": cases,
         "proofs": proofs,
         "inclusions": inclusions,
@@ -356,6 +254,12 @@ def _inclusions(wire: bytes, author: str) -> list[Case]:
     ]
     cases += [{"name": name, "proof": data.hex(), "refusal": refusal} for name, data, refusal in refused]
     return cases
+
+
+def _repeat_signature(wire: bytes) -> bytes:
+    at = _signatures_at(wire)
+    entry = wire[at + 1 : at + 1 + 1 + 16 + 2 + 64]
+    return wire[:at] + b"\x02" + entry + wire[at + 1 :]
 
 
 def _flip_signature(wire: bytes) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("taxonomy/ioint_taxonomy", "protocol/ioint_protocol", "node/ioint_node")
-NOT_OURS = {".git", ".venv", ".lock", "__pycache__", "dist"}
+NOT_OURS = {".git", ".venv", ".lock", "__pycache__", "dist", "node_modules"}
 FILE_BYTES = 1_500_000
 
 

@@ -29,7 +29,7 @@ class Members:
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
         self.silent: set[str] = set()
-        self.result = "accepted"
+        self.result, self.why = "accepted", ""
         self.answer: bytes | None = None
         self.changed = asyncio.Event()
         self.at_once: dict[str, int] = {}
@@ -47,7 +47,11 @@ class Members:
         if member in self.silent:
             raise SilentError
         self.got.append((member, body))
-        return self.answer if self.answer is not None else encode_push_answer(PushAnswer(result=self.result))
+        return (
+            self.answer
+            if self.answer is not None
+            else encode_push_answer(PushAnswer(result=self.result, why=self.why))
+        )
 
 
 @asynccontextmanager
@@ -112,6 +116,19 @@ async def test_a_rejected_and_an_ignored_segment_leave_the_outbox_too(store: Sto
         async with delivering(store, members, lambda: NOW) as delivery:
             await until(members, lambda: is_empty(store))
             assert delivery.counts == {result: 1}
+
+
+async def test_a_busy_member_keeps_its_rows_and_gets_them_later(store: Store) -> None:
+    members = Members()
+    members.result, members.why = "ignored", "busy"
+    await put(store, 2, "bob")
+    clock = iter(range(NOW, NOW + 10**9, 10))
+    async with delivering(store, members, lambda: next(clock)) as delivery:
+        await until(members, lambda: was_tried(store))
+        assert await left(store) == 2
+        members.result, members.why = "accepted", ""
+        await until(members, lambda: is_empty(store))
+        assert delivery.counts == {"accepted": 2}
 
 
 async def test_an_answer_that_is_none_ends_the_row(store: Store) -> None:
@@ -184,3 +201,22 @@ async def test_one_segment_waits_once_for_a_destination_and_the_queue_is_bounded
     assert await left(store) == 2
     await store.write(lambda connection: outbox.drop(connection, "bob"))
     assert await left(store) == 0
+
+
+async def test_what_a_member_has_shown_to_have_is_not_sent_to_it(store: Store) -> None:
+    members = Members()
+    await put(store, 2, "bob")
+    delivery = Delivery(
+        store,
+        members,
+        LIMITS,
+        unavailable=SilentError,
+        has=lambda member, author, seq: (member, author, seq) == ("bob", AUTHOR, 1),
+        now=lambda: NOW,
+    )
+    task = asyncio.create_task(delivery.run())
+    await until(members, lambda: is_empty(store))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert members.got == [("bob", b"2")]
+    assert delivery.counts == {"known": 1, "accepted": 1}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
-from ioint_node.admission import Accepted, Decision, Ignored, Rejected
+from ioint_node.admission import Accepted, Decision, Ignored, Limits, Rejected
 from ioint_node.flows import sync as flow
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.peers import PeerUnavailable
 from ioint_node.peers.antientropy import AntiEntropyLimits, run_catch_up
 from ioint_node.store.engine import Store
-from ioint_node.store.schema import rosters, segments
+from ioint_node.store.schema import segments
 from ioint_protocol import ProtocolError, sync
 from ioint_protocol.segment import build_segment, parse_segment
 from nacl.signing import SigningKey
@@ -35,11 +36,12 @@ class Listing:
     members = tuple(map(Listed, AUTHORS))
 
 
+@dataclass(frozen=True)
 class Parts:
     """Only what catching up itself reads of the parts."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    store: Store
+    limits: Limits = field(default_factory=Limits)
 
     def roster(self) -> Listing:
         return Listing()
@@ -105,7 +107,7 @@ class Other:
         self.bytes = 0
 
     async def __call__(self, protocol: str, body: bytes) -> bytes:
-        answerers = {sync.PULL: flow.answer_pull, sync.ROSTER: flow.answer_roster}
+        answerers = {sync.PULL: flow.answer_pull}
         self.asked.append(protocol)
         if protocol == sync.HEADS:
             answer = await flow.answer_heads(parts_of(self.store), body)
@@ -193,16 +195,9 @@ async def test_garbage_from_a_peer_is_a_protocol_error(store: Store) -> None:
         await flow.catch_up(parts_of(store), garbage, "other", NOW, receive=receive)
     with pytest.raises(ProtocolError):
         await flow.answer_heads(parts_of(store), b"\xff")
-    for answer in (flow.answer_pull, flow.answer_roster, answer_proofs):
+    for answer in (flow.answer_pull, answer_proofs):
         with pytest.raises(ProtocolError):
             await answer(store, b"\xff")
-
-
-async def test_rosters_after_the_version_at_hand_are_given_in_order(store: Store, other_store: Store) -> None:
-    rows = [{"version": version, "wire": b"roster %d" % version, "installed_at": ""} for version in (1, 2, 3)]
-    await other_store.write(lambda connection: connection.execute(rosters.insert(), rows))
-    assert await flow.ask_rosters(Other(other_store), 1) == (b"roster 2", b"roster 3")
-    assert await flow.ask_rosters(Other(other_store), 3) == ()
 
 
 class Network:

@@ -13,29 +13,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ioint_protocol import (
     ProtocolError,
+    bundle,
     canonical,
     check_public_key,
     decode_record,
+    decode_roster,
     parse_segment,
     sync,
     verify_equivocation,
-    verify_roster,
     verify_segment,
 )
 from ioint_protocol.envelope import verify
 
 VECTORS = Path(__file__).parents[2] / "protocol" / "vectors"
 SEGMENTS: dict[str, Any] = json.loads((VECTORS / "segments.json").read_text(encoding="ascii"))
-BY = verify_roster(bytes.fromhex(SEGMENTS["roster"]), None)
+BY = decode_roster(SEGMENTS["roster"].encode("ascii"))
 DECODERS: dict[str, Callable[[bytes], object]] = {
     "canonical": canonical.decode,
     "public key": check_public_key,
     "signature": lambda data: verify(data[:32], "t", b"", data[32:]),
     "record": decode_record,
-    "segment": lambda data: verify_segment(parse_segment(data), BY.consortium, BY.roster),
-    "proof": lambda data: verify_equivocation(data, BY.consortium, BY.roster),
-    "first roster": lambda data: verify_roster(data, None),
-    "later roster": lambda data: verify_roster(data, BY.roster),
+    "segment": lambda data: verify_segment(parse_segment(data), BY.consortium, BY),
+    "proof": lambda data: verify_equivocation(data, BY.consortium, BY),
+    "roster": decode_roster,
+    "bundle": bundle.read_bundle,
     "push answer": sync.decode_push_answer,
     "heads request": sync.decode_heads_request,
     "heads answer": sync.decode_heads_answer,
@@ -44,11 +45,11 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "roster request": sync.decode_roster_request,
     "roster answer": sync.decode_roster_answer,
 }
-MAGIC = (b"", b"IOSG\x01", b"IOEQ\x01", b"IORO\x01", b"{")
+MAGIC = (b"", b"IOSG\x01", b"IOEQ\x01", b"IORB\x01", b"{")
 KNOWN = [
     *(bytes.fromhex(case["wire"]) for case in SEGMENTS["cases"][:2]),
     *(bytes.fromhex(case["proof"]) for case in SEGMENTS["proofs"][:1]),
-    bytes.fromhex(SEGMENTS["roster"]),
+    SEGMENTS["roster"].encode("ascii"),
     *(case["body"].encode() for case in json.loads((VECTORS / "records.json").read_text())["cases"][:8]),
 ]
 

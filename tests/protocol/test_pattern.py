@@ -1,139 +1,28 @@
-"""Patterns and the matcher, held to a search through every assignment."""
+"""The language: what is a pattern, what is refused, and its one spelling."""
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ioint_protocol import ProtocolError
-from ioint_protocol.limits import LIMITS
 from ioint_protocol.pattern import (
     Matcher,
-    MatchState,
     Pattern,
     PatternStep,
+    canonical_form,
     parse_pattern,
     pattern_id,
     pattern_value,
 )
-from ioint_taxonomy import Step, Taxonomy, load_catalogue, load_taxonomy
+from ioint_taxonomy import load_catalogue, load_taxonomy
 
-TAXONOMY = Taxonomy(
-    version="2026.11",
-    digest="0" * 64,
-    layers=(),
-    intents={},
-    families={},
-    verbs={"read": "observe", "search": "observe", "send": "transfer"},
-    resources={"file": "content", "message": "communication"},
-    resource_classes={},
-    sensitivities={"public": 0, "internal": 1, "confidential": 2, "restricted": 3},
-    boundaries={"in_context": 0, "same_tenant": 2, "external": 4},
-    provenances=(),
-    data_kinds=(),
-)
-VERBS = ("read", "search", "send", "juggle")
-Session = list[tuple[Step, bool]]
-
-
-def sorted_terms(*terms: str) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.sets(st.sampled_from(terms), max_size=2).map(lambda chosen: tuple(sorted(chosen)))
-
-
-@st.composite
-def pattern_steps(draw: st.DrawFn, index: int) -> PatternStep:
-    flow = draw(st.sets(st.integers(0, index - 1), max_size=2)) if index else set()
-    step = PatternStep(
-        verbs=draw(sorted_terms("read", "search", "send", "@observe")),
-        resources=draw(sorted_terms("file", "@communication")),
-        sensitivity=draw(st.none() | st.integers(0, 3)),
-        boundary=draw(st.none() | st.integers(0, 5)),
-        provenances=draw(sorted_terms("memory", "user")),
-        flow=tuple(sorted(flow)),
-        outside=draw(st.booleans()),
-    )
-    return step if step != PatternStep() else PatternStep(sensitivity=0)
-
-
-@st.composite
-def patterns(draw: st.DrawFn, most: int = 4) -> Pattern:
-    count = draw(st.integers(1, most))
-    return Pattern(
-        declared=draw(sorted_terms("code_review", "customer_support")),
-        gaps=draw(st.integers(0, 1)),
-        steps=tuple(draw(pattern_steps(index)) for index in range(count)),
-    )
-
-
-@st.composite
-def loose_patterns(draw: st.DrawFn) -> Pattern:
-    """Patterns that short sessions complete often."""
-    steps = []
-    for index in range(draw(st.integers(1, 3))):
-        flow = draw(st.sets(st.integers(0, index - 1), max_size=2)) if index else set()
-        verbs = draw(sorted_terms("read", "send", "@observe"))
-        steps.append(PatternStep(verbs=verbs or ("@observe",), flow=tuple(sorted(flow))))
-    return Pattern(gaps=draw(st.integers(0, 1)), steps=tuple(steps))
-
-
-@st.composite
-def sessions(draw: st.DrawFn, most: int = 5) -> Session:
-    session: Session = []
-    for index in range(draw(st.integers(0, most))):
-        flow = draw(st.sets(st.integers(0, index - 1), max_size=2)) if index else set()
-        step = Step(
-            verb=draw(st.sampled_from(VERBS)),
-            resource=draw(st.sampled_from(("file", "message", "cake"))),
-            sensitivity=draw(st.sampled_from(("public", "restricted", "whatever"))),
-            boundary=draw(st.sampled_from(("in_context", "external", "whatever"))),
-            provenance=draw(st.sampled_from(("memory", "user", "unknown"))),
-            flow=tuple(sorted(flow)),
-        )
-        session.append((step, draw(st.booleans())))
-    return session
-
-
-def fits(asked: PatternStep, step: Step, outside: bool) -> bool:
-    def named(terms: tuple[str, ...], name: str, parent: str | None) -> bool:
-        return not terms or name in terms or f"@{parent}" in terms
-
-    return (
-        named(asked.verbs, step.verb, TAXONOMY.verbs.get(step.verb))
-        and named(asked.resources, step.resource, TAXONOMY.resources.get(step.resource))
-        and TAXONOMY.sensitivity_rank(step.sensitivity) >= (asked.sensitivity or 0)
-        and TAXONOMY.boundary_rank(step.boundary) >= (asked.boundary or 0)
-        and (not asked.provenances or step.provenance in asked.provenances)
-        and (outside or not asked.outside)
-    )
-
-
-def first_completion(pattern: Pattern, session: Session) -> int | None:
-    """Try every assignment of pattern steps to session steps."""
-    ends = []
-    for places in combinations(range(len(session)), len(pattern.steps)):
-        adjacent = all(b == a + 1 for a, b in pairwise(places))
-        if (pattern.gaps or adjacent) and all(
-            fits(asked, *session[place])
-            and {places[source] for source in asked.flow} <= set(session[place][0].flow)
-            for asked, place in zip(pattern.steps, places, strict=True)
-        ):
-            ends.append(places[-1])
-    return min(ends, default=None)
-
-
-def completions(matcher: Matcher, session: Session, families: tuple[str, ...] = ()) -> dict[str, int]:
-    state = matcher.start(families)
-    found: dict[str, int] = {}
-    for index, (step, outside) in enumerate(session):
-        state, completed = matcher.advance(state, step, outside)
-        for identity in completed:
-            assert identity not in found
-            found[identity] = index
-        assert all(len(kept) <= LIMITS.partials_per_pattern for kept in state.partials.values())
-    return found
+from tests.protocol.patterns import TAXONOMY, Session, patterns, sessions
 
 
 @given(patterns())
@@ -141,68 +30,6 @@ def test_a_pattern_round_trips_and_keeps_its_id(pattern: Pattern) -> None:
     value = pattern_value(pattern)
     assert parse_pattern(value) == pattern
     assert pattern_id(value) == pattern_id(pattern)
-
-
-@given(st.lists(patterns(3), min_size=1, max_size=3), sessions())
-def test_the_matcher_finds_what_trying_everything_finds(some: list[Pattern], session: Session) -> None:
-    agree(some, session)
-
-
-@settings(max_examples=100)
-@given(st.lists(loose_patterns(), min_size=1, max_size=4), sessions())
-def test_it_also_does_where_much_completes(some: list[Pattern], session: Session) -> None:
-    agree(some, session)
-
-
-def agree(some: list[Pattern], session: Session) -> None:
-    expected = {}
-    for pattern in some:
-        end = first_completion(pattern, session)
-        if end is not None and (not pattern.declared or "customer_support" in pattern.declared):
-            expected[pattern_id(pattern)] = end
-    matcher = Matcher({pattern_id(pattern): pattern for pattern in some}, TAXONOMY)
-    assert completions(matcher, session, ("customer_support",)) == expected
-
-
-def step(verb: str, *flow: int) -> tuple[Step, bool]:
-    return Step(verb=verb, resource="file", sensitivity="internal", boundary="same_tenant", flow=flow), False
-
-
-def test_without_data_flow_a_long_session_loses_nothing() -> None:
-    value = {"gaps": 1, "steps": [{"v": ["read"]}, {"v": ["search"]}, {"v": ["send"]}]}
-    session = [step("read")] * 500 + [step("search")] * 500 + [step("send")]
-    assert completions(Matcher({"it": parse_pattern(value)}, TAXONOMY), session) == {"it": 1_000}
-
-
-def test_with_data_flow_the_newest_sixteen_readings_are_remembered() -> None:
-    value = {"gaps": 1, "steps": [{"v": ["read"]}, {"v": ["send"], "f": [0]}]}
-    matcher = Matcher({"it": parse_pattern(value)}, TAXONOMY)
-    reading = [step("read")] * 40
-    assert completions(matcher, [*reading, step("send", 24)]) == {"it": 40}
-    assert completions(matcher, [*reading, step("send", 23)]) == {}
-
-
-def test_a_state_outlives_its_matcher() -> None:
-    pattern = parse_pattern({"gaps": 1, "steps": [{"v": ["read"]}, {"v": ["send"]}]})
-    other = parse_pattern({"gaps": 1, "steps": [{"v": ["send"]}]})
-    before = Matcher({"it": pattern}, TAXONOMY)
-    state, _ = before.advance(before.start(()), *step("read"))
-    _, completed = Matcher({"it": pattern, "new": other}, TAXONOMY).advance(state, *step("send"))
-    assert completed == ("it", "new")
-
-
-def test_a_state_is_not_changed_by_advancing_it() -> None:
-    matcher = Matcher({"it": parse_pattern({"gaps": 1, "steps": [{"v": ["read"]}]})}, TAXONOMY)
-    state = matcher.start(())
-    assert matcher.advance(state, *step("read"))[1] == matcher.advance(state, *step("read"))[1] == ("it",)
-    assert state == MatchState(families=frozenset())
-
-
-def test_only_patterns_that_share_the_step_are_looked_at() -> None:
-    many = {f"{n:064x}": parse_pattern({"gaps": 1, "steps": [{"v": [f"verb_{n}"]}]}) for n in range(2_000)}
-    matcher = Matcher(many, TAXONOMY)
-    looked_at = list(matcher._sharing(step("verb_7")[0]))
-    assert [slot.plan.id for slot in looked_at] == [f"{7:064x}"]
 
 
 def test_the_catalogue_is_in_this_language_and_named_by_these_ids() -> None:
@@ -235,18 +62,86 @@ junk: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+def outcome(value: object) -> object:
+    """The value that the pattern spells again, or the name of the refusal."""
+    try:
+        return pattern_value(parse_pattern(value))
+    except ProtocolError as error:
+        return error.name
+
+
 @given(junk)
 def test_any_value_is_a_pattern_or_refused_as_one(value: object) -> None:
-    try:
-        parse_pattern(value)
-    except ProtocolError as error:
-        name = error.name
-    else:
-        name = "bad_pattern"
-    assert name == "bad_pattern"
+    assert outcome(value) in ("bad_pattern", value)
 
 
 @pytest.mark.parametrize("value", [{"gaps": True, "steps": [{"x": 1}]}, {"gaps": 1, "steps": [{"x": True}]}])
 def test_a_flag_is_no_boolean(value: object) -> None:
     with pytest.raises(ProtocolError, match="bad_pattern"):
         parse_pattern(value)
+
+
+@settings(max_examples=200)
+@given(patterns(), st.data())
+def test_a_pattern_with_one_part_replaced_is_a_pattern_or_refused_as_one(
+    pattern: Pattern, data: st.DataObject
+) -> None:
+    value = deepcopy(pattern_value(pattern))
+    data.draw(st.sampled_from(list(parts_of(value))))(data.draw(junk))
+    assert outcome(value) in ("bad_pattern", value)
+
+
+def parts_of(value: Any) -> Iterator[Callable[[Any], None]]:
+    """Ways to put something in the place of each part of a JSON value."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        yield partial(value.__setitem__, key)
+        if isinstance(part, dict | list):
+            yield from parts_of(part)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"gaps": 1, "steps": [{"s": 0, "v": ["read"]}]},
+        {"gaps": 1, "steps": [{"b": 0, "v": ["read"]}]},
+        {"gaps": 0, "steps": [{"v": ["read"]}]},
+    ],
+)
+def test_what_asks_nothing_is_not_said(value: object) -> None:
+    with pytest.raises(ProtocolError, match="bad_pattern"):
+        parse_pattern(value)
+
+
+@given(patterns(), sessions())
+def test_the_canonical_form_holds_on_the_same_sessions(pattern: Pattern, session: Session) -> None:
+    said = {"as it is": pattern, "canonical": canonical_form(pattern, TAXONOMY)}
+    matcher = Matcher(said, TAXONOMY)
+    state = matcher.start(("customer_support",))
+    for step, outside in session:
+        state, completed = matcher.advance(state, step, outside)
+        assert len(completed) in {0, 2}
+
+
+@given(patterns())
+def test_the_canonical_form_is_its_own(pattern: Pattern) -> None:
+    once = canonical_form(pattern, TAXONOMY)
+    assert canonical_form(once, TAXONOMY) == once
+    assert parse_pattern(pattern_value(once)) == once
+
+
+def test_a_word_beside_its_class_is_left_out() -> None:
+    step = PatternStep(verbs=("@observe", "read", "send"), resources=("@communication", "file", "message"))
+    assert canonical_form(Pattern(steps=(step,)), TAXONOMY).steps == (
+        PatternStep(verbs=("@observe", "send"), resources=("@communication", "file")),
+    )
+
+
+def test_the_words_of_a_class_are_not_the_class() -> None:
+    spelled_out = Pattern(steps=(PatternStep(verbs=("read", "search")),))
+    assert canonical_form(spelled_out, TAXONOMY) == spelled_out
+
+
+def test_the_catalogue_is_in_canonical_form() -> None:
+    for entry in load_catalogue().entries.values():
+        pattern = parse_pattern(entry.pattern)
+        assert canonical_form(pattern, load_taxonomy()) == pattern, entry.slug

@@ -1,4 +1,4 @@
-"""The roster: whom a threshold of stewards names, and that it never goes back."""
+"""The roster's document: what it says, and what may follow it. Its signed files are in the vectors."""
 
 from __future__ import annotations
 
@@ -8,138 +8,171 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_protocol import (
+    LIMITS,
     Member,
     ProtocolError,
+    RecordKey,
     Release,
     Roster,
     SigningKey,
-    add_signature,
+    Steward,
+    bundle,
+    check_follows,
+    decode_roster,
+    encode_roster,
     member_id,
     peer_id,
-    sign_roster,
-    verify_roster,
 )
 
-STEWARDS = tuple(SigningKey(bytes([n]) * 32) for n in (11, 12, 13))
 
-
-def public(key: SigningKey) -> str:
-    return bytes(key.verify_key).hex()
+def public(seed: int) -> str:
+    return bytes(SigningKey(seed.to_bytes(32, "big")).verify_key).hex()
 
 
 def member(number: int, since: int = 1) -> Member:
-    record, node = SigningKey(bytes([number]) * 32), SigningKey(bytes([number + 100]) * 32)
+    record = public(number)
     return Member(
-        id=member_id(bytes(record.verify_key)),
+        id=member_id(bytes.fromhex(record)),
         name=f"Org {number}",
-        node_key=public(node),
-        record_key=public(record),
+        node_key=public(number + 10_000),
+        record_keys=(RecordKey(key=record),),
         group=f"org-{number}",
         since=since,
     )
 
 
-FIRST = Roster(
-    version=1,
-    issued_day=20_000,
-    expires=20_090 * 86_400,
-    threshold=2,
-    stewards=tuple(sorted(public(key) for key in STEWARDS)),
-    members=(member(1), member(2)),
-    taxonomy=Release(version="2026.11", digest="0" * 64),
-    catalogue="1" * 64,
+def read(roster: Roster) -> Roster:
+    return decode_roster(encode_roster(roster))
+
+
+FIRST = read(
+    Roster(
+        version=1,
+        consortium="c" * 64,
+        issued_day=20_000,
+        members=(member(1), member(2)),
+        taxonomy=Release(version="2026.11", digest="0" * 64),
+        catalogue="1" * 64,
+        council=(Steward(member=member(1).id, steward_key=public(901), clock_key=public(902)),),
+    )
 )
-WIRE = sign_roster(FIRST, STEWARDS[:2])
-TRUSTED = verify_roster(WIRE, None).roster
+ONE, TWO = FIRST.members
 
 
-def test_the_first_version_fills_in_day_and_consortium() -> None:
-    verified = verify_roster(WIRE, None)
-    assert verified.roster.consortium == verified.consortium
-    assert [found.since_day for found in verified.roster.members] == [20_000, 20_000]
-    assert verified.roster.founders == verified.roster.members
+def after(*members: Member, version: int = 2, day: int = 20_001) -> Roster:
+    return read(replace(FIRST, version=version, issued_day=day, members=members))
 
 
-def test_a_verified_roster_signs_to_the_same_bytes() -> None:
-    assert sign_roster(TRUSTED, STEWARDS[:2]) == WIRE
+def test_who_is_new_gets_the_day_of_its_version() -> None:
+    assert [found.since_day for found in FIRST.members] == [20_000, 20_000]
+    assert FIRST.founders == FIRST.members
 
 
-def test_signatures_of_absent_stewards_are_added_later() -> None:
-    alone = sign_roster(FIRST, STEWARDS[:1])
-    with pytest.raises(ProtocolError, match="below_threshold: 1 stewards of version 1, fewer than 2"):
-        verify_roster(alone, None)
-    assert verify_roster(add_signature(alone, STEWARDS[2]), None).consortium == TRUSTED.consortium
+def test_a_document_that_is_read_is_written_to_the_same_bytes() -> None:
+    data = encode_roster(FIRST)
+    assert encode_roster(decode_roster(data, threshold=2, expires=9)) == data
 
 
-def test_the_same_steward_again_adds_nothing() -> None:
-    assert add_signature(WIRE, STEWARDS[0]) == WIRE
+def test_what_the_signed_files_say_is_not_in_the_document() -> None:
+    found = decode_roster(encode_roster(FIRST), threshold=2, expires=9)
+    assert (found.threshold, found.expires, found.stewards) == (2, 9, (public(901),))
 
 
-def test_a_chain_is_followed_version_by_version() -> None:
-    trusted = TRUSTED
-    for version in (2, 3, 4):
-        joined = replace(
-            trusted,
-            version=version,
-            issued_day=trusted.issued_day + 1,
-            members=(*trusted.members, member(version + 1, since=version)),
-        )
-        trusted = verify_roster(sign_roster(joined, STEWARDS[1:]), trusted).roster
-    assert trusted.consortium == TRUSTED.consortium
-    assert [found.since_day for found in trusted.members] == [20_000, 20_000, 20_001, 20_002, 20_003]
-    assert trusted.founders == TRUSTED.members
+def test_a_newcomer_and_the_next_version_may_follow() -> None:
+    second = after(ONE, TWO, member(3, since=2))
+    check_follows(second, FIRST)
+    assert second.members[2].since_day == 20_001
+    assert second.founders == FIRST.members
 
 
 def test_a_removed_member_may_be_forgotten_one_version_later() -> None:
-    removed = replace(
-        TRUSTED, version=2, members=(replace(TRUSTED.members[0], state="removed"), TRUSTED.members[1])
-    )
-    second = verify_roster(sign_roster(removed, STEWARDS), TRUSTED).roster
-    gone = replace(second, version=3, members=second.members[1:])
-    assert verify_roster(sign_roster(gone, STEWARDS), second).roster.member(TRUSTED.members[0].id) is None
+    removed = after(replace(ONE, state="removed"), TWO)
+    council = (replace(FIRST.council[0], member=TWO.id),)
+    gone = read(replace(FIRST, version=3, issued_day=20_002, members=(TWO,), council=council))
+    check_follows(removed, FIRST)
+    check_follows(gone, removed)
 
 
 def test_a_new_node_key_keeps_the_member() -> None:
-    key = public(SigningKey(b"\x77" * 32))
-    rotated = replace(
-        TRUSTED, version=2, members=(replace(TRUSTED.members[0], node_key=key), TRUSTED.members[1])
-    )
-    found = verify_roster(sign_roster(rotated, STEWARDS), TRUSTED).roster
-    assert found.by_peer_id(peer_id(bytes.fromhex(key))) == found.members[0]
-    assert found.by_peer_id(TRUSTED.members[0].peer_id) is None
+    rotated = after(replace(ONE, node_key=public(77)), TWO)
+    check_follows(rotated, FIRST)
+    assert rotated.by_peer_id(peer_id(bytes.fromhex(public(77)))) == rotated.members[0]
+    assert rotated.by_peer_id(ONE.peer_id) is None
+
+
+def test_a_segment_is_signed_by_the_newest_record_key_that_has_begun() -> None:
+    keys = (*ONE.record_keys, RecordKey(key=public(78), from_seq=5), RecordKey(key=public(79), from_seq=9))
+    found = replace(ONE, record_keys=keys)
+    signers = [found.record_key_at(seq) for seq in (1, 4, 5, 8, 9, 10_000)]
+    assert signers == [keys[0].key, keys[0].key, keys[1].key, keys[1].key, keys[2].key, keys[2].key]
+    assert found.record_key == keys[2].key
+
+
+def test_record_keys_are_only_ever_added() -> None:
+    first, newer = ONE.record_keys[0], RecordKey(key=public(78), from_seq=5)
+    second = after(replace(ONE, record_keys=(first, newer)), TWO)
+    check_follows(second, FIRST)
+    for keys in ((first,), (first, replace(newer, from_seq=6)), (first, replace(newer, key=public(79)))):
+        third = after(replace(ONE, record_keys=keys), TWO, version=3)
+        with pytest.raises(ProtocolError, match="member_changed"):
+            check_follows(third, second)
+
+
+def test_who_was_away_may_skip_versions() -> None:
+    met_late = replace(member(3, since=2), since_day=20_001)
+    check_follows(after(ONE, TWO, met_late, member(4, since=5), version=5, day=20_009), FIRST)
 
 
 def test_groups_are_those_that_have_a_voice() -> None:
-    first, second = FIRST.members
     assert FIRST.groups == ("org-1", "org-2")
-    assert replace(FIRST, members=(first, replace(second, state="suspended"))).groups == ("org-1",)
-    assert replace(FIRST, members=(first, replace(second, class_="observer"))).groups == ("org-1",)
-    assert replace(FIRST, members=(first, replace(second, group="org-1"))).groups == ("org-1",)
+    assert replace(FIRST, members=(ONE, replace(TWO, state="suspended"))).groups == ("org-1",)
+    assert replace(FIRST, members=(ONE, replace(TWO, class_="observer"))).groups == ("org-1",)
+    assert replace(FIRST, members=(ONE, replace(TWO, group="org-1"))).groups == ("org-1",)
 
 
-def test_the_stewards_before_cannot_be_passed_over() -> None:
-    mine = SigningKey(b"\x55" * 32)
-    taken = replace(TRUSTED, version=2, threshold=1, stewards=(public(mine),))
-    with pytest.raises(ProtocolError, match="below_threshold: 0 stewards of version 1"):
-        verify_roster(sign_roster(taken, [mine]), TRUSTED)
+def test_five_hundred_members_with_addresses_fit_into_one_document() -> None:
+    full = tuple(
+        replace(member(number), addresses=("/dns4/node.organisation.example/tcp/4001",))
+        for number in range(1, 501)
+    )
+    data = encode_roster(replace(FIRST, members=full))
+    assert len(decode_roster(data).members) == 500
+    assert len(data) <= LIMITS.roster_bytes
 
 
-@given(st.integers(0, len(WIRE) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_rejected(at: int, change: int) -> None:
-    with pytest.raises(ProtocolError):
-        verify_roster(WIRE[:at] + bytes([WIRE[at] ^ change]) + WIRE[at + 1 :], TRUSTED)
+FILES = {"1.root.json": b"r", "timestamp.json": b"t", "2.snapshot.json": b"s", "9.targets.json": b"g"}
 
 
-def test_five_hundred_members_fit() -> None:
-    def numbered(number: int) -> Member:
-        record, node = (SigningKey(number.to_bytes(32, which)) for which in ("big", "little"))
-        return replace(
-            member(1),
-            id=member_id(bytes(record.verify_key)),
-            record_key=public(record),
-            node_key=public(node),
-            addresses=("/dns4/node.organisation.example/tcp/4001",),
-        )
+def test_a_bundle_is_read_back_in_the_order_in_which_its_files_are_needed() -> None:
+    shuffled = dict(reversed(FILES.items()))
+    assert list(bundle.read_bundle(bundle.write_bundle(shuffled)).items()) == list(FILES.items())
 
-    full = replace(FIRST, members=tuple(numbered(number) for number in range(1, 501)))
-    assert len(verify_roster(sign_roster(full, STEWARDS), None).roster.members) == 500
+
+@given(st.binary(max_size=64))
+def test_a_bundle_is_read_or_refused(data: bytes) -> None:
+    try:
+        files = bundle.read_bundle(data)
+    except ProtocolError:
+        return
+    assert bundle.read_bundle(bundle.write_bundle(files)) == files
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "root.json", "0.root.json", "../1.root.json", "1.root.json.bak", "1.timestamp.json", "x\0.json"],
+)
+def test_a_file_with_a_foreign_name_is_refused(name: str) -> None:
+    with pytest.raises(ProtocolError, match="bad_frame"):
+        bundle.kind_of(name)
+
+
+def test_one_name_twice_is_refused() -> None:
+    one = bundle.write_files({"timestamp.json": b"t"})
+    with pytest.raises(ProtocolError, match="twice"):
+        bundle.read_files(one + one)
+
+
+def test_the_largest_bundle_that_can_be_fits_its_bound() -> None:
+    others = LIMITS.timestamp_bytes + LIMITS.snapshot_bytes + LIMITS.targets_bytes + LIMITS.roster_bytes
+    assert LIMITS.root_versions * LIMITS.root_bytes + others + 300 * 96 <= LIMITS.bundle_bytes
+    assert others + 4 * 96 <= LIMITS.frame_bytes

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ioint_protocol import (
     Member,
     ProtocolError,
+    RecordKey,
     Release,
     Roster,
     Sighting,
@@ -36,16 +37,15 @@ MEMBER = Member(
     id=AUTHOR,
     name="Org",
     node_key=bytes(NODE.verify_key).hex(),
-    record_key=bytes(KEY.verify_key).hex(),
+    record_keys=(RecordKey(key=bytes(KEY.verify_key).hex()),),
     group="org",
     since=1,
 )
 ROSTER = Roster(
     version=1,
+    consortium=CONSORTIUM,
     issued_day=20_000,
     expires=20_090 * 86_400,
-    threshold=1,
-    stewards=(bytes(OTHER.verify_key).hex(),),
     members=(MEMBER,),
     taxonomy=Release(version="2026.11", digest="0" * 64),
     catalogue="0" * 64,

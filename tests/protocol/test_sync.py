@@ -85,14 +85,48 @@ def test_a_vector_of_too_many_authors_is_refused() -> None:
         sync.decode_heads_answer(sync.encode_heads_answer(many, "0" * 64))
 
 
-@given(st.integers(0, 2**53 - 1))
-def test_a_roster_request_round_trips(have: int) -> None:
+@given(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1))
+def test_a_roster_request_round_trips(root: int, timestamp: int) -> None:
+    have = sync.RosterVersions(root=root, timestamp=timestamp)
     assert sync.decode_roster_request(sync.encode_roster_request(have)) == have
 
 
-@given(st.lists(st.binary(min_size=1, max_size=64), max_size=4))
-def test_a_roster_answer_round_trips(wires: list[bytes]) -> None:
-    assert list(sync.decode_roster_answer(sync.encode_roster_answer(wires))) == wires
+def roster_files(roots: int = 2, root_bytes: int = 100, roster_bytes: int = 100) -> dict[str, bytes]:
+    document = "ab" * 32 + ".roster.json"
+    return {
+        **{f"{version}.root.json": b"r" * root_bytes for version in range(1, roots + 1)},
+        "timestamp.json": b"t",
+        "9.snapshot.json": b"s",
+        "3.targets.json": b"g",
+        document: b"d" * roster_bytes,
+    }
+
+
+def answered(files: dict[str, bytes], root: int, timestamp: int) -> list[str]:
+    own = sync.RosterVersions(root=sum("root" in name for name in files), timestamp=9)
+    have = sync.RosterVersions(root=root, timestamp=timestamp)
+    return list(sync.decode_roster_answer(sync.encode_roster_answer(files, own, have)))
+
+
+def test_a_roster_answer_gives_roots_first_and_then_the_rest() -> None:
+    files = roster_files()
+    assert answered(files, 0, 0) == list(files)
+    assert answered(files, 1, 8) == list(files)[1:]
+
+
+def test_nothing_newer_is_an_empty_answer() -> None:
+    assert answered(roster_files(), 2, 9) == []
+
+
+def test_with_a_newer_root_the_rest_is_given_whatever_timestamp_the_asker_has() -> None:
+    assert "timestamp.json" in answered(roster_files(), 1, 2**53 - 1)
+
+
+def test_what_one_frame_does_not_hold_is_left_for_the_next() -> None:
+    files = roster_files(roots=12, root_bytes=32_768, roster_bytes=262_144)
+    assert answered(files, 0, 0) == [f"{version}.root.json" for version in range(1, 10)]
+    assert answered(files, 9, 0) == [f"{version}.root.json" for version in range(10, 13)]
+    assert len(answered(files, 12, 0)) == 4
 
 
 @given(st.binary(max_size=64))

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from ioint_node import membership
 from ioint_protocol import canonical, envelope, keys, pattern, records, roster, segment, sync
 from ioint_protocol.errors import REFUSALS, ProtocolError
 from ioint_protocol.limits import LIMITS
@@ -96,25 +97,42 @@ def test_records(case: Case) -> None:
             assert records.encode_record(record) == body
 
 
+def roster_files(case: Case) -> dict[str, bytes]:
+    contents = load("rosters")["contents"]
+    blank = {name: b" " * count for name, count in case.get("spaces", {}).items()}
+    return {name: contents[place].encode("ascii") for name, place in case["given"].items()} | blank
+
+
+def trusted_roster(name: str | None) -> membership.Membership | None:
+    given = load("rosters")["trusted"].get(name)
+    return None if given is None else membership.follow(None, roster_files({"given": given}))
+
+
 @pytest.mark.parametrize("case", cases("rosters"))
 def test_rosters(case: Case) -> None:
-    trusted = followed(case.get("after"))
-    wire = bytes.fromhex(case["wire"])
-    if holds(case, lambda: roster.verify_roster(wire, trusted)):
-        assert roster.verify_roster(wire, trusted).consortium == case["consortium"]
+    def follow() -> membership.Membership:
+        trusted = trusted_roster(case.get("trusted"))
+        return membership.follow(trusted, roster_files(case), consortium=case.get("pinned"))
+
+    if holds(case, follow):
+        found = follow()
+        assert found.roster.consortium == load("rosters")["consortium"]
+        assert (found.roster.version, found.versions.root, found.versions.timestamp) == (
+            case["version"],
+            case["root"],
+            case["timestamp"],
+        )
 
 
-def followed(name: str | None) -> roster.Roster | None:
-    vectors = load("rosters")
-    trusted = None
-    for known in ("first", "second"):
-        if name is not None and (trusted is None or known == name):
-            trusted = roster.verify_roster(bytes.fromhex(vectors[known]), trusted).roster
-    return trusted
+@pytest.mark.parametrize("case", cases("rosters", "documents"))
+def test_documents_of_rosters(case: Case) -> None:
+    document = case["document"].encode("ascii")
+    if holds(case, lambda: roster.decode_roster(document)):
+        assert roster.encode_roster(roster.decode_roster(document)) == document
 
 
-def the_roster() -> roster.VerifiedRoster:
-    return roster.verify_roster(bytes.fromhex(load("segments")["roster"]), None)
+def the_roster() -> roster.Roster:
+    return roster.decode_roster(load("segments")["roster"].encode("ascii"))
 
 
 @pytest.mark.parametrize("case", cases("segments"))
@@ -123,7 +141,7 @@ def test_segments(case: Case) -> None:
     by = the_roster()
 
     def verify() -> segment.VerifiedSegment:
-        return segment.verify_segment(segment.parse_segment(wire), by.consortium, by.roster)
+        return segment.verify_segment(segment.parse_segment(wire), by.consortium, by)
 
     if holds(case, verify):
         assert verify().head == case["head"]
@@ -134,16 +152,16 @@ def test_segments(case: Case) -> None:
 def test_proofs_of_equivocation(case: Case) -> None:
     proof = bytes.fromhex(case["proof"])
     by = the_roster()
-    if holds(case, lambda: segment.verify_equivocation(proof, by.consortium, by.roster)):
-        assert segment.verify_equivocation(proof, by.consortium, by.roster) == (case["author"], case["seq"])
+    if holds(case, lambda: segment.verify_equivocation(proof, by.consortium, by)):
+        assert segment.verify_equivocation(proof, by.consortium, by) == (case["author"], case["seq"])
 
 
 @pytest.mark.parametrize("case", cases("segments", "inclusions"))
 def test_proofs_of_inclusion(case: Case) -> None:
     proof = bytes.fromhex(case["proof"])
     by = the_roster()
-    if holds(case, lambda: segment.verify_inclusion(proof, by.consortium, by.roster)):
-        found = segment.verify_inclusion(proof, by.consortium, by.roster)
+    if holds(case, lambda: segment.verify_inclusion(proof, by.consortium, by)):
+        found = segment.verify_inclusion(proof, by.consortium, by)
         assert (found.author, found.seq, found.index, found.record.id) == (
             case["author"],
             case["seq"],
@@ -164,10 +182,21 @@ def test_patterns(case: Case) -> None:
         assert pattern.pattern_id(case["pattern"]) == case["id"]
 
 
-@pytest.mark.parametrize("case", cases("patterns", "sessions"))
-def test_what_sessions_complete(case: Case) -> None:
-    vocabulary = load("patterns")["vocabulary"]
-    taxonomy = Taxonomy(
+@pytest.mark.parametrize("case", cases("patterns", "special_cases"))
+def test_special_cases(case: Case) -> None:
+    special, general = pattern.parse_pattern(case["special"]), pattern.parse_pattern(case["general"])
+    assert pattern.implies(special, general, vocabulary()) == bool(case["implied"])
+
+
+@pytest.mark.parametrize("case", cases("patterns", "canonical"))
+def test_canonical_forms(case: Case) -> None:
+    form = pattern.canonical_form(pattern.parse_pattern(case["pattern"]), vocabulary())
+    assert pattern.pattern_value(form) == case["canonical"]
+
+
+def vocabulary() -> Taxonomy:
+    """The vocabulary of the vectors of patterns."""
+    return Taxonomy(
         version="2026.11",
         digest="0" * 64,
         layers=(),
@@ -176,9 +205,13 @@ def test_what_sessions_complete(case: Case) -> None:
         resource_classes={},
         provenances=(),
         data_kinds=(),
-        **vocabulary,
+        **load("patterns")["vocabulary"],
     )
-    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, taxonomy)
+
+
+@pytest.mark.parametrize("case", cases("patterns", "sessions"))
+def test_what_sessions_complete(case: Case) -> None:
+    matcher = pattern.Matcher({"it": pattern.parse_pattern(case["pattern"])}, vocabulary())
     state = matcher.start(tuple(case["families"]))
     completed = []
     for value in case["steps"]:
@@ -201,6 +234,7 @@ def read_message(name: str, data: bytes) -> object:
         "proof_request": sync.decode_proof_request,
         "proof_answer": sync.decode_proof_answer,
         "roster_request": sync.decode_roster_request,
+        "roster_answer": sync.decode_roster_answer,
     }
     return decode[name](data)
 
@@ -212,7 +246,8 @@ def test_messages(case: Case) -> None:
     if accepted and "value" in case:
         assert canonical.encode(case["value"]) == data
     if accepted and "wires" in case:
-        assert [wire.hex() for wire in sync.decode_pull_answer(data)] == case["wires"]
+        wires = cast("tuple[bytes, ...]", read_message(case["message"], data))
+        assert [wire.hex() for wire in wires] == case["wires"]
 
 
 def test_every_refusal_has_a_vector() -> None:
@@ -230,10 +265,16 @@ def test_every_refusal_is_in_the_specification() -> None:
     assert {name for name in REFUSALS if f"`{name}`" not in text} == set()
 
 
-def test_the_consortium_is_the_hash_of_its_first_roster() -> None:
-    wire = bytes.fromhex(load("rosters")["first"])
-    payload = wire[9 : 9 + int.from_bytes(wire[5:9], "big")]
-    assert roster.verify_roster(wire, None).consortium == hashlib.sha256(payload).hexdigest()
+def test_every_protocol_is_in_the_specification() -> None:
+    text = (VECTORS.parent / "SPEC.md").read_text(encoding="utf-8")
+    assert [name for name in sync.PROTOCOLS if f"| `{name}` |" not in text] == []
+
+
+def test_the_consortium_is_the_hash_of_what_its_first_root_signs() -> None:
+    vectors = load("rosters")
+    root = json.loads(vectors["contents"][vectors["trusted"]["first"]["1.root.json"]])
+    signed = json.dumps(root["signed"], sort_keys=True, separators=(",", ":")).encode()
+    assert vectors["consortium"] == hashlib.sha256(signed).hexdigest()
 
 
 def test_every_limit_is_in_the_specification() -> None:

@@ -18,11 +18,11 @@ from ioint_node.demo.cast import SHIPPED
 from ioint_node.demo.client import Client
 from ioint_node.demo.play import Playback, Played, read_recorded
 from ioint_node.flows.roster import install, open_book
+from ioint_node.membership import Terms, found
 from ioint_node.store import tokens
 from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import upgrade
-from ioint_protocol.members import Member
-from ioint_protocol.roster import Release, Roster, sign_roster
+from ioint_protocol import Member, RecordKey, Release, Steward
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
@@ -61,23 +61,19 @@ class Consortium:
 async def consortium(tmp_path: Path) -> Consortium:
     configs = [_home(tmp_path / f"org{index}", f"org{index}") for index in range(1, 6)]
     members = [_member(config) for config in configs]
-    steward = SigningKey.generate()
-    today = int(time.time()) // 86_400
-    roster = Roster(
-        version=1,
-        issued_day=today,
-        expires=(today + 30) * 86_400,
-        threshold=1,
-        stewards=(bytes(steward.verify_key).hex(),),
+    steward, clock, now = SigningKey.generate(), SigningKey.generate(), time.time_ns() // 1_000_000
+    terms = Terms(
         members=tuple(members),
+        council=(Steward(member=members[0].id, steward_key=_public(steward), clock_key=_public(clock)),),
+        threshold=1,
         taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
         catalogue=load_catalogue().digest,
     )
-    wire = sign_roster(roster, [steward])
+    files = found(terms, [steward], clock, now).files
     for config in configs:
         await upgrade(config.store_url)
         async with open_store(config.store_url) as store:
-            await install(store, await open_book(store), [wire], today * 86_400_000)
+            await install(store, await open_book(store), files, now)
     return Consortium(configs)
 
 
@@ -117,6 +113,10 @@ def play() -> Callable[..., Awaitable[list[Played]]]:
     return replay
 
 
+def _public(key: SigningKey) -> str:
+    return bytes(key.verify_key).hex()
+
+
 def _home(home: Path, org: str) -> Config:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
@@ -132,7 +132,7 @@ def _member(config: Config) -> Member:
         id=keys.member,
         name=config.org,
         node_key=keys.node_public.hex(),
-        record_key=keys.record_public.hex(),
+        record_keys=(RecordKey(key=keys.record_public.hex()),),
         group=config.group,
         since=1,
         addresses=(f"/ip4/127.0.0.1/tcp/{config.exchange_port}",),

@@ -7,18 +7,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ioint_protocol import Member, Release, Roster, sign_roster
+from ioint_protocol import Member, RecordKey, Release, Steward
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
+from ioint_node import membership
 from ioint_node.config import Config, Keys, make_keys, write_config
 from ioint_node.flows.roster import install, open_book
+from ioint_node.membership import Membership, Terms
 from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import upgrade
 
-DAY_S = 86_400
-SINCE_DAYS = 100  # ago: founders are no strangers
-VALID_DAYS = 30
+_STEWARD = b"a steward of what is only tested"
+_CLOCK = b"the clock of what is only tested"
 
 
 async def found(homes: Sequence[Path]) -> None:
@@ -34,7 +35,8 @@ async def found(homes: Sequence[Path]) -> None:
     for config in configs:
         write_config(config)
         keys.append(make_keys(config.home))
-    await _install(configs[0], _roster(configs, keys))
+    now = time.time_ns() // 1_000_000
+    await _install(configs[0], _founded(configs, keys, now), now)
     for config in configs[1:]:  # a database holds nothing of its member's own yet
         shutil.copyfile(database(configs[0].home), database(config.home))
         database(config.home).chmod(0o600)
@@ -45,41 +47,35 @@ def database(home: Path) -> Path:
     return home / "ioint.db"
 
 
-async def _install(config: Config, roster: Roster) -> None:
+async def _install(config: Config, founded: Membership, now: int) -> None:
     await upgrade(config.store_url)
-    wire = sign_roster(roster, [SigningKey(_STEWARD)])
     async with open_store(config.store_url) as store:
-        await install(store, await open_book(store), [wire], time.time_ns() // 1_000_000)
+        await install(store, await open_book(store), founded.files, now)
 
 
-_STEWARD = b"a steward of what is only tested"
-
-
-def _roster(configs: Sequence[Config], keys: Sequence[Keys]) -> Roster:
-    today = int(time.time()) // DAY_S
+def _founded(configs: Sequence[Config], keys: Sequence[Keys], now: int) -> Membership:
+    steward, clock = SigningKey(_STEWARD), SigningKey(_CLOCK)
     members = [
         Member(
             id=own.member,
             name=config.org,
             node_key=own.node_public.hex(),
-            record_key=own.record_public.hex(),
+            record_keys=(RecordKey(key=own.record_public.hex()),),
             group=config.group,
-            sponsor="",
-            class_="member",
             since=1,
-            since_day=today - SINCE_DAYS,
-            addresses=(),
-            state="active",
         )
         for config, own in zip(configs, keys, strict=True)
     ]
-    return Roster(
-        version=1,
-        issued_day=today - SINCE_DAYS,
-        expires=(today + VALID_DAYS) * DAY_S,
-        threshold=1,
-        stewards=(bytes(SigningKey(_STEWARD).verify_key).hex(),),
+    seat = Steward(
+        member=keys[0].member,
+        steward_key=bytes(steward.verify_key).hex(),
+        clock_key=bytes(clock.verify_key).hex(),
+    )
+    terms = Terms(
         members=tuple(sorted(members, key=lambda member: member.id)),
+        council=(seat,),
+        threshold=1,
         taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
         catalogue=load_catalogue().digest,
     )
+    return membership.found(terms, [steward], clock, now)

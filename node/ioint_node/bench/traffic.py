@@ -60,12 +60,12 @@ async def gather(root: Path, count: int) -> Members:
     await found(homes)
     async with open_store(load_config(homes[0]).store_url) as store:
         book = await open_book(store)
-    if book.verified is None:
+    if book.last is None:
         raise LookupError(f"{homes[0]} holds no roster")
     keys = [load_keys(home) for home in homes]
     return Members(
-        roster=book.verified.roster,
-        consortium=book.verified.consortium,
+        roster=book.last,
+        consortium=book.last.consortium,
         homes={own.member: home for own, home in zip(keys, homes, strict=True)},
         keys={own.member: own.record_key for own in keys},
     )

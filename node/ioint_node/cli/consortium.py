@@ -8,32 +8,47 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from ioint_protocol import ProtocolError
-from ioint_protocol.members import Member
-from ioint_protocol.roster import Release, Roster, VerifiedRoster, sign_roster, verify_roster
+from ioint_protocol import Member, Release
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
-from ioint_node.cli.cards import make_card, read_card
+from ioint_node.cli.cards import file_of_card, verified_card
 from ioint_node.cli.client import connect
+from ioint_node.cli.joining import applications_here, card_of, invite, join, leave, settle_application
 from ioint_node.cli.names import short_id
-from ioint_node.cli.options import Commands, check_place, emit, node_options, show_fields, show_table
-from ioint_node.cli.rosters import install_chain, read_book, read_chain
-from ioint_node.config import Config, change_setting, load_config, load_keys, make_steward_key
+from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
+from ioint_node.cli.rosters import (
+    carry_out,
+    change_members,
+    find_member,
+    in_consortium,
+    known_height,
+    now_ms,
+    possible,
+    proposal_option,
+    proposed,
+    read_book,
+    read_roster_file,
+    roster_on_file,
+    show_changes,
+    show_roster,
+    told_changes,
+)
+from ioint_node.cli.rotation import rotate
+from ioint_node.config import Config, load_config, load_keys, make_steward_key, own_card
 from ioint_node.errors import ConfigError
+from ioint_node.membership import Membership, Terms, propose_founding, read_proposal
+from ioint_node.membership.cards import admitted, founder, read_card, replaced
 from ioint_node.store.times import to_text
 
-DAY_S: Final = 86_400
-ROSTER_DAYS: Final = 365
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(cls=Commands, short_help="Make, join and steer a consortium.")
@@ -43,10 +58,16 @@ def consortium() -> None:
 
 @consortium.command()
 @click.option("--output", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@click.option(
+    "--steward", is_flag=True, help="Offer to steer: makes a steward's keys, and names them on the card."
+)
 @node_options
-def card(*, home: Path, form: str, target: Path | None) -> None:
+def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
     """Make this organisation's member card: public, to be given to a steward."""
-    made = make_card(load_config(home), load_keys(home))
+    config, keys = load_config(home), load_keys(home)
+    if steward and keys.steward_key is None:
+        keys = make_steward_key(home)
+    made = own_card(config, keys, roster_on_file(config))
     if target is not None:
         check_place(target)
         target.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
@@ -62,104 +83,148 @@ def card(*, home: Path, form: str, target: Path | None) -> None:
 @click.option(
     "--card", "cards", type=_FILE, multiple=True, help="A founder's card; once for each other founder."
 )
+@click.option(
+    "--threshold", type=click.IntRange(1), help="Stewards who must sign a roster; by default more than half."
+)
+@proposal_option
 @node_options
-def create(*, home: Path, form: str, name: str, cards: tuple[Path, ...]) -> None:
-    """Found a consortium: a steward's key, and version 1 of the roster with this node and the given founders."""
+def create(
+    *, home: Path, form: str, name: str, cards: tuple[Path, ...], threshold: int | None, target: Path | None
+) -> None:
+    """Found a consortium: version 1 of the roster, with this node and the given founders.
+
+    Stewards are this node and the founders whose cards were made with `card --steward`.
+    """
     config = load_config(home)
-    if asyncio.run(read_book(config)).verified is not None:
+    if asyncio.run(read_book(config)).last is not None:
         raise ConfigError("this node is in a consortium: a second one needs a home directory of its own")
     own = load_keys(home)
     keys = own if own.steward_key is not None else make_steward_key(home)
-    taxonomy, today = load_taxonomy(), int(time.time()) // DAY_S
-    steward = keys.steward_key
-    if steward is None:
-        raise AssertionError("a steward's key was made")
-    founders = [_own_member(config), *(read_card(path, since=1, sponsor="") for path in cards)]
-    roster = Roster(
-        version=1,
-        issued_day=today,
-        expires=(today + ROSTER_DAYS) * DAY_S,
-        threshold=1,
-        stewards=(bytes(steward.verify_key).hex(),),
-        members=tuple(founders),
+    founders = [
+        read_card(json.dumps(own_card(config, keys, None)).encode(), None),
+        *(verified_card(file_of_card(path), None, path) for path in cards),
+    ]
+    council = tuple(each.steward for each in founders if each.steward is not None)
+    taxonomy = load_taxonomy()
+    terms = Terms(
+        members=tuple(founder(each) for each in founders),
+        council=council,
+        threshold=threshold or len(council) // 2 + 1,
         taxonomy=Release(version=taxonomy.version, digest=taxonomy.digest),
         catalogue=load_catalogue().digest,
     )
-    _publish(config, roster, form, name=name)
+    with possible():
+        proposal = propose_founding(terms, now_ms())
+    carry_out(config, proposal, None, form, target=target, name=name)
 
 
 @consortium.command()
-@click.option("--card", "path", type=_FILE, required=True, help="The card that the newcomer made.")
-@node_options
-def admit(*, home: Path, form: str, path: Path) -> None:
-    """Put a member on the roster, or a suspended one back."""
-    roster = _roster_in_force(home)
-    new = read_card(path, since=roster.version + 1, sponsor=load_keys(home).member)
-    listed = roster.member(new.id)
-    if listed is not None and listed.state == "removed":
-        raise ConfigError(f"{new.id} was removed for good: let it make a new node with new keys")
-    if listed is not None:
-        new = replace(listed, name=new.name, node_key=new.node_key, addresses=new.addresses, state="active")
-    others = [member for member in roster.members if member.id != new.id]
-    _publish(load_config(home), _next(roster, [*others, new]), form)
-
-
-@consortium.command()
-@click.argument("member")
-@node_options
-def suspend(*, home: Path, form: str, member: str) -> None:
-    """Take a member's voice and connections away until it is admitted again."""
-    _set_state(home, form, member, "suspended")
-
-
-@consortium.command()
-@click.argument("member")
-@node_options
-def remove(*, home: Path, form: str, member: str) -> None:
-    """Take a member off for good: its keys are never accepted again."""
-    _set_state(home, form, member, "removed")
-
-
-@consortium.command()
-@click.option("--roster", "path", type=_FILE, required=True, help="The roster.bin that a founder gave you.")
-@click.option("--consortium", "expected", help="Refuse any other consortium than the one with this id.")
-@click.option("--name", default="", help="What this node calls the consortium.")
+@click.option("--card", "path", type=_FILE, help="The card that the member made.")
+@click.option("--application", help="The id of an application that waits here; see `show`.")
 @click.option(
-    "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
+    "--replaces", help="The id of the member whose keys were lost, and whose entry the card takes over."
 )
+@click.option("--export", type=_NEW_FILE, help="Write the card of the application here, for a steward.")
+@click.option("--refuse", is_flag=True, help="Tell the applicant no.")
+@proposal_option
 @node_options
-def join(*, home: Path, form: str, path: Path, expected: str | None, name: str, publish: str | None) -> None:
-    """Install a consortium's roster. Compare the id that it shows with what the founders tell you."""
+def admit(  # click gives them by name
+    *,
+    home: Path,
+    form: str,
+    path: Path | None,
+    application: str | None,
+    replaces: str | None,
+    export: Path | None,
+    refuse: bool,
+    target: Path | None,
+) -> None:
+    """Put a member on the roster, a suspended one back, or take over what a member's new card changes."""
     config = load_config(home)
-    wires = read_chain(path)
-    if expected is not None:
-        _check_expected(wires, expected)
-    if publish is not None:
-        config = change_setting(config, "publish", publish)
-    _install(config, wires, form, name=name)
-    if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
-        _ask_to_publish(load_config(home))
+    if (path is None) == (application is None):
+        raise click.UsageError("name one of --card FILE and --application ID")
+    if application is not None and (export is not None or refuse):
+        settle_application(config, form, application, export=export if not refuse else None)
+        return
+    held = in_consortium(config)
+    data = file_of_card(path) if path is not None else card_of(config, application or "")
+    new = _entry(config, held, data, replaces)
+    others = [member for member in held.roster.members if member.id != new.id]
+    change_members(config, held, [*others, new], form, target)
 
 
-def _ask_to_publish(config: Config) -> None:
-    """Ask once, with the bytes of a report in view, whether catalogue patterns may leave by themselves."""
-    from ioint_node.cli.preview import show_sample  # noqa: PLC0415 - loads the model, which no other command here needs
+@consortium.command()
+@click.argument("member")
+@proposal_option
+@node_options
+def suspend(*, home: Path, form: str, member: str, target: Path | None) -> None:
+    """Take a member's voice and connections away until it is admitted again."""
+    _set_state(home, form, member, "suspended", target)
 
-    click.echo("\nThis is what a report of this node looks like, to the byte:\n")
-    show_sample(config)
-    if click.confirm("\nMay such reports of catalogue patterns leave at once? (no: each is held for you)"):
-        change_setting(config, "publish", "catalogue")
+
+@consortium.command()
+@click.argument("member")
+@proposal_option
+@node_options
+def remove(*, home: Path, form: str, member: str, target: Path | None) -> None:
+    """Take a member off for good: its keys are never accepted again."""
+    _set_state(home, form, member, "removed", target)
+
+
+@consortium.command()
+@proposal_option
+@node_options
+def renew(*, home: Path, form: str, target: Path | None) -> None:
+    """Sign the roster anew as it is, before it expires. A steward who alone is enough has its node do it."""
+    config = load_config(home)
+    held = in_consortium(config)
+    change_members(config, held, held.roster.members, form, target)
+
+
+@consortium.command("sign")
+@click.argument("path", type=_FILE)
+@click.option("--yes", is_flag=True, help="Sign without asking: for who has read the table before.")
+@proposal_option
+@node_options
+def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path | None) -> int:
+    """Sign, as a steward, a roster that another steward proposed. Shows first what it would change."""
+    config = load_config(home)
+    held = asyncio.run(read_book(config)).held
+    with possible():
+        proposal = read_proposal(read_roster_file(path))
+        after = proposed(proposal, held)
+    rows = told_changes(None if held is None else held.roster, after)
+    if form == "human":
+        click.echo(f"consortium {after.consortium}, version {after.version}\n")
+        show_changes(rows)
+    if not yes and not (form == "human" and sys.stdin.isatty() and click.confirm("\nSign this?")):
+        emit(
+            {"signed": False, "consortium": after.consortium, "changes": rows},
+            form=form,
+            human=lambda: click.echo(
+                "\nnothing was signed: run it again with --yes when this is what you want"
+            ),
+        )
+        return 1
+    carry_out(config, proposal, held, form, target=target or path)
+    return 0
 
 
 @consortium.command()
 @node_options
 def show(*, home: Path, form: str) -> None:
-    """Show the roster in force."""
+    """Show the roster in force, and who applied for membership here."""
     config = load_config(home)
-    verified = asyncio.run(read_book(config)).verified
-    if verified is None:
-        raise ConfigError("this node is in no consortium: `ioint consortium create`, or `join --roster FILE`")
-    _show(config, verified, form)
+    book = asyncio.run(read_book(config))
+    if book.last is None:
+        raise ConfigError(
+            "this node is in no consortium: `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
+        )
+    show_roster(config, book, form, applications=asyncio.run(applications_here(config, book.last)))
+
+
+for command in (invite, join, leave, rotate):
+    consortium.add_command(command)
 
 
 @click.command(short_help="The other members: connected, lag, last success, what was refused and why.")
@@ -177,15 +242,33 @@ def peers(*, home: Path, form: str) -> None:
 
 
 def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = ("id", "name", "state", "connected_since", "last_success", "behind", "ahead", "in", "out")
     told = [
-        {**row, "id": short_id(row["id"]), "in": row.get("bytes_in"), "out": row.get("bytes_out")}
+        {
+            **row,
+            "id": short_id(row["id"]),
+            "state": "quarantined" if row.get("quarantined_at") else row["state"],
+            "connected": _second(row["connected_since"]),
+            "answered": _second(row["last_success"]),
+            "lag": _lag(row),
+            "bytes": f"{row.get('bytes_in', 0)} in, {row.get('bytes_out', 0)} out",
+        }
         for row in rows
     ]
-    empty = "no other member is on the roster"
-    show_table(told, (*columns, "version", "refused", "quarantined_at"), empty=empty)
+    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    show_table(told, columns, empty="no other member is on the roster")
     if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
         click.echo(f"the exchange process was replaced {restarts} times since the node started")
+
+
+def _second(instant: str | None) -> str | None:
+    return instant and f"{instant[:19]}Z"
+
+
+def _lag(row: Mapping[str, Any]) -> str | None:
+    """How many segments it had that we lack, and we had that it lacks; None while that is not known."""
+    if row.get("behind") is None:
+        return None
+    return f"{row['behind']} behind, {row['ahead']} ahead"
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,107 +283,37 @@ def _instant(ms: int | None) -> str | None:
     return None if ms is None else to_text(ms)
 
 
-def _own_member(config: Config) -> Member:
-    keys = load_keys(config.home)
-    made = make_card(config, keys)
-    return Member(
-        id=keys.member,
-        name=config.org,
-        node_key=made["node_key"],
-        record_key=made["record_key"],
-        group=config.group,
-        since=1,
-        addresses=tuple(made["addresses"]),
-    )
+def _entry(config: Config, held: Membership, data: bytes, replaces: str | None) -> Member:
+    """The entry that a card makes, as a newcomer's, a member's own change, or in the place of one who lost its keys."""
+    roster = held.roster
+    if replaces is not None:
+        lost, card = find_member(roster, replaces), verified_card(data, None)
+        with possible():
+            return replaced(card, lost, asyncio.run(known_height(config, lost.id)) + 1)
+    card = verified_card(data, roster)
+    with possible():
+        new = admitted(card, roster, sponsor=load_keys(config.home).member)
+    _check_height(config, new, roster.member(new.id))
+    return new
 
 
-def _roster_in_force(home: Path) -> Roster:
-    verified = asyncio.run(read_book(load_config(home))).verified
-    if verified is None:
-        raise ConfigError("this node is in no consortium: make one with `ioint consortium create`")
-    return verified.roster
+def _set_state(home: Path, form: str, member: str, state: str, target: Path | None) -> None:
+    config = load_config(home)
+    held = in_consortium(config)
+    found = find_member(held.roster, member)
+    if state == "removed" and any(steward.member == found.id for steward in held.roster.council):
+        raise ConfigError(f"{found.id} is a steward: first `ioint consortium rotate --steward {found.id}`")
+    members = [replace(each, state=state) if each is found else each for each in held.roster.members]
+    change_members(config, held, members, form, target)
 
 
-def _set_state(home: Path, form: str, member: str, state: str) -> None:
-    roster = _roster_in_force(home)
-    found = [each for each in roster.members if len(member) >= 4 and each.id.startswith(member)]
-    if len(found) != 1:
-        raise ConfigError(f"{member!r} names {len(found)} members: take the id from `ioint consortium show`")
-    members = [replace(each, state=state) if each is found[0] else each for each in roster.members]
-    _publish(load_config(home), _next(roster, members), form)
-
-
-def _next(roster: Roster, members: list[Member]) -> Roster:
-    today = max(int(time.time()) // DAY_S, roster.issued_day)
-    return replace(
-        roster,
-        version=roster.version + 1,
-        issued_day=today,
-        expires=(today + ROSTER_DAYS) * DAY_S,
-        members=tuple(members),
-    )
-
-
-def _publish(config: Config, roster: Roster, form: str, *, name: str = "") -> None:
-    """Sign a roster with this node's steward key and install it."""
-    steward = load_keys(config.home).steward_key
-    if steward is None:
-        raise ConfigError("this node holds no steward's key: run this where the consortium was created")
-    try:
-        wire = sign_roster(roster, [steward])
-    except ProtocolError as error:
-        raise ConfigError(f"no such roster can be made ({error}): correct the card or the setting") from None
-    _install(config, [wire], form, name=name)
-
-
-def _install(config: Config, wires: list[bytes] | tuple[bytes, ...], form: str, *, name: str) -> None:
-    book, _ = asyncio.run(install_chain(config, wires))
-    if book.verified is None:
-        raise AssertionError("a roster was installed")
-    if name:
-        config = change_setting(config, "consortium", name)
-    _show(config, book.verified, form)
-
-
-def _check_expected(wires: tuple[bytes, ...], expected: str) -> None:
-    try:
-        found = verify_roster(wires[0], None).consortium
-    except ProtocolError as error:
-        raise ConfigError(f"the roster is refused ({error}): ask a founder for roster.bin again") from None
-    if found != expected.replace(" ", "").lower():
+def _check_height(config: Config, new: Member, before: Member | None) -> None:
+    """A new record key begins where nothing is signed yet; else what was signed there would be worth nothing."""
+    if before is None or new.record_keys == before.record_keys:
+        return
+    height = asyncio.run(known_height(config, new.id))
+    if new.record_keys[-1].from_seq <= height:
         raise ConfigError(
-            f"the file is of consortium {found}: do not join; ask the founders which id is theirs"
+            f"the card's key begins at segment {new.record_keys[-1].from_seq}, and {height} is known already: "
+            "let the member run `ioint consortium rotate --record-key` again"
         )
-
-
-def _show(config: Config, verified: VerifiedRoster, form: str) -> None:
-    roster = verified.roster
-    members = [
-        {
-            "id": member.id,
-            "name": member.name,
-            "group": member.group,
-            "state": member.state,
-            "since": member.since,
-            "peer_id": member.peer_id,
-            "addresses": list(member.addresses),
-        }
-        for member in roster.members
-    ]
-    result: dict[str, Any] = {
-        "consortium": verified.consortium,
-        "fingerprint": " ".join(verified.consortium[at : at + 4] for at in range(0, 32, 4)),
-        "name": config.consortium,
-        "version": roster.version,
-        "expires": datetime.fromtimestamp(roster.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "threshold": roster.threshold,
-        "stewards": list(roster.stewards),
-        "roster": str(config.roster_file),
-    }
-
-    def human() -> None:
-        show_fields(result)
-        click.echo("")
-        show_table(members, ("id", "name", "group", "state", "since", "addresses"), empty="no member")
-
-    emit({**result, "members": members}, form=form, human=human)

@@ -89,6 +89,16 @@ class Config:
         return self.home / "roster.bin"
 
     @property
+    def invitation_file(self) -> Path:
+        """Where the invitation is that this node applies with, until it is admitted."""
+        return self.home / "invitation"
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """Where the keys of fingerprints are, by epoch, once a steward gave them."""
+        return self.home / "keys" / "fingerprints.json"
+
+    @property
     def token_file(self) -> Path:
         """Where the local administrator's token is."""
         return self.home / "local.token"
@@ -125,7 +135,10 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward")),
+            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock")),
+            *sorted(keys.glob("*-*.key")),
+            self.fingerprint_file,
+            self.invitation_file,
             self.token_file,
             self.run_file,
             *(Path(f"{database}{end}") for end in ("", "-wal", "-shm") if database),

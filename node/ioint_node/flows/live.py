@@ -418,19 +418,22 @@ class Matching:
     """The matcher in force: the catalogue's patterns and the novel ones that are believed."""
 
     def __init__(self) -> None:
-        self._novel: frozenset[str] = frozenset()
         self._matcher: Matcher | None = None
         self._checked = 0
 
     def current(self, catalogue: Catalogue, taxonomy: Taxonomy, beliefs: Beliefs, now: int) -> Matcher:
         """The matcher; whether the novel patterns have changed is looked up at most every `MATCHER_CHECK_MS`."""
-        if self._matcher is None or abs(now - self._checked) >= MATCHER_CHECK_MS:
-            self._checked = now
-            novel = beliefs.patterns()
-            if self._matcher is None or self._novel != novel.keys():
-                named = {name: parse_pattern(entry.pattern) for name, entry in catalogue.entries.items()}
-                self._matcher = Matcher({**named, **novel}, taxonomy)
-                self._novel = frozenset(novel)
+        if self._matcher is None:
+            named = {name: parse_pattern(entry.pattern) for name, entry in catalogue.entries.items()}
+            self._matcher = Matcher(named, taxonomy)
+        elif abs(now - self._checked) < MATCHER_CHECK_MS:
+            return self._matcher
+        self._checked = now
+        wanted, there = beliefs.patterns(), self._matcher.patterns
+        fresh = {name: pattern for name, pattern in wanted.items() if name not in there}
+        gone = [name for name in there if name not in wanted and name not in catalogue.entries]
+        if fresh or gone:
+            self._matcher = self._matcher.changed(fresh, gone)
         return self._matcher
 
 

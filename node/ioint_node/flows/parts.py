@@ -65,6 +65,11 @@ def _always() -> bool:
     return True
 
 
+def _no_later_key(seq: int) -> SigningKey | None:
+    del seq
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeParts:
     """The parts that receive, believe, publish and why share.
@@ -84,6 +89,7 @@ class ExchangeParts:
         connected: the members that are reachable now.
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
+        later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
         in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
@@ -105,6 +111,7 @@ class ExchangeParts:
     connected: Callable[[], frozenset[str]] = _nobody
     announce: Callable[[News], None] = _unheard
     floors: Floors = field(default_factory=Floors)
+    later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     recent: Recent = field(default_factory=Recent)

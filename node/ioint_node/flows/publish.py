@@ -7,7 +7,7 @@ those bytes are signed, after one more check of what is in them, and they stay l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -339,12 +339,12 @@ def _check_specific(parts: ExchangeParts, pattern: object) -> None:
 
 
 def _sender(parts: ExchangeParts) -> _Sender | None:
-    """Who signs; None while this node is no active member under its own key."""
+    """Who signs; None while this node is no active member."""
     roster, consortium = parts.roster(), parts.consortium()
     if roster is None or consortium is None or parts.member is None or parts.record_key is None:
         return None
     us = roster.member(parts.member)
-    if us is None or us.state != "active" or us.record_key != bytes(parts.record_key.verify_key).hex():
+    if us is None or us.state != "active":
         return None
     return _Sender(member=parts.member, key=parts.record_key, roster=roster, consortium=consortium)
 
@@ -358,10 +358,13 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
             await ownlog.note_left(connection, parts, segment, now)
         case Next(seq=seq, prev=prev):
             ready = await outgoing.ready(connection, now, parts.limits.flush_records)
-            if not ready:
+            key = parts.later_key(seq + 1) or sender.key
+            if not ready or not _may_sign(sender, seq + 1, key):
                 return _Flushed()
             bodies = [record.body for record in ready]
-            segment = await _sign(connection, parts, sender, bodies, seq=seq, prev=prev, now=now)
+            segment = await _sign(
+                connection, parts, replace(sender, key=key), bodies, seq=seq, prev=prev, now=now
+            )
             ownlog.fasten(parts.anchor, segment.wire)
             await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
     arrivals = [Arrival(segment=segment)]
@@ -370,6 +373,12 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
         news=await pass_on(connection, parts, arrivals, sender.roster, now),
         believed=await enter(connection, parts, sender.roster, arrivals, now),
     )
+
+
+def _may_sign(sender: _Sender, seq: int, key: SigningKey) -> bool:
+    """Whether the roster names this key for this segment: until it does, records wait."""
+    us = sender.roster.member(sender.member)
+    return us is not None and us.record_key_at(seq) == bytes(key.verify_key).hex()
 
 
 async def _sign(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from asyncio import Semaphore, TaskGroup
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ioint_protocol import ProtocolError, parse_segment, sync, verify_segment
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.segment import EVERY_STATE
 from ioint_protocol.sync import Range, Vector
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Decision, Ignored, Rejected
@@ -25,7 +24,6 @@ from ioint_node.flows.proofs import receive_proof
 from ioint_node.flows.receive import receive_segments
 from ioint_node.store import log, pruning
 from ioint_node.store.engine import Store
-from ioint_node.store.schema import rosters
 
 Ask: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]
 Receive: TypeAlias = Callable[[ExchangeParts, Sequence[bytes], str, int], Awaitable[Sequence[Decision]]]
@@ -37,7 +35,6 @@ AUTHORS_AT_ONCE = 8
 """A commit waits for company: several logs side by side give it some."""
 SEGMENTS_PER_READ = 8
 """Read from the store at once while an answer is filled: at most 2 MB in memory."""
-ROSTERS_PER_ANSWER = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +79,7 @@ async def own_vector(
 
     It speaks of active members: a log that a newcomer cannot take any more would make its vector differ for ever.
     """
-    roster = parts.roster()
-    listed = {m.id for m in roster.members if m.state == "active"} if roster else set()
+    listed = _active(parts)
     asked = listed if authors is None else listed.intersection(authors)
     convicted = await log.equivocators(connection) & asked
     return await log.vector(connection, asked) | dict.fromkeys(convicted, sync.CONVICTED)
@@ -103,7 +99,7 @@ async def answer_heads(parts: ExchangeParts, body: bytes) -> bytes:
 async def answer_pull(store: Store, body: bytes) -> bytes:
     """Answer `/ioint/pull`: the segments of the range that we hold, as many as a frame takes.
 
-    A range that begins below what we still hold begins at our lowest.
+    A range whose beginning we do not hold (any more) begins at the next that we hold.
 
     Raises:
         ProtocolError: the request is none.
@@ -112,7 +108,7 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
     wires: list[bytes] = []
     room = LIMITS.frame_bytes
     async with store.read() as connection:
-        lowest = await pruning.lowest(connection, wanted.author)
+        lowest = await pruning.lowest(connection, wanted.author, wanted.from_seq)
         if lowest is not None and wanted.from_seq < lowest:
             end = lowest + wanted.to_seq - wanted.from_seq
             wanted = Range(author=wanted.author, from_seq=lowest, to_seq=end)
@@ -122,32 +118,6 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
             if room <= 0:
                 break
     return sync.encode_pull_answer(wires)
-
-
-async def answer_roster(store: Store, body: bytes) -> bytes:
-    """Answer `/ioint/roster`: the rosters after the asker's version, oldest first.
-
-    Raises:
-        ProtocolError: the request is none.
-    """
-    have = sync.decode_roster_request(body)
-    async with store.read() as connection:
-        rows = await connection.execute(
-            select(rosters.c.wire)
-            .where(rosters.c.version > have)
-            .order_by(rosters.c.version)
-            .limit(ROSTERS_PER_ANSWER)
-        )
-        return sync.encode_roster_answer(bytes(wire) for wire in rows.scalars())
-
-
-async def ask_rosters(ask: Ask, have: int) -> tuple[bytes, ...]:
-    """The roster wires that a peer has after version `have`, unverified.
-
-    Raises:
-        ProtocolError: the peer's answer is none.
-    """
-    return sync.decode_roster_answer(await ask(sync.ROSTER, sync.encode_roster_request(have)))
 
 
 async def catch_up(
@@ -165,7 +135,9 @@ async def catch_up(
     other = sync.decode_heads_answer(await ask(sync.HEADS, sync.encode_heads_request(own)))
     if other is None:
         return CaughtUp()
-    source = _Source(parts=parts, ask=ask, member=member, now=now, receive=receive)
+    # What lay at a peer is no news to most: heads are announced, but nothing is pushed on.
+    quiet = replace(parts, limits=replace(parts.limits, relay_members=0))
+    source = _Source(parts=quiet, ask=ask, member=member, now=now, receive=receive)
     return await _bring(source, own, other)
 
 
@@ -187,6 +159,9 @@ async def bring_announced(
 
 async def _bring(source: _Source, own: Vector, other: Vector) -> CaughtUp:
     """Bring proofs first: of an author whom they convict nothing more is of use."""
+    # Whom we cannot hear we do not ask for: a peer may name as many authors as it likes.
+    listed = _active(source.parts)
+    other = {author: head for author, head in other.items() if author in listed}
     refused = await _fetch_proofs(source, sync.unproven(own, other)[: LIMITS.range_segments])
     try:
         async with TaskGroup() as tasks:
@@ -264,6 +239,11 @@ async def _learn_floor(source: _Source, author: str, height: int) -> None:
     for wire in sync.decode_pull_answer(answer)[:1]:
         found = verify_segment(parse_segment(wire), consortium, roster, states=EVERY_STATE)
         source.parts.floors.learn(found.author, found.low)
+
+
+def _active(parts: ExchangeParts) -> frozenset[str]:
+    roster = parts.roster()
+    return frozenset(m.id for m in roster.members if m.state == "active") if roster else frozenset()
 
 
 def _held(decision: Decision) -> bool:

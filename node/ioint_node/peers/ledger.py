@@ -85,7 +85,9 @@ class Ledger:
 
     def connected(self) -> frozenset[str]:
         """The members that are reachable now."""
-        return frozenset(filter(self.is_connected, self._traffic))
+        return frozenset(
+            member for member, traffic in self._traffic.items() if traffic.connected_since is not None
+        )
 
     def note_success(self, member: str) -> None:
         """A member answered."""

@@ -26,7 +26,11 @@ class PullLimits:
     """How long to wait for a push, how many members to pull from at once, and how often to come back to one."""
 
     grace_s: float = 0.15
-    at_once: int = 4
+    at_once: int = 16
+    turn_s: float = 30.0
+    """With one member; what it has not given by then is tried again."""
+    claim_s: float = 1.0
+    """For so long nobody else is asked for a log that one member is giving: a slow one holds nothing up for longer."""
     again_s: float = 1.0
     attempts: int = 8
     heads_per_member: int = PROTOCOL.heads
@@ -49,7 +53,7 @@ class Puller:
         self._pull, self._limits = pull, limits or PullLimits()
         self._wanted: dict[str, _Wanted] = {}
         self._busy: set[str] = set()
-        self._authors: set[str] = set()
+        self._claims: dict[str, float] = {}  # author → until when one member alone is asked
         self._wakened = asyncio.Event()
 
     def want(self, member: str, announced: Announcement) -> None:
@@ -82,23 +86,32 @@ class Puller:
 
     async def _fetch(self, member: str, wanted: _Wanted) -> None:
         # Another member may be giving us the same log: then look again whether this one has more.
-        heads = {author: head for author, head in wanted.heads.items() if author not in self._authors}
-        later = {author: head for author, head in wanted.heads.items() if author in self._authors}
-        self._authors |= heads.keys()
-        done = False
+        now = time.monotonic()
+        claimed = {author for author in wanted.heads if self._claims.get(author, 0.0) > now}
+        heads = {author: head for author, head in wanted.heads.items() if author not in claimed}
+        later = {author: head for author, head in wanted.heads.items() if author in claimed}
+        until = now + self._limits.claim_s
+        self._claims |= dict.fromkeys(heads, until)
+        asked = Announcement(heads=heads, roster=wanted.roster)
         try:
-            done = await attempt(
-                "pulling from", member, self._pull(member, Announcement(heads=heads, roster=wanted.roster))
-            )
+            done = await attempt("pulling from", member, self._bounded(member, asked))
         finally:
-            self._authors -= heads.keys()
+            self._claims = {a: end for a, end in self._claims.items() if a not in heads or end != until}
             self._busy.discard(member)
             self._wakened.set()
         if later:
             self._put(member, Announcement(heads=later, roster=0), self._limits.grace_s, attempts=0)
         if not done and wanted.attempts + 1 < self._limits.attempts:
-            rest = Announcement(heads=heads, roster=wanted.roster)
-            self._put(member, rest, self._limits.again_s, attempts=wanted.attempts + 1)
+            self._put(member, asked, self._limits.again_s, attempts=wanted.attempts + 1)
+
+    async def _bounded(self, member: str, asked: Announcement) -> bool:
+        if not asked.heads and not asked.roster:
+            return True
+        try:
+            async with asyncio.timeout(self._limits.turn_s):
+                return await self._pull(member, asked)
+        except TimeoutError:
+            return False
 
     def _put(self, member: str, announced: Announcement, wait_s: float, *, attempts: int) -> None:
         due = time.monotonic() + wait_s

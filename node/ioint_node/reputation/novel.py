@@ -8,7 +8,7 @@ own rate is unknown until this node has matched it for a while: the history befo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,12 @@ class NovelLimits:
 
     per_group: int = 64
     total: int = 1_024
-    bare_verbs: int = 6  # verbs of a step that names no resource: the largest effect class
+    bare_verbs: int = 6  # verbs of a step that may touch much: the largest effect class
+    bare_resources: int = 10  # resource classes from which on it may: the largest group
+
+
+# On whose word everyday work is done: who declared the task, the organisation's own people, nobody knows who.
+EVERYDAY: Final = frozenset({"principal", "tenant_content", "unknown"})
 
 
 LIMITS: Final = NovelLimits()
@@ -39,12 +44,14 @@ class Claim:
 
 def too_broad(pattern: Pattern, taxonomy: Taxonomy, limits: NovelLimits = LIMITS) -> str | None:
     """Why a pattern could be much ordinary work; None when it is specific enough."""
-    if not any(step.provenances or step.flow or step.outside for step in pattern.steps):
-        return "no step says where a value came from, what flows, or that it leaves the envelope"
+    if not any(_tells(step) for step in pattern.steps):
+        return "no step says that a value came from others, what flows, or that it leaves the envelope"
     for index, step in enumerate(pattern.steps):
-        verbs = _verbs(step, taxonomy)
-        if not step.resources and verbs > limits.bare_verbs:
-            return f"step {index} names no resource and {verbs} verbs, more than {limits.bare_verbs}"
+        verbs = _covered(step.verbs, taxonomy.verbs)
+        resources = _covered(step.resources, taxonomy.resources)
+        if verbs > limits.bare_verbs and resources > limits.bare_resources:
+            named = f"{resources} resource classes" if step.resources else "no resource"
+            return f"step {index} names {named} and {verbs} verbs, more than {limits.bare_verbs}"
     return None
 
 
@@ -61,8 +68,15 @@ def places(claims: Iterable[Claim], limits: NovelLimits = LIMITS) -> frozenset[s
     return frozenset(found)
 
 
-def _verbs(step: PatternStep, taxonomy: Taxonomy) -> int:
-    """How many verbs a step takes; all of them when it names none."""
-    if not step.verbs:
-        return len(taxonomy.verbs)
-    return sum(verb in step.verbs or f"@{effect}" in step.verbs for verb, effect in taxonomy.verbs.items())
+def _tells(step: PatternStep) -> bool:
+    """Whether a step says something that everyday work need not."""
+    return (
+        bool(step.flow) or step.outside or (bool(step.provenances) and EVERYDAY.isdisjoint(step.provenances))
+    )
+
+
+def _covered(terms: Sequence[str], classes: Mapping[str, str]) -> int:
+    """How many words of the taxonomy these terms take; all of them when there are none."""
+    if not terms:
+        return len(classes)
+    return sum(word in terms or f"@{parent}" in terms for word, parent in classes.items())

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.clearance import visible
-from ioint_node.store.schema import indicators, records, rosters, sessions
+from ioint_node.store.schema import indicators, records, roster_files, sessions
 
 T = TypeVar("T")
 
@@ -191,13 +191,10 @@ async def session_actor(connection: AsyncConnection, session_id: str) -> str | N
     ).scalar_one_or_none()
 
 
-async def all_rosters(connection: AsyncConnection, limit: int, before: int | None) -> Page[Mapping[str, Any]]:
-    """The rosters that this node has installed, newest first, with their signed bytes."""
-    statement = select(rosters).order_by(rosters.c.version.desc()).limit(limit + 1)
-    if before is not None:
-        statement = statement.where(rosters.c.version < before)
-    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
-    return Page(tuple(rows[:limit]), len(rows) > limit)
+async def all_roster_files(connection: AsyncConnection) -> tuple[Mapping[str, Any], ...]:
+    """The signed files of the roster that this node has installed, by name."""
+    found = await connection.execute(select(roster_files).order_by(roster_files.c.name))
+    return tuple(dict(row) for row in found.mappings())
 
 
 async def count_indicators(connection: AsyncConnection) -> dict[str, int]:

@@ -143,14 +143,6 @@ session_days = Table(
     Column("flagged", Integer, nullable=False),  # of these, with an out_of_scope verdict
 )
 
-rosters = Table(
-    "rosters",
-    metadata,
-    Column("version", Integer, primary_key=True),
-    Column("wire", LargeBinary, nullable=False),
-    Column("installed_at", String(32), nullable=False),
-)
-
 segments = Table(
     "segments",
     metadata,
@@ -430,4 +422,27 @@ learned = Table(
     ),  # what this node learned of its own traffic, such as "isolation"
     Column("body", Text, nullable=False),  # JSON
     Column("at", String(32), nullable=False),
+)
+
+roster_files = Table(
+    "roster_files",
+    metadata,
+    Column("name", String(80), primary_key=True),  # as in the protocol; every root, the newest of the others
+    Column("body", LargeBinary, nullable=False),
+    Column("installed_at", String(32), nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("code_hash", String(64), nullable=False),  # SHA-256 of the code, which was shown once
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("wrong", Integer, nullable=False),  # wrong codes that came under this id
+    Column("member", String(32)),  # who applied with it; null: nobody yet
+    Column("name", String(64)),
+    Column("card", LargeBinary),
+    Column("applied_at", String(32)),
+    Column("refused_at", String(32)),
 )

@@ -20,6 +20,7 @@ from ioint_node.web import (
     approvals,
     console,
     grants,
+    joining,
     observations,
     operate,
     policy,
@@ -97,6 +98,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *query.routes(),
         *sessions.routes(),
         *grants.routes(site),
+        *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
     )

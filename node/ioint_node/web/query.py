@@ -192,12 +192,11 @@ async def show_session(site: Site, request: web.Request, caller: Caller) -> web.
 
 
 async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """The rosters this node has installed, newest first, with their signed bytes."""
-    given = parameters(request, "limit", "cursor")
+    """The signed files of the roster that this node has installed."""
+    parameters(request)
     async with site.parts.store.read() as connection:
-        page = await listings.all_rosters(connection, limit_of(given, site.parts.limits), _number(given))
-    items = [rows.roster_row(row) for row in page.items]
-    return _page(items, cursor_text(page.items[-1]["version"]) if page.more else None)
+        files = await listings.all_roster_files(connection)
+    return _page([rows.roster_row(row) for row in files], None)
 
 
 def routes() -> tuple[Route, ...]:
@@ -215,7 +214,7 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/agents/{agent}", "query", "One agent", show_agent),
         ("/api/v1/sessions", "review", "Sessions, newest change first", list_sessions),
         ("/api/v1/sessions/{session}", "see_session", "One session with its decisions", show_session),
-        ("/api/v1/rosters", "query", "Installed rosters with their signed bytes", list_rosters),
+        ("/api/v1/rosters", "query", "The signed files of the roster", list_rosters),
     )
     return tuple(
         Route(method="GET", path=path, may=may, summary=summary, handler=handler)

@@ -135,8 +135,8 @@ def inclusion_row(record: str, found: Inclusion) -> dict[str, Any]:
 
 
 def roster_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One installed roster with its signed bytes."""
-    return {"version": row["version"], "installed_at": row["installed_at"], "bytes_b64": _b64(row["wire"])}
+    """One signed file of the roster."""
+    return {"name": row["name"], "installed_at": row["installed_at"], "bytes_b64": _b64(row["body"])}
 
 
 def _b64(data: bytes) -> str:

@@ -21,6 +21,7 @@ from ioint_node.admission import (
 )
 from ioint_protocol import (
     Member,
+    RecordKey,
     Release,
     Roster,
     Sighting,
@@ -45,7 +46,7 @@ def roster(state: str = "active", expires: int = NOW // 1000 + 60) -> Roster:
         id=AUTHOR,
         name="one",
         node_key=bytes(SigningKey(bytes([2]) * 32).verify_key).hex(),
-        record_key=bytes(KEY.verify_key).hex(),
+        record_keys=(RecordKey(key=bytes(KEY.verify_key).hex()),),
         group="one",
         sponsor="",
         class_="member",
@@ -56,10 +57,9 @@ def roster(state: str = "active", expires: int = NOW // 1000 + 60) -> Roster:
     )
     return Roster(
         version=1,
+        consortium=CONSORTIUM,
         issued_day=19_000,
         expires=expires,
-        threshold=1,
-        stewards=(),
         members=(member,),
         taxonomy=Release(version="2026.11", digest="0" * 64),
         catalogue="0" * 64,

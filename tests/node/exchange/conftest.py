@@ -30,7 +30,7 @@ from ioint_node.store.engine import Store, WriterLimits, open_store
 from ioint_node.store.schema import matches, metadata, session_days, stream
 from ioint_node.store.times import to_text
 from ioint_node.store.upsert import upserting
-from ioint_protocol import Member, Release, Roster, build_segment, member_id, sign_roster, sync, verify_roster
+from ioint_protocol import Member, RecordKey, Release, Roster, build_segment, member_id, sync
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import Catalogue, load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
@@ -227,7 +227,7 @@ def _member(name: str, number: int, key: SigningKey) -> Member:
         id=member_id(bytes(key.verify_key)),
         name=name,
         node_key=bytes(SigningKey(bytes([100 + number]) * 32).verify_key).hex(),
-        record_key=bytes(key.verify_key).hex(),
+        record_keys=(RecordKey(key=bytes(key.verify_key).hex()),),
         group=name,
         sponsor="",
         class_="member",
@@ -242,10 +242,9 @@ def _roster(keys: Sequence[SigningKey]) -> Roster:
     members = [_member(f"org{number}", number, key) for number, key in enumerate(keys)]
     return Roster(
         version=1,
+        consortium="c0" * 32,
         issued_day=TODAY - 100,
         expires=NOW // 1000 + 90 * 86_400,
-        threshold=1,
-        stewards=(bytes(STEWARD.verify_key).hex(),),
         members=tuple(sorted(members, key=lambda member: member.id)),
         taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
         catalogue=load_catalogue().digest,
@@ -277,9 +276,9 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
             folder = tmp_path / f"consortium{next(made)}"
             folder.mkdir()
             keys = [SigningKey(bytes([number + 1]) * 32) for number in range(size)]
-            verified = verify_roster(sign_roster(_roster(keys), [STEWARD]), None)
+            roster = _roster(keys)
             shelf = catalogue()
-            everybody = frozenset(member.id for member in verified.roster.members)
+            everybody = frozenset(member.id for member in roster.members)
             nodes = []
             for number, key in enumerate(keys):
                 path = folder / f"org{number}.db"
@@ -290,8 +289,8 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                     store=store,
                     member=member,
                     record_key=key,
-                    roster=lambda: verified.roster,
-                    consortium=lambda: verified.consortium,
+                    roster=lambda: roster,
+                    consortium=lambda: roster.consortium,
                     taxonomy=load_taxonomy(),
                     catalogue=shelf,
                     beliefs=Beliefs(),
@@ -304,8 +303,8 @@ async def make(tmp_path: Path, empty: Path) -> AsyncIterator[Callable[..., Await
                 nodes.append(Node(name=f"org{number}", key=key, member=member, parts=parts, path=path))
             return Consortium(
                 nodes=nodes,
-                roster=verified.roster,
-                consortium=verified.consortium,
+                roster=roster,
+                consortium=roster.consortium,
                 patterns=tuple(sorted(shelf.entries)),
                 open=opened,
             )

@@ -12,10 +12,12 @@ from typing import Any, cast
 
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook
+from ioint_node.membership import Membership
 from ioint_node.network import Network
 from ioint_node.peers import AntiEntropyLimits, Exchange, Handlers, PeerAddress, PeerUnavailable
 from ioint_node.store import peers
-from ioint_protocol import VerifiedRoster, sync
+from ioint_protocol import sync
+from ioint_protocol.sync import RosterVersions
 
 DEADLINE_S = 30.0
 POLL_S = 0.02
@@ -130,13 +132,14 @@ def clock(start_ms: int, skew_ms: int = 0) -> Callable[[], int]:
 
 def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
     """Put a node of a consortium on the air."""
-    book = RosterBook(verified=VerifiedRoster(roster=net.roster, wire=b"", consortium=net.consortium))
+    book = RosterBook(Membership(roster=net.roster, files={}, versions=RosterVersions()))
     refusals = Refusals()
+    host: Host
     node.parts = replace(
         node.parts,
         roster=lambda: book.in_force(now()),
         connected=lambda: host.link.connected(),  # noqa: PLW0108 - made below
-        announce=lambda news: host.network.announcer.tell(news.to, news.heads),
+        announce=lambda news: host.network.tell(news),  # noqa: PLW0108 - made below
     )
     network = Network(
         node.parts,
@@ -155,11 +158,16 @@ def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
 
 
 @asynccontextmanager
-async def running(hosts: Sequence[Host]) -> AsyncIterator[None]:
-    """Run the loops of all hosts, connected as the air lets them."""
-    tasks = [
-        asyncio.create_task(loop(), name=name) for h in hosts for name, loop in h.network.loops().items()
+async def running(hosts: Sequence[Host], *only: str) -> AsyncIterator[None]:
+    """Run the loops of all hosts (or `only` these), connected as the air lets them."""
+    loops = [
+        (name, loop)
+        for host in hosts
+        for name, loop in host.network.loops().items()
+        if name in only or not only
     ]
+    tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops]
+    await asyncio.sleep(0)  # until each has said what it wants to hear of
     for host in hosts:
         host.link.greet()
     try:

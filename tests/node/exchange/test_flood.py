@@ -124,7 +124,7 @@ async def test_a_pattern_of_ordinary_work_is_advisory_and_never_leaves_here(make
     assert (belief.state, belief.tier, belief.effect) == ("malicious", "advisory", 0.0)
     assert net[4].parts.beliefs.patterns() == {}
     assert await reason(net[4], BROAD) == "too_broad"
-    with pytest.raises(ConflictError, match="no step says where a value came from"):
+    with pytest.raises(ConflictError, match="no step says that a value came from others"):
         await publish_record(net[4].parts, report(BROAD), by="token:t", now=NOW)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
-from ioint_protocol import equivocation_proof, sync
+from ioint_node.store.schema import records as stored
+from ioint_protocol import equivocation_proof, parse_segment, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -37,7 +38,7 @@ async def convicted(node: Any, member: str) -> bool:
 
 async def records(node: Any) -> int:
     async with node.store.read() as connection:
-        return len((await connection.execute(log.records.select().with_only_columns(log.records.c.id))).all())
+        return len((await connection.execute(stored.select().with_only_columns(stored.c.id))).all())
 
 
 async def test_every_record_reaches_every_node_once_over_a_network_that_loses_a_fifth(make: Make) -> None:
@@ -263,11 +264,66 @@ async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known
         replace(member, state="suspended") if member.id == net[2].member else member
         for member in net.roster.members
     ]
-    hosts[0].book.verified = replace(
-        hosts[0].book.verified, roster=replace(net.roster, version=2, members=tuple(members))
-    )
+    assert hosts[0].book.held is not None
+    newer = replace(net.roster, version=2, members=tuple(members))
+    hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
     await hosts[0].network.roster_changed()
     assert hosts[0].link.connected() == {net[1].member}
+
+
+async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    async with running(hosts):
+        await until(partial(quiet, air))
+        air.asked.clear()
+        newer = replace(net.roster, version=2)
+        assert hosts[0].book.held is not None
+        versions = replace(hosts[0].book.versions, timestamp=hosts[0].book.versions.timestamp + 1)
+        hosts[0].book.held = replace(hosts[0].book.held, roster=newer, versions=versions)
+        await hosts[0].network.roster_changed()
+
+        async def asked() -> bool:
+            wanted = (sync.ROSTER, net[0].member)
+            return {one for one, other, p, _ in air.asked if (p, other) == wanted} >= {
+                node.member for node in net.nodes[1:]
+            }
+
+        await until(asked)
+
+
+async def test_what_comparing_brings_is_announced_and_not_pushed_on(make: Make) -> None:
+    net = await make(3)
+    await net[0].find_bad(net.patterns[0])
+    told: list[Any] = []
+    net[1].parts = replace(net[1].parts, announce=told.append)
+    await net.catch_up(net[1], net[0])
+    async with net[1].store.read() as connection:
+        assert await outbox.waiting(connection) == {}
+    assert [news.to for news in told] == [frozenset({net[2].member})]
+
+
+async def test_an_announcement_of_what_is_held_asks_nothing_and_one_of_another_history_does(
+    make: Make,
+) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    liar = net[2]
+    one, other = (net.sign(liar, 1, "", [b'{"of":"%064x","reason":"mistake","v":1}' % n]) for n in (1, 2))
+    await net.hand(one, net[0], liar)
+    await net.hand(other, net[1], liar)
+    async with running(hosts[:1], "pulls"):
+        for wire in (one, other):
+            said = sync.Announcement(heads={liar.member: (1, parse_segment(wire).head)}, roster=0)
+            await air.carry(net[1].member, net[0].member, sync.ANNOUNCE, sync.encode_announcement(said))
+
+        async def caught() -> bool:
+            return await convicted(net[0], liar.member)
+
+        await until(caught)
+    assert [p for one, _, p, _ in air.asked if one == net[0].member and p == sync.PULL] == [sync.PULL]
 
 
 async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: Make) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from ioint_node.admission import Accepted, Ignored, Rejected
-from ioint_node.flows import publish
 from ioint_node.flows.prune import KEPT_DAYS, prune
 from ioint_node.flows.sync import CaughtUp, catch_up
 from ioint_node.flows.why import why
+from ioint_node.store import log
 from ioint_protocol import Report, Withdrawal, build_segment, encode_record, parse_segment, record_id, sync
 
 Make = Callable[..., Awaitable[Any]]
@@ -43,7 +43,7 @@ def report(pattern: str, day: int = TODAY, *, det: str = "ad" * 32) -> bytes:
 
 async def seqs(node: Any, author: Any) -> list[int]:
     async with node.store.read() as connection:
-        wires = await publish.log.segments_between(connection, author.member, 1, 10_000)
+        wires = await log.segments_between(connection, author.member, 1, 10_000)
     return [parse_segment(wire).header.seq for wire in wires]
 
 
@@ -174,6 +174,21 @@ async def test_a_pull_below_what_is_held_is_answered_from_the_lowest(make: Make)
     asked = sync.encode_pull_request(sync.Range(author=net[0].member, from_seq=1, to_seq=1))
     (wire,) = sync.decode_pull_answer(await net[1].answer(sync.PULL, asked))
     assert parse_segment(wire).header.seq == 3
+
+
+async def test_a_newcomer_crosses_a_gap_that_a_member_has_in_its_copy(make: Make) -> None:
+    net = await make(4)
+    for number in range(12):
+        await net[0].find_bad(net.patterns[number], session=f"s{number}")
+    await net.hand((await net[0].own_wires())[0], net[2], net[0])
+    await net.catch_up(net[1], net[0])
+    await net[0].find_bad(net.patterns[12], session="s12", now=LATER)
+    await net.catch_up(net[1], net[0], LATER)
+    await prune(net[1].store, LATER)
+    await net.catch_up(net[2], net[1], LATER)
+    assert await seqs(net[2], net[0]) == [1, 13]
+    await net.catch_up(net[3], net[2], LATER)
+    assert await seqs(net[3], net[0]) == [1, 13]
 
 
 async def test_catching_up_twice_brings_nothing_the_second_time(make: Make) -> None:

@@ -13,6 +13,8 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 
 SPECIFIC: list[dict[str, Any]] = [{"p": ["memory"], "v": ["pay"]}]
 
+EVERY_GROUP = sorted(f"@{group}" for group in load_taxonomy().groups)
+
 
 def claim(number: int, group: str = "g") -> Claim:
     return Claim(pattern=f"{number:04d}", group=group, since=f"2026-01-01T00:00:{number:06d}Z")
@@ -26,6 +28,9 @@ def claim(number: int, group: str = "g") -> Claim:
         ([{"x": 1}], "names no resource and 26 verbs"),
         ([*SPECIFIC, {"b": 4}], "step 1 names no resource"),
         ([*SPECIFIC, {"v": ["@run", "@transfer"]}], "names no resource and 11 verbs"),
+        ([{"p": ["principal"], "v": ["pay"]}], "no step says"),
+        ([{"p": ["memory", "unknown"], "v": ["pay"]}], "no step says"),
+        ([{"r": EVERY_GROUP, "x": 1}], "step 0 names 42 resource classes and 26 verbs"),
     ],
 )
 def test_what_could_be_ordinary_work_is_too_broad(steps: list[dict[str, Any]], why: str) -> None:

@@ -29,17 +29,15 @@ from ioint_node.web import Hub, WebLimits, WebParts, build_web, serve
 from ioint_protocol import (
     Member,
     Record,
+    RecordKey,
     Release,
     Report,
     Roster,
     SigningKey,
-    VerifiedRoster,
     build_segment,
     encode_record,
     member_id,
     parse_segment,
-    sign_roster,
-    verify_roster,
     verify_segment,
 )
 from ioint_protocol.segment import GENESIS
@@ -60,7 +58,7 @@ def _key(name: str) -> SigningKey:
 class Consortium:
     """Five members with real keys; the first is the node under test."""
 
-    roster: VerifiedRoster
+    roster: Roster
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def member(self, name: str) -> str:
@@ -72,7 +70,7 @@ class Consortium:
         seq, head = self.heads.get(author, (0, GENESIS))
         bodies = [encode_record(record) for record in records]
         wire = build_segment(_key(name), self.roster.consortium, author, seq + 1, head, 1, bodies)
-        checked = verify_segment(parse_segment(wire), self.roster.consortium, self.roster.roster)
+        checked = verify_segment(parse_segment(wire), self.roster.consortium, self.roster)
         self.heads[author] = (seq + 1, checked.head)
         return wire
 
@@ -82,35 +80,33 @@ def make_consortium(now: int) -> Consortium:
 
 
 @cache
-def make_roster(now: int) -> VerifiedRoster:
+def make_roster(now: int) -> Roster:
     taxonomy, catalogue = load_taxonomy(), load_catalogue()
-    steward = _key("steward")
     members = tuple(
         Member(
             id=member_id(_key(name).verify_key.encode()),
             name=name,
             node_key=_key(f"{name}-node").verify_key.encode().hex(),
-            record_key=_key(name).verify_key.encode().hex(),
+            record_keys=(RecordKey(key=_key(name).verify_key.encode().hex()),),
             group=name,
             sponsor="",
             class_="member",
             since=1,
+            since_day=day_of(now),
             addresses=(),
             state="active",
         )
         for name in NAMES
     )
-    roster = Roster(
+    return Roster(
         version=1,
+        consortium="c0" * 32,
         issued_day=day_of(now),
         expires=now // 1000 + 30 * 86_400,
-        threshold=1,
-        stewards=(steward.verify_key.encode().hex(),),
         members=tuple(sorted(members, key=lambda m: m.id)),
         taxonomy=Release(version=taxonomy.version, digest=taxonomy.digest),
         catalogue=catalogue.digest,
     )
-    return verify_roster(sign_roster(roster, [steward]), None)
 
 
 @dataclass(kw_only=True)
@@ -218,7 +214,7 @@ def make_parts(
         store=store,
         member=consortium.member(NAMES[0]),
         record_key=_key(NAMES[0]),
-        roster=lambda: consortium.roster.roster,
+        roster=lambda: consortium.roster,
         consortium=lambda: consortium.roster.consortium,
         taxonomy=load_taxonomy(),
         catalogue=load_catalogue(),

@@ -209,7 +209,7 @@ async def test_a_record_is_proven_to_whoever_has_the_roster(node: Node) -> None:
     record = (await node.json("/api/v1/records"))["items"][0]
     (item,) = (await node.json(f"/api/v1/records/{record['id']}/proof"))["items"]
     book = node.consortium.roster
-    found = verify_inclusion(base64.b64decode(item["proof_b64"]), book.consortium, book.roster)
+    found = verify_inclusion(base64.b64decode(item["proof_b64"]), book.consortium, book)
     assert found.record.body == base64.b64decode(record["bytes_b64"])
     assert (found.author, found.seq, found.head) == (record["author"], item["seq"], item["head"])
 

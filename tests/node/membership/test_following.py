@@ -1,0 +1,166 @@
+"""Following the roster: what is taken over, what no attacker gets through. More refusals are in the vectors."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ioint_node.membership import Membership, Terms, follow, found, next_version, recall, stamp
+from ioint_node.membership.keys import SodiumKey
+from ioint_protocol import Files, ProtocolError, RecordKey, bundle
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import Key, Signature
+
+from tests.node.membership.founding import (
+    DAY_MS,
+    FIRST,
+    NOW,
+    TERMS,
+    after,
+    member,
+    public,
+    seat,
+    seeded,
+    stewards,
+    with_state,
+)
+
+IDENTITY = "01" + "00" * 31
+
+
+def refusal(trusted: Membership | None, files: Files) -> str:
+    with pytest.raises(ProtocolError) as caught:
+        follow(trusted, files)
+    return caught.value.name
+
+
+def test_three_of_five_found_a_consortium_that_a_newcomer_takes_over() -> None:
+    taken = follow(None, FIRST.files)
+    assert taken == FIRST
+    assert taken.roster.threshold == 3
+    assert len(taken.roster.stewards) == 5
+
+
+def test_the_roster_expires_with_the_first_of_its_files() -> None:
+    assert FIRST.roster.expires == (NOW + 7 * DAY_MS) // 1000
+
+
+def test_a_member_that_was_away_is_brought_to_the_newest_version_at_once() -> None:
+    held = FIRST
+    for name in "bcd":
+        held = after(held, members=with_state(held, name, "suspended"))
+    states = [each.state for each in follow(FIRST, held.files).roster.members]
+    assert states == ["active", "suspended", "suspended", "suspended", "active", "active"]
+
+
+def test_two_of_five_change_nothing() -> None:
+    with pytest.raises(ProtocolError, match="below_threshold: 1 more"):
+        after(FIRST, by="ab")
+
+
+def test_absent_stewards_stop_nothing() -> None:
+    second = after(FIRST, by="cde", clock="e", members=with_state(FIRST, "f", "suspended"))
+    assert follow(FIRST, second.files).roster.version == 2
+
+
+def test_a_steward_whose_key_was_lost_is_replaced_by_the_others() -> None:
+    council = (*TERMS.council[1:], seat("f"))
+    second = after(FIRST, by="bcd", clock="b", council=council)
+    taken = follow(FIRST, second.files)
+    assert public("a steward") not in taken.roster.stewards
+    assert public("f steward") in taken.roster.stewards
+    third = after(taken, by="bcf", clock="f", now=NOW + 2_000)
+    assert follow(taken, third.files).roster.version == 3
+
+
+def test_a_steward_who_was_dropped_signs_nothing_any_more() -> None:
+    second = after(FIRST, by="bcd", clock="b", council=(*TERMS.council[1:], seat("f")))
+    with pytest.raises(ProtocolError, match="below_threshold"):
+        after(second, by="abc", clock="b")
+    assert refusal(second, stamp(second, seeded("a clock"), NOW + 5_000)) == "below_threshold"
+
+
+def test_a_stolen_clock_that_signed_an_enormous_version_ends_with_the_root_that_drops_it() -> None:
+    ahead = replace(FIRST, versions=replace(FIRST.versions, timestamp=2**52))
+    stolen = follow(FIRST, stamp(ahead, seeded("a clock"), NOW))
+    assert stolen.versions.timestamp == 2**52 + 1
+    assert refusal(stolen, stamp(FIRST, seeded("b clock"), NOW + DAY_MS)) == "rollback"
+    mended = after(FIRST, by="bcd", clock="b", council=(*TERMS.council[1:], seat("f")))
+    assert follow(stolen, mended.files).versions.timestamp == mended.versions.timestamp
+
+
+def test_a_freeze_is_noticed_when_the_timestamp_runs_out() -> None:
+    old = found(TERMS, stewards("abc"), seeded("a clock"), NOW - 8 * DAY_MS)
+    assert refusal(None, old.files) == "expired"
+    later = stamp(old, seeded("b clock"), NOW)
+    assert follow(old, later).roster.version == 1
+    assert follow(None, {**old.files, **later}).roster.version == 1
+
+
+def test_what_expired_here_is_still_read_and_may_be_followed() -> None:
+    old = found(TERMS, stewards("abc"), seeded("a clock"), NOW - 8 * DAY_MS)
+    assert recall(old.files).roster.version == 1
+    newer = next_version(old, Terms.of(old.roster), stewards("abc"), seeded("a clock"), NOW)
+    assert follow(recall(old.files), newer.files).roster.version == 2
+
+
+def test_each_file_is_kept_from_going_back() -> None:
+    second = follow(FIRST, after(FIRST, members=with_state(FIRST, "f", "suspended")).files)
+    assert refusal(second, FIRST.files) == "rollback"
+    assert refusal(second, stamp(FIRST, seeded("a clock"), NOW + 60_000)) == "rollback"
+
+
+def test_files_of_two_versions_do_not_mix() -> None:
+    second = after(FIRST, members=with_state(FIRST, "f", "suspended"))
+    other = after(FIRST, members=with_state(FIRST, "e", "suspended"))
+    for kind in ("snapshot", "targets"):
+        name = next(name for name in second.files if bundle.kind_of(name) == kind)
+        assert refusal(FIRST, {**second.files, name: other.files[name]}) == "mixed_files"
+
+
+def test_a_refused_bundle_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    second = after(FIRST, members=with_state(FIRST, "f", "suspended"))
+    assert refusal(FIRST, {name: data for name, data in second.files.items() if "targets" not in name})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_identity_as_a_key_is_refused_for_council_and_clock() -> None:
+    for name in ("steward_key", "clock_key"):
+        council = (replace(TERMS.council[0], **{name: IDENTITY}), *TERMS.council[1:])
+        with pytest.raises(ProtocolError, match="bad_key"):
+            found(replace(TERMS, council=council), stewards("bcd"), seeded("b clock"), NOW)
+
+
+def test_the_library_reads_every_ed25519_key_as_ours() -> None:
+    key = SodiumKey(bytes.fromhex(public("a steward")))
+    read = Key.from_dict(key.keyid, key.to_dict())
+    assert isinstance(read, SodiumKey)
+    with pytest.raises(UnverifiedSignatureError):
+        read.verify_signature(Signature(key.keyid, IDENTITY + "00" * 32), b"anything")
+    with pytest.raises(ProtocolError, match="bad_key"):
+        Key.from_dict(key.keyid, {**key.to_dict(), "keyval": {"public": IDENTITY}})
+
+
+def test_one_steward_of_two_is_no_threshold() -> None:
+    with pytest.raises(ProtocolError, match="not more than half"):
+        found(replace(TERMS, council=TERMS.council[:2], threshold=1), stewards("a"), seeded("a clock"), NOW)
+
+
+def test_a_record_key_ends_at_a_height() -> None:
+    entry = FIRST.roster.members[0]
+    newer = RecordKey(key=public("a record 2"), from_seq=8)
+    changed = replace(entry, record_keys=(*entry.record_keys, newer))
+    second = after(FIRST, members=(changed, *FIRST.roster.members[1:]))
+    taken = follow(FIRST, second.files).roster.member(member("a").id)
+    assert taken is not None
+    assert (taken.record_key_at(7), taken.record_key_at(8)) == (public("a record"), newer.key)
+
+
+def test_a_change_near_the_end_of_a_root_renews_it() -> None:
+    old = found(TERMS, stewards("abc"), seeded("a clock"), NOW - 340 * DAY_MS)
+    newer = next_version(old, Terms.of(old.roster), stewards("abc"), seeded("a clock"), NOW)
+    assert newer.versions.root == 2
+    assert follow(None, newer.files).roster.version == 2
