@@ -146,8 +146,16 @@ async def withdraw(place: Field, sender: Organisation) -> list[Spread]:
     return found
 
 
-def cpu_s(organisations: Sequence[Organisation]) -> float:
-    """CPU seconds of all nodes and their libp2p processes so far."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cpu:
+    """CPU seconds so far: of all nodes, and of the processes in which they speak libp2p."""
+
+    nodes: float
+    libp2p: float
+
+
+def cpu(organisations: Sequence[Organisation]) -> Cpu:
+    """What the processes of these organisations have used."""
     nodes = [each.process.pid for each in organisations]
     children = [
         int(child)
@@ -155,8 +163,12 @@ def cpu_s(organisations: Sequence[Organisation]) -> float:
         for file in Path(f"/proc/{pid}/task").glob("*/children")
         for child in file.read_text().split()
     ]
-    fields = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split() for pid in (*nodes, *children)]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS
+    return Cpu(nodes=sum(map(_cpu_of, nodes)), libp2p=sum(map(_cpu_of, children)))
+
+
+def _cpu_of(process: int) -> float:
+    told = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(told[11]) + int(told[12])) / TICKS
 
 
 @contextlib.asynccontextmanager
@@ -219,20 +231,28 @@ async def measure(nodes: int, senders: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """What came of a phase, how long it took and what the nodes worked meanwhile, in seconds."""
+    """What came of a phase, how long it took and what the processes worked meanwhile, in seconds."""
 
     spreads: Sequence[Spread]
     wall_s: float
-    cpu_s: float
+    nodes_s: float
+    libp2p_s: float
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all processes."""
+        return self.nodes_s + self.libp2p_s
 
 
 async def _busy(place: Field, phase: Callable[[], Any]) -> Busy:
-    begin, before = time.monotonic(), cpu_s(place.organisations)
+    begin, before = time.monotonic(), cpu(place.organisations)
     spreads = await phase()
+    after = cpu(place.organisations)
     return Busy(
         spreads=spreads,
         wall_s=time.monotonic() - begin,
-        cpu_s=cpu_s(place.organisations) - before,
+        nodes_s=after.nodes - before.nodes,
+        libp2p_s=after.libp2p - before.libp2p,
     )
 
 
@@ -246,6 +266,7 @@ def _figures(busy: Busy, nodes: int) -> dict[str, Any]:
         "all_p50_s": _rounded(statistics.median(everywhere)),
         "all_max_s": _rounded(max(everywhere)),
         "cpu_share": _share(busy),
+        "libp2p_share": _rounded(busy.libp2p_s / busy.cpu_s),
         "cpu_ms_per_record_and_node": _rounded(1000 * busy.cpu_s / len(busy.spreads) / nodes, 1),
     }
 
@@ -295,8 +316,8 @@ def _bound(told: Mapping[str, Any]) -> list[str]:
         row = told[kind]
         work_s = row["cpu_ms_per_record_and_node"] * nodes / 1000
         lines.append(
-            f"- A {kind} costs {work_s:.2f} CPU-seconds over all {nodes} nodes: {work_s / cores:.2f} s of {cores} "
-            f"cores, beside the {row['all_p50_s']:.2f} s until the last node has it."
+            f"- A {kind} costs {work_s:.2f} CPU-seconds over all {nodes} nodes ({row['libp2p_share']:.0%} libp2p): "
+            f"{work_s / cores:.2f} s of {cores} cores, beside the {row['all_p50_s']:.2f} s until the last node has it."
         )
     return [
         "What bounds it:",

@@ -36,7 +36,9 @@ from ioint_node.config import (
     clear_run,
     fingerprint_keys,
     hold_home,
+    load_fingerprint_key,
     load_keys,
+    load_public_names,
     own_card,
     read_private,
     replace_private,
@@ -48,6 +50,7 @@ from ioint_node.errors import BusyError, NodeError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
+from ioint_node.flows.novel import look_at_cases
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune
@@ -82,6 +85,7 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
+    novel_s: float = 30.0
     stamp_s: float = 60.0
     application_s: float = 30.0
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
@@ -234,6 +238,12 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         beliefs=beliefs,
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
+        label=config.tlp,
+        public_names=load_public_names(config.home / config.public_names)
+        if config.public_names
+        else frozenset(),
+        private_names=config.private_names,
+        fingerprint_key=load_fingerprint_key(config.home) if config.fingerprints else None,
         notify=bell.ring,
         flush_soon=ready_to_leave.set,
         anchor=FileAnchor(config.home / "ownlog.anchor"),
@@ -312,6 +322,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             every_s=PERIODS.forget_s,
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
+        Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
         *jobs_of(node.local),
     )
 

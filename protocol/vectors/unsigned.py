@@ -36,6 +36,8 @@ def make_canonical() -> Case:
         ("a float", b"1.5", "bad_value"),
         ("an integer as a float", b"1.0", "bad_value"),
         ("an exponent", b"1e3", "bad_value"),
+        ("an exponent beyond all doubles", b"1e400", "not_canonical"),
+        ("an integer beyond all doubles", b"1" + b"0" * 400, "bad_value"),
         ("true", b'{"a":true}', "bad_value"),
         ("null", b"[null]", "bad_value"),
         ("2^53", b"9007199254740992", "bad_value"),

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from libp2p.abc import IHost, INetStream
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
-from libp2p.custom_types import StreamHandlerFn, TProtocol
+from libp2p.custom_types import TProtocol
 
 from tests.network import attacker
 
@@ -43,7 +43,7 @@ STREAMS: Final = 1_000
 REPLAYS: Final = 25
 GARBAGE: Final = (b"", b"\xff" * 64, b'{"v":1}', b"IOSG" + bytes(range(256)), b"[" * 5_000, b"z" * 300_000)
 IDLE: Final = 300
-IDLE_S: Final = 5.0
+IDLE_S: Final = 60.0
 FLOOD_S: Final = 3.0
 PULLS_UNREAD: Final = 2_000
 """Requests whose answers are not read: many times what a stream's window holds."""
@@ -241,73 +241,23 @@ async def slow_reader(us: Hostile) -> object:
 
 
 async def stale_roster(us: Hostile) -> object:
-    """Let the victim ask us for its roster, and answer with one that was replaced; returns how often it asked."""
-    asked = 0
-    first = trio.Event()
-
-    async def roster(_: bytes) -> bytes:
-        nonlocal asked
-        asked += 1
-        first.set()
-        return us.stale
-
-    async with attacker.connected(us.victim, us.keys, {sync.ROSTER: _serving(roster)}) as (host, peer):
-        with trio.move_on_after(ANSWER_S):
-            await first.wait()
-            await _until_read(host, peer)
-    return asked
+    """Tell the victim, when it asks for the roster, of one that was replaced."""
+    return await lure(us, sync.ROSTER, {sync.ROSTER: us.stale})
 
 
 async def lying_source(us: Hostile) -> object:
-    """Claim to have much more of a member's log, and hand out garbage for it; returns how often it was asked for."""
-    asked = 0
-    first = trio.Event()
-
-    async def heads(_: bytes) -> bytes:
-        return sync.encode_heads_answer({us.author: (10**6, "f" * 64)}, have="")
-
-    async def pull(_: bytes) -> bytes:
-        nonlocal asked
-        asked += 1
-        first.set()
-        return sync.encode_pull_answer([b"IOSG" + bytes(200)])
-
-    async def roster(_: bytes) -> bytes:
-        return b""  # nothing newer
-
-    serves = {sync.ROSTER: _serving(roster), sync.HEADS: _serving(heads), sync.PULL: _serving(pull)}
-    async with attacker.connected(us.victim, us.keys, serves) as (host, peer):
-        with trio.move_on_after(ANSWER_S):
-            await first.wait()
-            await _until_read(host, peer)
-    return asked
+    """Claim to have much more of a member's log than there is, and hand out garbage for it."""
+    heads = sync.encode_heads_answer({us.author: (10**6, "f" * 64)}, have="")
+    garbage = sync.encode_pull_answer([b"IOSG" + bytes(200)])
+    return await lure(us, sync.PULL, {sync.ROSTER: b"", sync.HEADS: heads, sync.PULL: garbage})
 
 
 async def forged_proof(us: Hostile) -> object:
-    """Claim that another member has two histories, and prove it with our own signatures; how often we were asked."""
-    asked = 0
-    first = trio.Event()
+    """Claim that another member has two histories, and prove it with our own signatures."""
     one, other = (us.segment(1, GENESIS, agents=agents, author=us.author) for agents in (3, 6))
-    forged = equivocation_proof(one, other)
-
-    async def roster(_: bytes) -> bytes:
-        return b""
-
-    async def heads(_: bytes) -> bytes:
-        return sync.encode_heads_answer({us.author: sync.CONVICTED}, have="")
-
-    async def proof(_: bytes) -> bytes:
-        nonlocal asked
-        asked += 1
-        first.set()
-        return sync.encode_proof_answer([forged])
-
-    serves = {sync.ROSTER: _serving(roster), sync.HEADS: _serving(heads), sync.PROOF: _serving(proof)}
-    async with attacker.connected(us.victim, us.keys, serves) as (host, peer):
-        with trio.move_on_after(ANSWER_S):
-            await first.wait()
-            await _until_read(host, peer)
-    return asked
+    heads = sync.encode_heads_answer({us.author: sync.CONVICTED}, have="")
+    proof = sync.encode_proof_answer([equivocation_proof(one, other)])
+    return await lure(us, sync.PROOF, {sync.ROSTER: b"", sync.HEADS: heads, sync.PROOF: proof})
 
 
 async def idle_connections(us: Hostile) -> object:
@@ -346,22 +296,28 @@ async def roster_of(us: Hostile) -> object:
     return ""
 
 
-def _serving(answer: Callable[[bytes], Awaitable[bytes]]) -> StreamHandlerFn:
-    """Answer each request of a stream so."""
+async def lure(us: Hostile, wanted: str, answers: Mapping[str, bytes]) -> int:
+    """Let the victim ask us; each protocol has one answer. Returns how often it asked for what is `wanted`."""
+    asked = 0
+    first = trio.Event()
 
-    async def handle(stream: INetStream) -> None:
-        line = Unframer(FRAME_BYTES)
+    async def serve(stream: INetStream) -> None:
+        nonlocal asked
+        protocol, line = str(stream.get_protocol()), Unframer(FRAME_BYTES)
         while data := await stream.read(4_096):
             line.feed(data)
-            while (body := line.next()) is not None:
-                await stream.write(frame(await answer(body)))
+            while line.next() is not None:
+                await stream.write(frame(answers[protocol]))
+                if protocol == wanted:
+                    asked += 1
+                    first.set()
 
-    return handle
-
-
-async def _until_read(host: IHost, peer: Any) -> None:
-    """The victim has read our answer when it has answered what we ask after it on the same connection."""
-    await (await talk(host, peer, sync.HEADS)).ask(sync.encode_heads_request({}))
+    async with attacker.connected(us.victim, us.keys, dict.fromkeys(answers, serve)) as (host, peer):
+        with trio.move_on_after(ANSWER_S):
+            await first.wait()
+            # The victim has read our answer when it has answered what we ask after it on the same connection.
+            await (await talk(host, peer, sync.HEADS)).ask(sync.encode_heads_request({}))
+    return asked
 
 
 def _transport(case: attacker.Case) -> Callable[[Hostile], Awaitable[object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ioint_protocol import ProtocolError, canonical, records
@@ -25,7 +25,38 @@ STRAY: tuple[Any, ...] = (
     "pkg:docker/a.b/c", "pkg:docker/a_b/c", "pkg:github/A/b", "pkg:huggingface/a/b.c",
     [], {}, [0], ["a"], ["a", "b"], ["b", "a"], ["a", "a"],
 )  # fmt: skip
+# What a reader of JSON or of a frame may stumble over.
+PIECES = (
+    b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"0", b"-", b"1.0", b"1e2", b"1e400", b"null", b"true", b" ",
+    b"\\n", b"\\u0041", b"\xc3\xa9", b"\xff", b'"a":1,', b"9007199254740993", b"NaN", b"\0", b"-0", b"[[[[[[[[[",
+)  # fmt: skip
 NAMES = ("zz", "tax", "kind", "pat", "subj", "seen", "day", "of", "v", "f", "x", "declared")
+
+
+def damaged(
+    chance: random.Random, sound: list[Case], field: str, read: Callable[[bytes], Case], count: int
+) -> Iterator[Case]:
+    """Cases whose bytes, in hex under `field`, have one fault; `read` gives what they say where they are accepted."""
+    for number in range(count):
+        data = _one_fault(chance, bytes.fromhex(chance.choice(sound)[field]))
+        case: Case = {"name": str(number), field: data.hex()}
+        try:
+            yield case | read(data)
+        except ProtocolError as error:
+            yield case | {"refusal": error.name}
+
+
+def _one_fault(chance: random.Random, data: bytes) -> bytes:
+    at = chance.randint(0, len(data))
+    match chance.randrange(4):
+        case 0 if at < len(data):
+            return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
+        case 1:
+            return data[:at] + data[at + chance.randint(1, 3) :]
+        case 2:
+            return data[:at] + data[max(0, at - 8) : at] + data[at:]
+        case _:
+            return data[:at] + chance.choice(PIECES) + data[at:]
 
 
 def damaged_records(chance: random.Random, sound: list[Case], count: int) -> Iterator[Case]:
@@ -36,11 +67,12 @@ def damaged_records(chance: random.Random, sound: list[Case], count: int) -> Ite
         body = canonical.encode(value)
         case: Case = {"name": str(number), "body": body.decode("ascii")}
         try:
-            records.decode_record(body)
+            found = records.decode_record(body)
         except ProtocolError as error:
             yield case | {"refusal": error.name}
         else:
-            yield case | {"id": records.record_id(body)}
+            later = {"unread": found.v} if isinstance(found, records.Unread) else {}
+            yield case | {"id": records.record_id(body)} | later
 
 
 def _damage(chance: random.Random, value: Case) -> None:

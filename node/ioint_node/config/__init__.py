@@ -6,6 +6,8 @@ A home directory (0700) holds everything that one node is:
     keys/{node,record,pass}.key     Ed25519 seeds in hex, 0600
     keys/{steward,clock}.key        the same, only at a steward's node: sign rosters
     keys/record-N.key, keys/*-next.key    the same, made by a rotation of keys
+    keys/principal.key              32 bytes in hex, 0600: people are counted by digests under it
+    keys/fingerprints.json          the consortium's keys by epoch, 0600; where a steward gave them
     invitation                      the invitation that this node applies with, 0600, until it is admitted
     ioint.db                        the database, unless `store_url` names another
     roster.bin                      the roster as its stewards signed it, for whoever joins
@@ -23,12 +25,14 @@ from ioint_node.config.keys import (
     Keys,
     load_keys,
     load_pass_key,
+    load_principal_key,
     make_keys,
     make_next_keys,
     make_record_key,
     make_steward_key,
     settle_keys,
 )
+from ioint_node.config.names import load_fingerprint_key, load_public_names
 from ioint_node.config.run import RunInfo, clear_run, hold_home, read_run, write_run
 from ioint_node.config.settings import (
     Config,
@@ -48,8 +52,11 @@ __all__ = [
     "fingerprint_keys",
     "hold_home",
     "load_config",
+    "load_fingerprint_key",
     "load_keys",
     "load_pass_key",
+    "load_principal_key",
+    "load_public_names",
     "make_home",
     "make_keys",
     "make_next_keys",

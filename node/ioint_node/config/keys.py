@@ -183,9 +183,20 @@ def load_pass_key(home: Path) -> bytes:
     Raises:
         ConfigError: it is unreadable, or readable by others.
     """
-    if not _key_file(home, "pass").exists():
-        return _make_key(home, "pass")
-    return _load_key(home, "pass")
+    return _made_at_first_use(home, "pass")
+
+
+def load_principal_key(home: Path) -> bytes:
+    """The key under which people and owners are counted, made at its first use; it leaves the machine in no form.
+
+    Raises:
+        ConfigError: it is unreadable, or readable by others.
+    """
+    return _made_at_first_use(home, "principal")
+
+
+def _made_at_first_use(home: Path, name: str) -> bytes:
+    return _load_key(home, name) if _key_file(home, name).exists() else _make_key(home, name)
 
 
 def _key_file(home: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ the evidence. What it returns is put in force by the caller after the commit, an
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -230,6 +230,9 @@ def _conclude(
     old = before or NEVER
     local = case.judged(fits=fits, placed=measured_from is not None)
     facts = _facts(parts, roster, case)
+    if case.network.state == "withdrawn" and before is not None:
+        # Whoever was warned hears that the warning is taken back, and no more than that warning told.
+        facts = replace(facts, tlp=before.tlp, first_reporter=before.first_reporter)
     row = indicator_row(
         case.subject,
         network=case.network,

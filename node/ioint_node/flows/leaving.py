@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
-from ioint_node.flows import publish
+from ioint_node.flows import opinions
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.rule import LIFE_DAYS
@@ -52,7 +52,7 @@ async def withdraw_all(parts: ExchangeParts, joining: JoiningParts, *, by: str, 
         subjects = await _standing(connection, parts.member, now)
     for subject in subjects:
         try:
-            made = await publish.withdraw_pattern(parts, subject, reason="policy", by=by, now=now)
+            made = await opinions.withdraw_pattern(parts, subject, reason="policy", by=by, now=now)
         except NotFoundError:
             continue  # taken back before
         withdrawn += len(made)

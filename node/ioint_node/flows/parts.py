@@ -12,6 +12,8 @@ from ioint_taxonomy import Catalogue, Taxonomy
 from nacl.signing import SigningKey
 
 from ioint_node.admission import Floors, Limits, Quotas, Recent
+from ioint_node.privacy.explain import Audience
+from ioint_node.privacy.fingerprints import FingerprintKey
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.dossier import Dossiers
@@ -80,6 +82,10 @@ class ExchangeParts:
         roster: the roster in force, or None when there is none or it has expired.
         consortium: the id that every signature is bound to (64 hex).
         detector: digest of the model that finds patterns (64 hex).
+        label: the label of TLP 2.0 that reports get where nobody says otherwise.
+        public_names: package URLs without versions whose names the operator knows to be public.
+        private_names: scopes and names that never leave.
+        fingerprint_key: the newest epoch's; None where fingerprints are off or there is no key.
         notify: called after a commit that wrote stream or outbox rows.
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
@@ -103,6 +109,10 @@ class ExchangeParts:
     beliefs: Beliefs
     publish_mode: Mode
     detector: str
+    label: str = "green"
+    public_names: frozenset[str] = field(default=frozenset(), repr=False)
+    private_names: tuple[str, ...] = ()
+    fingerprint_key: FingerprintKey | None = None
     notify: Callable[[], None] = _nothing
     flush_soon: Callable[[], None] = _nothing
     draw: Callable[[int], int] = secrets.randbelow
@@ -118,3 +128,10 @@ class ExchangeParts:
     dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)
+
+    def audience(self) -> Audience:
+        """Who receives what leaves now: the active members of the roster in force."""
+        roster = self.roster()
+        active = [member for member in roster.members if member.state == "active"] if roster else []
+        names = tuple(sorted(member.name for member in active))
+        return Audience(members=names, groups=len({member.group for member in active}))

@@ -82,13 +82,15 @@ class Concluded(Struct, frozen=True, kw_only=True):
     withdrawn: int
     seq: int
     digest: bytes
+    tlp: str = ""
+    first_reporter: str = ""
 
 
 class Heard(Struct, frozen=True, kw_only=True, gc=False):
     """What some reports say beside their voices: who came first and when, the earliest day, the label, the intents.
 
     `arrival` are the instant (RFC 3339 text) and the author of the first; `label` is the place of the most closed
-    label of TLP 2.0 among `LABELS`.
+    label of TLP 2.0 among `LABELS`, sightings and disputes that are heard included.
     """
 
     arrival: tuple[str, str]
@@ -158,6 +160,7 @@ class Dossier:
     """
 
     __slots__ = (
+        "_labels",
         "_newest",
         "_now",
         "_spoke",
@@ -188,6 +191,7 @@ class Dossier:
         self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
         self._now, self._then = _Hearing(), _Hearing()
         self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
+        self._labels: dict[str, int] = {}  # by group: the most closed label of all of it that is heard today
         self.add(said)
 
     def add(self, said: Iterable[Said]) -> None:
@@ -208,10 +212,12 @@ class Dossier:
     def network(self, scales: Scales) -> Network:
         """The network part of today."""
         if self._now.scales is not scales:
-            self._words = {}
+            self._words, self._labels = {}, {}
         now = self._now = self._renewed(self._now, scales)
         for group in self._hear(now, scales):
-            words = heard([s for s in now.spoken[group].values() if s.kind == "report"])
+            spoken = now.spoken[group].values()
+            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
+            words = heard([s for s in spoken if s.kind == "report"])
             if words is None:
                 self._words.pop(group, None)
             else:
@@ -235,7 +241,7 @@ class Dossier:
         return Heard(
             arrival=min([one.arrival for one in groups]),
             day_from=min([one.day_from for one in groups]),
-            label=max([one.label for one in groups]),
+            label=max(self._labels.values()),
             intents=frozenset().union(*{one.intents for one in groups}),
         )
 

@@ -108,7 +108,8 @@ async def connect(path: Path | str) -> OneHopConnection:
 
     connection = OneHopConnection(opened, CHUNK_ROWS)
     connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: a thread must not keep the process alive
-    return await connection
+    await connection
+    return connection
 
 
 def _run(connection: sqlite3.Connection, sql: str, parameters: Any, *, many: bool) -> _Answer:  # noqa: ANN401

@@ -40,11 +40,16 @@ class LocalEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What this node could report of a pattern now: bad sessions, all sessions, agents, first and last day."""
+    """What this node could report of a pattern now: bad sessions, all sessions, agents, first and last day.
+
+    `principals` are the distinct people and owners behind the bad sessions; `agents` never counts more agents than
+    there are people and owners behind all of them.
+    """
 
     bad: int
     seen: int
     agents: int
+    principals: int
     day_from: int
     day_until: int
 
@@ -130,17 +135,24 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | N
     )
     rows = (
         await connection.execute(
-            select(matches.c.session_id, matches.c.actor, matches.c.day, bad.label("bad"))
+            select(
+                matches.c.session_id, matches.c.actor, matches.c.principal, matches.c.day, bad.label("bad")
+            )
             .select_from(matches.outerjoin(sessions, sessions.c.id == matches.c.session_id))
             .where(matches.c.pattern == pattern, matches.c.day > today - WINDOW_DAYS)
         )
     ).all()
     at_hand = set() if session_id is None else {session_id}
     days = [row.day for row in rows] or [today]
+    # Before people were counted a match had no principal: then its actor stands for it.
+    behind = {(row.session_id, row.principal or row.actor) for row in rows}
+    flagged = {row.session_id for row in rows if row.bad} | at_hand
+    everybody = {who for _, who in behind}
     return Seen(
-        bad=len({row.session_id for row in rows if row.bad} | at_hand),
+        bad=len(flagged),
         seen=len({row.session_id for row in rows} | at_hand),
-        agents=max(1, len({row.actor for row in rows})),
+        agents=max(1, min(len({row.actor for row in rows}), len(everybody))),
+        principals=max(1, len({who for session, who in behind if session in flagged})),
         day_from=min(days),
         day_until=today,
     )

@@ -159,3 +159,28 @@ async def test_a_code_under_which_wrong_ones_came_too_often_is_worth_nothing(
     right, problem = await invited()
     assert (first, second, right) == (403, 403, 403)
     assert "no longer good" in problem["detail"]
+
+
+async def test_a_member_leaves_and_runs_alone(tmp_path: Path, command: Command) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    await in_thread(command, "consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    async with open_node(load_config(beta), ("web", "jobs")) as node:
+        assert node.book.version == 1
+        done = await in_thread(command, "consortium", "leave", "--home", beta, "--yes")
+        assert (done["left"], done["withdrawn"], done["member"]) == (True, 0, load_keys(beta).member)
+        assert node.book.last is None
+    assert not (beta / "roster.bin").exists()
+
+
+async def test_a_steward_is_told_to_hand_over_before_it_leaves(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (alpha,) = await in_thread(homes, tmp_path, command, "alpha")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        code = await in_thread(main, ["consortium", "leave", "--home", str(alpha), "--yes"])
+    assert code == 1
+    assert "rotate --steward" in capsys.readouterr().err.splitlines()[-1]

@@ -49,9 +49,12 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
         "kind": "report",
         "subject": PATTERN,
         "bytes_b64": base64.b64encode(b'{"v":1}').decode(),
-        "explain": [{"field": "v", "means": "1", "readers": "members", "why": "a small number"}],
+        "explain": [{"field": "v", "means": "1", "value": 1, "source": "number", "why": "a small number"}],
         "state": "held",
         "reason": "r" * 90,
+        "category": "catalogue",
+        "tlp": "green",
+        "readers": {"members": ["Beta"], "groups": 1, "tlp": "green", "pass_on": "to their communities"},
     }
     member = {"id": "b" * 32, "name": "Beta", "state": "active", "own": False, "quarantined_at": None}
     link = {
