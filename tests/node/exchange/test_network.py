@@ -211,7 +211,7 @@ async def test_a_busy_store_is_tried_again_and_gets_everything_once(
     store, busy = net[1].store, asyncio.Event()
     write = store.write
 
-    async def refuse(job: Any) -> Any:
+    async def refuse(job: Any, **_: object) -> Any:
         if busy.is_set():
             raise BusyError("the disk is full")
         return await write(job)

@@ -41,7 +41,7 @@ async def test_a_statement_is_one_visit_to_the_thread(
     connection: OneHopConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visits: list[Any] = []
-    whole = connection._execute
+    whole: Any = connection._execute
 
     async def counted(work: Any, *rest: Any) -> Any:
         visits.append(work)
