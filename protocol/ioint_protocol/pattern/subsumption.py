@@ -22,7 +22,7 @@ from ioint_taxonomy import Taxonomy
 
 from ioint_protocol.pattern.language import Pattern, PatternStep
 
-CASES: Final = 4_096  # choices of words that are looked at one by one
+CASES: Final = 1_024  # choices of words that are looked at one by one
 _UNHEARD: Final = ""  # a word that no pattern names and no taxonomy knows
 
 # The steps of the general pattern that a step of a session fits, as bits: 1 << index.
