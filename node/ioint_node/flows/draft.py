@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ioint_protocol import Pattern, Report, encode_record, record_id
+from ioint_protocol.pattern import Rate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
@@ -25,7 +26,6 @@ from ioint_node.privacy.gate import (
     bucket,
     decide,
 )
-from ioint_node.reputation.gate import Rate
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import matches, outgoing
 from ioint_node.store.matches import OwnRecord, Seen
