@@ -72,8 +72,8 @@ def _bounds(found: dict[str, Any], judged: dict[str, Any]) -> list[str]:
     hops = line["members"] - 1
     return [
         "Ours are compared in segments of 64 with gossipsub, and in the same size with the floor. Gossipsub verifies a"
-        " signature a message and hands it over; it stores, believes and acknowledges nothing, and forgets what it"
-        " could not send. Its hosts share one process.",
+        " signature a message and hands it over; it stores, believes and acknowledges nothing. Its hosts share one"
+        " process.",
         "",
         f"A segment costs {found['segment_ms']:.1f} ms of CPU at each member that comes to believe it, whatever it"
         f" carries, and every record in it {found['record_us']:.0f} µs more (the line through segments of 1 and of 256,"

@@ -20,33 +20,45 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ioint_protocol import Files, bundle
+from ioint_protocol import ProtocolError, bundle
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
+from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
 from ioint_node.admission import Limits
+from ioint_node.applying import apply
 from ioint_node.config import (
     Config,
     Keys,
     RunInfo,
     clear_run,
+    fingerprint_keys,
     hold_home,
+    load_fingerprint_key,
     load_keys,
+    load_public_names,
+    own_card,
+    read_private,
     replace_private,
+    settle_keys,
+    write_fingerprint_keys,
     write_run,
 )
-from ioint_node.errors import BusyError
+from ioint_node.errors import BusyError, NodeError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.joining import JoiningParts
+from ioint_node.flows.novel import look_at_cases
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune
 from ioint_node.flows.refusals import Refusals
-from ioint_node.flows.roster import RosterBook, keep_fresh, open_book
+from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
+from ioint_node.membership.invitations import read_invitation
 from ioint_node.network import Network
 from ioint_node.peers import Exchange
 from ioint_node.privacy.gate import Mode
@@ -73,7 +85,9 @@ class Periods:
     emission_s: float = 5.0
     refusals_s: float = 1.0
     roster_s: float = 5.0
+    novel_s: float = 30.0
     stamp_s: float = 60.0
+    application_s: float = 30.0
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
@@ -102,6 +116,17 @@ class Bell:
             wake()
 
 
+@dataclass(slots=True)
+class KeyRing:
+    """The keys of a running node: a rotation changes them."""
+
+    keys: Keys
+
+    def record_key_at(self, seq: int) -> SigningKey:
+        """The key that signs this segment now."""
+        return self.keys.record_key_at(seq)
+
+
 @dataclass(slots=True, kw_only=True)
 class Node:
     """A running node: its parts, for the web edge, the commands and the tests. `url` is set once it listens.
@@ -110,7 +135,7 @@ class Node:
     """
 
     config: Config
-    keys: Keys
+    ring: KeyRing
     store: Store
     book: RosterBook
     local: Local
@@ -123,6 +148,11 @@ class Node:
     met: asyncio.Event  # a catch-up with a member has succeeded since the start
     started_at: int  # in ms
     url: str = ""
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that are in use now."""
+        return self.ring.keys
 
     @property
     def exchange(self) -> Exchange:
@@ -192,7 +222,7 @@ async def _running(config: Config, roles: Sequence[str], limits: Limits) -> Asyn
 async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str], limits: Limits) -> Node:
     taxonomy, catalogue, model = load_taxonomy(), load_catalogue(), load_model()
     book, hub, beliefs, bell, refusals = await open_book(store), Hub(store), Beliefs(), Bell(), Refusals()
-    ready_to_leave, met = asyncio.Event(), asyncio.Event()
+    ready_to_leave, met, ring = asyncio.Event(), asyncio.Event(), KeyRing(keys)
     if "exchange" not in roles:
         met.set()  # nobody is ever met, and nothing leaves: the own log is all there is
     bell.wakes(hub.wake)
@@ -200,6 +230,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         store=store,
         member=keys.member,
         record_key=keys.record_key,
+        later_key=ring.record_key_at,
         roster=lambda: book.in_force(_now()),
         consortium=lambda: book.consortium,
         taxonomy=taxonomy,
@@ -207,6 +238,12 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         beliefs=beliefs,
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
+        label=config.tlp,
+        public_names=load_public_names(config.home / config.public_names)
+        if config.public_names
+        else frozenset(),
+        private_names=config.private_names,
+        fingerprint_key=load_fingerprint_key(config.home) if config.fingerprints else None,
         notify=bell.ring,
         flush_soon=ready_to_leave.set,
         anchor=FileAnchor(config.home / "ownlog.anchor"),
@@ -215,7 +252,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         params=Params(tolerance=config.tolerance),
         in_contact=lambda: met.is_set() or network.alone(),
         connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts
-        announce=lambda news: network.announcer.tell(news.to, news.heads),
+        announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
     )
     await believe.reload(parts, _now())
     local = await open_local(
@@ -237,12 +274,12 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         connect=lambda handlers: Exchange(
             seed=keys.node_seed, listen=(config.exchange_host, config.exchange_port), handlers=handlers
         ),
-        keep_roster=partial(_keep_roster, config),
+        settle=partial(_settle, config, book, ring),
     )
     bell.wakes(network.delivery.wake)
     return Node(
         config=config,
-        keys=keys,
+        ring=ring,
         store=store,
         book=book,
         local=local,
@@ -274,6 +311,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: node.network.look_for_roster()),
+        Job(name="application", every_s=PERIODS.application_s, run=lambda _: _ask_admission(node)),
         Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
         Job(name="links", every_s=PERIODS.links_s, run=partial(_choose_links, node)),
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(prune, node.store)),
@@ -284,6 +322,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             every_s=PERIODS.forget_s,
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
+        Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
         *jobs_of(node.local),
     )
 
@@ -326,9 +365,49 @@ async def _keep_fresh(node: Node, now: int) -> None:
         await node.network.roster_changed()
 
 
-def _keep_roster(config: Config, files: Files) -> None:
-    """The roster in force as the one file that a newcomer gets."""
-    replace_private(config.roster_file, bundle.write_bundle(files))
+async def _ask_admission(node: Node) -> None:
+    """While this node applies for membership: ask the inviter's door, and take over the roster that it gives."""
+    config, last = node.config, node.book.last
+    if not config.invitation_file.exists():
+        return
+    listed = None if last is None else last.member(node.keys.member)
+    if listed is None or listed.state != "active":
+        invitation = read_invitation(read_private(config.invitation_file).decode())
+        try:
+            answer = await apply(invitation, own_card(config, node.keys, last))
+            changed = await install(
+                node.store, node.book, answer.files, _now(), consortium=invitation.consortium
+            )
+        except (NodeError, ProtocolError) as error:
+            log.warning("the application waits: %s", error)
+            return
+        write_fingerprint_keys(config, answer.keys)
+        if changed:
+            await node.network.roster_changed()
+        if answer.state == "waiting":
+            return
+        log.info("the application is %s", answer.state)
+    config.invitation_file.unlink(missing_ok=True)
+
+
+def _settle(config: Config, book: RosterBook, ring: KeyRing) -> None:
+    """Take in a newer roster: the file that a newcomer gets, and the keys that it names for this node now."""
+    last, before = book.last, ring.keys
+    if last is None:
+        return
+    replace_private(config.roster_file, bundle.write_bundle(book.files))
+    settle_keys(config.home, last)
+    ring.keys = load_keys(config.home)
+    if (before.member, before.node_seed) != (ring.keys.member, ring.keys.node_seed):
+        log.warning("the roster names another node key or member id for this node: restart it")
+
+
+async def _left(node: Node) -> None:
+    """Nobody is let in or dialled any more."""
+    node.config.roster_file.unlink(missing_ok=True)
+    node.config.invitation_file.unlink(missing_ok=True)
+    node.network.choose_links(_now())
+    log.info("left the consortium")
 
 
 @asynccontextmanager
@@ -348,6 +427,12 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
+        joining=JoiningParts(
+            store=node.store,
+            book=node.book,
+            keys=partial(fingerprint_keys, config),
+            left=partial(_left, node),
+        ),
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url

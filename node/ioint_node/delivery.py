@@ -50,7 +50,10 @@ class Sender(Protocol):
 
 
 class Delivery:
-    """The loop that drains the outbox; `counts` are rows ended, by how."""
+    """The loop that drains the outbox; `counts` are rows ended, by how.
+
+    `has(member, author, seq)` tells that a member has shown meanwhile that it has a segment: it is not sent again.
+    """
 
     def __init__(
         self,
@@ -59,10 +62,11 @@ class Delivery:
         limits: DeliveryLimits | None = None,
         *,
         unavailable: type[Exception],
+        has: Callable[[str, str, int], bool] = lambda *_: False,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store, self._exchange, self._limits = store, exchange, limits or DeliveryLimits()
-        self._unavailable, self._now = unavailable, now
+        self._unavailable, self._has, self._now = unavailable, has, now
         self._wakened = asyncio.Event()
         self._busy: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -143,6 +147,8 @@ class Delivery:
             return "no_segment"
         if row.attempts >= self._limits.attempts:
             return "given_up"
+        if self._has(destination, row.author, row.seq):
+            return "known"
         try:
             body = await self._exchange.request(destination, sync.PUSH, row.wire, self._limits.request_s)
             answer = sync.decode_push_answer(body)

@@ -10,9 +10,10 @@ from ioint_taxonomy import load_catalogue, load_taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.access.passes import PassKey
-from ioint_node.config import Config, Keys, load_pass_key
+from ioint_node.config import Config, Keys, load_pass_key, load_principal_key
 from ioint_node.flows import assess, gap, grants, holding
 from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.confirming import Confirming
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.isolation import Isolation
@@ -74,6 +75,8 @@ async def open_local(
         mapper=mapper,
     )
     await gap.refresh(loop, now)
+    confirming = Confirming()
+    await confirming.refresh(store, now)
     responding = RespondParts(
         store=store,
         notify=notify,
@@ -95,6 +98,8 @@ async def open_local(
         accepted=loop.accepted,
         isolation=isolation,
         mapper=mapper,
+        principal_key=load_principal_key(config.home),
+        confirming=confirming,
         on_risky=on_risky,
         notify=notify,
     )
@@ -117,6 +122,7 @@ def jobs_of(local: Local) -> tuple[Job, ...]:
         Job(name="holds", every_s=HOLDS_S, run=partial(holding.expire, local.responding)),
         Job(name="grants", every_s=GRANTS_S, run=partial(grants.sweep, local.grants)),
         Job(name="accepted", every_s=ACCEPTED_S, run=partial(gap.refresh, local.loop)),
+        Job(name="confirming", every_s=LEARN_S, run=partial(local.assess.confirming.refresh, store)),
         Job(name="isolation", every_s=LEARN_S, run=partial(local.assess.isolation.refit, store)),
         Job(
             name="observations",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ioint_protocol import Files, ProtocolError, Roster, parse_segment, sync
+from ioint_protocol import ProtocolError, Roster, parse_segment, sync
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Decision, Ignored
@@ -24,7 +24,7 @@ from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe
 from ioint_node.flows.intake import Intake
-from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
@@ -58,7 +58,7 @@ class Network:
     """The exchange of one node.
 
     `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; `keep_roster` is given the files of a newer roster; from `seed`, the node key's, the secret
+    from what they may ask; `settle` takes in a newer roster first; from `seed`, the node key's, the secret
     is derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
@@ -72,19 +72,22 @@ class Network:
         seed: bytes,
         connect: Callable[[Handlers], Exchange],
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        keep_roster: Callable[[Files], None] = lambda _: None,
+        settle: Callable[[], None] = lambda: None,
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
-        self._now, self._anti_entropy, self._keep_roster = now, anti_entropy, keep_roster
+        self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
+        self._newest: dict[str, tuple[int, str]] = {}  # of each author, what we told others last
         self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
         permitted = _Permitted(exchange=self.exchange, parts=parts)
         self.announcer = Announcer(permitted, lambda: book.versions.timestamp)
         self.puller = Puller(self.pull)
-        self.delivery = Delivery(parts.store, permitted, unavailable=PeerUnavailable, now=now)
+        self.delivery = Delivery(
+            parts.store, permitted, unavailable=PeerUnavailable, has=self.announcer.holders.has, now=now
+        )
         self.choose_links(now())
 
     def loops(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -98,6 +101,11 @@ class Network:
             "catch-up": partial(run_catch_up, self.exchange, self.catch_up, self._anti_entropy),
             "hasten": self._hasten,
         }
+
+    def tell(self, news: News) -> None:
+        """Something was stored: tell others, and look no more at announcements of it."""
+        self._newest |= news.heads
+        self.announcer.tell(news.to, news.heads)
 
     def alone(self) -> bool:
         """Whether there is nobody else on the roster."""
@@ -121,7 +129,7 @@ class Network:
     async def roster_changed(self) -> None:
         """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
         now, roster = self._now(), self._book.last
-        self._keep_roster(self._book.files)
+        self._settle()
         self.choose_links(now)
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
@@ -149,12 +157,12 @@ class Network:
         """Bring over what a member announced, if we still lack it; True when nothing of it is left to fetch."""
         if announced.roster > self._book.versions.timestamp:
             await self._fetch_roster(member)
-        if self._parts.roster() is None or not announced.heads:
+        heads = self._unknown(announced).heads
+        if self._parts.roster() is None or not heads:
             return True
         with self._blaming(member):
-            ask = partial(self._ask, member)
             brought = await bring_announced(
-                self._parts, ask, member, announced.heads, self._now(), receive=self._receive
+                self._parts, partial(self._ask, member), member, heads, self._now(), receive=self._receive
             )
         if brought.rejected is not None:
             self._refusals.note(member, brought.rejected)
@@ -223,8 +231,19 @@ class Network:
         announced = sync.decode_announcement(body)
         for author, (seq, _) in announced.heads.items():
             self.announcer.holders.note(member, author, seq)
-        self.puller.want(member, announced)
+        if (wanted := self._unknown(announced)).heads or announced.roster > self._book.versions.timestamp:
+            self.puller.want(member, wanted)
         return _answer("accepted")
+
+    def _unknown(self, announced: sync.Announcement) -> sync.Announcement:
+        """What of an announcement is news as far as memory tells: most is not, and needs no look at the store."""
+        heads = {
+            author: head
+            for author, head in announced.heads.items()
+            if (ours := self._newest.get(author)) is None
+            or not (ours in {head, sync.CONVICTED} or 0 < head[0] < ours[0])
+        }
+        return sync.Announcement(heads=heads, roster=announced.roster)
 
     def _learn(self, member: str, wire: bytes, decision: Decision) -> None:
         """What a push tells of the sender: it has the segment, and what we miss before it."""

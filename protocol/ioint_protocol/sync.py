@@ -134,7 +134,7 @@ def decode_announcement(data: bytes) -> Announcement:
 def encode_pull_request(wanted: Range) -> bytes:
     """Ask for a range of one author's log.
 
-    Who no longer holds its beginning answers from the lowest segment that it holds, whatever the end of the range.
+    Who does not hold its beginning, or no longer, answers from the next segment that it holds, whatever its end.
     """
     data = canonical.encode({"author": wanted.author, "from": wanted.from_seq, "to": wanted.to_seq})
     decode_pull_request(data)

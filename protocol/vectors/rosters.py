@@ -512,7 +512,7 @@ def _unforeseen() -> Iterator[Row]:
     twice = timestamp.replace(b'"spec_version":"1.0"', b'"spec_version":"1.0","spec_version":"1.0"')
     yield "a field twice", put(FIRST, timestamp=twice), "", "not_canonical"
     yield "a byte after the end", put(FIRST, timestamp=timestamp + b"\n"), "", "not_canonical"
-    yield "no JSON", put(FIRST, timestamp=b"{"), "", "bad_shape"
+    yield "no JSON", put(FIRST, timestamp=b"{"), "", "not_canonical"
     yield (
         "a snapshot in the place of a timestamp",
         put(FIRST, timestamp=FIRST["10.snapshot.json"]),
@@ -531,8 +531,13 @@ def _unforeseen() -> Iterator[Row]:
         ("two clocks for a timestamp", inside("roles", "timestamp", threshold=2)),
         ("a key of no role", inside("keys", **{key_id(public("x")): key_value(public("x"))})),
         ("a role without its key", inside("keys", **{first_clock: None})),
-        ("a version beyond all", setting(version=2**53)),
     ]
+    beyond = put(FIRST, root=again(ROOT, both, setting(version=2**53)))
+    yield "a version beyond all", beyond, "", "bad_value"
+    for what in ("keyid", "sig"):
+        numbered = json.loads(ROOT)
+        numbered["signatures"][1][what] = 7
+        yield f"a number as {what}", put(FIRST, root=raw_json(numbered)), "", "bad_shape"
     for name, edit in fields:
         yield (
             name,

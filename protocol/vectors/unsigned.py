@@ -36,6 +36,8 @@ def make_canonical() -> Case:
         ("a float", b"1.5", "bad_value"),
         ("an integer as a float", b"1.0", "bad_value"),
         ("an exponent", b"1e3", "bad_value"),
+        ("an exponent beyond all doubles", b"1e400", "not_canonical"),
+        ("an integer beyond all doubles", b"1" + b"0" * 400, "bad_value"),
         ("true", b'{"a":true}', "bad_value"),
         ("null", b"[null]", "bad_value"),
         ("2^53", b"9007199254740992", "bad_value"),
@@ -142,7 +144,9 @@ def make_records() -> Case:
     too_long = raw_json(changed(REPORT, det="d" * 2_048)).decode()
     cases.append({"name": "more than 2,048 bytes", "body": too_long, "refusal": "too_large"})
     cases.append({"name": "a space", "body": raw_json(SIGHTING).decode() + " ", "refusal": "not_canonical"})
-    about = "record bodies: id of those that are accepted, `unread` where their version is a later one; refusal of the others"
+    about = (
+        "record bodies: id of those accepted, `unread` where their version is later; refusal of the others"
+    )
     return {"about": about, "cases": cases}
 
 

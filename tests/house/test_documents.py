@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from ioint_node.admission import Limits
+from ioint_node.flows.prune import KEPT_DAYS
 from ioint_node.flows.requests import EVENT_KINDS, MEANS_POSITIVE, OUTCOMES
+from ioint_node.peers import AntiEntropyLimits, PeerLimits
+from ioint_node.peers.puller import PullLimits
+from ioint_node.peers.selection import SelectionLimits
 from ioint_node.scoring.evidence import FEEDBACK_WEIGHTS
 from ioint_node.scoring.levels import AUTONOMY_STEPS
 from ioint_node.scoring.model import load_model
@@ -74,3 +79,22 @@ def test_feedback_that_means_one_thing_is_documented_so() -> None:
 def test_what_an_engine_may_not_read_is_documented() -> None:
     assert "review" not in MAY["engine"]
     assert "`/approvals` and `/outgoing`" in row("api.md", "`engine`")
+
+
+def test_the_numbers_of_the_exchange_are_those_of_the_code() -> None:
+    text = " ".join((DOCS / "exchange.md").read_text().split())
+    limits, links, peers = Limits(), SelectionLimits(), PeerLimits()
+    told = (
+        f"queued for **{limits.push_members}** connected members",
+        f"larger than **{limits.push_bytes // 1024} KiB**",
+        f"whole to **{limits.relay_members}** others, announced to **{limits.relay_announcements}** more",
+        f"waits **{PullLimits().grace_s} s** for a push",
+        f"at random every {AntiEntropyLimits().every_s:.0f} s",
+        f"at most {links.everyone} other members",
+        f"keeps **{links.outbound}** links",
+        f"one of {peers.inbound} inbound places, of which one group has at most {peers.inbound_per_group}",
+        f"a turn ends after {PullLimits().turn_s:.0f} s, catching up after {AntiEntropyLimits().turn_s:.0f} s",
+        f"more than {limits.records_per_hour:,} records or {limits.segments_per_hour:,} segments an hour",
+        f"older than {KEPT_DAYS} days",
+    )
+    assert [sentence for sentence in told if sentence not in text] == []

@@ -62,3 +62,8 @@ def test_both_halves_of_the_probes_hold_both_classes_and_no_common_field_of_work
     assert sorted(fields) == ["probes-1", "probes-2"]
     assert not fields["probes-1"] & fields["probes-2"]
     assert all(found == {True, False} for found in classes.values())
+
+
+def test_the_page_about_propagation_says_what_was_measured() -> None:
+    found = json.loads((PLACE / "propagate.json").read_text("utf-8"))
+    assert (PLACE / "propagate.md").read_text("utf-8") == script("propagate").page(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ioint_protocol import ProtocolError, canonical, records
@@ -25,7 +25,38 @@ STRAY: tuple[Any, ...] = (
     "pkg:docker/a.b/c", "pkg:docker/a_b/c", "pkg:github/A/b", "pkg:huggingface/a/b.c",
     [], {}, [0], ["a"], ["a", "b"], ["b", "a"], ["a", "a"],
 )  # fmt: skip
+# What a reader of JSON or of a frame may stumble over.
+PIECES = (
+    b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"0", b"-", b"1.0", b"1e2", b"1e400", b"null", b"true", b" ",
+    b"\\n", b"\\u0041", b"\xc3\xa9", b"\xff", b'"a":1,', b"9007199254740993", b"NaN", b"\0", b"-0", b"[[[[[[[[[",
+)  # fmt: skip
 NAMES = ("zz", "tax", "kind", "pat", "subj", "seen", "day", "of", "v", "f", "x", "declared")
+
+
+def damaged(
+    chance: random.Random, sound: list[Case], field: str, read: Callable[[bytes], Case], count: int
+) -> Iterator[Case]:
+    """Cases whose bytes, in hex under `field`, have one fault; `read` gives what they say where they are accepted."""
+    for number in range(count):
+        data = _one_fault(chance, bytes.fromhex(chance.choice(sound)[field]))
+        case: Case = {"name": str(number), field: data.hex()}
+        try:
+            yield case | read(data)
+        except ProtocolError as error:
+            yield case | {"refusal": error.name}
+
+
+def _one_fault(chance: random.Random, data: bytes) -> bytes:
+    at = chance.randint(0, len(data))
+    match chance.randrange(4):
+        case 0 if at < len(data):
+            return data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
+        case 1:
+            return data[:at] + data[at + chance.randint(1, 3) :]
+        case 2:
+            return data[:at] + data[max(0, at - 8) : at] + data[at:]
+        case _:
+            return data[:at] + chance.choice(PIECES) + data[at:]
 
 
 def damaged_records(chance: random.Random, sound: list[Case], count: int) -> Iterator[Case]:
@@ -36,11 +67,12 @@ def damaged_records(chance: random.Random, sound: list[Case], count: int) -> Ite
         body = canonical.encode(value)
         case: Case = {"name": str(number), "body": body.decode("ascii")}
         try:
-            records.decode_record(body)
+            found = records.decode_record(body)
         except ProtocolError as error:
             yield case | {"refusal": error.name}
         else:
-            yield case | {"id": records.record_id(body)}
+            later = {"unread": found.v} if isinstance(found, records.Unread) else {}
+            yield case | {"id": records.record_id(body)} | later
 
 
 def _damage(chance: random.Random, value: Case) -> None:
@@ -139,6 +171,57 @@ class Sessions:
 
     def _some(self, values: list[Any], least: int = 1) -> list[Any]:
         return sorted(self._chance.sample(values, min(len(values), self._chance.randint(least, 2))))
+
+
+TODAY = 20_777
+STATES = ("active",) * 8 + ("suspended", "removed")
+SINCE_DAYS = (0, 6, 7, 13, 14, 20, 90, 91, 400)
+AGES = (-2, -1, 0, 0, 1, 6, 7, 13, 14, 29, 30, 40)
+BUCKETS = (0, 1, 2, 3, 5, 6, 10, 30)
+
+
+def opinions(chance: random.Random, count: int) -> Iterator[Case]:
+    """Rosters and logs about one subject, of which somebody has to say what they come to."""
+    for number in range(count):
+        members = [_member(chance, at) for at in range(chance.choice([1, 3, 4, 5, 8, 15, 40]))]
+        yield {
+            "name": str(number),
+            "kind": chance.choice(["pattern", "subject"]),
+            "members": members,
+            "statements": [said for member in members for said in _log(chance, member["id"])],
+            "equivocators": [member["id"] for member in members if chance.random() < 0.05],
+            "today": TODAY,
+        }
+
+
+def _member(chance: random.Random, at: int) -> Case:
+    return {
+        "id": f"m{at}",
+        "group": f"g{chance.randint(0, at) if chance.random() < 0.3 else at}",
+        "class": "observer" if chance.random() < 0.1 else "member",
+        "state": chance.choice(STATES),
+        "since": chance.choice([1, 1, 2, 5]),
+        "since_day": TODAY - chance.choice(SINCE_DAYS),
+    }
+
+
+def _log(chance: random.Random, author: str) -> list[Case]:
+    """Statements of one author, none twice: what is the same has the same id."""
+    said: dict[str, Case] = {}
+    for number in range(chance.choice([0, 0, 1, 1, 1, 2, 3, 5])):
+        kind = chance.choice(["report", "report", "sighting", "dispute", "withdrawal"])
+        case: Case = {"author": author, "kind": kind}
+        if kind == "withdrawal":
+            case |= {"of": chance.choice([*said, "another's"]), "id": f"w{number}"}
+        else:
+            case["day"] = TODAY - chance.choice(AGES)
+            if kind != "dispute":
+                case["seen"] = chance.choice(BUCKETS)
+            if kind == "report":
+                case["bad"] = chance.randint(0, case["seen"])
+            case["id"] = "-".join(str(case.get(name)) for name in ("kind", "day", "seen", "bad"))
+        said.setdefault(case["id"], case)
+    return list(said.values())
 
 
 def sound_records(vectors: Mapping[str, Any]) -> list[Case]:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import patch
@@ -22,7 +22,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.rsa import create_new_key_pair as create_rsa_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
-from libp2p.custom_types import TProtocol
+from libp2p.custom_types import StreamHandlerFn, TProtocol
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.security.noise import messages
 from libp2p.security.noise.pb import noise_pb2
@@ -40,10 +40,14 @@ def keys_of(name: str) -> KeyPair:
 
 
 @asynccontextmanager
-async def connected(victim: str, keys: KeyPair) -> AsyncIterator[tuple[IHost, Any]]:
+async def connected(
+    victim: str, keys: KeyPair, serves: Mapping[str, StreamHandlerFn] | None = None
+) -> AsyncIterator[tuple[IHost, Any]]:
     info = info_from_p2p_addr(Multiaddr(victim))
     noise = Transport(keys, noise_privkey=create_noise_key_pair().private_key)
     host = new_host(key_pair=keys, sec_opt={PROTOCOL_ID: noise}, muxer_opt={TProtocol(YAMUX): Yamux})
+    for protocol, handler in (serves or {}).items():
+        host.set_stream_handler(TProtocol(protocol), handler)
     async with host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]):
         try:
             with trio.fail_after(5):

@@ -201,3 +201,22 @@ async def test_one_segment_waits_once_for_a_destination_and_the_queue_is_bounded
     assert await left(store) == 2
     await store.write(lambda connection: outbox.drop(connection, "bob"))
     assert await left(store) == 0
+
+
+async def test_what_a_member_has_shown_to_have_is_not_sent_to_it(store: Store) -> None:
+    members = Members()
+    await put(store, 2, "bob")
+    delivery = Delivery(
+        store,
+        members,
+        LIMITS,
+        unavailable=SilentError,
+        has=lambda member, author, seq: (member, author, seq) == ("bob", AUTHOR, 1),
+        now=lambda: NOW,
+    )
+    task = asyncio.create_task(delivery.run())
+    await until(members, lambda: is_empty(store))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert members.got == [("bob", b"2")]
+    assert delivery.counts == {"known": 1, "accepted": 1}

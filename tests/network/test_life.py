@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from ioint_node.peers import life as life_module
-from ioint_node.peers.frames import Call, Failure, Ready, Start, State, ToParent, pack
+from ioint_node.peers.frames import Call, Failure, Ready, Reply, Start, State, ToParent, pack
 from ioint_node.peers.life import ChildGone, Events, Life, PeerUnavailable
 from ioint_node.peers.limits import PeerLimits
 
@@ -28,7 +28,12 @@ class Process:
         return 0
 
 
-def life_with(monkeypatch: pytest.MonkeyPatch, script: Script, tasks: list[asyncio.Task[None]]) -> Life:
+def life_with(
+    monkeypatch: pytest.MonkeyPatch,
+    script: Script,
+    tasks: list[asyncio.Task[None]],
+    limits: PeerLimits = LIMITS,
+) -> Life:
     """A life whose child is a script at the other end of the pipe."""
 
     async def spawn() -> tuple[Process, asyncio.StreamReader, asyncio.StreamWriter]:
@@ -53,7 +58,7 @@ def life_with(monkeypatch: pytest.MonkeyPatch, script: Script, tasks: list[async
         assert ready.addresses[0]
 
     monkeypatch.setattr(life_module, "_spawn", spawn)
-    start = Start(b"s" * 32, "127.0.0.1", 0, LIMITS, ())
+    start = Start(b"s" * 32, "127.0.0.1", 0, limits, ())
     return Life(start=start, events=Events(ready=choosy, state=lambda _: None, call=never))
 
 
@@ -114,3 +119,28 @@ async def test_an_answer_nobody_waits_for_is_dropped(monkeypatch: pytest.MonkeyP
     with pytest.raises(ChildGone, match="the pipe closed"):
         await life_with(monkeypatch, answer_late, tasks).live()
     await asyncio.gather(*tasks)
+
+
+async def test_requests_that_wait_for_one_member_leave_room_for_those_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks: list[asyncio.Task[None]] = []
+    begun = asyncio.Event()
+
+    async def answer_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(3):  # the start and two requests
+            await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
+            if number == 1:
+                begun.set()
+        writer.write(pack(Reply(2, b"quick")))
+        await writer.drain()
+
+    limits = PeerLimits(start_s=5.0, stop_s=1.0, asks_per_peer=1)
+    life = life_with(monkeypatch, answer_the_second, tasks, limits)
+    living = asyncio.create_task(life.live())
+    slow = asyncio.create_task(life.ask("slow", "/ioint/pull/1.0.0", b"", 5.0))
+    await begun.wait()
+    with pytest.raises(PeerUnavailable, match="1 requests are waiting for it"):
+        await life.ask("slow", "/ioint/pull/1.0.0", b"", 5.0)
+    assert await life.ask("quick", "/ioint/pull/1.0.0", b"", 5.0) == b"quick"
+    await asyncio.gather(living, slow, *tasks, return_exceptions=True)

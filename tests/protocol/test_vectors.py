@@ -265,6 +265,11 @@ def test_every_refusal_is_in_the_specification() -> None:
     assert {name for name in REFUSALS if f"`{name}`" not in text} == set()
 
 
+def test_every_protocol_is_in_the_specification() -> None:
+    text = (VECTORS.parent / "SPEC.md").read_text(encoding="utf-8")
+    assert [name for name in sync.PROTOCOLS if f"| `{name}` |" not in text] == []
+
+
 def test_the_consortium_is_the_hash_of_what_its_first_root_signs() -> None:
     vectors = load("rosters")
     root = json.loads(vectors["contents"][vectors["trusted"]["first"]["1.root.json"]])

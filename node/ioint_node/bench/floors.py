@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -26,7 +27,9 @@ create unique index by_id on taken (id, modified);
 create index by_value on taken (value);
 create index by_expiry on taken (expires);
 """
-INSERT: Final = "insert or ignore into taken (id, modified, type, value, expires, body, signature) values (?, ?, ?, ?, ?, ?, ?)"
+INSERT: Final = """
+insert or ignore into taken (id, modified, type, value, expires, body, signature) values (?, ?, ?, ?, ?, ?, ?)
+"""
 _KEY: Final = SigningKey(b"a key of what is only measured..")
 _encode = msgspec.json.Encoder(order="sorted").encode
 _Row = tuple[object, ...]
@@ -72,7 +75,8 @@ def signed_each(place: Path, objects: int, batch: int, first: int = 0) -> float:
 def sample(number: int) -> dict[str, Any]:
     """An object of about a kilobyte; no two are alike, and each is the same everywhere."""
     random = Random(number)  # noqa: S311 - the same objects in every run
-    at = f"2026-01-{1 + number // 86_400 % 28:02d}T{number // 3_600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000Z"
+    at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)).isoformat()
+    digest = f"{random.getrandbits(256):064x}"
     value = f"198.{random.randrange(18, 20)}.{random.randrange(256)}.{random.randrange(256)}"
     return {
         "type": "indicator",
@@ -84,7 +88,7 @@ def sample(number: int) -> dict[str, Any]:
         "name": f"campaign {number % 1_000}",
         "description": f"What an agent was told to do in case {number}, in the words of a report. " * 3,
         "indicator_types": ["malicious-activity", "compromised"],
-        "pattern": f"[ipv4-addr:value = '{value}'] OR [file:hashes.'SHA-256' = '{random.getrandbits(256):064x}']",
+        "pattern": f"[ipv4-addr:value = '{value}'] OR [file:hashes.'SHA-256' = '{digest}']",
         "pattern_type": "stix",
         "pattern_version": "2.1",
         "valid_from": at,

@@ -14,11 +14,13 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ioint_taxonomy import load_catalogue, load_taxonomy
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Accepted, Limits
 from ioint_node.app import YOUNG_OBJECTS
@@ -30,13 +32,16 @@ from ioint_node.config import load_config
 from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import DossierLimits, Dossiers
 from ioint_node.store.engine import Store, open_store
+from ioint_node.store.schema import outbox
 
 FULL_RECORDS: Final = 256
 ANSWER_SEGMENTS: Final = 3  # what a pull's answer holds of full segments
 AUTHORS_AT_ONCE: Final = 8
 CONNECTED: Final = 12  # members that are there to be told
-UNLIMITED: Final = 10**9
+LIFTED: Final = Limits(segments_per_hour=10**9, records_per_hour=10**9)
+"""As every node has them, but for the quotas of an hour."""
 Say = Callable[[int, int], None]
 
 
@@ -104,16 +109,23 @@ async def bench_ingest(scale: Scale, say: Say) -> dict[str, Any]:
             for number in range(scale.rounds):
                 for at, phase in enumerate(phases):
                     await phase(number)
+                    await parts.store.write(deliver_mail)
                     say(number * len(phases) + at + 1, scale.rounds * len(phases))
             return _document(rounds, scale, intake, parts)
 
 
 @asynccontextmanager
-async def receiving(members: Members, us: str) -> AsyncIterator[tuple[ExchangeParts, Intake]]:
-    """The accept path of one member, over its own database; the quotas of an hour are lifted, nothing else is."""
+async def receiving(
+    members: Members,
+    us: str,
+    limits: Limits = LIFTED,
+    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    held: DossierLimits | None = None,
+) -> AsyncIterator[tuple[ExchangeParts, Intake]]:
+    """The accept path of one member, over its own database."""
     async with open_store(load_config(members.homes[us]).store_url) as store:
-        parts = _parts(members, us, store)
-        intake = Intake(parts, lambda: time.time_ns() // 1_000_000)
+        parts = replace(_parts(members, us, store), limits=limits, dossiers=Dossiers(held or DossierLimits()))
+        intake = Intake(parts, now)
         task = asyncio.create_task(intake.run())
         try:
             yield parts, intake
@@ -137,7 +149,6 @@ def _parts(members: Members, us: str, store: Store) -> ExchangeParts:
         publish_mode="off",
         detector="de" * 32,
         connected=lambda: connected,
-        limits=Limits(segments_per_hour=UNLIMITED, records_per_hour=UNLIMITED),
     )
 
 
@@ -198,6 +209,11 @@ async def _deliver(intake: Intake, lanes: Sequence[Sequence[tuple[str, list[byte
     cpu = time.process_time()
     await asyncio.gather(*map(lane, lanes))
     taken.cpu_s += time.process_time() - cpu
+
+
+async def deliver_mail(connection: AsyncConnection) -> None:
+    """Nobody is there to fetch what waits for the others."""
+    await connection.execute(delete(outbox))
 
 
 def _document(rounds: Rounds, scale: Scale, intake: Intake, parts: ExchangeParts) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import msgspec
 import uvloop
-from ioint_protocol.keys import peer_id
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,7 +29,7 @@ from ioint_node.bench.orders import LINE_BYTES, Done, Follow, Meet, Note, Order,
 from ioint_node.bench.sayings import Speaker
 from ioint_node.config import load_config
 from ioint_node.flows import publish
-from ioint_node.peers import PeerAddress
+from ioint_node.peers import Exchange, PeerAddress
 from ioint_node.store import outgoing
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.schema import outbox, segments
@@ -82,9 +81,10 @@ class Recorder:
 
 @dataclass(slots=True, kw_only=True)
 class Obedient:
-    """A node, who speaks at it, and what it has seen."""
+    """A node, whose it is, who speaks at it, and what it has seen."""
 
     node: Node
+    member: str
     speaker: Speaker
     recorder: Recorder
 
@@ -105,7 +105,7 @@ class Obedient:
             case Rest():
                 while self.recorder.waiting():  # noqa: ASYNC110 - what is acknowledged rings no bell
                     await asyncio.sleep(REST_S)
-        return Done(height=self.recorder.heights[self.node.keys.member], times=times)
+        return Done(height=self.recorder.heights[self.member], times=times)
 
     async def _meet(self, order: Meet) -> None:
         exchange = self.node.exchange
@@ -136,9 +136,9 @@ async def serve(home: Path, records: int) -> None:
     """Run the node and obey until standard input ends."""
     limits = Limits(segments_per_hour=UNLIMITED, records_per_hour=UNLIMITED, flush_records=records)
     async with open_node(load_config(home), limits=limits) as node:
-        roster = node.parts.roster()
-        if roster is None:
-            raise LookupError(f"{home} holds no roster")
+        roster, own = node.parts.roster(), node.parts.member
+        if roster is None or own is None:
+            raise LookupError(f"{home} is of no consortium")
         heights = {member.id: 0 for member in roster.members}
         recorder = Recorder(sqlite3.connect(database(home)), heights)
         node.bell.wakes(recorder.look)
@@ -148,22 +148,16 @@ async def serve(home: Path, records: int) -> None:
             detector=node.parts.detector,
             today=day_of(_now()),
         )
-        obedient = Obedient(node=node, speaker=speaker, recorder=recorder)
-        _tell(await _ready(node))
+        obedient = Obedient(node=node, member=own, speaker=speaker, recorder=recorder)
+        _tell(await _ready(node.exchange, own))
         async for line in _lines():
             _tell(await obedient.obey(msgspec.json.decode(line, type=Order)))
 
 
-async def _ready(node: Node) -> Ready:
-    exchange = node.exchange
-    while (child := exchange.process_id) is None or not exchange.listen_addresses():
+async def _ready(exchange: Exchange, own: str) -> Ready:
+    while (child := exchange.process_id) is None or (peer_id := exchange.peer_id) is None:
         await exchange.wait_change()
-    return Ready(
-        member=node.keys.member,
-        peer_id=peer_id(node.keys.node_public),
-        addresses=exchange.listen_addresses(),
-        child=child,
-    )
+    return Ready(member=own, peer_id=peer_id, addresses=exchange.listen_addresses(), child=child)
 
 
 async def _add(connection: AsyncConnection, *, rows: list[Outgoing]) -> None:

@@ -55,7 +55,7 @@ class Seat:
     process: asyncio.subprocess.Process
     told: Ready
 
-    async def ask(self, order: Order) -> Done:
+    async def ask(self, order: Order, *, wait_s: float = ORDER_S) -> Done:
         """Give an order and wait until it is carried out.
 
         Raises:
@@ -67,10 +67,10 @@ class Seat:
         writer.write(msgspec.json.encode(order) + b"\n")
         name = type(order).__name__.lower()
         try:
-            async with asyncio.timeout(ORDER_S):
+            async with asyncio.timeout(wait_s):
                 answer = await reader.readline()
         except TimeoutError:
-            raise BenchError(f"a member did not carry out the order to {name} within {ORDER_S:g} s") from None
+            raise BenchError(f"a member did not carry out the order to {name} within {wait_s:g} s") from None
         if not answer:
             raise BenchError(f"a member's process ended while it carried out the order to {name}")
         return msgspec.json.decode(answer, type=Done)
@@ -82,10 +82,10 @@ class Network:
 
     seats: tuple[Seat, ...]
 
-    async def meet(self, topology: Topology) -> list[Done]:
+    async def meet(self, topology: Topology, *, wait_s: float = ORDER_S) -> list[Done]:
         """Connect the members so, and no others."""
         return await asyncio.gather(
-            *(seat.ask(Meet(self._met(at, topology))) for at, seat in enumerate(self.seats))
+            *(seat.ask(Meet(self._met(at, topology)), wait_s=wait_s) for at, seat in enumerate(self.seats))
         )
 
     async def rest(self) -> None:

@@ -18,6 +18,7 @@ from ioint_node.store.log import KINDS
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import to_text
 
+LABEL = "green"
 CYCLE = 8
 SIGHTINGS = 2  # at the end of a cycle, of its first reports
 BUCKETS = 12  # that the counts of a pattern rise through
@@ -62,11 +63,12 @@ class Speaker:
                 kind=KINDS[type(record)],
                 subject=self.subject(number),
                 body=body,
-                explain=explain(body, self.taxonomy, self.catalogue),
+                explain=explain(body, self.taxonomy, self.catalogue, label=LABEL),
                 state="ready",
                 reason="measured",
                 not_before=at,
                 at=at,
+                tlp=LABEL,
             )
 
     def bodies(self, numbers: Sequence[int]) -> Iterator[bytes]:
@@ -113,5 +115,5 @@ class Speaker:
             day_from=self.today - days,
             day_until=self.today,
             det=self.detector,
-            tlp="green",
+            tlp=LABEL,
         )

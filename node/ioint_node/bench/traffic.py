@@ -80,14 +80,21 @@ class Log:
         self._patterns = sorted(load_catalogue().entries)
         self._heard = heard
         self._own: list[str] = []
+        self._said: set[bytes] = set()  # of what may be drawn twice
+        self._number = 0
         self._seq, self._head = 0, GENESIS
 
     def segment(self, records: int) -> bytes:
         """The next segment of the log, signed."""
-        drawn: dict[bytes, None] = {}
-        while len(drawn) < records:
-            drawn[encode_record(self._record())] = None
-        bodies = list(drawn)
+        bodies: list[bytes] = []
+        while len(bodies) < records:
+            record = self._record()
+            body = encode_record(record)
+            if not isinstance(record, Report):
+                if body in self._said:
+                    continue
+                self._said.add(body)
+            bodies.append(body)
         self._seq += 1
         wire = build_segment(
             self._members.keys[self._member],
@@ -119,6 +126,7 @@ class Log:
 
     def _report(self, drawn: int) -> Report:
         random = self._random
+        self._number += 1
         pat: str | Pattern | None = random.choice(self._patterns)
         subj = None
         if 75 <= drawn < 85:
@@ -139,7 +147,7 @@ class Log:
             agents=random.randrange(seen + 1),
             day_from=day - random.randrange(8),
             day_until=day,
-            det="de" * 32,
+            det=f"{self._number:064x}",  # no two reports of a member are the same
             tlp="green",
         )
 

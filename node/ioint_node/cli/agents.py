@@ -95,8 +95,9 @@ def baseline(*, home: Path, form: str, actor: str, source: Path, replace: bool) 
 def import_all(*, home: Path, form: str, source: Path) -> None:
     """Give actors a first opinion from another system, so that day one is not all strict.
 
-    FILE is CSV with a header, or one JSON object a line: id, kind, role, tenure_days, attestation. It is read whole
-    before anything is sent. What is imported is marked, fades, and never reaches the trusted level.
+    FILE is CSV with a header, or one JSON object a line: id, kind, role, tenure_days, attestation, and owner, who
+    answers for the actor, where that is known. It is read whole before anything is sent. What is imported is marked,
+    fades, and never reaches the trusted level; the owner stays.
     """
     from ioint_node.cli.runs import newcomers  # noqa: PLC0415 - as above
 

@@ -11,12 +11,25 @@ import click
 from ioint_taxonomy import load_catalogue
 
 from ioint_node.cli.client import Client, connect
-from ioint_node.cli.names import full_id, or_see, short_id
-from ioint_node.cli.options import Commands, cell, emit, node_options, show_fields, show_table, show_tree
+from ioint_node.cli.names import full_id, or_see, pattern_id, short_id
+from ioint_node.cli.options import (
+    Commands,
+    cell,
+    emit,
+    node_options,
+    show_fields,
+    show_readers,
+    show_table,
+    show_tree,
+)
+from ioint_node.privacy.labels import SHAREABLE
+from ioint_node.privacy.standing import CATEGORIES
 
 ABOUT_CHARS: Final = 50
-WHY_CHARS: Final = 36
+WHY_CHARS: Final = 25
 ACTION_DIGITS: Final = 20  # the first twelve of a held action's id are its instant, which others may share
+SHOWN: Final = {"record": "id", "state": "state", "class": "category", "tlp": "tlp", "reason": "reason"}
+STANDING: Final = "ioint approvals standing"
 LIST: Final = "ioint approvals list"
 WAITS: Final = "approval that waits"
 
@@ -36,7 +49,9 @@ def list_waiting(*, home: Path, form: str, kind: str | None) -> None:
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(
-            [_line(row) for row in rows], ("id", "kind", "about", "why"), empty="nothing waits for approval"
+            [_line(row) for row in rows],
+            ("id", "kind", "class", "about", "why"),
+            empty="nothing waits for approval",
         ),
     )
 
@@ -60,8 +75,11 @@ def show(*, home: Path, form: str, approval: str) -> None:
 @click.option(
     "--workflow-gap", is_flag=True, help="The held action was the work: propose that its envelope holds it."
 )
+@click.option("--tlp", type=click.Choice(SHAREABLE), help="The label with which a record leaves.")
 @node_options
-def decide(*, home: Path, form: str, approval: str, approve: bool | None, workflow_gap: bool) -> None:
+def decide(
+    *, home: Path, form: str, approval: str, approve: bool | None, workflow_gap: bool, tlp: str | None
+) -> None:
     """Let what waits happen (--approve), or not (--refuse).
 
     A record leaves or never does; a held action may be done once within an hour, or not; a change of an envelope
@@ -75,10 +93,80 @@ def decide(*, home: Path, form: str, approval: str, approve: bool | None, workfl
         )
     node = connect(home)
     name = full_id(approval, _waiting(node), what=WAITS, listed=LIST)
-    body = {"approve": approve} | ({"workflow_gap": True} if workflow_gap else {})
+    body: dict[str, Any] = {"approve": approve}
+    body |= {"workflow_gap": True} if workflow_gap else {}
+    body |= {"tlp": tlp} if tlp else {}
     with or_see(LIST):
         answer = node.post("api", "v1", "approvals", name, body=body)
     emit(answer, form=form, human=lambda: show_fields(_decided(answer)))
+
+
+@approvals.command("standing")
+@node_options
+def list_standing(*, home: Path, form: str) -> None:
+    """What may leave without being asked for each time, and all that ever might."""
+    rows = list(connect(home).items("api", "v1", "standing-approvals"))
+    columns = ("id", "scope", "value", "until", "reason", "by")
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [{**row, "id": str(row["id"])[:ACTION_DIGITS], "until": _until(row)} for row in rows],
+            columns,
+            empty="no standing approval was ever given",
+        ),
+    )
+
+
+@approvals.command()
+@click.option("--pattern", help="This pattern: its id, or the beginning of it.")
+@click.option("--intent", help="Catalogue patterns of this risky intent.")
+@click.option("--layer", help="Catalogue patterns of this layer.")
+@click.option("--class", "category", type=click.Choice(CATEGORIES), help="This class.")
+@click.option("--reason", required=True, help="Why, in at most 64 characters; kept here, told to nobody.")
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="For how long.")
+@node_options
+def allow(
+    *,
+    home: Path,
+    form: str,
+    pattern: str | None,
+    intent: str | None,
+    layer: str | None,
+    category: str | None,
+    reason: str,
+    days: int,
+) -> None:
+    """Let reports of one kind leave under `publish = hold` without asking each time.
+
+    What else holds them back still does: five people for a novel pattern, a doubled count, how specific a pattern is.
+    """
+    given = {"pattern": pattern, "intent": intent, "layer": layer, "class": category}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if len(chosen) != 1:
+        raise click.UsageError("give one of --pattern, --intent, --layer and --class")
+    node = connect(home)
+    if pattern is not None:
+        chosen["pattern"] = pattern_id(node, pattern)
+    row = node.post("api", "v1", "standing-approvals", body={**chosen, "reason": reason, "days": days})
+    emit(row, form=form, human=lambda: show_fields(row))
+
+
+@approvals.command()
+@click.argument("approval")
+@node_options
+def revoke(*, home: Path, form: str, approval: str) -> None:
+    """Take a standing approval back; what left stays out."""
+    node = connect(home)
+    ids = (str(row["id"]) for row in node.items("api", "v1", "standing-approvals"))
+    name = full_id(approval, ids, what="standing approval", listed=STANDING)
+    with or_see(STANDING):
+        row = node.delete("api", "v1", "standing-approvals", name)
+    emit(row, form=form, human=lambda: show_fields(row))
+
+
+def _until(row: Mapping[str, Any]) -> str:
+    return str(row["expires_at"]) if row["revoked_at"] is None else f"revoked by {row['revoked_by']}"
 
 
 def _waiting(node: Client) -> Iterator[str]:
@@ -106,6 +194,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, object]:
     return {
         "id": str(row["id"])[:ACTION_DIGITS] if kind == "action" else short_id(row["id"]),
         "kind": kind,
+        "class": row["category"] if kind == "record" else "",
         "about": _cut(about, ABOUT_CHARS),
         "why": _cut(why, WHY_CHARS),
     }
@@ -132,6 +221,7 @@ def _cut(text: str, most: int) -> str:
 
 def _show_record(row: Mapping[str, Any]) -> None:
     body = base64.b64decode(row["bytes_b64"])
-    show_fields({"record": row["id"], "state": row["state"], "reason": row["reason"]})
+    show_fields({name: row[key] for name, key in SHOWN.items()})
     click.echo(f"\n{len(body)} bytes: {cell(body.decode())}\n")
-    show_table(row["explain"], ("field", "means", "readers", "why"), empty="no field")
+    show_table(row["explain"], ("field", "value", "means", "source", "why"), empty="no field")
+    show_readers(row["readers"])

@@ -9,6 +9,7 @@ import click
 import uvloop
 
 from ioint_node.bench.decide import FULL, SHORT, bench_decide
+from ioint_node.cli.ingest import catchup, ingest
 from ioint_node.cli.options import Commands, emit, format_option, show_fields, show_table
 from ioint_node.cli.progress import progress
 from ioint_node.cli.propagate import propagate
@@ -26,6 +27,8 @@ def bench() -> None:
 
 
 bench.add_command(propagate)
+bench.add_command(ingest)
+bench.add_command(catchup)
 
 
 @bench.command(short_help="One action decided with everything on, in process and over HTTP.")

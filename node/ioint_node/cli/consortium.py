@@ -18,39 +18,37 @@ import click
 from ioint_protocol import Member, Release
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
-from ioint_node.cli.cards import card_in, own_card
+from ioint_node.cli.cards import file_of_card, verified_card
 from ioint_node.cli.client import connect
+from ioint_node.cli.joining import applications_here, card_of, invite, join, leave, settle_application
 from ioint_node.cli.names import short_id
 from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
     carry_out,
     change_members,
-    check_proposal,
     find_member,
     in_consortium,
-    install_files,
     known_height,
     now_ms,
     possible,
+    proposal_option,
+    proposed,
     read_book,
     read_roster_file,
+    roster_on_file,
     show_changes,
     show_roster,
     told_changes,
 )
-from ioint_node.config import Config, change_setting, load_config, load_keys, make_steward_key
+from ioint_node.cli.rotation import rotate
+from ioint_node.config import Config, load_config, load_keys, make_steward_key, own_card
 from ioint_node.errors import ConfigError
-from ioint_node.membership import Terms, propose_founding, read_proposal
+from ioint_node.membership import Membership, Terms, propose_founding, read_proposal
 from ioint_node.membership.cards import admitted, founder, read_card, replaced
 from ioint_node.store.times import to_text
 
+_NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-_output_option = click.option(
-    "--output",
-    "target",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the proposal goes when other stewards must sign it too.",
-)
 
 
 @click.group(cls=Commands, short_help="Make, join and steer a consortium.")
@@ -69,7 +67,7 @@ def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
     config, keys = load_config(home), load_keys(home)
     if steward and keys.steward_key is None:
         keys = make_steward_key(home)
-    made = own_card(config, keys)
+    made = own_card(config, keys, roster_on_file(config))
     if target is not None:
         check_place(target)
         target.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
@@ -88,7 +86,7 @@ def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
 @click.option(
     "--threshold", type=click.IntRange(1), help="Stewards who must sign a roster; by default more than half."
 )
-@_output_option
+@proposal_option
 @node_options
 def create(
     *, home: Path, form: str, name: str, cards: tuple[Path, ...], threshold: int | None, target: Path | None
@@ -103,8 +101,8 @@ def create(
     own = load_keys(home)
     keys = own if own.steward_key is not None else make_steward_key(home)
     founders = [
-        read_card(json.dumps(own_card(config, keys)).encode(), None),
-        *(card_in(path, None) for path in cards),
+        read_card(json.dumps(own_card(config, keys, None)).encode(), None),
+        *(verified_card(file_of_card(path), None, path) for path in cards),
     ]
     council = tuple(each.steward for each in founders if each.steward is not None)
     taxonomy = load_taxonomy()
@@ -121,33 +119,43 @@ def create(
 
 
 @consortium.command()
-@click.option("--card", "path", type=_FILE, required=True, help="The card that the member made.")
+@click.option("--card", "path", type=_FILE, help="The card that the member made.")
+@click.option("--application", help="The id of an application that waits here; see `show`.")
 @click.option(
-    "--replaces", help="The id of the member whose keys were lost, and whose entry these take over."
+    "--replaces", help="The id of the member whose keys were lost, and whose entry the card takes over."
 )
-@_output_option
+@click.option("--export", type=_NEW_FILE, help="Write the card of the application here, for a steward.")
+@click.option("--refuse", is_flag=True, help="Tell the applicant no.")
+@proposal_option
 @node_options
-def admit(*, home: Path, form: str, path: Path, replaces: str | None, target: Path | None) -> None:
+def admit(  # click gives them by name
+    *,
+    home: Path,
+    form: str,
+    path: Path | None,
+    application: str | None,
+    replaces: str | None,
+    export: Path | None,
+    refuse: bool,
+    target: Path | None,
+) -> None:
     """Put a member on the roster, a suspended one back, or take over what a member's new card changes."""
     config = load_config(home)
+    if (path is None) == (application is None):
+        raise click.UsageError("name one of --card FILE and --application ID")
+    if application is not None and (export is not None or refuse):
+        settle_application(config, form, application, export=export if not refuse else None)
+        return
     held = in_consortium(config)
-    roster = held.roster
-    if replaces is None:
-        card = card_in(path, roster)
-        with possible():
-            new = admitted(card, roster, sponsor=load_keys(home).member)
-        _check_height(config, new, roster.member(new.id))
-    else:
-        lost, card = find_member(roster, replaces), card_in(path, None)
-        with possible():
-            new = replaced(card, lost, asyncio.run(known_height(config, lost.id)) + 1)
-    others = [member for member in roster.members if member.id != new.id]
+    data = file_of_card(path) if path is not None else card_of(config, application or "")
+    new = _entry(config, held, data, replaces)
+    others = [member for member in held.roster.members if member.id != new.id]
     change_members(config, held, [*others, new], form, target)
 
 
 @consortium.command()
 @click.argument("member")
-@_output_option
+@proposal_option
 @node_options
 def suspend(*, home: Path, form: str, member: str, target: Path | None) -> None:
     """Take a member's voice and connections away until it is admitted again."""
@@ -156,7 +164,7 @@ def suspend(*, home: Path, form: str, member: str, target: Path | None) -> None:
 
 @consortium.command()
 @click.argument("member")
-@_output_option
+@proposal_option
 @node_options
 def remove(*, home: Path, form: str, member: str, target: Path | None) -> None:
     """Take a member off for good: its keys are never accepted again."""
@@ -164,7 +172,7 @@ def remove(*, home: Path, form: str, member: str, target: Path | None) -> None:
 
 
 @consortium.command()
-@_output_option
+@proposal_option
 @node_options
 def renew(*, home: Path, form: str, target: Path | None) -> None:
     """Sign the roster anew as it is, before it expires. A steward who alone is enough has its node do it."""
@@ -176,7 +184,7 @@ def renew(*, home: Path, form: str, target: Path | None) -> None:
 @consortium.command("sign")
 @click.argument("path", type=_FILE)
 @click.option("--yes", is_flag=True, help="Sign without asking: for who has read the table before.")
-@_output_option
+@proposal_option
 @node_options
 def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path | None) -> int:
     """Sign, as a steward, a roster that another steward proposed. Shows first what it would change."""
@@ -184,14 +192,14 @@ def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path 
     held = asyncio.run(read_book(config)).held
     with possible():
         proposal = read_proposal(read_roster_file(path))
-    check_proposal(proposal, held)
-    rows = told_changes(None if held is None else held.roster, proposal.roster)
+        after = proposed(proposal, held)
+    rows = told_changes(None if held is None else held.roster, after)
     if form == "human":
-        click.echo(f"consortium {proposal.roster.consortium}, version {proposal.roster.version}\n")
+        click.echo(f"consortium {after.consortium}, version {after.version}\n")
         show_changes(rows)
     if not yes and not (form == "human" and sys.stdin.isatty() and click.confirm("\nSign this?")):
         emit(
-            {"signed": False, "consortium": proposal.roster.consortium, "changes": rows},
+            {"signed": False, "consortium": after.consortium, "changes": rows},
             form=form,
             human=lambda: click.echo(
                 "\nnothing was signed: run it again with --yes when this is what you want"
@@ -203,46 +211,20 @@ def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path 
 
 
 @consortium.command()
-@click.option("--roster", "path", type=_FILE, required=True, help="The roster.bin that a founder gave you.")
-@click.option("--consortium", "expected", help="Refuse any other consortium than the one with this id.")
-@click.option("--name", default="", help="What this node calls the consortium.")
-@click.option(
-    "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
-)
-@node_options
-def join(*, home: Path, form: str, path: Path, expected: str | None, name: str, publish: str | None) -> None:
-    """Install a consortium's roster. Compare the id that it shows with what the founders tell you."""
-    config = load_config(home)
-    wanted = expected.replace(" ", "").lower() if expected is not None else None
-    book = asyncio.run(install_files(config, read_roster_file(path), wanted))
-    if publish is not None:
-        config = change_setting(config, "publish", publish)
-    if name:
-        config = change_setting(config, "consortium", name)
-    show_roster(config, book, form)
-    if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
-        _ask_to_publish(load_config(home))
-
-
-def _ask_to_publish(config: Config) -> None:
-    """Ask once, with the bytes of a report in view, whether catalogue patterns may leave by themselves."""
-    from ioint_node.cli.preview import show_sample  # noqa: PLC0415 - loads the model, which no other command here needs
-
-    click.echo("\nThis is what a report of this node looks like, to the byte:\n")
-    show_sample(config)
-    if click.confirm("\nMay such reports of catalogue patterns leave at once? (no: each is held for you)"):
-        change_setting(config, "publish", "catalogue")
-
-
-@consortium.command()
 @node_options
 def show(*, home: Path, form: str) -> None:
-    """Show the roster in force."""
+    """Show the roster in force, and who applied for membership here."""
     config = load_config(home)
     book = asyncio.run(read_book(config))
     if book.last is None:
-        raise ConfigError("this node is in no consortium: `ioint consortium create`, or `join --roster FILE`")
-    show_roster(config, book, form)
+        raise ConfigError(
+            "this node is in no consortium: `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
+        )
+    show_roster(config, book, form, applications=asyncio.run(applications_here(config, book.last)))
+
+
+for command in (invite, join, leave, rotate):
+    consortium.add_command(command)
 
 
 @click.command(short_help="The other members: connected, lag, last success, what was refused and why.")
@@ -260,15 +242,33 @@ def peers(*, home: Path, form: str) -> None:
 
 
 def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = ("id", "name", "state", "connected_since", "last_success", "behind", "ahead", "in", "out")
     told = [
-        {**row, "id": short_id(row["id"]), "in": row.get("bytes_in"), "out": row.get("bytes_out")}
+        {
+            **row,
+            "id": short_id(row["id"]),
+            "state": "quarantined" if row.get("quarantined_at") else row["state"],
+            "connected": _second(row["connected_since"]),
+            "answered": _second(row["last_success"]),
+            "lag": _lag(row),
+            "bytes": f"{row.get('bytes_in', 0)} in, {row.get('bytes_out', 0)} out",
+        }
         for row in rows
     ]
-    empty = "no other member is on the roster"
-    show_table(told, (*columns, "version", "refused", "quarantined_at"), empty=empty)
+    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    show_table(told, columns, empty="no other member is on the roster")
     if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
         click.echo(f"the exchange process was replaced {restarts} times since the node started")
+
+
+def _second(instant: str | None) -> str | None:
+    return instant and f"{instant[:19]}Z"
+
+
+def _lag(row: Mapping[str, Any]) -> str | None:
+    """How many segments it had that we lack, and we had that it lacks; None while that is not known."""
+    if row.get("behind") is None:
+        return None
+    return f"{row['behind']} behind, {row['ahead']} ahead"
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,6 +281,20 @@ def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
 
 def _instant(ms: int | None) -> str | None:
     return None if ms is None else to_text(ms)
+
+
+def _entry(config: Config, held: Membership, data: bytes, replaces: str | None) -> Member:
+    """The entry that a card makes, as a newcomer's, a member's own change, or in the place of one who lost its keys."""
+    roster = held.roster
+    if replaces is not None:
+        lost, card = find_member(roster, replaces), verified_card(data, None)
+        with possible():
+            return replaced(card, lost, asyncio.run(known_height(config, lost.id)) + 1)
+    card = verified_card(data, roster)
+    with possible():
+        new = admitted(card, roster, sponsor=load_keys(config.home).member)
+    _check_height(config, new, roster.member(new.id))
+    return new
 
 
 def _set_state(home: Path, form: str, member: str, state: str, target: Path | None) -> None:

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from ioint_protocol import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.options import emit, node_options
 from ioint_node.cli.rosters import read_book
-from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
+from ioint_node.config import Config, load_config, load_keys, read_private, read_run, refuse_shared
 from ioint_node.errors import ConfigError, NodeError
+from ioint_node.membership import renewal_due
 from ioint_node.store.engine import open_store, touch
 from ioint_node.store.migrate import current, newest
 
 MARKS: Final = {True: "ok     ", False: "FAILED ", None: "skipped"}
 NOTE: Final = "note   "
+WARN_S: Final = 3 * 86_400  # before the timestamp expires, which is signed anew daily
 
 
 class Note(str):
@@ -117,11 +120,18 @@ def _check_roster(home: Path) -> str:
         raise ConfigError(
             "this node is not on its consortium's roster: send a steward the file of `ioint consortium card`"
         )
-    return f"version {roster.version}, {len(roster.members)} members"
+    said = f"version {roster.version}, {len(roster.members)} members"
+    if book.held is not None and renewal_due(book.held, time.time_ns() // 1_000_000):
+        return Note(f"{said}; what the stewards signed expires soon: let one run `ioint consortium renew`")
+    if roster.expires - time.time() < WARN_S:
+        return Note(f"{said}; no steward's node has said lately that it is the newest: let one be started")
+    return said
 
 
 def _check_running(home: Path) -> str:
-    node = connect(home)
+    node, run = connect(home), read_run(load_config(home))
+    if run is not None and run.peer_id != peer_id(load_keys(home).node_public):
+        return Note("the roster names a new node key: restart the node")
     if (halted := node.get("api", "v1", "status").get("halted")) is not None:
         raise ConfigError(f"nothing is signed: {halted}")
     waiting = node.get("readyz").get("waiting_for")

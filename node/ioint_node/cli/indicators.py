@@ -6,9 +6,9 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from ioint_protocol import ProtocolError, Roster, verify_inclusion
@@ -28,6 +28,7 @@ from ioint_node.cli.options import (
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import load_config
 from ioint_node.errors import ConfigError, NodeError, NotFoundError
+from ioint_node.privacy.labels import SHAREABLE
 from ioint_node.store.times import DAY_MS, to_text
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -162,6 +163,115 @@ def _note(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return value
 
 
+@indicators.command("novel")
+@click.option(
+    "--draft",
+    "target",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write those that may become catalogue entries, for a steward to name and rate.",
+)
+@node_options
+def list_novel(*, home: Path, form: str, target: Path | None) -> None:
+    """List novel patterns that several independent groups report: candidates for the next catalogue."""
+    if target is not None:
+        check_place(target)
+    rows = list(connect(home).items("api", "v1", "novel-patterns"))
+    result: dict[str, Any] = {"items": rows, "next": None}
+    if target is not None:
+        entries = catalogue_entries(rows)
+        target.write_text(json.dumps({"entries": entries}, indent=1) + "\n", encoding="utf-8")
+        result |= {"entries": len(entries), "output": str(target)}
+    emit(result, form=form, human=lambda: _show_novel(rows, result))
+
+
+def catalogue_entries(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Candidates as entries of `catalogue.json`; what only a person can say is left empty.
+
+    Left out is what is not specific, and what an entry of the catalogue says already.
+    """
+    return [
+        {
+            "id": row["id"],
+            "slug": "",
+            "title": "",
+            "pattern": row["pattern"],
+            "intents": [],
+            "risk": 0,
+            "response": "",
+            "base_rate": [row["base"]["matches"], row["base"]["sessions"]],
+        }
+        for row in rows
+        if row["refused"] is None and not row["covered_by"]
+    ]
+
+
+def _show_novel(rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> None:
+    show_table(
+        [
+            {
+                "id": short_id(row["id"]),
+                "groups": row["groups"],
+                "ordinary": f"{row['base']['matches']} of {row['base']['sessions']} sessions",
+                "steps": len(row["pattern"]["steps"]),
+                "note": row["refused"] or ", ".join(row["covered_by"]) or "a candidate",
+            }
+            for row in rows
+        ],
+        ("id", "groups", "ordinary", "steps", "note"),
+        empty="no novel pattern that two independent groups report",
+    )
+    if "output" in result:
+        show_fields({"entries": result["entries"], "output": result["output"]})
+
+
+@indicators.command()
+@click.argument("pattern", metavar="PATTERN|PURL")
+@click.option("--reason", callback=_note, help="Why; a report has no field for it: not kept.")
+@click.option("--tlp", type=click.Choice(SHAREABLE), help="Its label; that of the settings when not given.")
+@click.option(
+    "--values",
+    type=click.File("r", encoding="utf-8"),
+    help="A file, or - : values, one a line, of which keyed fingerprints go with it.",
+)
+@click.option(
+    "--intent", "intents", multiple=True, help="Of a package: the risky intent that it was seen to have."
+)
+@click.option("--exact-version", is_flag=True, help="Of a package: its whole version is the point.")
+@node_options
+def confirm(
+    *,
+    home: Path,
+    form: str,
+    pattern: str,
+    reason: str | None,
+    tlp: str | None,
+    values: TextIO | None,
+    intents: tuple[str, ...],
+    exact_version: bool,
+) -> None:
+    """An analyst's word that a pattern is real, or that a public package (pkg:npm/NAME@VERSION) is.
+
+    A package is told only when its name is known to be public, and without its patch version.
+    """
+    node = connect(home)
+    body: dict[str, Any] = {"tlp": tlp} if tlp else {}
+    if pattern.startswith("pkg:"):
+        if values is not None:
+            raise click.UsageError("--values goes with a pattern")
+        body |= {"subject": pattern, "intents": list(intents), "exact": exact_version}
+        answer = node.post("api", "v1", "subjects", body=body)
+    else:
+        if intents or exact_version:
+            raise click.UsageError("--intent and --exact-version go with a package")
+        name = pattern_id(node, pattern)
+        listed = [line.strip() for line in values] if values is not None else []
+        body |= {"kind": "confirm", "values": [line for line in listed if line]}
+        body |= {"reason": reason} if reason else {}
+        with or_see(f"ioint indicators show {short_id(name)}"):
+            answer = node.post("api", "v1", "patterns", name, "opinion", body=body)
+    emit(answer, form=form, human=lambda: show_fields(answer))
+
+
 def _code(reasons: frozenset[str]) -> Option:
     """The reason of a record: a word of the protocol's list, which the other members read."""
     kind = click.Choice(sorted(reasons))
@@ -173,9 +283,6 @@ _KEPT: Final = click.option(
     required=True,
     callback=_note,
     help="Why, in at most 64 characters; kept here, told to nobody.",
-)
-_UNKEPT: Final = click.option(
-    "--reason", callback=_note, help="Why, in at most 64 characters; a report has no field for it: not kept."
 )
 _DAYS: Final = click.option(
     "--days", type=click.IntRange(1, 3_650), help="How long it holds; a month when not given."
@@ -204,7 +311,6 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
     indicators.command(kind, help=text)(command)
 
 
-_opinion("confirm", "An analyst's word that a pattern is real.", _UNKEPT)
 _opinion("dispute", "An analyst's word that a pattern is a false positive.", _code(DISPUTE_REASONS))
 _opinion("mute", "Keep a pattern out of the way; its effect stays.", _KEPT, _DAYS)
 _opinion("allow", "Let a pattern have no effect here.", _KEPT, _DAYS)

@@ -44,6 +44,11 @@ COMMANDS: Final = {
     "run": ("run", "run", "Run the node until it is told to stop."),
     "score": ("lab", "score", "Score a file of sessions with the shipped model."),
     "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "support-dump": (
+        "support",
+        "support_dump",
+        "Versions, settings and counts for somebody who helps; nothing that was seen.",
+    ),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
     "why": ("indicators", "why", "The receipt for a pattern's number: whose voices, which rule."),

@@ -12,6 +12,7 @@ import click
 from ioint_node.config import default_home
 from ioint_node.errors import ConfigError
 
+READERS_SHOWN: Final = 20
 SENTENCE_CHARS: Final = 1_000
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -121,3 +122,16 @@ def cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{cell(name)} {cell(item)}" for name, item in value.items()) or "-"
     return "".join(letter if letter.isprintable() else "�" for letter in str(value))
+
+
+def show_readers(readers: Mapping[str, Any]) -> None:
+    """Show who will be able to read a record, and what its label lets them pass on."""
+    names = ", ".join(cell(name) for name in readers["members"][:READERS_SHOWN])
+    more = len(readers["members"]) - READERS_SHOWN
+    click.echo(
+        f"\n{len(readers['members'])} members of {readers['groups']} groups will be able to read it"
+        f"{': ' if names else ''}{names}{f' and {more} more' if more > 0 else ''}"
+    )
+    click.echo(
+        f"TLP:{cell(readers['tlp']).upper().replace('_', '+')}: they may pass it on {cell(readers['pass_on'])}"
+    )

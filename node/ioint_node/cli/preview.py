@@ -13,9 +13,10 @@ import click
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.names import or_see
-from ioint_node.cli.options import cell, emit, node_options, show_table
+from ioint_node.cli.options import cell, emit, node_options, show_readers, show_table
 from ioint_node.config import Config, load_config, load_keys
-from ioint_node.flows import publish
+from ioint_node.flows import preview as preview_flow
+from ioint_node.flows.confirming import Confirming
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.roster import open_book
 from ioint_node.reputation.beliefs import Beliefs
@@ -53,7 +54,8 @@ def show_records(records: Sequence[Mapping[str, Any]]) -> None:
     for record in records:
         click.echo(f"record {cell(record['record_id'])}: {cell(record['state'])}, {cell(record['reason'])}")
         click.echo(f"{record['bytes']} bytes: {cell(base64.b64decode(record['bytes_b64']).decode())}\n")
-        show_table(record["fields"], ("field", "means", "readers", "why"), empty="no field")
+        show_table(record["fields"], ("field", "value", "means", "source", "why"), empty="no field")
+        show_readers(record["readers"])
 
 
 async def _preview(config: Config, session: str | None, source: Path | None) -> list[dict[str, Any]]:
@@ -71,7 +73,10 @@ async def _preview(config: Config, session: str | None, source: Path | None) -> 
             beliefs=Beliefs(),
             publish_mode=config.publish,
             detector=model.digest,
+            label=config.tlp,
         )
         if source is not None:
-            return publish.preview_file(parts, source, model, now)
-        return await publish.preview(parts, session, now, sure=model.thresholds.publish)
+            return preview_flow.preview_file(parts, source, model, now)
+        sure = Confirming()
+        await sure.refresh(store, now)
+        return await preview_flow.preview(parts, session, now, sure=sure.threshold(model.thresholds.publish))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -19,14 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle, check_follows
+from nacl.signing import SigningKey
 
 from ioint_node.cli.options import emit, show_fields, show_table
-from ioint_node.config import Config, Keys, change_setting, load_keys, replace_private
+from ioint_node.config import Config, Keys, change_setting, load_keys, replace_private, settle_keys
 from ioint_node.errors import ConfigError
 
 if TYPE_CHECKING:
     from ioint_node.flows.roster import RosterBook
     from ioint_node.membership import Membership, Proposal
+
+
+proposal_option = click.option(
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the proposal goes when other stewards must sign it too.",
+)
 
 
 async def read_book(config: Config) -> RosterBook:
@@ -54,6 +63,8 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
         except ProtocolError as error:
             raise ConfigError(f"the roster is refused ({error}): {_remedy(error.name)}") from None
     replace_private(config.roster_file, bundle.write_bundle(book.files))
+    if book.last is not None:
+        settle_keys(config.home, book.last)
     return book
 
 
@@ -75,6 +86,24 @@ def read_roster_file(path: Path) -> dict[str, bytes]:
     return files
 
 
+def roster_on_file(config: Config) -> Roster | None:
+    """The roster by `roster.bin`, without a look into the database; None when there is none.
+
+    Raises:
+        ConfigError: the file was changed.
+    """
+    from ioint_node.membership import recall  # noqa: PLC0415 - see above
+
+    if not config.roster_file.exists():
+        return None
+    try:
+        return recall(read_roster_file(config.roster_file)).roster
+    except ProtocolError as error:
+        raise ConfigError(
+            f"{config.roster_file} is not what this node wrote ({error}): join again with a steward's roster.bin"
+        ) from None
+
+
 def carry_out(
     config: Config,
     proposal: Proposal,
@@ -91,23 +120,27 @@ def carry_out(
     """
     from ioint_node import membership  # noqa: PLC0415 - see above
 
-    keys = load_keys(config.home)
-    steward, clock = keys.steward_key, keys.clock_key
-    if steward is None or clock is None or not _may_sign(keys, proposal.roster, held):
+    after = proposal.roster_after(held)
+    signers, clock = _signers(load_keys(config.home), after, held)
+    if not signers:
         raise ConfigError("this node holds no steward's key of this consortium: run this at a steward's node")
-    signed = membership.sign(proposal, steward)
+    signed = proposal
+    for key in signers:
+        signed = membership.sign(signed, key)
     missing = membership.missing_signatures(signed, held)
-    if not missing:
+    if not missing and clock is None:
+        raise ConfigError("this node is no steward any more by this proposal: let one that stays sign last")
+    if not missing and clock is not None:
         book = asyncio.run(install_files(config, membership.publish(signed, held, clock, now_ms())))
         if name:
             config = change_setting(config, "consortium", name)
         show_roster(config, book, form)
         return
-    path = target or config.home / f"proposal-{proposal.roster.version}.bin"
+    path = target or config.home / f"proposal-{after.version}.bin"
     replace_private(path, bundle.write_bundle(signed.files))
     if name:
         change_setting(config, "consortium", name)
-    result = {"pending": True, "proposal": str(path), "missing": missing, "version": proposal.roster.version}
+    result = {"pending": True, "proposal": str(path), "missing": missing, "version": after.version}
     emit(
         result,
         form=form,
@@ -176,23 +209,24 @@ def possible() -> Iterator[None]:
         raise ConfigError(f"no such roster can be made ({error}): {remedy}") from None
 
 
-def check_proposal(proposal: Proposal, held: Membership | None) -> None:
-    """See that a proposal is one for the version after that in force.
+def proposed(proposal: Proposal, held: Membership | None) -> Roster:
+    """The roster of a proposal, if it may follow that in force.
 
     Raises:
         ConfigError: it is not.
     """
-    version = 0 if held is None else held.roster.version
-    if proposal.roster.version != version + 1:
+    version, after = 0 if held is None else held.roster.version, proposal.roster_after(held)
+    if after.version != version + 1:
         raise ConfigError(
-            f"the proposal is for version {proposal.roster.version}, and version {version} is in force: "
+            f"the proposal is for version {after.version}, and version {version} is in force: "
             "make it anew, or install the newest roster first"
         )
     try:
         if held is not None:
-            check_follows(proposal.roster, held.roster)
+            check_follows(after, held.roster)
     except ProtocolError as error:
         raise ConfigError(f"the proposal may not follow ({error}): do not sign it") from None
+    return after
 
 
 def told_changes(before: Roster | None, after: Roster) -> list[dict[str, str]]:
@@ -202,8 +236,8 @@ def told_changes(before: Roster | None, after: Roster) -> list[dict[str, str]]:
     return [asdict(change) for change in changes(before, after)]
 
 
-def show_roster(config: Config, book: RosterBook, form: str) -> None:
-    """Show the newest roster that a book holds."""
+def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> None:  # noqa: ANN401 - goes into a JSON document
+    """Show the newest roster that a book holds, and what else there is to say of it."""
     roster = book.last
     if roster is None:
         raise AssertionError("a roster was installed")
@@ -237,8 +271,16 @@ def show_roster(config: Config, book: RosterBook, form: str) -> None:
         show_table(members, ("id", "name", "group", "state", "since", "addresses"), empty="no member")
         click.echo("")
         show_table(council, ("member", "steward_key", "clock_key"), empty="no steward")
+        for name, told in more.items():
+            click.echo(f"\n{name}")
+            show_table(told if isinstance(told, list) else [told], tuple(_columns(told)), empty="none")
 
-    emit({**result, "members": members, "council": council}, form=form, human=human)
+    emit({**result, "members": members, "council": council, **more}, form=form, human=human)
+
+
+def _columns(told: list[dict[str, Any]] | dict[str, Any]) -> dict[str, Any]:
+    rows = told if isinstance(told, list) else [told]
+    return rows[0] if rows else {}
 
 
 def show_changes(rows: list[dict[str, str]]) -> None:
@@ -251,11 +293,19 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _may_sign(keys: Keys, after: Roster, held: Membership | None) -> bool:
-    if keys.steward_key is None:
-        return False
-    own = bytes(keys.steward_key.verify_key).hex()
-    return own in after.stewards or (held is not None and own in held.roster.stewards)
+def _signers(
+    keys: Keys, after: Roster, held: Membership | None
+) -> tuple[list[SigningKey], SigningKey | None]:
+    """This node's steward's keys, of before and after, and its clock key after."""
+    stewards = {*after.stewards, *(() if held is None else held.roster.stewards)}
+    clocks = {steward.clock_key for steward in after.council}
+    signing = [key for key in (keys.steward_key, keys.next_key("steward")) if _among(key, stewards)]
+    clock = next((key for key in (keys.clock_key, keys.next_key("clock")) if _among(key, clocks)), None)
+    return [key for key in signing if key is not None], clock
+
+
+def _among(key: SigningKey | None, named: Collection[str]) -> bool:
+    return key is not None and bytes(key.verify_key).hex() in named
 
 
 def _remedy(name: str) -> str:

@@ -23,8 +23,11 @@ STEPS_PER_RUN: Final = 2_000
 ROWS_AT_ONCE: Final = 500
 TENURE_MOST_DAYS: Final = 36_500
 COLUMNS: Final = ("id", "kind", "role", "tenure_days", "attestation")
+OWNER: Final = "owner"  # who answers for the actor; may be left out
 
-_REMEDY: Final = f"a row has {', '.join(COLUMNS)}: correct it, then run the command again"
+_REMEDY: Final = (
+    f"a row has {', '.join(COLUMNS)}, and may have {OWNER}: correct it, then run the command again"
+)
 
 Run = list[dict[str, object]]
 
@@ -121,9 +124,9 @@ def _object(number: int, line: str) -> Mapping[str, Any]:
 
 def _newcomer(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     for name in row:
-        if name not in COLUMNS:
+        if name not in (*COLUMNS, OWNER):
             raise RequestError(
-                f"line {number}: {str(name)[:64]!r} is none of {', '.join(COLUMNS)}; {_REMEDY}"
+                f"line {number}: {str(name)[:64]!r} is none of {', '.join((*COLUMNS, OWNER))}; {_REMEDY}"
             )
     missing = [name for name in COLUMNS if row.get(name) is None or row[name] == ""]
     if missing:
@@ -136,4 +139,5 @@ def _newcomer(row: Mapping[str, Any], number: int) -> dict[str, Any]:
         raise RequestError(
             f"line {number}: tenure_days is not a number from 0 to {TENURE_MOST_DAYS}; {_REMEDY}"
         )
-    return {**{name: str(row[name]) for name in COLUMNS}, "tenure_days": days}
+    owner = {OWNER: str(row[OWNER])} if row.get(OWNER) else {}
+    return {**{name: str(row[name]) for name in COLUMNS}, "tenure_days": days, **owner}

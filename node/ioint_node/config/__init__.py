@@ -5,6 +5,10 @@ A home directory (0700) holds everything that one node is:
     config.toml                     the settings below; docs/configuration.md explains each
     keys/{node,record,pass}.key     Ed25519 seeds in hex, 0600
     keys/{steward,clock}.key        the same, only at a steward's node: sign rosters
+    keys/record-N.key, keys/*-next.key    the same, made by a rotation of keys
+    keys/principal.key              32 bytes in hex, 0600: people are counted by digests under it
+    keys/fingerprints.json          the consortium's keys by epoch, 0600; where a steward gave them
+    invitation                      the invitation that this node applies with, 0600, until it is admitted
     ioint.db                        the database, unless `store_url` names another
     roster.bin                      the roster as its stewards signed it, for whoever joins
     local.token                     an administrator's token for commands on this machine, 0600
@@ -15,8 +19,20 @@ Only one thing comes from the environment: IOINT_HOME, the place of that directo
 
 from __future__ import annotations
 
+from ioint_node.config.card import fingerprint_keys, own_card, write_fingerprint_keys
 from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
-from ioint_node.config.keys import Keys, load_keys, load_pass_key, make_keys, make_steward_key
+from ioint_node.config.keys import (
+    Keys,
+    load_keys,
+    load_pass_key,
+    load_principal_key,
+    make_keys,
+    make_next_keys,
+    make_record_key,
+    make_steward_key,
+    settle_keys,
+)
+from ioint_node.config.names import load_fingerprint_key, load_public_names
 from ioint_node.config.run import RunInfo, clear_run, hold_home, read_run, write_run
 from ioint_node.config.settings import (
     Config,
@@ -33,18 +49,27 @@ __all__ = [
     "change_setting",
     "clear_run",
     "default_home",
+    "fingerprint_keys",
     "hold_home",
     "load_config",
+    "load_fingerprint_key",
     "load_keys",
     "load_pass_key",
+    "load_principal_key",
+    "load_public_names",
     "make_home",
     "make_keys",
+    "make_next_keys",
+    "make_record_key",
     "make_steward_key",
+    "own_card",
     "read_private",
     "read_run",
     "refuse_shared",
     "replace_private",
+    "settle_keys",
     "write_config",
+    "write_fingerprint_keys",
     "write_private",
     "write_run",
 ]

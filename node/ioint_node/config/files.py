@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -49,7 +50,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 def replace_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner can read, in place of the one that is there, all at once."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
     temporary.unlink(missing_ok=True)
     write_private(temporary, data)
     temporary.replace(path)

@@ -19,6 +19,7 @@ from ioint_taxonomy import load_taxonomy
 
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
+from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
 from ioint_node.scoring.staging import (
     EFFECTS,
     FAIL_CLOSED,
@@ -38,6 +39,8 @@ SQLITE: Final = "sqlite+aiosqlite"
 STORE_SCHEMES: Final = (SQLITE, "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
 OWN_DOMAINS: Final = 256
+PRIVATE_NAMES: Final = 1_024
+PRIVATE_NAME: Final = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DOMAIN: Final = re.compile(r"(?=.{4,253}\Z)[a-z0-9](?:[a-z0-9-]{0,62}\.)+[a-z][a-z0-9-]{1,62}")
 
 
@@ -56,6 +59,10 @@ class Config:
     enforce_agents: tuple[str, ...] = ()  # "AGENT=PERCENT", before both
     fail_closed: tuple[str, ...] = FAIL_CLOSED  # effect classes that wait while the node is away
     publish: PublishMode = "hold"
+    tlp: str = "green"  # label of TLP 2.0 that reports get
+    public_names: str = ""  # file of package URLs whose names are public; "" for none
+    private_names: tuple[str, ...] = ()  # scopes and names of packages that never leave
+    fingerprints: bool = False  # keyed fingerprints of high-entropy values may go with a confirmed report
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
@@ -87,6 +94,16 @@ class Config:
     def roster_file(self) -> Path:
         """Where the newest roster's signed bytes are, once there is one."""
         return self.home / "roster.bin"
+
+    @property
+    def invitation_file(self) -> Path:
+        """Where the invitation is that this node applies with, until it is admitted."""
+        return self.home / "invitation"
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """Where the keys of fingerprints are, by epoch, once a steward gave them."""
+        return self.home / "keys" / "fingerprints.json"
 
     @property
     def token_file(self) -> Path:
@@ -125,7 +142,10 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock")),
+            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
+            *sorted(keys.glob("*-*.key")),
+            self.fingerprint_file,
+            self.invitation_file,
             self.token_file,
             self.run_file,
             *(Path(f"{database}{end}") for end in ("", "-wal", "-shm") if database),
@@ -269,6 +289,22 @@ def _check_choices(config: Config) -> None:
             raise ConfigError(f"{name} = {value!r}: write one of {', '.join(allowed)}")
 
 
+def _check_label(config: Config) -> None:
+    refusal = why_not_shareable(config.tlp)
+    if refusal is not None:
+        raise ConfigError(f"tlp = {config.tlp!r}: {refusal}; write one of {', '.join(SHAREABLE)}")
+
+
+def _check_private_names(config: Config) -> None:
+    if len(config.private_names) > PRIVATE_NAMES:
+        raise ConfigError(f"private_names: {len(config.private_names)} names: name at most {PRIVATE_NAMES}")
+    for name in config.private_names:
+        if not PRIVATE_NAME.fullmatch(name):
+            raise ConfigError(
+                f"private_names: {name[:64]!r}: write scopes or names like @acme or acme-billing"
+            )
+
+
 def _check_ranges(config: Config) -> None:
     for name, low, high in (
         ("web_port", 0, 65_535),
@@ -342,6 +378,8 @@ def _check_store(config: Config) -> None:
 _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_names,
     _check_choices,
+    _check_label,
+    _check_private_names,
     _check_ranges,
     _check_addresses,
     _check_domains,

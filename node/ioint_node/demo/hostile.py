@@ -27,7 +27,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.app import ROLES, Node, open_node, start_logging
 from ioint_node.config import load_config
-from ioint_node.flows import publish
+from ioint_node.flows import opinions
 from ioint_node.peers import PeerUnavailable
 from ioint_node.store import log as segments
 from ioint_node.store.times import day_of
@@ -59,7 +59,7 @@ async def slander(node: Node, pattern: str) -> int:
         det=node.assess.model.digest,
         tlp="green",
     )
-    await publish.publish_record(node.parts, lie, by="the driver", now=_now())
+    await opinions.publish_record(node.parts, lie, by="the driver", now=_now())
     return 1
 
 

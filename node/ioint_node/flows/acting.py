@@ -18,6 +18,7 @@ from ioint_node.flows.decision import (
 )
 from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import MARK_MS, Live
+from ioint_node.flows.paths import path_text
 from ioint_node.flows.recording import ENCODER, changed, event_row, session_row
 from ioint_node.flows.requests import ActionRequest
 from ioint_node.flows.respond import of_action as order_of
@@ -59,11 +60,13 @@ def decide(
     if approved:
         # A person answered for this one: it is no departure of the actor's.
         live.departures -= judgement.verdict is Verdict.OUT_OF_SCOPE
+        live.answered.add(request.action_id)
     else:
         evidence = _evidence(parts, live, judgement, around, now, first_clear=live.clear and not was_clear)
         live.actor.trust = after_all(live.actor.trust, evidence, now)
         if judgement.verdict is Verdict.OUT_OF_SCOPE:
             live.actor.depart(now)
+            live.cleared = False
     begun = judgement.verdict is Verdict.IN_SCOPE and _learn(
         parts, live, request, judgement, around=around, now=now
     )
@@ -140,7 +143,7 @@ def decide(
         held=held,
         used=settled.used,
         stream=moves,
-        sighting=_sighting(live, judgement, now),
+        sighting=_sighting(parts, live, judgement, now),
     )
     return body, entry
 
@@ -341,23 +344,31 @@ def _match_row(live: Live, pattern: str, action_id: str, now: int) -> Mapping[st
         "day": day_of(now),
         "at": to_text(now),
         "judged": "open",
+        "principal": live.principal,
     }
 
 
-def _sighting(live: Live, judgement: Judgement, now: int) -> LocalSighting | None:
+def _sighting(parts: AssessParts, live: Live, judgement: Judgement, now: int) -> LocalSighting | None:
     """What others may want to hear: a pattern was completed, and something about the session is new since."""
     flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
-    seen = (len(live.completed), live.clear, flagged)
-    if not live.completed or seen == live.sighted:
+    sure = parts.confirming.threshold(parts.model.thresholds.publish)
+    confirmed = judgement.session_risk >= sure
+    seen = (len(live.completed), confirmed, flagged)
+    if not (live.completed or confirmed) or seen == live.sighted:
         return None
     live.sighted = seen
+    tracker = live.tracker
+    nameless = confirmed and not live.completed
     return LocalSighting(
         patterns=tuple(live.completed),
-        confirmed=live.clear,
+        confirmed=confirmed,
         verdict=live.tracker.verdict,
         session_id=live.id,
         actor=live.actor.id,
         session_risk=judgement.session_risk,
         intents=tuple(slug for slug, _ in judgement.intents),
         at=now,
+        principal=live.principal,
+        step=len(tracker.steps) - 1,
+        path=path_text(tracker.families, tracker.steps, tracker.outside) if nameless else "",
     )

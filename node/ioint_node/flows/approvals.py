@@ -28,6 +28,7 @@ async def decide(
     *,
     approve: bool,
     workflow_gap: bool,
+    label: str | None = None,
     by: str,
     now: int,
     assessing: AssessParts,
@@ -41,6 +42,7 @@ async def decide(
         name: the id of a record, a held action or a proposed envelope change.
         approve: let it leave, go on or hold; else not.
         workflow_gap: of a held action: it was the work, and the envelope should have held it.
+        label: of a record: the label of TLP 2.0 with which it leaves.
         by: the token of the person.
         now: Unix milliseconds.
         assessing: the parts of sessions, which take in what the decision says of the actor.
@@ -60,15 +62,19 @@ async def decide(
     async with assessing.store.read() as connection:
         waiting = None if len(name) == RECORD_DIGITS else await held.get(connection, name)
     if waiting is not None:
+        if label is not None:
+            raise RequestError("tlp: a held action has no label")
         gaps = loop if workflow_gap else None
         return await _decide_action(
             assessing, responding, waiting, approve=approve, gaps=gaps, by=by, now=now
         )
     if workflow_gap:
         raise RequestError("workflow_gap: only a held action can be one")
+    if label is not None and (not approve or len(name) != RECORD_DIGITS):
+        raise RequestError("tlp: only a record that leaves has a label")
     try:
         if len(name) == RECORD_DIGITS:
-            return as_record(await publish.decide(exchange, name, approve, by, now))
+            return as_record(await publish.decide(exchange, name, approve, by, now, label=label))
         return await gap.decide(loop, name, approve, by, now)
     except NotFoundError:
         raise NotFoundError(

@@ -26,11 +26,18 @@ from ioint_node.flows.assessing import (
     trace_lineage,
     write,
 )
-from ioint_node.flows.closing import end
+from ioint_node.flows.closing import clear, end
 from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import Live
 from ioint_node.flows.observations import observe_outside, said_in_session
-from ioint_node.flows.opening import begin, begun_before, credential_evidence, made_of, new_actor
+from ioint_node.flows.opening import (
+    begin,
+    begun_before,
+    credential_evidence,
+    made_of,
+    new_actor,
+    principal_of,
+)
 from ioint_node.flows.recording import check_family, check_open, recall_open, record, trust_of
 from ioint_node.flows.requests import (
     ActionRequest,
@@ -43,6 +50,7 @@ from ioint_node.flows.requests import (
     check_feedback,
     check_opening,
     check_outcome,
+    says_right,
 )
 from ioint_node.flows.scope import answer_alternative, declare, scope_request
 from ioint_node.scoring.evidence import of_feedback
@@ -96,6 +104,7 @@ async def open_session(parts: AssessParts, request: OpenSession, now: int) -> di
             lineage = await trace_lineage(parts, above, actor=actor.id, session_id=session_id)
         evidence = await credential_evidence(parts, actor, lineage, now)
         trust = await made_of(parts, actor, request, now)
+        about = await principal_of(parts, actor, request)
         return begin(
             parts,
             request,
@@ -104,6 +113,7 @@ async def open_session(parts: AssessParts, request: OpenSession, now: int) -> di
             trust=trust,
             evidence=evidence,
             lineage=lineage,
+            principal=about,
             now=now,
         )
 
@@ -215,8 +225,10 @@ async def feedback(
         live.feedbacks.add(key)
         nth = heard + 1
         counted = () if by_actor else of_feedback(given.kind, positive=given.positive, source=by, nth=nth)
-        body = {**asdict(given), "by": by, "by_actor": by_actor}
+        body = {**asdict(given), "by": by, "by_actor": by_actor, "by_person": by_person}
         record(parts, live, now, kind="feedback", body=body, evidence=counted)
+    if by_person and says_right(given.kind, given.action_id, positive=given.positive):
+        await clear(parts, live, given.action_id or "")
     return {
         "session_id": session_id,
         "kind": given.kind,

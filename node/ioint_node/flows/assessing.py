@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.access.budget import begun_budget
 from ioint_node.errors import NotFoundError
+from ioint_node.flows.confirming import Confirming
 from ioint_node.flows.gap import Accepted, family_of
 from ioint_node.flows.habits import habits_of
 from ioint_node.flows.isolation import Isolation
@@ -21,8 +22,9 @@ from ioint_node.flows.journal import Entry, Journal, LocalSighting
 from ioint_node.flows.lineage import find_lineage
 from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Tracker
 from ioint_node.flows.namesakes import Namesakes
-from ioint_node.flows.requests import SessionLimits, declaration_of
+from ioint_node.flows.requests import SessionLimits, declaration_of, says_right
 from ioint_node.flows.respond import coming
+from ioint_node.privacy.principals import KEY_BYTES
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.bounds import bounded
 from ioint_node.scoring.levels import terms_of
@@ -59,6 +61,8 @@ class AssessParts:
         tracker: makes the tracker of a session.
         mapper: maps a call to a step, with what this organisation knows of its own domains.
         narrower: the narrower alternative to a step, or None.
+        confirming: from which risk on a session is confirmed enough for others to hear of it.
+        principal_key: 32 bytes under which people and owners are counted.
     """
 
     store: Store
@@ -79,6 +83,8 @@ class AssessParts:
     tracker: Callable[..., Tracker] = SessionTracker
     mapper: Mapper = map_call
     narrower: Callable[[Step, Envelope, Taxonomy], Mapping[str, Any] | None] = alternative
+    confirming: Confirming = field(default_factory=Confirming)
+    principal_key: bytes = field(default=bytes(KEY_BYTES), repr=False)
     journal: Journal = field(default_factory=Journal)
     matching: Matching = field(default_factory=Matching)
 
@@ -169,6 +175,7 @@ async def find_live_actor(parts: AssessParts, actor_id: str, now: int) -> LiveAc
         baseline=habits.baseline,
         bound=habits.bound,
         observed=habits.observed,
+        owner=stored.owner,
     )
     parts.live.put_actor(actor)
     return actor
@@ -239,6 +246,7 @@ def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher
     for event in stored.events:
         _follow_again(parts, live, event)
     live.departures, live.doubts = stored.departures, stored.doubts
+    live.principal, live.cleared = row["principal"], bool(row["cleared"])
     return live
 
 
@@ -251,6 +259,9 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         value = msgspec.json.decode(stored.body)
         said = (value["kind"], value["action_id"], value["positive"], value["by_actor"])
         live.feedbacks.add(said)
+        right = says_right(value["kind"], value["action_id"], positive=value["positive"])
+        if right and value.get("by_person"):
+            live.answered.add(value["action_id"])
     elif stored.kind == "alternative":
         value = msgspec.json.decode(stored.body)
         live.alternatives[value["id"]] = value["accepted"]

@@ -1,14 +1,14 @@
 """What is believed of a pattern or subject: concluded anew whenever something is said about it.
 
 `enter` stores segments and takes what they say into the dossiers of their subjects; `evidence.examine` adds what only
-this node knows; `believe` draws the conclusions and writes indicator and stream rows in the transaction that brought the
-evidence. What it returns is put in force by the caller after the commit, and forgotten when there is none.
+this node knows; `believe` draws the conclusions and writes indicator and stream rows in the transaction that brought
+the evidence. What it returns is put in force by the caller after the commit, and forgotten when there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -69,7 +69,13 @@ async def enter(
     for subject, said in stored.said.items():
         if subject not in read:
             dossiers[subject].add(said)
-    await _note_first_reports(connection, parts, roster, stored.reported, dossiers, now)
+    groups = [
+        (member.group, subjects)
+        for author, subjects in stored.reported
+        if (member := roster.member(author)) is not None
+    ]
+    noted = await _first_reports(connection, parts, groups, dossiers, day_of(now))
+    await matches.add_first_reports(connection, noted)
     return await _conclude_all(connection, parts, dossiers, now)
 
 
@@ -116,26 +122,22 @@ async def _conclude_all(
     )
 
 
-async def _note_first_reports(
+async def _first_reports(
     connection: AsyncConnection,
     parts: ExchangeParts,
-    roster: Roster,
     reported: Sequence[tuple[str, frozenset[str]]],
     dossiers: Mapping[str, Dossier],
-    now: int,
-) -> None:
-    """Note which subjects a group now reports for the first time in 30 days, and which of them are within its quota."""
-    today = day_of(now)
-    new: dict[tuple[str, str], None] = {}
-    for author, subjects in reported:
-        member = roster.member(author)
-        if member is not None:
-            for subject in sorted(subjects):
-                first = dossiers[subject].firsts.get(member.group)
-                if first is None or first.day <= today - WINDOW_DAYS:
-                    new[member.group, subject] = None
+    today: int,
+) -> list[tuple[str, FirstReport]]:
+    """Which subjects each group now reports for the first time in 30 days, and which of them are within its quota."""
+    new = {
+        (group, subject): None
+        for group, subjects in reported
+        for subject in sorted(subjects)
+        if (first := dossiers[subject].firsts.get(group)) is None or first.day <= today - WINDOW_DAYS
+    }
     if not new:
-        return
+        return []
     days = await matches.first_report_days(connection, {group for group, _ in new}, today)
     noted = []
     for group, subject in new:
@@ -144,7 +146,7 @@ async def _note_first_reports(
             days[group].append(today)
         dossiers[subject].firsts[group] = first
         noted.append((subject, first))
-    await matches.add_first_reports(connection, noted)
+    return noted
 
 
 async def reload(parts: ExchangeParts, now: int) -> None:
@@ -228,6 +230,9 @@ def _conclude(
     old = before or NEVER
     local = case.judged(fits=fits, placed=measured_from is not None)
     facts = _facts(parts, roster, case)
+    if case.network.state == "withdrawn" and before is not None:
+        # Whoever was warned hears that the warning is taken back, and no more than that warning told.
+        facts = replace(facts, tlp=before.tlp, first_reporter=before.first_reporter)
     row = indicator_row(
         case.subject,
         network=case.network,
@@ -309,7 +314,7 @@ def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
     """Who was first, when, and what the reports that are heard say of intents."""
     words = case.words
     entry = parts.catalogue.entries.get(case.subject)
-    member = roster.member(words.first.author) if words else None
+    member = roster.member(words.arrival[1]) if words else None
     return Facts(
         intents=entry.intents if entry else tuple(sorted(words.intents)) if words else (),
         first_reporter=member.name if member else "",

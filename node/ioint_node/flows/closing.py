@@ -6,12 +6,14 @@ from ioint_node.flows.assessing import AssessParts, write
 from ioint_node.flows.decision import evidence_text
 from ioint_node.flows.journal import Entry, Judged
 from ioint_node.flows.live import Live
+from ioint_node.flows.paths import ORDINARY_STEPS, path_text
 from ioint_node.flows.recording import changed, session_row
 from ioint_node.flows.respond import on_close
 from ioint_node.scoring.evidence import SessionFacts, of_close
 from ioint_node.scoring.shape import likeness, taken_back, used_share
 from ioint_node.scoring.trust import after_all
 from ioint_node.scoring.values import Verdict
+from ioint_node.store.judged import clear_session, departed_actions
 from ioint_node.store.times import day_of, to_text
 
 
@@ -23,11 +25,9 @@ def end(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
     actor.open_sessions.discard(live.id)
     parts.holds.end_session(live.id)
     live.closed, live.outcome = now, outcome
-    flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
+    flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE and not live.cleared
     # A session that did nothing says nothing of how rare a pattern is.
-    judged = (
-        Judged(patterns=tuple(live.completed), flagged=flagged, day=day_of(now)) if live.actions else None
-    )
+    judged = _judged(live, flagged=flagged, now=now) if live.actions else None
     ended = "a session that matched a reported pattern has ended"
     entry = Entry(
         live=live,
@@ -41,6 +41,26 @@ def end(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
         ended=True,
     )
     write(parts, entry)
+
+
+async def clear(parts: AssessParts, live: Live, action_id: str) -> None:
+    """A person said that an action was right: when that is all that was out of scope, the session is benign."""
+    live.answered.add(action_id)
+    if live.cleared or live.tracker.verdict is not Verdict.OUT_OF_SCOPE:
+        return
+    await parts.journal.settled()
+    async with parts.store.read() as connection:
+        departed = await departed_actions(connection, live.id)
+    live.cleared = departed <= live.answered
+    if live.cleared and live.closed is not None:
+        day = day_of(live.closed)
+        await parts.store.write(lambda connection: clear_session(connection, live.id, day))
+
+
+def _judged(live: Live, *, flagged: bool, now: int) -> Judged:
+    tracker = live.tracker
+    path = "" if flagged else path_text(tracker.families, tracker.steps, tracker.outside, most=ORDINARY_STEPS)
+    return Judged(patterns=tuple(live.completed), flagged=flagged, day=day_of(now), path=path)
 
 
 def _facts(live: Live, outcome: str) -> SessionFacts:

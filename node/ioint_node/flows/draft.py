@@ -3,62 +3,94 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ioint_protocol import Pattern, Report, encode_record, record_id
+from ioint_protocol import Fingerprint, Pattern, Report, encode_record, record_id, record_pattern
 from ioint_protocol.pattern import Rate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.privacy.egress import LARGEST_BUCKET
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import (
-    DAY_MS,
-    PARAMS,
     Hold,
     Outcome,
     Proposal,
     Refuse,
     Release,
     Said,
+    Told,
     bucket,
     decide,
+    is_update,
+    last_said,
 )
+from ioint_node.privacy.standing import Matter, covering
 from ioint_node.reputation.novel import too_broad
-from ioint_node.store import matches, outgoing
+from ioint_node.store import matches, novel, outgoing, standing
 from ioint_node.store.matches import OwnRecord, Seen
-from ioint_node.store.times import day_of, from_text
+from ioint_node.store.outgoing import Outgoing
+from ioint_node.store.times import day_of, from_text, to_text
 
-REPORT_TLP: Final = "green"  # a warning is for the community that the consortium is
 REPORT_INTENTS: Final = 8
 SAID_STATES: Final = frozenset({"ready", "left"})
-HOLDING_STATES: Final = SAID_STATES | {"held"}
 STATE_OF: Final[Mapping[type, str]] = {Release: "ready", Hold: "held", Refuse: "refused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A report that could leave: its id, its bytes, what they say field by field, and what the gate decided."""
+    """A report that could leave: its id, its bytes, what they say field by field, and what the gate decided.
+
+    `bad` is the exponent of the count that it says, `category` what a standing approval calls it, and `by` the standing
+    approval that lets it leave without being asked for, if one does.
+    """
 
     id: str
-    pattern: str
+    subject: str
     body: bytes = field(repr=False)
     rows: Sequence[Mapping[str, Any]] = field(repr=False)
+    readers: Mapping[str, Any] = field(repr=False)
     outcome: Outcome
+    bad: int
+    category: str
+    tlp: str
+    by: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The draft as `preview` shows it."""
         return {
             "record_id": self.id,
-            "pattern": self.pattern,
+            "pattern": self.subject,
             "bytes_b64": base64.b64encode(self.body).decode("ascii"),
             "bytes": len(self.body),
             "state": STATE_OF[type(self.outcome)],
             "reason": self.outcome.reason,
+            "category": self.category,
+            "tlp": self.tlp,
+            "readers": dict(self.readers),
             "fields": list(self.rows),
         }
+
+    def noted(
+        self, now: int, *, state: str | None = None, reason: str | None = None, by: str | None = None
+    ) -> Outgoing:
+        """The row of what would leave, as the gate decided or as a person did."""
+        outcome = self.outcome
+        return Outgoing(
+            id=self.id,
+            kind="report",
+            subject=self.subject,
+            body=self.body,
+            explain=self.rows,
+            state=state or STATE_OF[type(outcome)],
+            reason=reason or outcome.reason,
+            not_before=to_text(outcome.not_before if isinstance(outcome, Release) else now),
+            at=to_text(now),
+            decided_by=by or self.by,
+            category=self.category,
+            tlp=self.tlp,
+        )
 
 
 async def draft_report(
@@ -70,63 +102,153 @@ async def draft_report(
     confirmed: bool,
     basis: str,
     now: int,
+    ordinary: Rate | None = None,
+    label: str | None = None,
+    fps: tuple[Fingerprint, ...] = (),
 ) -> Draft | None:
-    """Draft the report of a pattern from what this node has seen of it; None for a pattern that nobody has named."""
-    name = _name(parts, pattern)
+    """Draft the report of a pattern from what this node has seen of it; None for a pattern that nobody has named.
+
+    Args:
+        connection: where it is read.
+        parts: the parts of the exchange.
+        pattern: its id.
+        session_id: the session at hand, which counts as bad.
+        confirmed: a session was confirmed, or a person said so.
+        basis: `threshold` or `analyst`, who asks for it by name.
+        now: Unix milliseconds.
+        ordinary: for a novel pattern, how many of own ordinary sessions complete it.
+        label: its label of TLP 2.0, the default of the settings when not given.
+        fps: keyed fingerprints of values that went with it.
+    """
+    name = await named(connection, parts, pattern)
     if name is None:
         return None
     today = day_of(now)
     seen = await matches.seen_of(connection, pattern, session_id, today)
-    own = (await matches.own_records(connection, (pattern,), today)).get(pattern, OwnRecord())
-    sessions = (await matches.rates(connection, {pattern: today}, today))[pattern].sessions
+    said = await said_of(connection, pattern, now)
     proposal = Proposal(
         novel=pattern not in parts.catalogue.entries,
         confirmed=confirmed,
-        principals=seen.agents,
+        principals=seen.principals,
         bad=bucket(seen.bad),
-        benign_rate=_benign_rate(parts, pattern, Rate(matches=own.benign, sessions=sessions)),
-        # What is held has not been said, but under `hold` an operator is asked once.
-        said=await _said(
-            connection, pattern, now, HOLDING_STATES if parts.publish_mode == "hold" else SAID_STATES
-        ),
-        approved=basis == "analyst",
+        benign_rate=await _benign_rate(connection, parts, pattern, ordinary, today),
+        said=said,
+        asked=basis == "analyst",
         broad=too_broad(name, parts.taxonomy, parts.novel) if isinstance(name, Pattern) else None,
     )
-    body = encode_record(_report(parts, pattern, name, seen, basis=basis, today=today))
+    report = _report(
+        parts, pattern, name, seen, basis=basis, today=today, label=label or parts.label, fps=fps
+    )
+    return await settled(connection, parts, report, proposal, now)
+
+
+async def settled(
+    connection: AsyncConnection, parts: ExchangeParts, report: Report, proposal: Proposal, now: int
+) -> Draft:
+    """What the gate decides of a report, with the standing approvals that hold."""
+    matter = _matter(parts, subject_of(report), proposal, now)
+    lets = None
+    if parts.publish_mode == "hold" and not proposal.asked:
+        lets = covering(await standing.in_force(connection, now), matter, now)
+    by = None if lets is None else lets.id
+    return drafted(parts, report, proposal, now, category=matter.category, by=by)
+
+
+def subject_of(report: Report) -> str:
+    """What a report is about: the id of its pattern, or its public subject."""
+    return record_pattern(report) or report.subj or ""
+
+
+def drafted(
+    parts: ExchangeParts,
+    report: Report,
+    proposal: Proposal,
+    now: int,
+    *,
+    category: str,
+    by: str | None = None,
+) -> Draft:
+    """What the gate decides of a report; `by` is the standing approval that covers it."""
+    body = encode_record(report)
+    outcome = decide(proposal, mode=parts.publish_mode, now=now, draw=parts.draw, standing=by is not None)
     return Draft(
         id=record_id(body),
-        pattern=pattern,
+        subject=subject_of(report),
         body=body,
-        rows=explain(body, parts.taxonomy, parts.catalogue),
-        outcome=decide(proposal, mode=parts.publish_mode, now=now, draw=parts.draw),
+        rows=explain(body, parts.taxonomy, parts.catalogue, parts.audience(), label=report.tlp),
+        readers=parts.audience().to_json(report.tlp),
+        outcome=outcome,
+        bad=report.bad,
+        category=category,
+        tlp=report.tlp,
+        by=f"standing:{by}" if by and isinstance(outcome, Release) else None,
     )
 
 
 def sample_report(parts: ExchangeParts, pattern: str, now: int) -> Draft:
     """What the first report of a catalogue pattern would look like, had it been seen once today."""
     today = day_of(now)
-    seen = Seen(bad=1, seen=1, agents=1, day_from=today, day_until=today)
-    body = encode_record(_report(parts, pattern, pattern, seen, basis="threshold", today=today))
+    seen = Seen(bad=1, seen=1, agents=1, principals=1, day_from=today, day_until=today)
+    report = _report(parts, pattern, pattern, seen, basis="threshold", today=today, label=parts.label)
     proposal = Proposal(novel=False, confirmed=True, principals=1, bad=0, benign_rate=None, said=None)
-    return Draft(
-        id=record_id(body),
-        pattern=pattern,
-        body=body,
-        rows=explain(body, parts.taxonomy, parts.catalogue),
-        outcome=decide(proposal, mode=parts.publish_mode, now=now, draw=parts.draw),
-    )
+    return drafted(parts, report, proposal, now, category="catalogue")
 
 
-def _name(parts: ExchangeParts, pattern: str) -> str | Pattern | None:
-    """How a record names a pattern: a catalogue entry by its id, any other by itself."""
+async def named(connection: AsyncConnection, parts: ExchangeParts, pattern: str) -> str | Pattern | None:
+    """How a record names a pattern: a catalogue entry by its id, any other by itself; None when nobody named it."""
     if pattern in parts.catalogue.entries:
         return pattern
     belief = parts.beliefs.get(pattern)
-    return belief.novel if belief else None
+    if belief is not None and belief.novel is not None:
+        return belief.novel
+    return await novel.find_pattern(connection, pattern)
+
+
+async def said_of(connection: AsyncConnection, subject: str, now: int) -> Said | None:
+    """What was said, or is on its way out, within the days in which a pattern is reported once."""
+    told = [
+        # When it left, or will: not when it was written down, which may be long before.
+        Told(
+            leaves=from_text(row.left_at or row.not_before), bad=bad_of(row) if row.kind == "report" else None
+        )
+        for row in await outgoing.about(connection, subject)
+        if row.kind in ("report", "withdrawal") and row.state in SAID_STATES
+    ]
+    return last_said(told, now)
+
+
+def bad_of(row: Outgoing) -> int:
+    """The exponent of the count that a report says."""
+    return next((int(leaf["value"]) for leaf in row.explain if leaf["field"] == "bad"), 0)
+
+
+def _matter(parts: ExchangeParts, subject: str, proposal: Proposal, now: int) -> Matter:
+    entry = parts.catalogue.entries.get(subject)
+    intents = frozenset(entry.intents) if entry else frozenset[str]()
+    if is_update(proposal, now):
+        category = "update"
+    else:
+        category = "subject" if subject.startswith("pkg:") else "novel" if proposal.novel else "catalogue"
+    return Matter(
+        category=category,
+        pattern=subject,
+        intents=intents,
+        layers=frozenset(
+            parts.taxonomy.intents[name].layer for name in intents if name in parts.taxonomy.intents
+        ),
+    )
 
 
 def _report(
-    parts: ExchangeParts, pattern: str, name: str | Pattern, seen: Seen, *, basis: str, today: int
+    parts: ExchangeParts,
+    pattern: str,
+    name: str | Pattern,
+    seen: Seen,
+    *,
+    basis: str,
+    today: int,
+    label: str,
+    fps: tuple[Fingerprint, ...] = (),
 ) -> Report:
     entry = parts.catalogue.entries.get(pattern)
     bad, agents = bucket(seen.bad), bucket(seen.agents)
@@ -142,39 +264,21 @@ def _report(
         day_from=max(min(seen.day_from, today), today - matches.WINDOW_DAYS),
         day_until=today,
         det=parts.detector,
-        tlp=REPORT_TLP,
+        tlp=label,
+        fps=fps,
     )
 
 
-def _benign_rate(parts: ExchangeParts, pattern: str, own: Rate) -> float | None:
+async def _benign_rate(
+    connection: AsyncConnection, parts: ExchangeParts, pattern: str, ordinary: Rate | None, today: int
+) -> float | None:
     """The share of ordinary sessions that complete it: own history, pooled with the signed base rate where known."""
-    entry = parts.catalogue.entries.get(pattern)
     worth = parts.params.base_worth_sessions
+    entry = parts.catalogue.entries.get(pattern)
+    if entry is None and ordinary is not None:
+        return ordinary.matches / ordinary.sessions if ordinary.sessions else None
+    own = (await matches.own_records(connection, (pattern,), today)).get(pattern, OwnRecord())
+    sessions = (await matches.rates(connection, {pattern: today}, today))[pattern].sessions
     if entry is not None and entry.base_sessions > 0:
-        return (own.matches + worth * entry.base_matches / entry.base_sessions) / (own.sessions + worth)
-    if own.sessions < worth:
-        return None
-    return own.matches / own.sessions
-
-
-async def _said(connection: AsyncConnection, pattern: str, now: int, states: Collection[str]) -> Said | None:
-    """What was said, or waits to be said, within the days in which a pattern is reported once."""
-    since = now - PARAMS.once_days * DAY_MS
-    rows = [
-        row
-        for row in await outgoing.about(connection, pattern)
-        if row.kind in ("report", "withdrawal") and row.state in states and from_text(row.at) > since
-    ]
-    if not rows:
-        return None
-    taken_back = any(row.kind == "withdrawal" for row in rows)
-    buckets = [_bad_of(row.explain) for row in rows if row.kind == "report"]
-    return Said(
-        # After a withdrawal nothing about it leaves by itself for the rest of these days.
-        bad=LARGEST_BUCKET if taken_back else max(buckets, default=0),
-        day=min(day_of(from_text(row.at)) for row in rows),
-    )
-
-
-def _bad_of(rows: Sequence[Mapping[str, Any]]) -> int:
-    return next((int(row["value"]) for row in rows if row["field"] == "bad"), 0)
+        return (own.benign + worth * entry.base_matches / entry.base_sessions) / (sessions + worth)
+    return None if sessions < worth else own.benign / sessions

@@ -61,7 +61,7 @@ class Case(Struct, frozen=True, kw_only=True):
         """What it asks for when it is a novel pattern that matters."""
         if self.novel is None or self.words is None or not self.matters:
             return None
-        return Claim(pattern=self.subject, group=self.claimant, since=self.words.first.received_at)
+        return Claim(pattern=self.subject, group=self.claimant, since=self.words.arrival[0])
 
     @property
     def candidate(self) -> bool:
@@ -133,8 +133,7 @@ async def examine(
     # What was matched for no whole day yet has no rate: nothing is counted before tomorrow.
     measured = {s: since for s in dossiers if (since := _measured_from(parts, s)) is not None}
     starts = {s: measured.get(s, today + 1) for s in novel}
-    rates = await matches.rates(connection, anchors, today, measured_from=starts)
-    own = await matches.own_records(connection, dossiers.keys(), today)
+    local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
     allowed = {override.subject for override in await overrides.active(connection, now, kind="allow")}
     us = roster.member(parts.member) if parts.member else None
     our_group = us.group if us else ""
@@ -144,9 +143,9 @@ async def examine(
         network = dossier.network(scales)
         accusers = tuple([v.group for v in network.voices if v.accusing > 0])
         others = set(accusers) - {our_group}
-        mine = own.get(subject, NOTHING_SEEN)
+        mine = local.own.get(subject, NOTHING_SEEN)
         words = dossier.words(today - REMEMBERED_DAYS)
-        reporter = roster.member(words.first.author) if words else None
+        reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
             subject=subject,
@@ -154,10 +153,10 @@ async def examine(
             network=network,
             accusers=accusers,
             a_week_ago=dossier.score(scales_then),
-            gate=cheap(rates[subject], _base_rate(parts, subject), parts.params),
+            gate=cheap(local.rates[subject], _base_rate(parts, subject), parts.params),
             own=mine,
             others=bool(others),
-            first=any([f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)]),
+            first=any(f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)),
             clean=own_record_clean(benign=mine.benign, flagged=mine.flagged, params=parts.params),
             allowed=subject in allowed,
             words=words,

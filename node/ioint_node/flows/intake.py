@@ -79,7 +79,7 @@ class Intake:
             self._bytes += len(wire)
             self._arrived.set()
             answers.append(one.answer)
-        return await asyncio.gather(*answers)
+        return [await answers[0]] if len(answers) == 1 else await asyncio.gather(*answers)
 
     async def run(self) -> None:
         """Receive what comes until cancelled; who still waits then is told to try again."""

@@ -29,6 +29,7 @@ from ioint_node.store.baselines import save_baselines
 from ioint_node.store.engine import Store
 from ioint_node.store.faults import Seldom, described, fault_of
 from ioint_node.store.grants import end_of_session
+from ioint_node.store.novel import add_path
 from ioint_node.store.responses import Order
 from ioint_node.store.sessions import (
     add_decisions,
@@ -51,7 +52,9 @@ _log = logging.getLogger(__name__)
 class LocalSighting(Struct, frozen=True, kw_only=True):
     """A session did something that others may want to hear of; `at` in Unix milliseconds.
 
-    `patterns` are all that the session has completed. `confirmed` says that its risk is over the publish threshold.
+    `patterns` are all that the session has completed. `confirmed` says that its risk is over the publish threshold,
+    which own history may have raised; it is told even where no pattern was completed. `path` is the abstract path then,
+    as JSON, and `step` the index of the step that was judged; `principal` is whom the session is about.
     """
 
     patterns: tuple[str, ...]
@@ -62,6 +65,9 @@ class LocalSighting(Struct, frozen=True, kw_only=True):
     session_risk: float
     intents: tuple[str, ...]
     at: int
+    principal: str = ""
+    step: int = 0
+    path: str = ""
 
 
 # Made for every action: a frozen dataclass takes ten times as long to make.
@@ -74,11 +80,12 @@ class StreamEvent(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A session is over: its patterns, whether it was out of scope, the UTC day."""
+    """A session is over: its patterns, whether it was out of scope, the UTC day, its abstract path as JSON."""
 
     patterns: tuple[str, ...]
     flagged: bool
     day: int
+    path: str
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -239,17 +246,17 @@ async def write_entries(connection: AsyncConnection, entries: list[Entry], propo
             told = await _tell(connection, told)
             await propose(connection, entry.sighting)
         if entry.judged:
-            await judge_session(
-                connection,
-                entry.live.id,
-                entry.judged.patterns,
-                flagged=entry.judged.flagged,
-                day=entry.judged.day,
-            )
+            await _judge(connection, entry.live.id, entry.judged)
         if entry.ended:
             await end_of_session(connection, entry.live.id, "the session was closed")
             await held.end_of_session(connection, entry.live.id, entry.now)
     await _tell(connection, told)
+
+
+async def _judge(connection: AsyncConnection, session_id: str, judged: Judged) -> None:
+    await judge_session(connection, session_id, judged.patterns, flagged=judged.flagged, day=judged.day)
+    if not judged.flagged:
+        await add_path(connection, session_id, judged.day, judged.path)
 
 
 async def _write_orders(connection: AsyncConnection, orders: list[Order]) -> None:

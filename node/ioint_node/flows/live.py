@@ -60,6 +60,10 @@ class Tracker(Protocol):
     def steps(self) -> tuple[Step, ...]:
         """The path so far."""
 
+    @property
+    def outside(self) -> tuple[bool, ...]:
+        """Of each step that was judged, whether it left the envelope."""
+
     def measure(self, event: Event) -> Measured | None:
         """Take in one event, and measure it if it is an action."""
 
@@ -81,7 +85,7 @@ class LiveActor:
     `baseline` is what is usual for it, `observed` what detectors outside say that bears on drift, `bound` what a person
     decided of its level, `acted` when it lately did something that leaves a change, `credential_at` when its credential
     was last looked at (both ms). `departed` is when it lately left the scope of a session, `lately` what it lately
-    spent of trust budgets, in units as of `spent_at` (ms).
+    spent of trust budgets, in units as of `spent_at` (ms). `owner` is who answers for it, as imported.
     """
 
     id: str
@@ -99,6 +103,7 @@ class LiveActor:
     departed: tuple[int, ...] = ()
     lately: float = 0.0
     spent_at: int = 0
+    owner: str = ""
 
     def depart(self, now: int) -> None:
         """Note an action out of scope that nobody had approved."""
@@ -183,7 +188,9 @@ class Live:
     decisions are to be obeyed. `signs` counts what `evidence.SIGNS` its actions showed, `unlike` sums how unlike the
     actor's earlier sessions they were. `tokens` are those that were told since the last action, `declared_as` is the
     newest declaration after the opening. `nonce` are random bits that no id of a decision can be guessed without,
-    `viewed` is the trust that was last shown: of which value, in which period, less which effect.
+    `viewed` is the trust that was last shown: of which value, in which period, less which effect. `principal` is the
+    digest of whom the session is about. `answered` are the actions of which a person said that they were right,
+    `cleared` says that these are all that it did out of scope.
     """
 
     id: str
@@ -223,6 +230,9 @@ class Live:
     unlike: float = 0.0
     signs: Counter[str] = field(default_factory=Counter)
     nonce: str = field(default_factory=partial(secrets.token_hex, 8))
+    principal: str = ""
+    answered: set[str] = field(default_factory=set)
+    cleared: bool = False
     viewed: tuple[Trust, int, float, dict[str, Any]] | None = None
 
     def follow(self, event: Event) -> Measured | None:

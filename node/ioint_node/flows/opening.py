@@ -14,6 +14,7 @@ from ioint_node.flows.journal import Entry
 from ioint_node.flows.live import Live, LiveActor
 from ioint_node.flows.recording import changed, opened, session_row
 from ioint_node.flows.requests import OpenSession, composition_of, composition_parts
+from ioint_node.privacy.principals import principal, unknown
 from ioint_node.scoring.composition import maker_of
 from ioint_node.scoring.evidence import CredentialFacts, of_credential
 from ioint_node.scoring.lineage import Lineage
@@ -29,6 +30,7 @@ from ioint_node.scoring.trust import (
     new_trust,
     recomposed,
 )
+from ioint_node.store.lineage import find_head
 from ioint_node.store.times import to_text
 from ioint_node.store.tokens import credential_of
 
@@ -85,6 +87,23 @@ async def credential_evidence(
     )
 
 
+async def principal_of(parts: AssessParts, actor: LiveActor, request: OpenSession) -> str:
+    """The digest of whom the session is about: what was delegated is about whom the session above it is about.
+
+    An actor's own word names nobody else, or one agent could pass for five people.
+    """
+    if request.parent is None:
+        named = None if request.by_actor else request.on_behalf_of
+        return principal(on_behalf_of=named, owner=actor.owner, actor=actor.id, key=parts.principal_key)
+    above = request.parent["session_id"]
+    live = parts.live.get(above)
+    if live is not None:
+        return live.principal or unknown(parts.principal_key)
+    async with parts.store.read() as connection:
+        head = await find_head(connection, above)
+    return (head["principal"] if head else "") or unknown(parts.principal_key)
+
+
 def begin(
     parts: AssessParts,
     request: OpenSession,
@@ -94,6 +113,7 @@ def begin(
     trust: Trust,
     evidence: tuple[Evidence, ...],
     lineage: Lineage | None,
+    principal: str,
     now: int,
 ) -> dict[str, Any]:
     """Begin a session of an actor: what memory becomes, what is answered, and what is to be written.
@@ -111,7 +131,7 @@ def begin(
     actor.trust = after_all(trust, evidence, now)
     opening = opening_text(request)
     live = start_session(parts, session_id, actor, opening, matcher=matcher_of(parts, now), now=now)
-    live.lineage = lineage
+    live.lineage, live.principal = lineage, principal
     actor.open_sessions.add(session_id)
     parts.live.put_actor(actor)
     parts.live.put(live)
@@ -124,6 +144,7 @@ def begin(
         "declaration": opening,
         "parent": None if request.parent is None else msgspec.json.encode(request.parent).decode(),
         "opened_at": at,
+        "principal": principal,
     }
     del row["session_id"]
     # A new actor is written even though its trust has not moved.

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 from ioint_protocol import (
     ProtocolError,
+    Record,
     Report,
     Segment,
     Unread,
@@ -33,7 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.flows.parts import Anchor, ExchangeParts
 from ioint_node.privacy.egress import EgressError
 from ioint_node.privacy.explain import explain
-from ioint_node.store import log, outgoing
+from ioint_node.store import labels, log, outgoing
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import to_text
 
@@ -177,19 +178,27 @@ def _missing(parts: ExchangeParts, signed: dict[int, Segment], *, seq: int, prev
         return Halted(reason=UNREADABLE.format(why=error))
 
 
+async def _about(
+    connection: AsyncConnection, parts: ExchangeParts, record: Record | Unread
+) -> tuple[str, str]:
+    """What a record of ours is about, and its label: its own, or that of what it names."""
+    match record:
+        case Report():
+            return record_pattern(record) or record.subj or "", record.tlp
+        case Unread():
+            return "", log.UNLABELLED
+        case _:
+            subject = await log.subject_of(connection, record.of)
+            return subject, await labels.label_of(connection, record.of, parts.member)
+
+
 async def _left_before(
     connection: AsyncConnection, parts: ExchangeParts, item: VerifiedRecord, now: int
 ) -> Outgoing:
     record = item.record
-    subject = (
-        record_pattern(record) or record.subj or ""
-        if isinstance(record, Report)
-        else ""
-        if isinstance(record, Unread)
-        else await log.subject_of(connection, record.of)
-    )
+    subject, label = await _about(connection, parts, record)
     try:
-        rows = explain(item.body, parts.taxonomy, parts.catalogue)
+        rows = explain(item.body, parts.taxonomy, parts.catalogue, parts.audience(), label=label)
     except EgressError:
         rows = []  # it speaks the words of an older release; its bytes are listed all the same
     said = record.day_until * DAY_MS if isinstance(record, Report) else now
@@ -203,4 +212,5 @@ async def _left_before(
         reason=LEFT_BEFORE,
         not_before=to_text(min(said, now)),
         at=to_text(min(said, now)),
+        tlp=label,
     )

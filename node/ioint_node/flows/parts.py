@@ -12,6 +12,8 @@ from ioint_taxonomy import Catalogue, Taxonomy
 from nacl.signing import SigningKey
 
 from ioint_node.admission import Floors, Limits, Quotas, Recent
+from ioint_node.privacy.explain import Audience
+from ioint_node.privacy.fingerprints import FingerprintKey
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.dossier import Dossiers
@@ -65,6 +67,11 @@ def _always() -> bool:
     return True
 
 
+def _no_later_key(seq: int) -> SigningKey | None:
+    del seq
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeParts:
     """The parts that receive, believe, publish and why share.
@@ -75,6 +82,10 @@ class ExchangeParts:
         roster: the roster in force, or None when there is none or it has expired.
         consortium: the id that every signature is bound to (64 hex).
         detector: digest of the model that finds patterns (64 hex).
+        label: the label of TLP 2.0 that reports get where nobody says otherwise.
+        public_names: package URLs without versions whose names the operator knows to be public.
+        private_names: scopes and names that never leave.
+        fingerprint_key: the newest epoch's; None where fingerprints are off or there is no key.
         notify: called after a commit that wrote stream or outbox rows.
         flush_soon: called when something became ready to leave; `flush` may then run at once.
         draw: a random integer below its argument, for the delay of emission slots.
@@ -84,6 +95,7 @@ class ExchangeParts:
         connected: the members that are reachable now.
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
+        later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
         in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
     """
 
@@ -97,6 +109,10 @@ class ExchangeParts:
     beliefs: Beliefs
     publish_mode: Mode
     detector: str
+    label: str = "green"
+    public_names: frozenset[str] = field(default=frozenset(), repr=False)
+    private_names: tuple[str, ...] = ()
+    fingerprint_key: FingerprintKey | None = None
     notify: Callable[[], None] = _nothing
     flush_soon: Callable[[], None] = _nothing
     draw: Callable[[int], int] = secrets.randbelow
@@ -105,9 +121,17 @@ class ExchangeParts:
     connected: Callable[[], frozenset[str]] = _nobody
     announce: Callable[[News], None] = _unheard
     floors: Floors = field(default_factory=Floors)
+    later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     recent: Recent = field(default_factory=Recent)
     dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)
+
+    def audience(self) -> Audience:
+        """Who receives what leaves now: the active members of the roster in force."""
+        roster = self.roster()
+        active = [member for member in roster.members if member.state == "active"] if roster else []
+        names = tuple(sorted(member.name for member in active))
+        return Audience(members=names, groups=len({member.group for member in active}))

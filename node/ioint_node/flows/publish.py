@@ -7,52 +7,40 @@ those bytes are signed, after one more check of what is in them, and they stay l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from ioint_protocol import (
-    Dispute,
     Pattern,
-    Record,
     Report,
     Roster,
     VerifiedSegment,
-    Withdrawal,
     build_segment,
-    encode_record,
+    decode_record,
     parse_segment,
-    record_id,
-    record_pattern,
     verify_segment,
 )
-from ioint_protocol.pattern import Matcher, parse_pattern
+from msgspec import structs
 from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import ownlog
 from ioint_node.flows.believe import Believed, enter, put_in_force
-from ioint_node.flows.draft import STATE_OF, Draft, draft_report, sample_report
-from ioint_node.flows.evidence import REMEMBERED_DAYS
+from ioint_node.flows.draft import Draft, bad_of, draft_report, drafted, said_of
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.ownlog import Halted, Lost, Next
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.spread import pass_on
 from ioint_node.privacy.egress import check_segment
-from ioint_node.privacy.explain import explain
-from ioint_node.privacy.gate import Release
-from ioint_node.reputation.novel import too_broad
+from ioint_node.privacy.gate import DAY_MS, PARAMS, Hold, Proposal, Refuse, Release
 from ioint_node.reputation.rule import LIFE_DAYS
-from ioint_node.scoring.model import Model
-from ioint_node.scoring.predict import events_of, read_sessions
-from ioint_node.scoring.tracker import SessionTracker
-from ioint_node.scoring.values import Declaration
-from ioint_node.store import log, matches, outgoing, sessions
-from ioint_node.store.log import Arrival, StoredRecord
+from ioint_node.store import log, novel, outgoing
+from ioint_node.store.log import Arrival
+from ioint_node.store.novel import NovelCase
 from ioint_node.store.outgoing import Outgoing
-from ioint_node.store.times import day_of, to_text
+from ioint_node.store.times import day_of, from_text
 
 FLUSH_SEGMENTS: Final = 16  # in one call of `flush`
 ALREADY_SAID: Final = "already said"
@@ -81,7 +69,9 @@ async def propose(
 ) -> None:
     """Note what this session gives to tell, in the transaction that notes the session itself.
 
-    A pattern that was told already, and whose count has not doubled, leaves no trace.
+    A pattern that was told already, and whose count has not doubled, leaves no trace; so does one that waits for a
+    person, or was refused by one. A session that is confirmed and completed no pattern that has a name becomes a case,
+    which `flows.novel` looks at outside this transaction.
     """
     if not sighting.confirmed:
         return
@@ -90,17 +80,144 @@ async def propose(
         draft = await draft_report(
             connection, parts, pattern, sighting.session_id, confirmed=True, basis="threshold", now=now
         )
-        if draft is None or draft.outcome.reason.startswith(ALREADY_SAID):
-            continue
-        noted = _noted(draft, now)
-        if not await outgoing.add(connection, noted) and noted.state == "ready":
-            # The same bytes were held under another setting.
-            await outgoing.decide(
-                connection, noted.id, state="ready", reason=noted.reason, not_before=now, by="the setting"
-            )
-        ready = ready or isinstance(draft.outcome, Release)
+        if draft is not None:
+            ready = await note(connection, draft, now) or ready
+    if not sighting.patterns and sighting.path:
+        case = NovelCase(
+            session_id=sighting.session_id,
+            actor=sighting.actor,
+            principal=sighting.principal,
+            step=sighting.step,
+            path=sighting.path,
+        )
+        await novel.add_case(connection, case, now)
     if ready:
         parts.flush_soon()
+
+
+async def note(connection: AsyncConnection, draft: Draft, now: int, *, by: str | None = None) -> bool:
+    """Write down what the gate decided of a report, in place of an older count that waits; True when it may leave.
+
+    `by` is the person who asked for it by name.
+    """
+    if draft.outcome.reason.startswith(ALREADY_SAID):
+        return False
+    rows = await outgoing.about(connection, draft.subject)
+    since = now - PARAMS.once_days * DAY_MS
+    if isinstance(draft.outcome, Hold) and any(_asked(row, draft, since) for row in rows):
+        return False
+    older = [row.id for row in rows if _waits(row, now) and row.id != draft.id]
+    noted = draft.noted(now, by=by)
+    if isinstance(draft.outcome, Refuse):
+        await outgoing.add(connection, noted)
+        return False
+    await outgoing.replace(connection, older, "a newer count takes its place")
+    if not await outgoing.add(connection, noted) and noted.state == "ready":
+        # The same bytes were held under another setting.
+        await outgoing.decide(
+            connection,
+            noted.id,
+            state="ready",
+            reason=noted.reason,
+            not_before=from_text(noted.not_before),
+            by=noted.decided_by or "the setting",
+        )
+    return noted.state == "ready"
+
+
+def _waits(row: Outgoing, now: int) -> bool:
+    """Whether a report waits for a person, or for an emission slot that has not come."""
+    slot = row.state == "ready" and from_text(row.not_before) > now
+    return row.kind == "report" and (row.state == "held" or slot)
+
+
+def _asked(row: Outgoing, draft: Draft, since: int) -> bool:
+    """Whether a person was asked the same before, and has not answered or has said no."""
+    waits = row.state == "held" or (row.state == "refused" and row.decided_by is not None)
+    return row.kind == "report" and waits and from_text(row.at) > since and draft.bad <= bad_of(row)
+
+
+async def decide(
+    parts: ExchangeParts, record: str, approve: bool, by: str, now: int, *, label: str | None = None
+) -> dict[str, Any]:
+    """Let a held record leave, or never; returns it as the API shows it.
+
+    An operator who lets it leave may give it another label: it is another record then, in place of the one that waited.
+    It leaves when the gate says so, which is in an emission slot for a novel pattern and a count above 4.
+
+    Raises:
+        NotFoundError: no such record.
+        ConflictError: it is not held, publishing is off, or the same was said meanwhile.
+    """
+    if approve and parts.publish_mode == "off":
+        raise ConflictError(PUBLISH_OFF)
+
+    async def write(connection: AsyncConnection) -> Outgoing:
+        held = await outgoing.get(connection, record)
+        if held is None:
+            raise NotFoundError(f"no record {record[:64]!r} waits here")
+        if held.state != "held":
+            raise ConflictError(f"record {record[:12]} is {held.state}, not held")
+        if not approve:
+            await outgoing.decide(
+                connection, record, state="refused", reason="refused by an operator", not_before=now, by=by
+            )
+        else:
+            record_id_ = await _approve(connection, parts, held, by=by, now=now, label=label)
+            return await _existing(connection, record_id_)
+        return await _existing(connection, record)
+
+    decided = await parts.store.write(write)
+    if approve:
+        await flush(parts, now)
+    return decided.to_json()
+
+
+async def _approve(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    held: Outgoing,
+    *,
+    by: str,
+    now: int,
+    label: str | None,
+) -> str:
+    """Let a held report leave as the gate says, and return its id, which another label changes."""
+    report = decode_record(held.body)
+    if not isinstance(report, Report):
+        raise AssertionError("only reports are held")
+    proposal = Proposal(
+        novel=isinstance(report.pat, Pattern),
+        confirmed=True,
+        principals=0,  # whoever has seen the bytes decides
+        bad=report.bad,
+        benign_rate=None,
+        said=await said_of(connection, held.subject, now),
+        approved=True,
+    )
+    labelled = structs.replace(report, tlp=label) if label is not None else report
+    draft = drafted(parts, labelled, proposal, now, category=held.category)
+    if not isinstance(draft.outcome, Release):
+        raise ConflictError(f"record {held.id[:12]} cannot leave: {draft.outcome.reason}")
+    reason = f"approved by an operator: {draft.outcome.reason}"
+    if draft.id == held.id:
+        await outgoing.decide(
+            connection, held.id, state="ready", reason=reason, not_before=draft.outcome.not_before, by=by
+        )
+        return held.id
+    await outgoing.decide(
+        connection, held.id, state="refused", reason=f"leaves labelled {label}", not_before=now, by=by
+    )
+    if not await outgoing.add(connection, draft.noted(now, reason=reason, by=by)):
+        raise ConflictError(f"these bytes were decided before as record {draft.id[:12]}")
+    return draft.id
+
+
+async def _existing(connection: AsyncConnection, record: str) -> Outgoing:
+    decided = await outgoing.get(connection, record)
+    if decided is None:
+        raise AssertionError("a row vanished within its transaction")
+    return decided
 
 
 async def halted(connection: AsyncConnection, parts: ExchangeParts) -> str | None:
@@ -114,10 +231,11 @@ async def halted(connection: AsyncConnection, parts: ExchangeParts) -> str | Non
 async def flush(parts: ExchangeParts, now: int) -> int:
     """Sign what is ready into our own log and pass it on (`flows.spread`); returns how many records left.
 
-    Before the first contact since the start nothing is signed: members may hold more of our log than we do.
+    Before the first contact since the start nothing is signed: members may hold more of our log than we do. Under
+    `publish = off` nothing is, whatever was decided before.
     """
     total = 0
-    if not parts.in_contact():
+    if parts.publish_mode == "off" or not parts.in_contact():
         return total
     for _ in range(FLUSH_SEGMENTS):
         sender = _sender(parts)
@@ -134,217 +252,13 @@ async def flush(parts: ExchangeParts, now: int) -> int:
     return total
 
 
-async def preview(
-    parts: ExchangeParts, session_id: str | None, now: int, *, sure: float
-) -> list[dict[str, Any]]:
-    """The exact bytes that a session would make leave, field by field; without a session, a sample.
-
-    A session whose risk is below `sure`, the publish threshold, tells nothing by itself, and each record says so.
-
-    Raises:
-        NotFoundError: no such session.
-    """
-    if session_id is None:
-        first = min(parts.catalogue.entries.values(), key=lambda entry: entry.slug)
-        return [sample_report(parts, first.id, now).to_json()]
-    async with parts.store.read() as connection:
-        detail = await sessions.get_session(connection, session_id)
-        drafts = [
-            await draft_report(
-                connection,
-                parts,
-                pattern,
-                session_id,
-                confirmed=float(detail["risk"]) >= sure,
-                basis="threshold",
-                now=now,
-            )
-            for pattern in sorted({str(match["pattern"]) for match in detail["patterns"]})
-        ]
-    return [draft.to_json() for draft in drafts if draft is not None]
-
-
-def preview_file(parts: ExchangeParts, source: Path, model: Model, now: int) -> list[dict[str, Any]]:
-    """What the sessions of a file would make leave, had they happened here today: one first report for each pattern.
-
-    Raises:
-        PredictionError: a line is no session; the message names it.
-    """
-    patterns = {name: parse_pattern(entry.pattern) for name, entry in parts.catalogue.entries.items()}
-    matcher = Matcher(patterns, parts.taxonomy)
-    told: set[str] = set()
-    for session in read_sessions(source):
-        declaration = Declaration(text=str(session.get("declared_intent") or ""))
-        tracker = SessionTracker(declaration, model=model, matcher=matcher, taxonomy=parts.taxonomy)
-        judged = [tracker.observe(event) for event in events_of(session)]
-        if tracker.session_risk >= model.thresholds.publish:
-            told.update(pattern for one in judged if one is not None for pattern in one.completed)
-    return [sample_report(parts, pattern, now).to_json() for pattern in sorted(told)]
-
-
-async def decide(parts: ExchangeParts, record: str, approve: bool, by: str, now: int) -> dict[str, Any]:
-    """Let a held record leave, or never; returns it as the API shows it.
-
-    Raises:
-        NotFoundError: no such record.
-        ConflictError: it is not held.
-    """
-
-    async def write(connection: AsyncConnection) -> dict[str, Any]:
-        held = await outgoing.get(connection, record)
-        if held is None:
-            raise NotFoundError(f"no record {record[:64]!r} waits here")
-        if held.state != "held":
-            raise ConflictError(f"record {record[:12]} is {held.state}, not held")
-        reason = "approved by an operator" if approve else "refused by an operator"
-        state = "ready" if approve else "refused"
-        await outgoing.decide(connection, record, state=state, reason=reason, not_before=now, by=by)
-        decided = await outgoing.get(connection, record)
-        if decided is None:
-            raise AssertionError("a row vanished within its transaction")
-        return decided.to_json()
-
-    answer = await parts.store.write(write)
-    if approve:
-        await flush(parts, now)
-    return answer
-
-
-async def publish_record(parts: ExchangeParts, record: Record, *, by: str, now: int) -> str:
-    """Send a record that a person asked for: a dispute, a withdrawal, a confirmed report. Returns its id.
-
-    Raises:
-        ConflictError: publishing is off, or it is about a novel pattern that is not specific.
-        EgressError: it holds something that may not leave.
-    """
-    if parts.publish_mode == "off":
-        raise ConflictError(PUBLISH_OFF)
-    _check_specific(parts, record.pat if isinstance(record, Report) else None)
-    body = encode_record(record)
-    name = record_id(body)
-
-    async def write(connection: AsyncConnection) -> None:
-        await outgoing.add(
-            connection,
-            Outgoing(
-                id=name,
-                kind=log.KINDS[type(record)],
-                subject=await _subject(connection, record),
-                body=body,
-                explain=explain(body, parts.taxonomy, parts.catalogue),
-                state="ready",
-                reason="asked for by an operator",
-                not_before=to_text(now),
-                at=to_text(now),
-                decided_by=by,
-            ),
-        )
-
-    await parts.store.write(write)
-    await flush(parts, now)
-    return name
-
-
-async def confirm_pattern(parts: ExchangeParts, pattern: str, *, by: str, now: int) -> str:
-    """Report a pattern on an analyst's word, from what this node has seen of it; returns the record's id.
-
-    Raises:
-        NotFoundError: the pattern is not known.
-        ConflictError: it was not met here, it is not specific, or publishing is off.
-    """
-    async with parts.store.read() as connection:
-        draft = await draft_report(connection, parts, pattern, None, confirmed=True, basis="analyst", now=now)
-        own = await matches.own_records(connection, (pattern,), day_of(now))
-    if draft is None:
-        raise NotFoundError(f"no pattern {pattern[:64]!r}")
-    if pattern not in own:
-        raise ConflictError(
-            "this pattern was not met here in the last 30 days: there is nothing of ours to report"
-        )
-    if parts.publish_mode == "off":
-        raise ConflictError(PUBLISH_OFF)
-    belief = parts.beliefs.get(pattern)
-    _check_specific(parts, None if pattern in parts.catalogue.entries or belief is None else belief.novel)
-    noted = _noted(draft, now, state="ready", reason="confirmed by an analyst", by=by)
-    await parts.store.write(lambda connection: outgoing.add(connection, noted))
-    await flush(parts, now)
-    return draft.id
-
-
-async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by: str, now: int) -> str:
-    """Speak for a pattern: dispute the newest report about it; returns the record's id.
-
-    Raises:
-        NotFoundError: nobody else has reported it.
-        ConflictError: publishing is off.
-    """
-    async with parts.store.read() as connection:
-        said = await _said_of(connection, pattern, now)
-    reports = [s for s in said if isinstance(s.record, Report) and s.author != parts.member]
-    if not reports:
-        raise NotFoundError("no other member has reported it: there is nothing to dispute")
-    newest = max(reports, key=lambda s: (s.day, s.id))
-    return await publish_record(parts, Dispute(of=newest.id, reason=reason, day=day_of(now)), by=by, now=now)
-
-
-async def withdraw_pattern(
-    parts: ExchangeParts, pattern: str, *, reason: str, by: str, now: int
-) -> list[str]:
-    """Take back all that this node said of a pattern; returns the ids of the withdrawals.
-
-    Raises:
-        NotFoundError: this node said nothing of it, or took it all back before.
-        ConflictError: publishing is off.
-    """
-    async with parts.store.read() as connection:
-        said = await _said_of(connection, pattern, now)
-    ours = [s for s in said if s.author == parts.member]
-    gone = {s.record.of for s in ours if isinstance(s.record, Withdrawal)}
-    # All of them: else an older report would speak again where the newest was taken back.
-    standing = [s.id for s in ours if s.kind != "withdrawal" and s.id not in gone]
-    if not standing:
-        raise NotFoundError("this node has said nothing of it that stands")
-    return [
-        await publish_record(parts, Withdrawal(of=each, reason=reason), by=by, now=now) for each in standing
-    ]
-
-
-def _noted(
-    draft: Draft, now: int, *, state: str | None = None, reason: str | None = None, by: str | None = None
-) -> Outgoing:
-    outcome = draft.outcome
-    return Outgoing(
-        id=draft.id,
-        kind="report",
-        subject=draft.pattern,
-        body=draft.body,
-        explain=draft.rows,
-        state=state or STATE_OF[type(outcome)],
-        reason=reason or outcome.reason,
-        not_before=to_text(outcome.not_before if isinstance(outcome, Release) else now),
-        at=to_text(now),
-        decided_by=by,
-    )
-
-
-def _check_specific(parts: ExchangeParts, pattern: object) -> None:
-    """Let no person send what would warn others of everyday work.
-
-    Raises:
-        ConflictError: a novel pattern is too broad.
-    """
-    broad = too_broad(pattern, parts.taxonomy, parts.novel) if isinstance(pattern, Pattern) else None
-    if broad is not None:
-        raise ConflictError(f"this pattern is not specific: {broad}")
-
-
 def _sender(parts: ExchangeParts) -> _Sender | None:
-    """Who signs; None while this node is no active member under its own key."""
+    """Who signs; None while this node is no active member."""
     roster, consortium = parts.roster(), parts.consortium()
     if roster is None or consortium is None or parts.member is None or parts.record_key is None:
         return None
     us = roster.member(parts.member)
-    if us is None or us.state != "active" or us.record_key != bytes(parts.record_key.verify_key).hex():
+    if us is None or us.state != "active":
         return None
     return _Sender(member=parts.member, key=parts.record_key, roster=roster, consortium=consortium)
 
@@ -358,10 +272,13 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
             await ownlog.note_left(connection, parts, segment, now)
         case Next(seq=seq, prev=prev):
             ready = await outgoing.ready(connection, now, parts.limits.flush_records)
-            if not ready:
+            key = parts.later_key(seq + 1) or sender.key
+            if not ready or not _may_sign(sender, seq + 1, key):
                 return _Flushed()
             bodies = [record.body for record in ready]
-            segment = await _sign(connection, parts, sender, bodies, seq=seq, prev=prev, now=now)
+            segment = await _sign(
+                connection, parts, replace(sender, key=key), bodies, seq=seq, prev=prev, now=now
+            )
             ownlog.fasten(parts.anchor, segment.wire)
             await outgoing.mark_left(connection, [record.id for record in ready], segment.seq, now)
     arrivals = [Arrival(segment=segment)]
@@ -370,6 +287,12 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
         news=await pass_on(connection, parts, arrivals, sender.roster, now),
         believed=await enter(connection, parts, sender.roster, arrivals, now),
     )
+
+
+def _may_sign(sender: _Sender, seq: int, key: SigningKey) -> bool:
+    """Whether the roster names this key for this segment: until it does, records wait."""
+    us = sender.roster.member(sender.member)
+    return us is not None and us.record_key_at(seq) == bytes(key.verify_key).hex()
 
 
 async def _sign(
@@ -392,14 +315,3 @@ async def _sign(
     check_segment(wire, parts.taxonomy, parts.catalogue)
     # Others will verify these bytes: if they would not, better to find out before they are our history.
     return verify_segment(parse_segment(wire), sender.consortium, sender.roster)
-
-
-async def _said_of(connection: AsyncConnection, pattern: str, now: int) -> tuple[StoredRecord, ...]:
-    since = day_of(now) - REMEMBERED_DAYS
-    return (await log.records_about(connection, (pattern,), since_day=since)).get(pattern, ())
-
-
-async def _subject(connection: AsyncConnection, record: Record) -> str:
-    if isinstance(record, Report):
-        return record_pattern(record) or record.subj or ""
-    return await log.subject_of(connection, record.of)

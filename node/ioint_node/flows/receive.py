@@ -129,7 +129,7 @@ async def _check(
         places = await log.places(connection, wanted, parts.floors.of)
         equivocators = await log.equivocators(connection)
     verify = partial(
-        verify_all, shaped, places, parts.roster(), parts.consortium(), quarantined=equivocators, now=now
+        _verify_all, shaped, places, parts.roster(), parts.consortium(), convicted=equivocators, now=now
     )
     return await asyncio.to_thread(verify) if heavy else verify()
 
@@ -142,46 +142,39 @@ def _shapes(batch: Sequence[Delivered], parts: ExchangeParts) -> list[Segment | 
     ]
 
 
-def verify_all(
+def _verify_all(
     shaped: Iterable[Segment | Ignored | Rejected],
     places: Places,
     roster: Roster | None,
     consortium: str | None,
     *,
-    quarantined: Iterable[str],
+    convicted: frozenset[str],
     now: int,
 ) -> list[Checked | Ignored | Rejected]:
     """Check place, author and signature of each, as if those before it that pass were stored already."""
-    convicted = set(quarantined)
     found: list[Checked | Ignored | Rejected] = []
     for segment in shaped:
-        one = (
-            segment
-            if not isinstance(segment, Segment)
-            else _verify(segment, places, roster, consortium, convicted, now)
-        )
+        if not isinstance(segment, Segment):
+            found.append(segment)
+            continue
+        author = check_author(segment.header.author, roster, now, convicted)
+        one = _verify(segment, places, author, consortium)
         found.append(one)
         if isinstance(one, Checked) and one.place == "next":
             places.advance(one.segment)
         elif isinstance(one, Checked):
-            convicted.add(one.segment.author)
+            convicted |= {one.segment.author}
     return found
 
 
 def _verify(
-    segment: Segment,
-    places: Places,
-    roster: Roster | None,
-    consortium: str | None,
-    convicted: set[str],
-    now: int,
+    segment: Segment, places: Places, author: Ignored | Roster, consortium: str | None
 ) -> Checked | Ignored | Rejected:
     header = segment.header
     known = places.known(header.author, header.seq)
     place = check_place(header.seq, header.prev, segment.head, known, low=header.low)
     if isinstance(place, Ignored | Rejected):
         return place
-    author = check_author(header.author, roster, now, convicted)
     if isinstance(author, Ignored):
         return author
     if consortium is None:
@@ -212,7 +205,7 @@ async def _store(
         return [Ignored(reason="no_roster")] * len(arrivals)
     try:
         outcome = await parts.store.write(
-            partial(_accept, parts=parts, roster=roster, arrivals=arrivals, now=now)
+            partial(_accept, parts=parts, roster=roster, arrivals=arrivals, now=now), alone=True
         )
     except BusyError:
         raise

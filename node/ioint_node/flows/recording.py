@@ -104,6 +104,7 @@ def session_row(live: Live, at: str) -> dict[str, Any]:
         "actions": live.actions,
         "updated_at": at,
         "closed_at": None if live.closed is None else to_text(live.closed),
+        "cleared": int(live.cleared),
     }
 
 

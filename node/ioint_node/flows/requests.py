@@ -21,6 +21,7 @@ EVENT_KINDS = frozenset({"prompt", "response", "reasoning", "tool_result", "obse
 OUTCOMES = frozenset({"done", "failed", "aborted"})
 # What these kinds of feedback mean is fixed; the others go either way.
 MEANS_POSITIVE = {"approve": True, "satisfied": True, "reject": False, "dissatisfied": False}
+SAYS_RIGHT = frozenset({"approve", "override"})
 _ID = re.compile(r"[!-~]{1,128}\Z")
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -44,7 +45,7 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession:
-    """`POST /sessions`. Without a `session_id` the node makes one."""
+    """`POST /sessions`. Without a `session_id` the node makes one; `by_actor`: with the actor's own token."""
 
     actor: str
     declared: Declaration
@@ -53,6 +54,7 @@ class OpenSession:
     composition: Mapping[str, Any] | None = None
     on_behalf_of: str | None = None
     parent: Mapping[str, str] | None = None
+    by_actor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,11 @@ class Feedback:
     kind: str
     positive: bool
     action_id: str | None = None
+
+
+def says_right(kind: str, action_id: str | None, *, positive: bool) -> bool:
+    """Whether feedback says of one action that it was right."""
+    return positive and action_id is not None and kind in SAYS_RIGHT
 
 
 def declaration_of(text: str) -> Declaration:

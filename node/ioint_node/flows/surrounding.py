@@ -23,7 +23,7 @@ from ioint_node.scoring.baseline import Sample
 from ioint_node.scoring.bounds import Bound
 from ioint_node.scoring.trust import DECIMALS, KINDS, imported, lower_bound, new_trust
 from ioint_node.store import bounds as stored_bounds
-from ioint_node.store.actors import save_trusts
+from ioint_node.store.actors import save_owners, save_trusts
 from ioint_node.store.baselines import find_baseline, save_baselines
 from ioint_node.store.observations import live_observations, shown
 from ioint_node.store.times import to_text
@@ -115,13 +115,14 @@ def _samples(parts: AssessParts, index: int, run: Sequence[RunStep]) -> list[Sam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """What another system knows of an actor before its first session here."""
+    """What another system knows of an actor before its first session here; `owner` answers for it, "" for unsaid."""
 
     id: str
     kind: str
     role: str
     tenure_days: float
     attestation: str
+    owner: str = ""
 
 
 async def import_actors(parts: AssessParts, rows: Sequence[Newcomer], now: int) -> dict[str, Any]:
@@ -152,6 +153,7 @@ async def import_actors(parts: AssessParts, rows: Sequence[Newcomer], now: int) 
             given = [(one.actor.id, one.actor.trust) for one in arrivals if one.given]
             if given:
                 await save_trusts(connection, given, now)
+            await save_owners(connection, {one.actor.id: one.row.owner for one in arrivals if one.row.owner})
 
         try:
             await parts.store.write(write)
@@ -161,6 +163,7 @@ async def import_actors(parts: AssessParts, rows: Sequence[Newcomer], now: int) 
                     await trust_of_the_store(parts, one.actor, now)
             raise
         for one in arrivals:
+            one.actor.owner = one.row.owner or one.actor.owner
             parts.live.put_actor(one.actor)
     return {
         "imported": sum(one.given for one in arrivals),

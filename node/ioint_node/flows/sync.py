@@ -99,7 +99,7 @@ async def answer_heads(parts: ExchangeParts, body: bytes) -> bytes:
 async def answer_pull(store: Store, body: bytes) -> bytes:
     """Answer `/ioint/pull`: the segments of the range that we hold, as many as a frame takes.
 
-    A range that begins below what we still hold begins at our lowest.
+    A range whose beginning we do not hold (any more) begins at the next that we hold.
 
     Raises:
         ProtocolError: the request is none.
@@ -108,7 +108,7 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
     wires: list[bytes] = []
     room = LIMITS.frame_bytes
     async with store.read() as connection:
-        lowest = await pruning.lowest(connection, wanted.author)
+        lowest = await pruning.lowest(connection, wanted.author, wanted.from_seq)
         if lowest is not None and wanted.from_seq < lowest:
             end = lowest + wanted.to_seq - wanted.from_seq
             wanted = Range(author=wanted.author, from_seq=lowest, to_seq=end)

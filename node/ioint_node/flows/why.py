@@ -14,12 +14,15 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.gate import EFFECT, Local
 from ioint_node.reputation.view import indicator_id, network_json, why_line
 from ioint_node.store import indicators, log
+from ioint_node.store.clearance import LABELS, visible
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, day_text
 
 
-async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
+async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = LABELS[-1]) -> dict[str, Any]:
     """Explain what is believed of a pattern or subject, in one JSON document with one line for people.
+
+    The records behind it are those that a reader with this clearance may see.
 
     Raises:
         NotFoundError: nobody ever said anything of it, or there is no roster to read it by.
@@ -47,7 +50,9 @@ async def why(parts: ExchangeParts, pattern: str, now: int) -> dict[str, Any]:
         "roster_version": roster.version,
         "network": network_json(case.network, names),
         "local": _local_json(parts, case, local, now),
-        "records": [_record_json(record, case, roster) for record in records],
+        "records": [
+            _record_json(record, case, roster) for record in records if record.tlp in visible(clearance)
+        ],
     }
 
 

@@ -68,7 +68,7 @@ def read_card(data: bytes, roster: Roster | None) -> Card:
     listed = roster.member(card.member) if roster is not None else None
     signer = card.record_key if listed is None else listed.record_key
     verify(bytes.fromhex(signer), CARD_TYPE, body, signature)
-    if listed is None and _entry(card, since=1).id != card.member:
+    if listed is None and member_id(bytes.fromhex(card.record_key)) != card.member:
         raise ProtocolError("bad_field", "member is not the key id of the record key")
     return card
 

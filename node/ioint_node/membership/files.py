@@ -44,15 +44,17 @@ def read_metadata(name: str, data: bytes, kind: type[S]) -> Metadata[S]:
     """Read a metadata file and check its whole shape; nothing about it is verified yet.
 
     Raises:
-        ProtocolError: `too_large`, `not_canonical`, `bad_shape`, `bad_field`, `bad_key`, `unknown_algorithm`,
-            `mixed_files` when the name says another version.
+        ProtocolError: `too_large`, `not_canonical`, `bad_value`, `bad_shape`, `bad_field`, `bad_key`,
+            `unknown_algorithm`, `mixed_files` when the name says another version.
     """
     expected = bundle.kind_of(name)
     if _TYPES.get(expected) is not kind:
         raise ProtocolError("bad_shape", f"{name} is no {kind.type}")
     bundle.check_sizes({name: data})
+    value = _read_json(name, data)
+    _check_texts(name, value)
     if kind is Root:
-        _check_algorithms(name, data)
+        _check_algorithms(name, value)
     metadata = cast("Metadata[S]", _decode(name, data))
     signed = metadata.signed
     if not isinstance(signed, kind):
@@ -60,7 +62,7 @@ def read_metadata(name: str, data: bytes, kind: type[S]) -> Metadata[S]:
     _check_form(name, data, metadata)
     _check_signatures(name, metadata)
     if type(signed.version) is not int or signed.version > LIMITS.integer:
-        raise ProtocolError("bad_field", f"{name}: version")
+        raise ProtocolError("bad_value", f"{name}: version")
     if bundle.version_of(name) not in {0, signed.version}:
         raise ProtocolError("mixed_files", f"{name} holds version {signed.version}")
     if signed.spec_version != SPEC_VERSION:
@@ -128,12 +130,29 @@ def _decode(name: str, data: bytes) -> Metadata[Any]:
         raise ProtocolError("bad_shape", f"{name} is no metadata of a roster") from None
 
 
-def _check_algorithms(name: str, data: bytes) -> None:
+def _read_json(name: str, data: bytes) -> Any:  # noqa: ANN401 - JSON of which nothing is known yet
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ProtocolError("not_canonical", f"{name} is no JSON") from None
+
+
+def _check_texts(name: str, value: Any) -> None:  # noqa: ANN401
+    """See that signatures are texts: the library takes whatever stands there."""
+    try:
+        texts = [text for item in value["signatures"] for text in (item["keyid"], item["sig"])]
+    except (LookupError, TypeError):
+        raise ProtocolError("bad_shape", f"{name} is no metadata of a roster") from None
+    if not all(isinstance(text, str) for text in texts):
+        raise ProtocolError("bad_shape", f"{name}: a signature that is no text")
+
+
+def _check_algorithms(name: str, value: Any) -> None:  # noqa: ANN401
     """See that every key is one of ours, before the library makes others of it."""
     try:
-        keys = list(json.loads(data)["signed"]["keys"].values())
+        keys = list(value["signed"]["keys"].values())
         named = {(key["keytype"], key["scheme"]) for key in keys}
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (LookupError, TypeError, AttributeError):
         raise ProtocolError("bad_shape", f"{name} is no root of a roster") from None
     if named - {(ED25519, ED25519)}:
         raise ProtocolError("unknown_algorithm", f"{name}: a key of another kind than Ed25519")

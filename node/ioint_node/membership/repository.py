@@ -109,12 +109,12 @@ class Proposal:
         name = next(name for name in self.files if bundle.kind_of(name) == "targets")
         return read_metadata(name, self.files[name], Targets)
 
-    @property
-    def roster(self) -> Roster:
-        """What the proposed document says; `threshold` is that of the proposed root, if any."""
+    def roster_after(self, trusted: Membership | None) -> Roster:
+        """What the roster would say; its expiry is that of nothing yet."""
         document = self.files[roster_name(self.targets.signed)]
         root = self.root
-        threshold = 1 if root is None else root.signed.roles[Root.type].threshold
+        present = 1 if trusted is None else trusted.roster.threshold
+        threshold = present if root is None else root.signed.roles[Root.type].threshold
         return decode_roster(document, threshold=threshold)
 
 

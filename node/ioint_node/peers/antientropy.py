@@ -29,13 +29,13 @@ class AntiEntropyLimits:
 
     every_s: float = 30.0
     peers: int = 2
-    at_once: int = 4
+    at_once: int = 8
     rounds: int = 16
     """Calls in a row to one member that has more to give."""
     again_first_s: float = 1.0
     again_max_s: float = 30.0
     """After a call that failed, while the member stays connected: doubling between these."""
-    turn_s: float = 120.0
+    turn_s: float = 60.0
     """With one member; a slow one goes on in another turn."""
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Life:
         self._first, self._events, self._limits = start, events, start.limits
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(start.limits.queue_frames)
         self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._asked_of: Counter[str] = Counter()
         self._ask_id = 0
         self._answering = 0
         self._peers: tuple[Peer, ...] = start.peers
@@ -116,10 +118,13 @@ class Life:
         """
         if len(self._asked) >= self._limits.asks:
             raise PeerUnavailable(f"{self._limits.asks} requests are waiting")
+        if self._asked_of[peer_id] >= self._limits.asks_per_peer:
+            raise PeerUnavailable(f"{self._limits.asks_per_peer} requests are waiting for it")
         self._ask_id += 1
         ask = Ask(self._ask_id, peer_id, protocol, body, timeout_s)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asked[ask.id] = future
+        self._asked_of[peer_id] += 1
         try:
             # The child gives up first; our own limit is for a child that does not answer at all.
             async with asyncio.timeout(timeout_s + self._limits.close_s):
@@ -129,6 +134,7 @@ class Life:
             raise PeerUnavailable("timeout") from None
         finally:
             self._asked.pop(ask.id, None)
+            self._asked_of[peer_id] -= 1
 
     async def _read(self, reader: asyncio.StreamReader, tasks: asyncio.TaskGroup) -> None:
         frames = Frames(pipe_bytes(self._limits))

@@ -36,8 +36,10 @@ class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
     burst_bytes_per_peer: int = 32 * MIB
 
     # Requests.
-    asks: int = 128
+    asks: int = 512
     """Our own requests that wait for an answer."""
+    asks_per_peer: int = 24
+    """Of them for one peer: those that answer slowly leave room for the others."""
     calls: int = 64
     """Requests of all peers that this node is answering."""
     calls_per_peer: int = 8

@@ -19,12 +19,13 @@ from ioint_protocol.records import (
     DISPUTE_REASONS,
     PUBLIC_SUBJECT,
     TAXONOMY_VERSION,
-    TLP,
     WITHDRAWAL_REASONS,
 )
 from ioint_taxonomy import Catalogue, Taxonomy
 
 CLASSES: Final = frozenset({"enum", "bucket", "day", "number", "id", "purl", "mac"})
+# Every member holds every record, so nothing that is for single people alone (`red`) can be one.
+SHAREABLE: Final = ("clear", "green", "amber", "amber_strict")
 FINGERPRINT_SCHEMES: Final = frozenset({"blake2b"})
 LARGEST_BUCKET: Final = 30
 LARGEST_DAY: Final = 100_000
@@ -127,7 +128,7 @@ def _vocabulary(taxonomy: Taxonomy) -> Mapping[str, frozenset[str]]:
     return {
         "kind": frozenset({"pattern", "subject"}),
         "basis": BASES,
-        "tlp": frozenset(TLP),
+        "tlp": frozenset(SHAREABLE),
         "reason": DISPUTE_REASONS | WITHDRAWAL_REASONS,
         "intents[]": frozenset(taxonomy.intents),
         "fps[].scheme": FINGERPRINT_SCHEMES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -19,23 +20,51 @@ WHY: Final[Mapping[str, str]] = {
     "purl": "the name of a package in a public registry",
     "mac": "a keyed digest of a value with at least 80 bits of entropy",
 }
-READERS: Final[Mapping[str, str]] = {
-    "clear": "members, and everybody",
-    "green": "members and their communities",
-    "amber": "members and their clients who need to know",
-    "amber_strict": "members only",
-    "red": "the people at members who receive it",
+# What the label lets those who read it pass on (FIRST, Traffic Light Protocol 2.0).
+PASS_ON: Final[Mapping[str, str]] = {
+    "clear": "to everybody",
+    "green": "to their communities",
+    "amber": "to their clients who need to know",
+    "amber_strict": "to nobody outside their organisation",
+    "red": "to nobody",
 }
 
 
-def explain(body: bytes, taxonomy: Taxonomy, catalogue: Catalogue) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Who receives what leaves: the names of the consortium's active members, and how many groups they are."""
+
+    members: tuple[str, ...] = ()
+    groups: int = 0
+
+    def text(self, label: str) -> str:
+        """One line: how many read it, and what its label lets them pass on."""
+        return f"{len(self.members)} members of {self.groups} groups, who may pass it on {PASS_ON[label]}"
+
+    def to_json(self, label: str) -> dict[str, Any]:
+        """The same with every name, for the API and the preview."""
+        return {"members": list(self.members), "groups": self.groups, "tlp": label, "pass_on": PASS_ON[label]}
+
+
+NOBODY: Final = Audience()
+
+
+def explain(
+    body: bytes, taxonomy: Taxonomy, catalogue: Catalogue, audience: Audience = NOBODY, *, label: str
+) -> list[dict[str, Any]]:
     """One row for each leaf of a record's exact bytes: field, value, meaning, class, why it is safe, who reads it.
+
+    Args:
+        body: the exact bytes.
+        taxonomy: the release whose words may leave.
+        catalogue: the entries that may be named.
+        audience: who receives it.
+        label: its label of TLP 2.0: its own, or that of the report which it names.
 
     Raises:
         EgressError: something in the bytes may not leave.
     """
     leaves = check_record(body, taxonomy, catalogue)
-    label = next((str(leaf.value) for leaf in leaves if leaf.field == "tlp"), "amber")
     return [
         {
             "field": leaf.field,
@@ -43,7 +72,7 @@ def explain(body: bytes, taxonomy: Taxonomy, catalogue: Catalogue) -> list[dict[
             "means": _meaning(leaf.field, leaf.value, leaf.source, catalogue),
             "source": leaf.source,
             "why": WHY[leaf.source],
-            "readers": READERS[label],
+            "readers": audience.text(label),
         }
         for leaf in leaves
     ]

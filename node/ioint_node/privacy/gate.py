@@ -1,18 +1,20 @@
 """Whether something that was seen here may be told, and when.
 
 A catalogue pattern has nothing local in it, so one confirmed session is enough and the first report leaves at once. A
-novel pattern waits for five distinct people, or for an operator who has seen its exact bytes. Counts are powers of two
-and are said again only when they double, so that the difference of two reports does not point at one person.
+novel pattern waits for five distinct people, or for an operator who has seen its exact bytes: who merely asks for it,
+or approved its class before, has not. Counts are powers of two and are said again only when they double, so that the
+difference of two reports does not point at one person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Mode = Literal["hold", "catalogue", "off"]
 DAY_MS: Final = 86_400_000
+EVERY_COUNT: Final = 62  # an exponent that no count reaches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +33,21 @@ PARAMS: Final = Params()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What this node said last of a pattern: the count's exponent and the day."""
+    """What this node said of a pattern: the largest count's exponent, and the day on which it said anything last."""
 
     bad: int
     day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One thing that was said of a pattern, or is on its way out: when it leaves (ms), and its count's exponent.
+
+    `bad` None says that all that was said was taken back.
+    """
+
+    leaves: int
+    bad: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +55,9 @@ class Proposal:
     """A report that could leave.
 
     `bad` is the exponent of the sessions that were found bad, `benign_rate` the measured share of ordinary sessions
-    that complete the pattern (None where nothing was measured), `said` what was said before, `approved` that an
-    operator has seen the exact bytes. `broad` says why a novel pattern could be much ordinary work.
+    that complete the pattern (None where nothing was measured), `said` what was said before. `asked` says that a person
+    asked for it by name, `approved` that an operator has seen the exact bytes, `broad` why a novel pattern could be
+    ordinary work.
     """
 
     novel: bool
@@ -52,6 +66,7 @@ class Proposal:
     bad: int
     benign_rate: float | None
     said: Said | None
+    asked: bool = False
     approved: bool = False
     broad: str | None = None
 
@@ -87,7 +102,13 @@ def bucket(count: int) -> int:
 
 
 def decide(
-    proposal: Proposal, *, mode: Mode, now: int, draw: Callable[[int], int], params: Params = PARAMS
+    proposal: Proposal,
+    *,
+    mode: Mode,
+    now: int,
+    draw: Callable[[int], int],
+    standing: bool = False,
+    params: Params = PARAMS,
 ) -> Outcome:
     """Whether a proposed report leaves, waits for a person, or never leaves.
 
@@ -96,13 +117,14 @@ def decide(
         mode: the operator's setting.
         now: milliseconds.
         draw: a random integer below its argument, for the delay within an emission slot.
+        standing: an approval holds of what is like it.
         params: the gate's settings.
     """
     refusal = _refusal(proposal, mode, now, params)
     if refusal is not None:
         return Refuse(reason=refusal)
     if not proposal.approved:
-        if mode == "hold":
+        if mode == "hold" and not proposal.asked and not standing:
             return Hold(reason="the setting `publish = hold` shows every record to an operator first")
         if proposal.novel and proposal.principals < params.principals:
             return Hold(
@@ -111,8 +133,20 @@ def decide(
     return _release(proposal, now, draw, params)
 
 
+def last_said(told: Iterable[Told], now: int, params: Params = PARAMS) -> Said | None:
+    """What counts as said at an instant, of all that was ever said; None when nothing does any more.
+
+    After a withdrawal no count is news for the rest of the days in which a pattern is reported once.
+    """
+    recent = [one for one in told if one.leaves > now - params.once_days * DAY_MS]
+    if not recent:
+        return None
+    counts = [EVERY_COUNT if one.bad is None else one.bad for one in recent]
+    return Said(bad=max(counts), day=max(one.leaves for one in recent) // DAY_MS)
+
+
 def said_recently(said: Said | None, now: int, params: Params = PARAMS) -> bool:
-    """Whether the first report of a pattern is younger than the days in which it is said once."""
+    """Whether the newest report of a pattern is younger than the days in which it is said once."""
     return said is not None and now // DAY_MS - said.day < params.once_days
 
 
@@ -133,8 +167,13 @@ def _refusal(proposal: Proposal, mode: Mode, now: int, params: Params) -> str | 
     return None
 
 
+def is_update(proposal: Proposal, now: int, params: Params = PARAMS) -> bool:
+    """Whether this would say a new count of what was said before."""
+    return said_recently(proposal.said, now, params)
+
+
 def _release(proposal: Proposal, now: int, draw: Callable[[int], int], params: Params) -> Release:
-    update = said_recently(proposal.said, now, params)
+    update = is_update(proposal, now, params)
     if proposal.novel or (update and proposal.bad > params.early_bucket):
         # At the start of a later slot plus a delay within it: when it left says nothing of when it was seen.
         slot = now // params.slot_ms + 1

@@ -1,9 +1,9 @@
 """What is held in memory of each subject, so that one more record costs what it changes and not what was said before.
 
 A *dossier* is the evidence about one subject as the store has it: what each member said, the groups' voices that
-follow, who reported first, and what was concluded last. `Dossiers` keeps the most recently used ones, so many statements
-in all; whatever it does not have is read from the store again. It is therefore never the only place of anything, and
-forgetting is always safe.
+follow, who reported first, and what was concluded last. `Dossiers` keeps the most recently used ones, so many
+statements in all; whatever it does not have is read from the store again. It is therefore never the only place of
+anything, and forgetting is always safe.
 
 A transaction *takes* the dossiers that it changes and gives them back after its commit. While they are out, and for
 ever when the transaction fails, everybody else reads the store; only the last who took a dossier can give it back.
@@ -82,15 +82,18 @@ class Concluded(Struct, frozen=True, kw_only=True):
     withdrawn: int
     seq: int
     digest: bytes
+    tlp: str = ""
+    first_reporter: str = ""
 
 
 class Heard(Struct, frozen=True, kw_only=True, gc=False):
-    """What some reports say beside their voices: the one that came first, the earliest day, the label, the intents.
+    """What some reports say beside their voices: who came first and when, the earliest day, the label, the intents.
 
-    `label` is the place of the most closed label of TLP 2.0 among `LABELS`.
+    `arrival` are the instant (RFC 3339 text) and the author of the first; `label` is the place of the most closed
+    label of TLP 2.0 among `LABELS`, sightings and disputes that are heard included.
     """
 
-    first: Said
+    arrival: tuple[str, str]
     day_from: int
     label: int
     intents: frozenset[str]
@@ -101,7 +104,7 @@ def heard(reports: Collection[Said]) -> Heard | None:
     if not reports:
         return None
     return Heard(
-        first=min(reports, key=lambda s: (s.received_at, s.author)),
+        arrival=min([(s.received_at, s.author) for s in reports]),
         day_from=min([s.day_from for s in reports]),
         label=max([LABELS.index(s.tlp) for s in reports]),
         intents=frozenset().union(*[s.intents for s in reports]),
@@ -157,6 +160,7 @@ class Dossier:
     """
 
     __slots__ = (
+        "_labels",
         "_newest",
         "_now",
         "_spoke",
@@ -187,6 +191,7 @@ class Dossier:
         self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
         self._now, self._then = _Hearing(), _Hearing()
         self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
+        self._labels: dict[str, int] = {}  # by group: the most closed label of all of it that is heard today
         self.add(said)
 
     def add(self, said: Iterable[Said]) -> None:
@@ -207,10 +212,12 @@ class Dossier:
     def network(self, scales: Scales) -> Network:
         """The network part of today."""
         if self._now.scales is not scales:
-            self._words = {}
+            self._words, self._labels = {}, {}
         now = self._now = self._renewed(self._now, scales)
         for group in self._hear(now, scales):
-            words = heard([s for s in now.spoken[group].values() if s.kind == "report"])
+            spoken = now.spoken[group].values()
+            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
+            words = heard([s for s in spoken if s.kind == "report"])
             if words is None:
                 self._words.pop(group, None)
             else:
@@ -232,10 +239,10 @@ class Dossier:
                 [s for said in self.said.values() for s in said if s.kind == "report" and s.day >= since_day]
             )
         return Heard(
-            first=min(groups, key=_arrival).first,
+            arrival=min([one.arrival for one in groups]),
             day_from=min([one.day_from for one in groups]),
-            label=max([one.label for one in groups]),
-            intents=frozenset().union(*[one.intents for one in groups]),
+            label=max(self._labels.values()),
+            intents=frozenset().union(*{one.intents for one in groups}),
         )
 
     @property
@@ -266,10 +273,6 @@ class Dossier:
 
     def _hear(self, hearing: _Hearing, scales: Scales) -> set[str]:
         return hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
-
-
-def _arrival(one: Heard) -> tuple[str, str]:
-    return one.first.received_at, one.first.author
 
 
 class Dossiers:

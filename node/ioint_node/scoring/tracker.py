@@ -144,6 +144,11 @@ class SessionTracker:
         """The path so far."""
         return tuple(self._steps)
 
+    @property
+    def outside(self) -> tuple[bool, ...]:
+        """Of each step that was judged, whether it left the envelope."""
+        return tuple(self._outside)
+
     def redeclare(self, declaration: Declaration) -> None:
         """Take a new declaration: what it asks counts from now on, what was judged stays judged."""
         self._declaration = declaration

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError, RequestError
@@ -28,7 +28,7 @@ DEPARTED_MS = 3_600_000
 DEPARTED_KEPT = 8  # actions out of scope of an actor, within that time
 DEPARTED_SESSIONS = 64  # of its newest sessions
 NAMESAKES = 32  # actors of one composition, or of one model and prompt, that a newcomer is held against
-_TRUSTS = select(actors.c.kind, actors.c.composition, actors.c.trust)
+_TRUSTS = select(actors.c.kind, actors.c.composition, actors.c.trust, actors.c.owner)
 _log = logging.getLogger(__name__)
 _seldom_unreadable = Seldom()
 
@@ -38,6 +38,7 @@ class StoredActor:
     """What is kept of one actor: its trust, its open sessions, and its newest match of each pattern (ms).
 
     `departed` is when actions in its sessions of the last hour were out of scope and not approved (ms), the newest.
+    `owner` is who answers for it, as imported.
     """
 
     id: str
@@ -45,6 +46,7 @@ class StoredActor:
     open_sessions: frozenset[str]
     marks: tuple[tuple[str, int], ...]
     departed: tuple[int, ...] = ()
+    owner: str = ""
 
 
 async def find_actor(
@@ -88,6 +90,7 @@ async def find_actor(
         open_sessions=frozenset((await connection.execute(opened)).scalars()),
         marks=tuple((pattern, from_text(at)) for pattern, at in await connection.execute(newest)),
         departed=tuple(reversed(left)),
+        owner=row.owner,
     )
 
 
@@ -128,6 +131,12 @@ async def save_trusts(connection: AsyncConnection, trusts: Sequence[tuple[str, T
     kept = ("kind", "composition", "maker", "standing", "trust", "updated_at")
     changed = {name: statement.excluded[name] for name in kept}
     await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+
+
+async def save_owners(connection: AsyncConnection, owners: Mapping[str, str]) -> None:
+    """Write who answers for some actors that are stored already."""
+    for actor, owner in owners.items():
+        await connection.execute(update(actors).where(actors.c.id == actor).values(owner=owner))
 
 
 async def list_agents(
@@ -231,6 +240,7 @@ def _agent(row: Row[Any], effect: float, now: int | None, bound: Bound | None) -
         "id": row.id,
         "kind": row.kind,
         "composition": row.composition,
+        "owner": row.owner,
         "trust": bounded_view(view(trust, moment, effect), bound, moment),
         "created_at": row.created_at,
         "updated_at": row.updated_at,

@@ -22,15 +22,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, event, text
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ioint_node.errors import BusyError, ConfigError
 from ioint_node.store.faults import DATABASE_ERRORS, REMEDIES, Health, Seldom, described, fault_of
+from ioint_node.store.hops import connect
 
 T = TypeVar("T")
 Job = Callable[[AsyncConnection], Awaitable[T]]
-_Queued = tuple[Job[Any], asyncio.Future[Any]]
+_Queued = tuple[Job[Any], asyncio.Future[Any], bool]
 
 BUSY_MS: Final = 1_000  # of one attempt to get at a locked database; the writer makes several
 LOCK_PAUSE_S: Final = 0.05
@@ -81,8 +82,10 @@ class Store:
         async with self.engine.connect() as connection:
             yield connection
 
-    def submit(self, job: Job[T]) -> asyncio.Future[T]:
+    def submit(self, job: Job[T], *, alone: bool = False) -> asyncio.Future[T]:
         """Put a write in the queue; its future fails with BusyError when the database fails.
+
+        One that is content to be `alone`, being much or hurried, waits for no company.
 
         Raises:
             BusyError: the queue is full or writes fail; nothing was written.
@@ -91,14 +94,14 @@ class Store:
             raise BusyError(self.failing)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
-            self._queue.put_nowait((job, future))
+            self._queue.put_nowait((job, future, alone))
         except asyncio.QueueFull:
             raise BusyError(f"{self._limits.queue_jobs} writes are waiting: try again later") from None
         return future
 
-    async def write(self, job: Job[T]) -> T:
-        """Run a write and return its result once it is on disk."""
-        return await self.submit(job)
+    async def write(self, job: Job[T], *, alone: bool = False) -> T:
+        """Run a write and return its result once it is on disk; `alone` as `submit` has it."""
+        return await self.submit(job, alone=alone)
 
     async def run_writer(self) -> None:
         """Commit groups of jobs until `stop`. One task of the node's task group."""
@@ -124,7 +127,7 @@ class Store:
         jobs = [first]
         deadline = asyncio.get_running_loop().time() + self._limits.group_s
         while len(jobs) < self._limits.group_jobs:
-            wait_s = deadline - asyncio.get_running_loop().time()
+            wait_s = 0.0 if jobs[-1][2] else deadline - asyncio.get_running_loop().time()
             try:
                 item = (
                     await asyncio.wait_for(self._queue.get(), wait_s)
@@ -157,7 +160,7 @@ class Store:
         )  # then nobody is to be spared by a savepoint, which costs as much as all the rest
         async with AsyncExitStack() as stack:
             connection = await self._begin(stack)
-            for job, future in jobs:
+            for job, future, _ in jobs:
                 try:
                     done.append((future, await _run_job(connection, job, alone=alone)))
                 except Exception as error:
@@ -183,7 +186,7 @@ class Store:
     def _give_up(self, jobs: list[_Queued], error: Exception) -> None:
         fault = fault_of(error) or ("unreachable" if isinstance(error, OSError) else None)
         if fault is None:
-            for _, future in jobs:
+            for _, future, _ in jobs:
                 _fail(future, error)
             return
         self.doubted = True
@@ -194,7 +197,7 @@ class Store:
             since=self.health.since or time.time_ns() // 1_000_000,
             failed=self.health.failed + len(refused),
         )
-        for _, future in refused:
+        for _, future, _ in refused:
             _fail(future, BusyError(REMEDIES[fault]))
         if self._seldom.due(time.monotonic()) is not None:
             self._told = True
@@ -307,7 +310,10 @@ def make_engine(url: str, *, foreign_keys: bool = True) -> AsyncEngine:
         ConfigError: the file cannot be made.
     """
     # What agents and people say is in the values, and an error's text goes to logs.
-    engine = create_async_engine(url, hide_parameters=True)
+    path = _file_of(make_url(url))
+    # A database in memory is one connection's: SQLAlchemy knows how to share it.
+    how = {} if path is None else {"async_creator": partial(connect, path)}
+    engine = create_async_engine(url, hide_parameters=True, **how)
     if engine.dialect.name == "sqlite":
         _make_private(engine.url)
         keys = "ON" if foreign_keys else "OFF"

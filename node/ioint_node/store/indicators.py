@@ -77,6 +77,8 @@ def concluded_of(row: Mapping[str, Any], details: Mapping[str, Any], body: str) 
         withdrawn=details.get("withdrawn", 0),  # a row of an older release has none
         seq=row["seq"],
         digest=digest(body),
+        tlp=row["tlp"],
+        first_reporter=row["first_reporter"],
     )
 
 

@@ -12,7 +12,7 @@ from ioint_node.store.schema import sessions
 
 
 async def find_head(connection: AsyncConnection, session_id: str) -> Mapping[str, Any] | None:
-    """Actor, family, envelope, verdict, risk, state and parent of a session, or None."""
+    """Actor, family, envelope, verdict, risk, state, parent and principal of a session, or None."""
     columns = sessions.c
     statement = select(
         columns.actor,
@@ -22,6 +22,7 @@ async def find_head(connection: AsyncConnection, session_id: str) -> Mapping[str
         columns.risk,
         columns.state,
         columns.parent,
+        columns.principal,
     ).where(columns.id == session_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else dict(row)

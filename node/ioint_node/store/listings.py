@@ -132,11 +132,17 @@ async def indicator(connection: AsyncConnection, key: str, clearance: str) -> St
     return None if row is None else _indicator(row)
 
 
-async def reporters(connection: AsyncConnection, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The members of which a report or sighting about each of these patterns is kept, in the order of their ids."""
+async def reporters(
+    connection: AsyncConnection, patterns: Sequence[str], clearance: str
+) -> dict[str, tuple[str, ...]]:
+    """The members of which a report or sighting about each of these patterns may be seen, in the order of their ids."""
     statement = (
         select(records.c.subject, records.c.author)
-        .where(records.c.subject.in_(patterns), records.c.kind.in_(("report", "sighting")))
+        .where(
+            records.c.subject.in_(patterns),
+            records.c.kind.in_(("report", "sighting")),
+            records.c.tlp.in_(visible(clearance)),
+        )
         .distinct()
         .order_by(records.c.subject, records.c.author)
     )
@@ -197,9 +203,13 @@ async def all_roster_files(connection: AsyncConnection) -> tuple[Mapping[str, An
     return tuple(dict(row) for row in found.mappings())
 
 
-async def count_indicators(connection: AsyncConnection) -> dict[str, int]:
-    """How many indicators are in each state."""
-    statement = select(indicators.c.state, func.count()).group_by(indicators.c.state)
+async def count_indicators(connection: AsyncConnection, clearance: str) -> dict[str, int]:
+    """How many indicators that may be seen are in each state."""
+    statement = (
+        select(indicators.c.state, func.count())
+        .where(indicators.c.tlp.in_(visible(clearance)))
+        .group_by(indicators.c.state)
+    )
     return {state: int(count) for state, count in await connection.execute(statement)}
 
 

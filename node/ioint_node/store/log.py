@@ -27,7 +27,18 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import JSON, Row, TableValuedAlias, bindparam, case, cast, func, select, tuple_, update
+from sqlalchemy import (
+    JSON,
+    Row,
+    TableValuedAlias,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
@@ -40,7 +51,8 @@ from ioint_node.store.upsert import upserting
 
 NO_SUBJECT: Final = ""
 UNREAD: Final = "unread"  # the kind of a record of a later version than this release reads
-UNLABELLED: Final = "amber"  # a record without a label of its own is shown to those who see its report
+# A record without a label of its own has that of the report which it names; until that comes, the most closed.
+UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
 KINDS: Final[Mapping[type, str]] = {
@@ -218,39 +230,41 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
         ],
     )
     items = [(a.segment, item) for a in arrivals for item in a.segment.records]
-    subjects = await _subjects(connection, items)
+    abouts = await _abouts(connection, items)
     rows = [
         (
             name,
             segment.author,
             segment.seq,
             KINDS[type(item.record)],
-            subject,
+            about.subject,
             _named(item),
-            item.record.tlp if isinstance(item.record, Report) else UNLABELLED,
+            about.label,
             _day(item.record, now),
             item.body,
             at,
         )
-        for (segment, item), (name, subject) in zip(items, subjects, strict=True)
+        for (segment, item), (name, about) in zip(items, abouts, strict=True)
     ]
     kept = await _without_excess(connection, rows)
     inserted = await insert_rows(connection, records, RECORD_COLUMNS, kept, unless=("id",))
-    about: dict[str, list[Said]] = {}
+    found: dict[str, list[Said]] = {}
     reported: dict[tuple[str, int], set[str]] = {}
-    for (segment, item), (_, subject) in zip(items, subjects, strict=True):
-        if subject != NO_SUBJECT and not isinstance(item.record, Unread):
-            said = _said(segment.author, item.id, item.record, at, now)
-            about.setdefault(subject, []).append(said)
+    for (segment, item), (_, about) in zip(items, abouts, strict=True):
+        if about.subject != NO_SUBJECT and not isinstance(item.record, Unread):
+            said = _said_on(
+                _day(item.record, now), segment.author, item.id, item.record, at, label=about.label
+            )
+            found.setdefault(about.subject, []).append(said)
             if said.kind == "report" and day_of(now) - said.day < LIFE_DAYS:
-                reported.setdefault((segment.author, segment.seq), set()).add(subject)
+                reported.setdefault((segment.author, segment.seq), set()).add(about.subject)
     stale = await _adopt(connection, items)
     if inserted != len(kept):
         stale |= await _said_before(connection, kept)
     return Stored(
-        said=about,
+        said=found,
         stale=stale,
-        reported=[(author, frozenset(found)) for (author, _), found in reported.items()],
+        reported=[(author, frozenset(subjects)) for (author, _), subjects in reported.items()],
     )
 
 
@@ -266,6 +280,7 @@ async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> 
             records.c.day,
             records.c.body,
             records.c.received_at,
+            records.c.tlp,
             records.c.seq,
             place.label("place"),
         )
@@ -276,10 +291,10 @@ async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> 
         select(newest).where(newest.c.place <= AUTHOR_RECORDS).order_by(newest.c.seq)
     )
     found: dict[str, list[Said]] = {}
-    for subject, author, day, body, received_at, _, _ in rows:
+    for subject, author, day, body, received_at, label, _, _ in rows:
         record = decode_record(bytes(body))
         if not isinstance(record, Unread):
-            said = _said_on(day, author, record_id(bytes(body)), record, received_at)
+            said = _said_on(day, author, record_id(bytes(body)), record, received_at, label=label)
             found.setdefault(subject, []).append(said)
     return found
 
@@ -369,47 +384,56 @@ def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValued
     return func.json_each(written).table_valued("value")
 
 
-async def _subjects(connection: AsyncConnection, items: Sequence[Item]) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a record is about, and its label: a report's own, else that of what it names."""
+
+    subject: str = NO_SUBJECT
+    label: str = UNLABELLED
+
+
+NOT_KNOWN: Final = About()
+
+
+async def _abouts(connection: AsyncConnection, items: Sequence[Item]) -> list[tuple[str, About]]:
     """The statement id of each record and what it is about; nothing where the report is not known yet."""
     names = [statement_id(segment.author, item.id) for segment, item in items]
-    reported = {
-        item.id: record_pattern(item.record) or item.record.subj or NO_SUBJECT
-        for _, item in items
-        if isinstance(item.record, Report)
-    }
+    reported = {item.id: _reported(item.record) for _, item in items if isinstance(item.record, Report)}
     named = {
         item.record.of for _, item in items if isinstance(item.record, Sighting | Dispute)
     } - reported.keys()
-    reported |= await _report_subjects(connection, named)
-    said: dict[str, str] = {}
+    reported |= await _about_reports(connection, named)
+    said: dict[str, About] = {}
     taken_back: dict[str, str] = {}
     for name, (segment, item) in zip(names, items, strict=True):
         if isinstance(item.record, Withdrawal):
             taken_back[name] = statement_id(segment.author, item.record.of)
         else:
-            said[name] = reported.get(_named(item) or "", NO_SUBJECT)
-    earlier = await _statement_subjects(connection, set(taken_back.values()) - said.keys())
+            said[name] = reported.get(_named(item) or "", NOT_KNOWN)
+    earlier = await _about_statements(connection, set(taken_back.values()) - said.keys())
     for name, other in taken_back.items():
-        said[name] = said.get(other) or earlier.get(other, NO_SUBJECT)
+        said[name] = said.get(other) or earlier.get(other, NOT_KNOWN)
     return [(name, said[name]) for name in names]
 
 
-async def _report_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
-    if not ids:
-        return {}
-    rows = await connection.execute(
-        select(records.c.of, records.c.subject).where(records.c.of.in_(list(ids)), records.c.kind == "report")
-    )
-    return {row.of: row.subject for row in rows}
+def _reported(report: Report) -> About:
+    return About(record_pattern(report) or report.subj or NO_SUBJECT, report.tlp)
 
 
-async def _statement_subjects(connection: AsyncConnection, ids: Collection[str]) -> dict[str, str]:
+async def _about_reports(connection: AsyncConnection, ids: Collection[str]) -> dict[str, About]:
     if not ids:
         return {}
-    rows = await connection.execute(
-        select(records.c.id, records.c.subject).where(records.c.id.in_(list(ids)))
-    )
-    return {row.id: row.subject for row in rows}
+    columns = select(records.c.of, records.c.subject, records.c.tlp)
+    rows = await connection.execute(columns.where(records.c.of.in_(list(ids)), records.c.kind == "report"))
+    return {of: About(subject, label) for of, subject, label in rows}
+
+
+async def _about_statements(connection: AsyncConnection, ids: Collection[str]) -> dict[str, About]:
+    if not ids:
+        return {}
+    columns = select(records.c.id, records.c.subject, records.c.tlp)
+    rows = await connection.execute(columns.where(records.c.id.in_(list(ids))))
+    return {name: About(subject, label) for name, subject, label in rows}
 
 
 async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozenset[str]:
@@ -420,17 +444,16 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
     waits = select(records.c.seq).where(records.c.subject == NO_SUBJECT, records.c.kind != UNREAD).limit(1)
     if (await connection.execute(waits)).scalar_one_or_none() is None:
         return frozenset()
-    reports = {
-        item.id: record_pattern(item.record) or item.record.subj or NO_SUBJECT
-        for _, item in items
-        if isinstance(item.record, Report)
-    }
+    reports = {item.id: _reported(item.record) for _, item in items if isinstance(item.record, Report)}
     waiting = records.c.of.in_(list(reports)) & (records.c.subject == NO_SUBJECT)
     rows = (await connection.execute(select(records.c.author, records.c.of).where(waiting).distinct())).all()
     if not rows:
         return frozenset()
-    subject = case(dict(reports), value=records.c.of, else_=NO_SUBJECT)
-    await connection.execute(update(records).where(waiting).values(subject=subject))
+    subject, label = (
+        case({name: getattr(about, part) for name, about in reports.items()}, value=records.c.of)
+        for part in ("subject", "label")
+    )
+    await connection.execute(update(records).where(waiting).values(subject=subject, tlp=label))
     orphans = await connection.execute(
         select(records.c.seq, records.c.author, records.c.of).where(
             records.c.author.in_({row.author for row in rows}),
@@ -439,14 +462,20 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
         )
     )
     named = {row.seq: statement_id(row.author, row.of) for row in orphans}
-    adopted = {reports[row.of] for row in rows}
+    adopted = {reports[row.of].subject for row in rows}
     for start in range(0, len(named), AUTHOR_ORPHANS):
         chunk = dict(list(named.items())[start : start + AUTHOR_ORPHANS])
-        said = await _statement_subjects(connection, set(chunk.values()))
-        found = [{"row": seq, "about": said[name]} for seq, name in chunk.items() if said.get(name)]
+        said = await _about_statements(connection, set(chunk.values()))
+        found = [
+            {"row": seq, "about": said[name].subject, "label": said[name].label}
+            for seq, name in chunk.items()
+            if said.get(name, NOT_KNOWN).subject != NO_SUBJECT
+        ]
         if found:
             await connection.execute(
-                update(records).where(records.c.seq == bindparam("row")).values(subject=bindparam("about")),
+                update(records)
+                .where(records.c.seq == bindparam("row"))
+                .values(subject=bindparam("about"), tlp=bindparam("label")),
                 found,
             )
             adopted.update(one["about"] for one in found)
@@ -505,11 +534,7 @@ def _day(record: Record | Unread, now: int) -> int:
     return day_of(now) if isinstance(record, Withdrawal | Unread) else record.day
 
 
-def _said(author: str, name: str, record: Record, received_at: str, now: int) -> Said:
-    return _said_on(_day(record, now), author, name, record, received_at)
-
-
-def _said_on(day: int, author: str, name: str, record: Record, received_at: str) -> Said:
+def _said_on(day: int, author: str, name: str, record: Record, received_at: str, *, label: str) -> Said:
     """What a record says, in the words of the rule and of an indicator."""
     match record:
         case Report():
@@ -521,7 +546,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str)
                 seen=record.seen,
                 day=day,
                 received_at=received_at,
-                tlp=record.tlp,
+                tlp=label,
                 day_from=record.day_from,
                 intents=record.intents,
                 pattern=record.pat if isinstance(record.pat, Pattern) else None,
@@ -534,12 +559,10 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str)
                 seen=record.seen,
                 day=day,
                 received_at=received_at,
-                tlp=UNLABELLED,
+                tlp=label,
             )
         case Dispute():
-            return Said(
-                id=name, author=author, kind="dispute", day=day, received_at=received_at, tlp=UNLABELLED
-            )
+            return Said(id=name, author=author, kind="dispute", day=day, received_at=received_at, tlp=label)
         case Withdrawal():
             return Said(
                 id=name,
@@ -548,7 +571,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str)
                 of=record.of,
                 day=day,
                 received_at=received_at,
-                tlp=UNLABELLED,
+                tlp=label,
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,38 +31,34 @@ class OwnRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalEvidence:
+    """Own rates and own records, by pattern; who was never met has no own record."""
+
+    rates: Mapping[str, Rate]
+    own: Mapping[str, OwnRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What this node could report of a pattern now: bad sessions, all sessions, agents, first and last day."""
+    """What this node could report of a pattern now: bad sessions, all sessions, agents, first and last day.
+
+    `principals` are the distinct people and owners behind the bad sessions; `agents` never counts more agents than
+    there are people and owners behind all of them.
+    """
 
     bad: int
     seen: int
     agents: int
+    principals: int
     day_from: int
     day_until: int
 
 
 async def own_records(
     connection: AsyncConnection, patterns: Collection[str], today: int
-) -> dict[str, OwnRecord]:
+) -> Mapping[str, OwnRecord]:
     """The own record of each pattern that was met within the last 30 days."""
-    rows = await connection.execute(
-        select(matches.c.pattern, matches.c.judged, func.count())
-        .where(matches.c.pattern.in_(list(patterns)), matches.c.day > today - WINDOW_DAYS)
-        .group_by(matches.c.pattern, matches.c.judged)
-    )
-    counted: dict[str, dict[str, int]] = {}
-    for pattern, judged, count in rows:
-        counted.setdefault(pattern, {})[judged] = count
-    actors = await _actors(connection, counted, today)
-    return {
-        pattern: OwnRecord(
-            sessions=sum(by.values()),
-            benign=by.get("benign", 0),
-            flagged=by.get("flagged", 0),
-            actors=actors.get(pattern, 0),
-        )
-        for pattern, by in counted.items()
-    }
+    return (await local_evidence(connection, dict.fromkeys(patterns, today), today)).own
 
 
 async def rates(
@@ -70,36 +67,63 @@ async def rates(
     today: int,
     *,
     measured_from: Mapping[str, int] = MappingProxyType({}),
-) -> dict[str, Rate]:
-    """The own rate of ordinary sessions that complete each pattern, given the day its first live report came.
+) -> Mapping[str, Rate]:
+    """The own rate of ordinary sessions that complete each pattern, as `local_evidence` has it."""
+    return (await local_evidence(connection, anchors, today, measured_from=measured_from)).rates
 
-    The window opens 30 days before that day, or on the day in `measured_from` for a pattern that was not matched before
-    it. Until the report came every match counts that was not flagged; from then on only those that were judged benign,
-    so that a hit does not switch its own warning off.
+
+async def local_evidence(
+    connection: AsyncConnection,
+    anchors: Mapping[str, int],
+    today: int,
+    *,
+    measured_from: Mapping[str, int] = MappingProxyType({}),
+) -> LocalEvidence:
+    """What this node has seen of each pattern, given the day its first live report came.
+
+    The window of a rate opens 30 days before that day, or on the day in `measured_from` for a pattern that was not
+    matched before it. Until the report came every match counts that was not flagged; from then on only those that were
+    judged benign, so that a hit does not switch its own warning off.
     """
     if not anchors:
-        return {}
+        return LocalEvidence(rates={}, own={})
     first = {name: measured_from.get(name, anchor - WINDOW_DAYS) for name, anchor in anchors.items()}
     opens = min(first.values())
     days = await connection.execute(
         select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today)
     )
     ordinary = {row.day: row.judged - row.flagged for row in days}
-    met = await connection.execute(
-        select(matches.c.pattern, matches.c.day, matches.c.judged, func.count().label("sessions"))
-        .where(matches.c.pattern.in_(list(anchors)), matches.c.day >= opens, matches.c.judged != "flagged")
+    rows = await connection.execute(
+        select(matches.c.pattern, matches.c.day, matches.c.judged, func.count())
+        .where(matches.c.pattern.in_(list(anchors)), matches.c.day >= min(opens, today - WINDOW_DAYS + 1))
         .group_by(matches.c.pattern, matches.c.day, matches.c.judged)
     )
-    counted = dict.fromkeys(anchors, 0)
-    for row in met:
-        if row.day >= first[row.pattern] and (row.day < anchors[row.pattern] or row.judged == "benign"):
-            counted[row.pattern] += row.sessions
+    matched = dict.fromkeys(anchors, 0)
+    judged_as: dict[str, Counter[str]] = {}
+    for pattern, day, judged, count in rows:
+        counts = judged != "flagged" and (day < anchors[pattern] or judged == "benign")
+        if counts and day >= first[pattern]:
+            matched[pattern] += count
+        if day > today - WINDOW_DAYS:
+            judged_as.setdefault(pattern, Counter())[judged] += count
+    windows = {since: sum(n for day, n in ordinary.items() if day >= since) for since in set(first.values())}
+    return LocalEvidence(
+        rates={name: Rate(matches=matched[name], sessions=windows[first[name]]) for name in anchors},
+        own=await _own(connection, judged_as, today),
+    )
+
+
+async def _own(
+    connection: AsyncConnection, judged_as: Mapping[str, Counter[str]], today: int
+) -> dict[str, OwnRecord]:
+    if not judged_as:
+        return {}
+    actors = await _actors(connection, judged_as, today)
     return {
-        pattern: Rate(
-            matches=counted[pattern],
-            sessions=sum(count for day, count in ordinary.items() if day >= first[pattern]),
+        pattern: OwnRecord(
+            sessions=by.total(), benign=by["benign"], flagged=by["flagged"], actors=actors.get(pattern, 0)
         )
-        for pattern in anchors
+        for pattern, by in judged_as.items()
     }
 
 
@@ -111,17 +135,24 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | N
     )
     rows = (
         await connection.execute(
-            select(matches.c.session_id, matches.c.actor, matches.c.day, bad.label("bad"))
+            select(
+                matches.c.session_id, matches.c.actor, matches.c.principal, matches.c.day, bad.label("bad")
+            )
             .select_from(matches.outerjoin(sessions, sessions.c.id == matches.c.session_id))
             .where(matches.c.pattern == pattern, matches.c.day > today - WINDOW_DAYS)
         )
     ).all()
     at_hand = set() if session_id is None else {session_id}
     days = [row.day for row in rows] or [today]
+    # Before people were counted a match had no principal: then its actor stands for it.
+    behind = {(row.session_id, row.principal or row.actor) for row in rows}
+    flagged = {row.session_id for row in rows if row.bad} | at_hand
+    everybody = {who for _, who in behind}
     return Seen(
-        bad=len({row.session_id for row in rows if row.bad} | at_hand),
+        bad=len(flagged),
         seen=len({row.session_id for row in rows} | at_hand),
-        agents=max(1, len({row.actor for row in rows})),
+        agents=max(1, min(len({row.actor for row in rows}), len(everybody))),
+        principals=max(1, len({who for session, who in behind if session in flagged})),
         day_from=min(days),
         day_until=today,
     )
@@ -130,7 +161,7 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | N
 async def first_reports_of(
     connection: AsyncConnection, patterns: Collection[str]
 ) -> dict[str, list[FirstReport]]:
-    """The first reports of each pattern, as this node received them; whether one still counts is the reader's to say."""
+    """The first reports of each pattern, as this node received them, also those of more than 30 days ago."""
     rows = await connection.execute(select(first_reports).where(first_reports.c.pattern.in_(list(patterns))))
     found: dict[str, list[FirstReport]] = {}
     for row in rows:

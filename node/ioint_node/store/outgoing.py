@@ -12,6 +12,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import RequestError
+from ioint_node.store.clearance import LABELS, visible
 from ioint_node.store.schema import outgoing
 from ioint_node.store.times import to_text
 from ioint_node.store.upsert import upserting
@@ -22,7 +23,11 @@ PAGE_ROWS: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A record that would leave, waits, left or was refused; instants are RFC 3339 text."""
+    """A record that would leave, waits, left or was refused; instants are RFC 3339 text.
+
+    `category` is what a standing approval would call it, "" for what only a person asks for. `tlp` is its label: its
+    own, or that of the report which it names.
+    """
 
     id: str
     kind: str
@@ -36,6 +41,8 @@ class Outgoing:
     decided_by: str | None = None
     left_at: str | None = None
     segment: int | None = None
+    category: str = ""
+    tlp: str
 
     def to_json(self) -> dict[str, Any]:
         """The record as the API shows it, with its bytes in base64 and their meaning field by field."""
@@ -52,6 +59,8 @@ class Outgoing:
             "decided_by": self.decided_by,
             "left_at": self.left_at,
             "segment": self.segment,
+            "category": self.category,
+            "tlp": self.tlp,
         }
 
 
@@ -70,6 +79,8 @@ async def add(connection: AsyncConnection, record: Outgoing) -> bool:
             not_before=record.not_before,
             at=record.at,
             decided_by=record.decided_by,
+            category=record.category,
+            tlp=record.tlp,
         )
         .on_conflict_do_nothing(index_elements=["id"])
     )
@@ -110,6 +121,15 @@ async def decide(
     )
 
 
+async def replace(connection: AsyncConnection, ids: Sequence[str], reason: str) -> None:
+    """End the waiting of records of which something newer would be said, for a person or for a slot."""
+    await connection.execute(
+        update(outgoing)
+        .where(outgoing.c.id.in_(ids), outgoing.c.state.in_(("held", "ready")))
+        .values(state="refused", reason=reason)
+    )
+
+
 async def mark_left(connection: AsyncConnection, ids: Sequence[str], segment: int, now: int) -> None:
     """Note that records left in a segment of our own log."""
     await connection.execute(
@@ -120,9 +140,14 @@ async def mark_left(connection: AsyncConnection, ids: Sequence[str], segment: in
 
 
 async def list_outgoing(
-    connection: AsyncConnection, limit: int, cursor: str | None = None, *, state: str | None = None
-) -> dict[str, Any]:
-    """A page of what would leave, waits, left or was refused, newest first: `{"items", "next"}`.
+    connection: AsyncConnection,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    state: str | None = None,
+    clearance: str = LABELS[-1],
+) -> tuple[tuple[Outgoing, ...], str | None]:
+    """A page of what would leave, waits, left or was refused, newest first, and the cursor of the next one.
 
     Raises:
         RequestError: an unknown state, or a limit out of range.
@@ -131,18 +156,20 @@ async def list_outgoing(
         raise RequestError(f"limit: {limit}, must be 1 to {PAGE_ROWS}")
     if state is not None and state not in STATES:
         raise RequestError(f"state: {state[:32]!r} is none of {', '.join(STATES)}")
-    statement = select(outgoing).order_by(outgoing.c.at.desc(), outgoing.c.id).limit(limit + 1)
+    statement = (
+        select(outgoing)
+        .where(outgoing.c.tlp.in_(visible(clearance)))
+        .order_by(outgoing.c.at.desc(), outgoing.c.id)
+        .limit(limit + 1)
+    )
     if state is not None:
         statement = statement.where(outgoing.c.state == state)
     if cursor is not None:
         at, _, last = cursor.partition("~")
         statement = statement.where((outgoing.c.at < at) | ((outgoing.c.at == at) & (outgoing.c.id > last)))
     rows = (await connection.execute(statement)).all()
-    page = [_value(row) for row in rows[:limit]]
-    return {
-        "items": [record.to_json() for record in page],
-        "next": f"{page[-1].at}~{page[-1].id}" if len(rows) > limit else None,
-    }
+    page = tuple(_value(row) for row in rows[:limit])
+    return page, f"{page[-1].at}~{page[-1].id}" if len(rows) > limit else None
 
 
 def _value(row: Row[Any]) -> Outgoing:
@@ -159,4 +186,6 @@ def _value(row: Row[Any]) -> Outgoing:
         decided_by=row.decided_by,
         left_at=row.left_at,
         segment=row.segment,
+        category=row.category,
+        tlp=row.tlp,
     )

@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.store.schema import records, segments
 
 
-async def lowest(connection: AsyncConnection, author: str) -> int | None:
-    """The lowest segment that we hold of an author."""
-    statement = select(func.min(segments.c.seq)).where(segments.c.author == author)
+async def lowest(connection: AsyncConnection, author: str, from_seq: int = 1) -> int | None:
+    """The lowest segment of `from_seq` or later that we hold of an author."""
+    statement = select(func.min(segments.c.seq)).where(
+        segments.c.author == author, segments.c.seq >= from_seq
+    )
     found: int | None = (await connection.execute(statement)).scalar_one()
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.store import held, responses, stream
+from ioint_node.store import held, novel, responses, stream
 from ioint_node.store.schema import events, sessions
 from ioint_node.store.times import DAY_MS, to_text
 
@@ -29,6 +29,7 @@ async def forget(connection: AsyncConnection, now: int, retention: Retention) ->
     before = now - retention.events_days * DAY_MS
     await held.trim(connection, before)
     await responses.trim(connection, before)
+    await novel.trim(connection, now // DAY_MS - novel.KEPT_DAYS)
     closed = select(sessions.c.id).where(sessions.c.state == "closed")
     done = await connection.execute(
         delete(events).where(events.c.at < to_text(before), events.c.session_id.in_(closed))

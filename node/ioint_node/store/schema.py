@@ -60,6 +60,7 @@ actors = Table(
     Column("standing", Float, nullable=False, server_default="0"),  # of its own record, when it last moved
     Column("trust", Text, nullable=False),  # JSON of scoring.trust.Trust
     Column("baseline", Text, nullable=False, server_default=""),  # JSON of scoring.baseline.Baseline, or ""
+    Column("owner", String(256), nullable=False, server_default=""),  # who answers for it, as imported, or ""
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
     Index(None, "composition", "standing"),
@@ -84,6 +85,8 @@ sessions = Table(
     Column("opened_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
     Column("closed_at", String(32)),
+    Column("principal", String(32), nullable=False, server_default=""),  # keyed hash: privacy.principals
+    Column("cleared", Integer, nullable=False, server_default="0"),  # 1: a person said that it was right
     Index(None, "actor"),
     Index(None, "updated_at"),
 )
@@ -130,6 +133,7 @@ matches = Table(
     Column(
         "judged", String(16), nullable=False
     ),  # open | benign | flagged: of the session, once it is judged
+    Column("principal", String(32), nullable=False, server_default=""),  # keyed hash: privacy.principals
     UniqueConstraint("pattern", "session_id"),
     Index(None, "pattern", "day"),
     Index(None, "actor", "day"),
@@ -203,7 +207,10 @@ outgoing = Table(
     Column("decided_by", String(64)),
     Column("left_at", String(32)),
     Column("segment", Integer),
+    Column("category", String(16), nullable=False, server_default=""),  # privacy.standing.CATEGORIES, or ""
+    Column("tlp", String(16), nullable=False, server_default="amber"),
     Index(None, "state", "not_before"),
+    Index(None, "subject"),
 )
 
 outbox = Table(
@@ -430,4 +437,68 @@ roster_files = Table(
     Column("name", String(80), primary_key=True),  # as in the protocol; every root, the newest of the others
     Column("body", LargeBinary, nullable=False),
     Column("installed_at", String(32), nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("code_hash", String(64), nullable=False),  # SHA-256 of the code, which was shown once
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("wrong", Integer, nullable=False),  # wrong codes that came under this id
+    Column("member", String(32)),  # who applied with it; null: nobody yet
+    Column("name", String(64)),
+    Column("card", LargeBinary),
+    Column("applied_at", String(32)),
+    Column("refused_at", String(32)),
+)
+
+standing_approvals = Table(
+    "standing_approvals",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("scope", String(16), nullable=False),  # pattern | intent | layer | category
+    Column("value", String(64), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("revoked_at", String(32)),  # rows stay: who let what leave is kept for ever
+    Column("revoked_by", String(64)),
+)
+
+paths = Table(
+    "paths",
+    metadata,
+    Column("session_id", String(128), primary_key=True),
+    Column("day", Integer, nullable=False),
+    Column(
+        "body", Text, nullable=False
+    ),  # JSON of privacy.minimal.Path: abstract steps, nothing of the session
+    Index(None, "day"),
+)
+
+novel_cases = Table(
+    "novel_cases",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("session_id", String(128), nullable=False, unique=True),
+    Column("actor", String(256), nullable=False),
+    Column("principal", String(32), nullable=False),
+    Column("step", Integer, nullable=False),  # index of the step that was judged
+    Column("path", Text, nullable=False),  # JSON, as `paths.body`
+    Column("state", String(16), nullable=False),  # new | named | refused
+    Column("pattern", String(64)),
+    Column("reason", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+    Index(None, "state", "seq"),
+)
+
+novel_patterns = Table(
+    "novel_patterns",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("body", Text, nullable=False),  # JSON of the canonical pattern
+    Column("at", String(32), nullable=False),
 )

@@ -48,6 +48,7 @@ class NewcomerBody(Body, frozen=True):
     role: Name
     tenure_days: Annotated[float, Meta(ge=0, le=36_500)]
     attestation: Name
+    owner: ActorId | None = None
 
 
 class ImportBody(Body, frozen=True):
@@ -98,6 +99,7 @@ async def post_import(site: Site, request: web.Request, caller: Caller) -> web.R
             role=one.role,
             tenure_days=one.tenure_days,
             attestation=one.attestation,
+            owner=one.owner or "",
         )
         for one in body.actors
     ]

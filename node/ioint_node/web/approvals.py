@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,7 @@ from ioint_node.flows import approvals
 from ioint_node.store import held, outgoing, proposals
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.outgoing import label_of, shown
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import Body, cursor_of, cursor_text, limit_of, parameters, read_json
 from ioint_node.web.site import Route, Site
@@ -23,10 +24,11 @@ _Items = list[dict[str, Any]]
 
 
 class DecideBody(Body, frozen=True):
-    """`POST /api/v1/approvals/{id}`; `workflow_gap` says of a held action that it was the work."""
+    """`POST /api/v1/approvals/{id}`; `workflow_gap`: a held action was the work; `tlp`: the label of a record."""
 
     approve: bool
     workflow_gap: bool = False
+    tlp: Literal["clear", "green", "amber", "amber_strict", "red"] | None = None
 
 
 async def list_approvals(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -47,7 +49,7 @@ async def list_approvals(site: Site, request: web.Request, caller: Caller) -> we
             if len(items) == limit:
                 # Whether this kind has any is seen on the next page.
                 return _page(items, cursor_text(kind, ""))
-            found, more = await _READERS[kind](connection, limit - len(items), after, site.parts.now())
+            found, more = await _READERS[kind](site, caller, connection, limit - len(items), after)
             items += found
             after = ""
             if more is not None:
@@ -65,6 +67,7 @@ async def decide_approval(site: Site, request: web.Request, caller: Caller) -> w
         name,
         approve=body.approve,
         workflow_gap=body.workflow_gap,
+        label=label_of(body.tlp),
         by=f"token:{caller.id}",
         now=site.parts.now(),
         assessing=site.parts.assess,
@@ -97,30 +100,31 @@ def routes() -> tuple[Route, ...]:
 
 
 async def _actions(
-    connection: AsyncConnection, limit: int, after: str, now: int
+    site: Site, caller: Caller, connection: AsyncConnection, limit: int, after: str
 ) -> tuple[_Items, str | None]:
-    found = await held.list_waiting(connection, limit + 1, now, _instant_and_id(after))
+    found = await held.list_waiting(connection, limit + 1, site.parts.now(), _instant_and_id(after))
     items = [one.to_json() for one in found[:limit]]
     return items, f"{found[limit - 1].at}~{found[limit - 1].id}" if len(found) > limit else None
 
 
 async def _envelopes(
-    connection: AsyncConnection, limit: int, after: str, now: int
+    site: Site, caller: Caller, connection: AsyncConnection, limit: int, after: str
 ) -> tuple[_Items, str | None]:
     found, more = await proposals.page(connection, limit, _instant_and_id(after), state="open")
     return [one.to_json() for one in found], f"{found[-1].at}~{found[-1].id}" if more else None
 
 
 async def _records(
-    connection: AsyncConnection, limit: int, after: str, now: int
+    site: Site, caller: Caller, connection: AsyncConnection, limit: int, after: str
 ) -> tuple[_Items, str | None]:
-    found = await outgoing.list_outgoing(connection, limit, after or None, state="held")
-    return [approvals.as_record(one) for one in found["items"]], found["next"]
+    found, following = await outgoing.list_outgoing(
+        connection, limit, after or None, state="held", clearance=caller.tlp
+    )
+    return [approvals.as_record(shown(site, one)) for one in found], following
 
 
-_READERS: Final[
-    Mapping[str, Callable[[AsyncConnection, int, str, int], Awaitable[tuple[_Items, str | None]]]]
-] = {"action": _actions, "envelope": _envelopes, "record": _records}
+_Reader = Callable[[Site, Caller, AsyncConnection, int, str], Awaitable[tuple[_Items, str | None]]]
+_READERS: Final[Mapping[str, _Reader]] = {"action": _actions, "envelope": _envelopes, "record": _records}
 
 
 def _instant_and_id(after: str) -> tuple[str, str] | None:

@@ -11,12 +11,13 @@ from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 from msgspec import UNSET, Meta, Struct
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows import publish, respond
+from ioint_node.flows import opinions, publish, respond
 from ioint_node.flows.believe import believe, put_in_force
-from ioint_node.store import listings, outgoing, overrides, stream, tokens
+from ioint_node.store import listings, overrides, stream, tokens
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.outgoing import label_of
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import (
     Body,
@@ -42,15 +43,6 @@ class RotateBody(Body, frozen=True):
     grace_s: Annotated[int, Meta(ge=0, le=tokens.GRACE_S)] = 0
 
 
-async def list_outgoing(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """What left and what would, with its bytes, for ever."""
-    given = parameters(request, "state", "limit", "cursor")
-    limit = limit_of(given, site.parts.limits)
-    async with site.parts.store.read() as connection:
-        page = await outgoing.list_outgoing(connection, limit, given.get("cursor"), state=given.get("state"))
-    return json_answer(page)
-
-
 async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """What a person thinks of a pattern: for this node alone, or told to the others."""
     body = await read_json(request, OpinionBody, site.parts.limits)
@@ -60,15 +52,18 @@ async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.R
     if body.expires is not UNSET:
         raise bad_field("expires", f"{body.kind} is told to the others and has no end of its own")
     exchange, now, by = site.parts.exchange, site.parts.now(), _by(caller)
+    answer: dict[str, Any] = {"kind": body.kind, "subject": subject}
     if body.kind == "confirm":
-        records = [await publish.confirm_pattern(exchange, subject, by=by, now=now)]
-    elif body.kind == "dispute":
+        return json_answer(answer | await _confirm(site, subject, body, by=by, now=now), 201)
+    if body.tlp is not None or body.values:
+        raise bad_field("tlp" if body.tlp else "values", f"a {body.kind} has none of its own")
+    if body.kind == "dispute":
         _check_reason(body.reason, DISPUTE_REASONS)
-        records = [await publish.dispute_pattern(exchange, subject, reason=body.reason, by=by, now=now)]
+        records = [await opinions.dispute_pattern(exchange, subject, reason=body.reason, by=by, now=now)]
     else:
         _check_reason(body.reason, WITHDRAWAL_REASONS)
-        records = await publish.withdraw_pattern(exchange, subject, reason=body.reason, by=by, now=now)
-    return json_answer({"kind": body.kind, "subject": subject, "records": records}, 201)
+        records = await opinions.withdraw_pattern(exchange, subject, reason=body.reason, by=by, now=now)
+    return json_answer(answer | {"records": records, "state": "ready"}, 201)
 
 
 async def drop_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -147,7 +142,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
     parts, exchange = site.parts, site.parts.exchange
     roster = exchange.roster()
     async with parts.store.read() as connection:
-        counted = await listings.count_indicators(connection)
+        counted = await listings.count_indicators(connection, caller.tlp)
         newest = await stream.high_water(connection)
         halted = await publish.halted(connection, exchange)
         responses = await respond.counts(connection, parts.now())
@@ -184,7 +179,6 @@ def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     doors = (
         ("GET", "/api/v1/status", "query", "The node in one answer", show_status),
-        ("GET", "/api/v1/outgoing", "review", "What left and would leave, with its bytes", list_outgoing),
         ("GET", "/api/v1/overrides", "query", "Opinions of this organisation", list_overrides),
         (
             "POST",
@@ -215,6 +209,19 @@ def routes() -> tuple[Route, ...]:
         Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
         for method, path, may, summary, handler in doors
     )
+
+
+async def _confirm(site: Site, subject: str, body: OpinionBody, *, by: str, now: int) -> dict[str, Any]:
+    exchange = site.parts.exchange
+    said = await opinions.confirm_pattern(
+        exchange,
+        subject,
+        by=by,
+        now=now,
+        label=label_of(body.tlp),
+        fps=opinions.fingerprints(exchange, body.values),
+    )
+    return {"records": [said.record], "state": said.state, "reason": said.reason}
 
 
 async def _override(site: Site, caller: Caller, subject: str, body: OpinionBody) -> web.Response:

@@ -44,7 +44,7 @@ async def list_indicators(site: Site, request: web.Request, caller: Caller) -> w
     limit, before = limit_of(given, site.parts.limits), _number(given)
     async with site.parts.store.read() as connection:
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
-        items = await rows.indicator_rows(connection, page.items, site.parts.now())
+        items = await rows.indicator_rows(connection, page.items, site.parts.now(), caller.tlp)
     return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
 
 
@@ -59,7 +59,7 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
     async with site.parts.store.read() as connection:
         wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
         heard = await rows.indicator_rows(
-            connection, (await listings.feed(connection, wanted)).items, site.parts.now()
+            connection, (await listings.feed(connection, wanted)).items, site.parts.now(), caller.tlp
         )
         own = await own_records(connection, shown, day_of(site.parts.now()))
     known = {str(row["id"]): row for row in heard}
@@ -78,7 +78,7 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
         if found is not None:
-            (row,) = await rows.indicator_rows(connection, [found], site.parts.now())
+            (row,) = await rows.indicator_rows(connection, [found], site.parts.now(), caller.tlp)
         elif key in catalogue.entries:
             own = await own_records(connection, [key], day_of(site.parts.now()))
             row = _silent(site, key, own.get(key, OwnRecord()))
@@ -95,7 +95,7 @@ async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Resp
         found = await listings.indicator(connection, key, caller.tlp)
     if found is None:
         raise NotFoundError(f"nobody has said anything of {key} that this token may see")
-    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now()))
+    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now(), clearance=caller.tlp))
 
 
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:

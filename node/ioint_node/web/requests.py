@@ -155,12 +155,15 @@ class OpinionBody(Body, frozen=True):
     """`POST /api/v1/patterns/{id}/opinion`.
 
     `allow` and `mute` stay here and run out at `expires` (RFC 3339); `confirm`, `dispute` and `withdraw` are told to
-    the other members, the last two with a reason from the protocol's lists.
+    the other members, the last two with a reason from the protocol's lists. A `confirm` may have a label of its own,
+    and `values` of which keyed fingerprints go with it; the values themselves are not kept.
     """
 
     kind: Literal["allow", "mute", "confirm", "dispute", "withdraw"]
     reason: Annotated[str, Meta(min_length=1, max_length=64)] = "false_positive"
     expires: str | UnsetType | None = UNSET
+    tlp: Literal["clear", "green", "amber", "amber_strict", "red"] | None = None
+    values: Annotated[tuple[Annotated[str, Meta(max_length=1_024)], ...], Meta(max_length=16)] = ()
 
 
 async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T:

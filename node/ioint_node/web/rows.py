@@ -20,12 +20,12 @@ from ioint_node.store.times import day_of
 
 
 async def indicator_rows(
-    connection: AsyncConnection, found: Sequence[StoredIndicator], now: int
+    connection: AsyncConnection, found: Sequence[StoredIndicator], now: int, clearance: str
 ) -> list[dict[str, Any]]:
     """The rows of indicators, with what this node has seen of each itself as of now."""
     subjects = [one.subject for one in found]
     own = await own_records(connection, subjects, day_of(now))
-    said_by = await listings.reporters(connection, subjects)
+    said_by = await listings.reporters(connection, subjects, clearance)
     muted = {one.subject for one in await overrides.active(connection, now, kind="mute")}
     return [
         {

@@ -50,6 +50,7 @@ async def open_session(site: Site, request: web.Request, caller: Caller) -> web.
         parent=None
         if body.parent is None
         else {"session_id": body.parent.session_id, "action_id": body.parent.action_id},
+        by_actor=caller.role == "agent",
     )
     return json_answer(await assess.open_session(site.parts.assess, opening, site.parts.now()), 201)
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
+from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.respond import RespondParts
 from ioint_node.store.engine import Store
@@ -34,7 +35,7 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks.
+    private networks, `joining` None where nobody can apply.
     """
 
     store: Store
@@ -52,6 +53,7 @@ class WebParts:
     grants: GrantParts | None = None
     loop: LoopParts | None = None
     responding: RespondParts | None = None
+    joining: JoiningParts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

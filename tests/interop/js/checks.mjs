@@ -85,10 +85,12 @@ export const CHECKS = {
   },
   'records.json': {
     cases: {
-      fields: ['body', 'id'],
-      tight: ['body', 'id'],
+      fields: ['body', 'id', 'unread'],
+      tight: ['body', 'id', 'unread'],
       check (item) {
-        assert.equal(readRecord(Buffer.from(item.body)).id, item.id)
+        const { id, type, value } = readRecord(Buffer.from(item.body))
+        assert.equal(id, item.id)
+        assert.equal(type === 'unread' ? value.v : undefined, item.unread)
       }
     }
   },

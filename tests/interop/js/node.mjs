@@ -16,7 +16,7 @@ import { Exchange } from './lib/exchange.mjs'
 import { follow } from './lib/membership.mjs'
 import { openPeer } from './lib/peer.mjs'
 import { opinion } from './lib/reputation.mjs'
-import { buildSegment } from './lib/segments.mjs'
+import { buildSegment, verifyInclusion } from './lib/segments.mjs'
 
 const OTHERS = 0o077 // mode bits of everybody but the owner
 
@@ -44,9 +44,10 @@ const COMMANDS = {
   sync: ({ member }) => exchange.catchUp(peerOf(member)),
   publish: ({ values, push, announce }) => publish(values, push, announce),
   push: ({ wire, to }) => exchange.push(Buffer.from(wire, 'hex'), peerOf(to)),
+  roster: () => ({ version: exchange.roster.version, root: exchange.membership.root, timestamp: exchange.membership.timestamp }),
+  included: ({ proof }) => verifyInclusion(Buffer.from(proof, 'base64'), exchange.roster),
   renew: ({ member }) => exchange.renew(peerOf(member)),
-  forget: () => exchange.forget(),
-  faults: () => exchange.faults
+  forget: () => exchange.forget()
 }
 
 say({ ok: COMMANDS.self() })

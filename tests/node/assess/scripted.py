@@ -38,6 +38,10 @@ class ScriptedTracker:
     def steps(self) -> tuple[Step, ...]:
         return ()
 
+    @property
+    def outside(self) -> tuple[bool, ...]:
+        return ()
+
     def redeclare(self, declaration: Declaration) -> None:
         self.families = ((declaration.family or "research", 0.8),)
         if declaration.text == "wider":

@@ -14,6 +14,7 @@ from ioint_node.flows.assess import (
     declare,
 )
 from ioint_node.flows.live import LiveSessions
+from ioint_node.flows.paths import path_of
 from ioint_node.scoring.values import Declaration
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -207,12 +208,14 @@ async def test_a_completed_pattern_is_noted_once_and_told_inside_the_transaction
     ]
 
 
-async def test_out_of_scope_without_a_pattern_has_nothing_to_publish(node: Node) -> None:
+async def test_a_confirmed_session_without_a_pattern_tells_its_abstract_path(node: Node) -> None:
     await node.open()
     await node.act("clear")
     await node.flushed()
 
-    assert node.sightings == []
+    (sighting,) = node.sightings
+    assert (sighting.patterns, sighting.confirmed) == ((), True)
+    assert "research" in path_of(sighting.path).families
 
 
 async def test_a_proposal_that_fails_costs_no_decision(

@@ -4,49 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ioint_node.cli import main
 
-
-class Consortium:
-    """Homes below one directory, and commands on them."""
-
-    def __init__(self, root: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.root = root
-        self._capture = capture
-
-    def node(self, name: str) -> Path:
-        """A new node with its card beside its home."""
-        home = self.root / name
-        self.json("init", "--home", home, "--org", name)
-        self.json("consortium", "card", "--home", home, "--output", self.card(name))
-        return home
-
-    def card(self, name: str) -> Path:
-        return self.root / f"{name}.json"
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        self._capture.readouterr()
-        code = main([str(word) for word in words])
-        printed = self._capture.readouterr()
-        return code, printed.out, printed.err
-
-    def json(self, *words: object) -> dict[str, Any]:
-        code, out, err = self.run(*words, "-o", "json")
-        assert code == 0, err
-        document: dict[str, Any] = json.loads(out)
-        return document
+from tests.node.cli.organisations import Consortium, states
 
 
 @pytest.fixture
 def consortium(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Consortium:
     return Consortium(tmp_path, capsys)
-
-
-def states(shown: dict[str, Any]) -> dict[str, str]:
-    return {member["name"]: member["state"] for member in shown["members"]}
 
 
 def test_founders_stand_on_version_one_and_everybody_sees_one_consortium(consortium: Consortium) -> None:

@@ -49,12 +49,24 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
         "kind": "report",
         "subject": PATTERN,
         "bytes_b64": base64.b64encode(b'{"v":1}').decode(),
-        "explain": [{"field": "v", "means": "1", "readers": "members", "why": "a small number"}],
+        "explain": [{"field": "v", "means": "1", "value": 1, "source": "number", "why": "a small number"}],
         "state": "held",
         "reason": "r" * 90,
+        "category": "catalogue",
+        "tlp": "green",
+        "readers": {"members": ["Beta"], "groups": 1, "tlp": "green", "pass_on": "to their communities"},
     }
     member = {"id": "b" * 32, "name": "Beta", "state": "active", "own": False, "quarantined_at": None}
-    link = {"member": "b" * 32, "connected_since": 1_700_000_000_000, "last_success": 1_700_000_001_500}
+    link = {
+        "member": "b" * 32,
+        "connected_since": 1_700_000_000_000,
+        "last_success": 1_700_000_001_500,
+        "behind": 2,
+        "ahead": 0,
+        "bytes_in": 70_000,
+        "bytes_out": 512,
+        "version": "1.0.0",
+    }
     made = Node(
         {
             "approvals": {"items": [held, {**held, "id": IDS[2]}]},
@@ -175,7 +187,8 @@ def test_peers_are_told_with_instants_and_the_names_of_refusals(
 ) -> None:
     assert main(["peers"]) == 0
     _, line = capsys.readouterr().out.splitlines()
-    assert "Beta  active  2023-11-14T22:13:20.000Z  2023-11-14T22:13:21.500Z  replay 3, too_large 3" in line
+    assert "Beta  active  2023-11-14T22:13:20Z  2023-11-14T22:13:21Z  2 behind, 0 ahead" in line
+    assert line.endswith("70000 in, 512 out  1.0.0    replay 3, too_large 3")
 
 
 def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,14 @@ class Node:
         return self.parts.store
 
     async def see(
-        self, pattern: str, *, session: str, day: int = TODAY, actor: str = CANARY, judged: str = "open"
+        self,
+        pattern: str,
+        *,
+        session: str,
+        day: int = TODAY,
+        actor: str = CANARY,
+        principal: str = "",
+        judged: str = "open",
     ) -> None:
         """A session of this organisation completed a pattern."""
 
@@ -94,6 +101,7 @@ class Node:
                     day=day,
                     at=to_text(day * DAY_MS),
                     judged=judged,
+                    principal=principal,
                 )
                 .on_conflict_do_nothing()
             )

@@ -139,7 +139,7 @@ def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
         node.parts,
         roster=lambda: book.in_force(now()),
         connected=lambda: host.link.connected(),  # noqa: PLW0108 - made below
-        announce=lambda news: host.network.announcer.tell(news.to, news.heads),
+        announce=lambda news: host.network.tell(news),  # noqa: PLW0108 - made below
     )
     network = Network(
         node.parts,
@@ -158,11 +158,16 @@ def join(air: Air, net: Any, node: Any, now: Callable[[], int]) -> Host:
 
 
 @asynccontextmanager
-async def running(hosts: Sequence[Host]) -> AsyncIterator[None]:
-    """Run the loops of all hosts, connected as the air lets them."""
-    tasks = [
-        asyncio.create_task(loop(), name=name) for h in hosts for name, loop in h.network.loops().items()
+async def running(hosts: Sequence[Host], *only: str) -> AsyncIterator[None]:
+    """Run the loops of all hosts (or `only` these), connected as the air lets them."""
+    loops = [
+        (name, loop)
+        for host in hosts
+        for name, loop in host.network.loops().items()
+        if name in only or not only
     ]
+    tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops]
+    await asyncio.sleep(0)  # until each has said what it wants to hear of
     for host in hosts:
         host.link.greet()
     try:

@@ -12,14 +12,9 @@ import pytest
 from ioint_node.admission import Accepted, Ignored, Rejected
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows.believe import refresh_all
-from ioint_node.flows.publish import (
-    confirm_pattern,
-    decide,
-    dispute_pattern,
-    flush,
-    preview,
-    withdraw_pattern,
-)
+from ioint_node.flows.opinions import confirm_pattern, dispute_pattern, withdraw_pattern
+from ioint_node.flows.preview import preview
+from ioint_node.flows.publish import decide, flush
 from ioint_node.flows.why import why
 from ioint_node.reputation.gate import Params
 from ioint_node.store import indicators, log, outbox, outgoing, overrides, peers
@@ -290,22 +285,21 @@ async def test_hold_shows_the_bytes_and_lets_them_leave_on_approval(make: Make) 
     pattern = net.patterns[0]
     assert await net[0].find_bad(pattern) == 0
     async with net[0].store.read() as connection:
-        page = await outgoing.list_outgoing(connection, 10, state="held")
-    (held,) = page["items"]
-    assert {row["field"] for row in held["explain"]} >= {"pat", "bad", "day_until", "det"}
-    await decide(net[0].parts, held["id"], True, "token:t", NOW)
+        (held,), _ = await outgoing.list_outgoing(connection, 10, state="held")
+    assert {row["field"] for row in held.explain} >= {"pat", "bad", "day_until", "det"}
+    await decide(net[0].parts, held.id, True, "token:t", NOW)
     (wire,) = await net[0].own_wires()
-    assert parse_segment(wire).bodies == ((await _body(net[0], held["id"])),)
+    assert parse_segment(wire).bodies == ((await _body(net[0], held.id)),)
     with pytest.raises(ConflictError):
-        await decide(net[0].parts, held["id"], True, "token:t", NOW)
+        await decide(net[0].parts, held.id, True, "token:t", NOW)
 
 
 async def test_what_an_operator_refuses_never_leaves(make: Make) -> None:
     net = await make(mode="hold")
     await net[0].find_bad(net.patterns[0])
     async with net[0].store.read() as connection:
-        (held,) = (await outgoing.list_outgoing(connection, 10))["items"]
-    await decide(net[0].parts, held["id"], False, "token:t", NOW)
+        (held,), _ = await outgoing.list_outgoing(connection, 10)
+    await decide(net[0].parts, held.id, False, "token:t", NOW)
     assert await flush(net[0].parts, NOW + DAY_MS) == 0
 
 
@@ -373,8 +367,8 @@ async def test_a_pattern_of_everyday_work_is_not_reported_and_the_rate_is_named(
         await net[0].see(pattern, session=f"daily-{number}", judged="benign")
     assert await net[0].find_bad(pattern) == 0
     async with net[0].store.read() as connection:
-        (refused,) = (await outgoing.list_outgoing(connection, 10, state="refused"))["items"]
-    assert "2.25 times in 1,000" in refused["reason"]
+        (refused,), _ = await outgoing.list_outgoing(connection, 10, state="refused")
+    assert "2.25 times in 1,000" in refused.reason
 
 
 async def test_a_better_supported_pattern_takes_the_budget_of_a_weaker_one(make: Make) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ioint_node.admission import Accepted
 from ioint_node.errors import ConflictError
 from ioint_node.flows.believe import refresh_all
-from ioint_node.flows.publish import publish_record, withdraw_pattern
+from ioint_node.flows.opinions import publish_record, withdraw_pattern
 from ioint_node.flows.why import why
 from ioint_node.reputation.gate import PARAMS
 from ioint_node.reputation.novel import NovelLimits

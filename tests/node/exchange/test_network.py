@@ -12,7 +12,7 @@ import pytest
 from ioint_node.errors import BusyError
 from ioint_node.store import log, outbox, peers
 from ioint_node.store.schema import records as stored
-from ioint_protocol import equivocation_proof, sync
+from ioint_protocol import equivocation_proof, parse_segment, sync
 
 from tests.node.exchange.memory import Air, Host, clock, join, kinds, running, same_everywhere, until
 
@@ -302,6 +302,28 @@ async def test_what_comparing_brings_is_announced_and_not_pushed_on(make: Make) 
     async with net[1].store.read() as connection:
         assert await outbox.waiting(connection) == {}
     assert [news.to for news in told] == [frozenset({net[2].member})]
+
+
+async def test_an_announcement_of_what_is_held_asks_nothing_and_one_of_another_history_does(
+    make: Make,
+) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    liar = net[2]
+    one, other = (net.sign(liar, 1, "", [b'{"of":"%064x","reason":"mistake","v":1}' % n]) for n in (1, 2))
+    await net.hand(one, net[0], liar)
+    await net.hand(other, net[1], liar)
+    async with running(hosts[:1], "pulls"):
+        for wire in (one, other):
+            said = sync.Announcement(heads={liar.member: (1, parse_segment(wire).head)}, roster=0)
+            await air.carry(net[1].member, net[0].member, sync.ANNOUNCE, sync.encode_announcement(said))
+
+        async def caught() -> bool:
+            return await convicted(net[0], liar.member)
+
+        await until(caught)
+    assert [p for one, _, p, _ in air.asked if one == net[0].member and p == sync.PULL] == [sync.PULL]
 
 
 async def test_after_comparing_it_is_known_how_far_either_side_was_behind(make: Make) -> None:

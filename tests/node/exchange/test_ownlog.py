@@ -114,24 +114,24 @@ async def test_a_deleted_database_is_refilled_and_says_nothing_twice(make: Make,
     assert await bare.vector() == await net[0].vector()
     assert await bare.find_bad(net.patterns[0], session="s0") == 0
     async with bare.store.read() as connection:
-        left = (await outgoing.list_outgoing(connection, 10, state="left"))["items"]
-    assert {row["subject"] for row in left} == set(net.patterns[:2])
-    assert all(row["explain"] for row in left)
+        left, _ = await outgoing.list_outgoing(connection, 10, state="left")
+    assert {row.subject for row in left} == set(net.patterns[:2])
+    assert all(row.explain for row in left)
 
 
 async def test_what_was_ready_in_the_copy_and_left_since_does_not_leave_again(make: Make) -> None:
     net = await make(mode="hold")
     await net[0].find_bad(net.patterns[0])
     async with net[0].store.read() as connection:
-        (held,) = (await outgoing.list_outgoing(connection, 10))["items"]
+        (held,), _ = await outgoing.list_outgoing(connection, 10)
     copy = net[0].copied("old.db")
-    await publish.decide(net[0].parts, held["id"], True, "token:t", NOW)
+    await publish.decide(net[0].parts, held.id, True, "token:t", NOW)
     await net.deliver()
     old = await net.restored(net[0], copy)
     await publish.flush(old.parts, NOW)
     async with old.store.read() as connection:
         assert await outgoing.ready(connection, NOW, 10) == ()
-        found = await outgoing.get(connection, held["id"])
+        found = await outgoing.get(connection, held.id)
     assert found is not None
     assert (found.state, found.segment) == ("left", 1)
 

@@ -176,6 +176,21 @@ async def test_a_pull_below_what_is_held_is_answered_from_the_lowest(make: Make)
     assert parse_segment(wire).header.seq == 3
 
 
+async def test_a_newcomer_crosses_a_gap_that_a_member_has_in_its_copy(make: Make) -> None:
+    net = await make(4)
+    for number in range(12):
+        await net[0].find_bad(net.patterns[number], session=f"s{number}")
+    await net.hand((await net[0].own_wires())[0], net[2], net[0])
+    await net.catch_up(net[1], net[0])
+    await net[0].find_bad(net.patterns[12], session="s12", now=LATER)
+    await net.catch_up(net[1], net[0], LATER)
+    await prune(net[1].store, LATER)
+    await net.catch_up(net[2], net[1], LATER)
+    assert await seqs(net[2], net[0]) == [1, 13]
+    await net.catch_up(net[3], net[2], LATER)
+    assert await seqs(net[3], net[0]) == [1, 13]
+
+
 async def test_catching_up_twice_brings_nothing_the_second_time(make: Make) -> None:
     net = await grown(make)
     assert await net.catch_up(net[1], net[0], LATER) == CaughtUp()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.privacy.egress import CLASSES, EgressError, check_record, check_segment
-from ioint_node.privacy.explain import READERS, WHY, explain
+from ioint_node.privacy.explain import PASS_ON, WHY, Audience, explain
+from ioint_node.privacy.labels import SHAREABLE
 from ioint_protocol import (
     Dispute,
     Fingerprint,
+    Pattern,
     Report,
     Sighting,
     Withdrawal,
@@ -18,6 +23,7 @@ from ioint_protocol import (
     encode_record,
     parse_pattern,
 )
+from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS, Record
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
@@ -111,6 +117,88 @@ def test_no_text_of_ours_passes_in_any_text_field(text: str) -> None:
                 check(canonical.encode({**value, name: text}))
 
 
+BUCKETS = st.integers(0, 30)
+DAYS = st.integers(19_000, 30_000)
+LABELS = st.sampled_from(SHAREABLE)
+MACS = st.builds(
+    Fingerprint,
+    scheme=st.just("blake2b"),
+    epoch=st.integers(0, 5_000),
+    mac=st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
+)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> Report:
+    """A report of any of the three things that there can be reports of."""
+    kind = draw(st.sampled_from(["catalogue", "novel", "subject"]))
+    entry = draw(st.sampled_from(sorted(CATALOGUE.entries.values(), key=lambda one: one.id)))
+    seen, first = draw(BUCKETS), draw(DAYS)
+    named: dict[str, str | Pattern | None] = {
+        "catalogue": entry.id,
+        "novel": parse_pattern(entry.pattern),
+        "subject": None,
+    }
+    fps = draw(st.lists(MACS, max_size=3, unique_by=lambda one: (one.epoch, one.mac)))
+    return Report(
+        tax=TAXONOMY.version,
+        kind="subject" if kind == "subject" else "pattern",
+        pat=named[kind],
+        subj="pkg:npm/left-pad@1.3" if kind == "subject" else None,
+        intents=tuple(sorted(draw(st.sets(st.sampled_from(sorted(TAXONOMY.intents)), max_size=8)))),
+        basis=draw(st.sampled_from(["threshold", "analyst"])),
+        bad=draw(st.integers(0, seen)),
+        seen=seen,
+        agents=draw(st.integers(0, seen)),
+        day_from=first,
+        day_until=first + draw(st.integers(0, 30)),
+        det=draw(st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+        tlp=draw(LABELS),
+        fps=tuple(sorted(fps, key=lambda one: (one.scheme, one.epoch, one.mac))),
+    )
+
+
+IDS = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+RECORDS = st.one_of(
+    reports(),
+    st.builds(Sighting, of=IDS, seen=BUCKETS, day=DAYS),
+    st.builds(Dispute, of=IDS, reason=st.sampled_from(sorted(DISPUTE_REASONS)), day=DAYS),
+    st.builds(Withdrawal, of=IDS, reason=st.sampled_from(sorted(WITHDRAWAL_REASONS))),
+)
+
+
+@given(RECORDS)
+def test_every_leaf_of_every_record_that_can_be_made_has_a_class(record: Record) -> None:
+    leaves = check_record(encode_record(record), TAXONOMY, CATALOGUE)
+    assert leaves
+    assert all(leaf.source in CLASSES for leaf in leaves)
+
+
+@given(RECORDS, st.data())
+def test_no_text_or_large_number_of_ours_passes_in_any_leaf(record: Record, data: st.DataObject) -> None:
+    value = canonical.decode_object(encode_record(record))
+    places = list(_places(value))
+    holder, key = data.draw(st.sampled_from(places))
+    ours = data.draw(st.sampled_from(["canary", "acme-hr-db-7", "alice@example.org", 49_301_908_204_711]))
+    holder[key] = ours
+    with pytest.raises(EgressError):
+        check(canonical.encode(value))
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Where a leaf stands: its holder and its key there."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            yield from _places(item)
+        else:
+            yield value, key
+
+
+def test_nothing_leaves_that_is_for_single_people_alone() -> None:
+    with pytest.raises(EgressError, match="tlp"):
+        check(report(tlp="red"))
+
+
 def test_a_segment_is_checked_as_it_will_be_sent() -> None:
     key = SigningKey(bytes(32))
     good = build_segment(key, HEX, "0" * 32, 1, GENESIS, 1, [report()])
@@ -121,8 +209,9 @@ def test_a_segment_is_checked_as_it_will_be_sent() -> None:
 
 
 def test_every_field_is_explained_with_its_class_and_its_readers() -> None:
-    rows = explain(report(), TAXONOMY, CATALOGUE)
+    audience = Audience(members=("Acme", "Bolt", "Core"), groups=2)
+    rows = explain(report(), TAXONOMY, CATALOGUE, audience, label="green")
     assert {row["field"] for row in rows} >= {"pat", "bad", "seen", "agents", "day_from", "det", "tlp"}
-    assert all(row["why"] == WHY[row["source"]] and row["readers"] == READERS["green"] for row in rows)
+    assert all(row["why"] == WHY[row["source"]] and row["readers"].endswith(PASS_ON["green"]) for row in rows)
     assert next(row["means"] for row in rows if row["field"] == "pat") == ENTRY.title
     assert next(row["means"] for row in rows if row["field"] == "seen") == "4 to 7"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -17,8 +19,10 @@ from ioint_node.privacy.gate import (
     Refuse,
     Release,
     Said,
+    Told,
     bucket,
     decide,
+    last_said,
 )
 
 NOW = 20_000 * DAY_MS + 12_345_678
@@ -125,3 +129,86 @@ def test_a_pattern_that_ordinary_work_completes_is_refused_and_the_rate_is_named
 @given(st.integers(1, 2**30))
 def test_a_bucket_holds_its_count(count: int) -> None:
     assert 2 ** bucket(count) <= count < 2 ** (bucket(count) + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """So many bad sessions were met in the last 30 days, so many minutes after what was before."""
+
+    count: int
+    minutes: int
+    withdraw: bool
+    delay: int
+
+
+HISTORIES = st.lists(
+    st.builds(
+        Met,
+        count=st.integers(1, 5_000),
+        minutes=st.integers(0, 20_000),
+        withdraw=st.integers(0, 19).map(lambda number: number == 0),
+        delay=st.integers(0, 2**40),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def told(history: Sequence[Met], *, novel: bool) -> list[tuple[int, Told]]:
+    """What leaves of a pattern over a history, with when it was proposed, as the rows of a node say it.
+
+    Nothing else is carried from one moment to the next: the drawn delay is in the row, so a restart changes nothing. A
+    row whose slot has not come gives way to a newer count.
+    """
+    rows: list[tuple[int, Told]] = []
+    now = NOW
+    for met in history:
+        now += met.minutes * 60_000
+        if met.withdraw:
+            rows.append((now, Told(leaves=now, bad=None)))
+            continue
+        said = last_said([row for _, row in rows], now)
+        given_ = proposal(novel=novel, principals=5, bad=bucket(met.count), said=said)
+        outcome = decide(given_, mode="catalogue", now=now, draw=partial(_below, met.delay))
+        if isinstance(outcome, Release):
+            rows = [(at, row) for at, row in rows if row.bad is None or row.leaves <= now]
+            rows.append((now, Told(leaves=outcome.not_before, bad=given_.bad)))
+    return rows
+
+
+def _below(drawn: int, below: int) -> int:
+    return drawn % below
+
+
+@given(HISTORIES, st.booleans())
+def test_no_two_reports_of_a_pattern_within_thirty_days_differ_by_less_than_a_doubling(
+    history: list[Met], novel: bool
+) -> None:
+    rows = [row for _, row in told(history, novel=novel)]
+    assert [row.leaves for row in rows if row.bad is not None] == sorted(
+        row.leaves for row in rows if row.bad is not None
+    )
+    for earlier, later in pairwise(rows):
+        if earlier.bad is not None and later.bad is not None and later.leaves - earlier.leaves < 29 * DAY_MS:
+            assert later.bad > earlier.bad
+
+
+@given(HISTORIES, st.booleans())
+def test_after_a_withdrawal_nothing_leaves_by_itself_for_thirty_days(history: list[Met], novel: bool) -> None:
+    rows = told(history, novel=novel)
+    taken_back = [row.leaves for _, row in rows if row.bad is None]
+    for proposed, row in rows:
+        if row.bad is not None:
+            assert not any(0 < proposed - at < 30 * DAY_MS - DAY_MS for at in taken_back)
+
+
+@given(HISTORIES)
+def test_novel_patterns_leave_in_a_later_slot_and_first_reports_of_catalogue_patterns_at_once(
+    history: list[Met],
+) -> None:
+    for proposed, row in told(history, novel=True):
+        if row.bad is not None:
+            slot = (proposed // PARAMS.slot_ms + 1) * PARAMS.slot_ms
+            assert slot <= row.leaves < slot + PARAMS.slot_ms
+    first = next((pair for pair in told(history, novel=False) if pair[1].bad is not None), None)
+    assert first is None or first[0] == first[1].leaves

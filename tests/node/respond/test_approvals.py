@@ -41,6 +41,7 @@ async def add_record(site: Site, number: int = 0) -> str:
         explain=[],
         state="held",
         reason="held for you",
+        tlp="green",
         not_before=to_text(site.now),
         at=to_text(site.now),
     )

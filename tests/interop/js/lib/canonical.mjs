@@ -41,10 +41,9 @@ function parse (bytes) {
 
 /** Numbers are judged by how they are written: JSON.parse makes 1 of `1.0`, and rounds beyond 2^53. */
 function checkNumber (key, value, { source } = {}) {
-  if (typeof value === 'number' && !(INTEGER.test(source) && Number.isSafeInteger(value))) {
-    refuse('bad_value', `${source} is no integer of the value set`)
-  }
-  return value
+  if (typeof value !== 'number' || (INTEGER.test(source) && Number.isSafeInteger(value))) return value
+  if (!INTEGER.test(source) && !Number.isFinite(value)) refuse('not_canonical', `${source} is beyond all doubles`)
+  refuse('bad_value', `${source} is no integer of the value set`)
 }
 
 function text (value, depth, flags) {

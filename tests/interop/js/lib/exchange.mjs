@@ -18,9 +18,6 @@ const nowSeconds = () => Math.floor(Date.now() / 1000)
 
 /** One node's side of every protocol, over its membership, its ledger and its peers. */
 export class Exchange {
-  /** Why an announcement led to nothing, newest last. */
-  faults = []
-
   /** @param membership what `follow` gave */
   constructor (membership) {
     this.membership = membership
@@ -92,9 +89,14 @@ export class Exchange {
   }
 
   /** A hint: we wait for a push, look again, and bring over what is still missing. */
-  #answerAnnouncement ({ heads }, from) {
-    setTimeout(() => this.#bring(from, heads).catch((error) => this.faults.push(String(error))), HINT_MS)
+  #answerAnnouncement ({ heads, roster }, from) {
+    setTimeout(() => this.#look(from, heads, roster).catch((error) => console.error('announced in vain:', error.message)), HINT_MS)
     return encode({ r: 'accepted', why: '' })
+  }
+
+  async #look (from, heads, roster) {
+    if (roster > this.membership.timestamp) await this.renew(from)
+    await this.#bring(from, heads)
   }
 
   /** Bring over what a peer has and we have not; what became of each thing, or null when both hold the same. */
@@ -146,7 +148,7 @@ export class Exchange {
   async announce (authors, to) {
     const all = this.ledger.heads()
     const heads = Object.fromEntries(authors.map((author) => [author, all[author]]))
-    return readMessage('push_answer', await this.peer.ask(to, ANNOUNCE, encode({ heads, roster: this.roster.version })))
+    return readMessage('push_answer', await this.peer.ask(to, ANNOUNCE, encode({ heads, roster: this.membership.timestamp })))
   }
 }
 

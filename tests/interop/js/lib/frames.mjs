@@ -78,8 +78,8 @@ export function readSignatures (reader) {
 function readSignature (reader) {
   const code = reader.uint(1)
   const kid = reader.take(16).toString('hex')
-  const signature = reader.take(reader.uint(2))
   if (code !== ED25519) refuse('unknown_algorithm', `code ${code}`)
+  const signature = reader.field(2, ED25519_BYTES)
   if (signature.length !== ED25519_BYTES) refuse('bad_frame', `a signature of ${signature.length} bytes`)
   return { kid, signature }
 }

@@ -57,7 +57,7 @@ function readShape (name, bytes) {
   const { kind, version } = kindOf(name)
   checkSize(name, bytes)
   if (kind === 'roster') return {}
-  const { signatures, signed } = object(decodeFile(bytes), ['signatures', 'signed'])
+  const { signatures, signed } = object(decode(bytes, true), ['signatures', 'signed'])
   list(signatures, 0, LIMITS.signatures, checkSignature)
   object(signed, ['_type', 'version', 'spec_version', 'expires', ...FIELDS[kind]])
   if (signed._type !== kind) refuse('bad_shape', `${name} is no ${kind}`)
@@ -67,16 +67,6 @@ function readShape (name, bytes) {
   string(signed.expires, SECONDS)
   CHECKS[kind](signed)
   return { signed, signatures }
-}
-
-/** SPEC: what is no JSON at all is `bad_shape` here. */
-function decodeFile (bytes) {
-  try {
-    JSON.parse(bytes.toString('utf8'))
-  } catch {
-    refuse('bad_shape', 'no JSON')
-  }
-  return decode(bytes, true)
 }
 
 function checkSignature (item, at, all) {

@@ -93,7 +93,7 @@ export function canonicalForm (pattern, { verbs, resources }) {
   return { ...pattern, steps }
 }
 
-const CHOICES = 4_096 // bare sessions looked at; beyond, the answer is no
+const CHOICES = 4_096 // bare sessions looked at, at least as many as SPEC asks for; beyond, the answer is no
 const NOBODY_KNOWS = ' ' // no slug
 
 /** Whether every session that completes `special` completes `general`. */

@@ -63,8 +63,7 @@ class Peer {
     const stream = await connection.newStream(protocol, { signal })
     try {
       await send(stream, body, signal)
-      const [answer] = await Array.fromAsync(firstOf(stream, signal))
-      return answer ?? refuse('bad_frame', 'no answer')
+      return await firstBody(stream, signal)
     } finally {
       await stream.close({ signal })
     }
@@ -95,14 +94,12 @@ async function * bodies (stream) {
   for await (const chunk of stream) yield * unframer.feed(chunk.subarray())
 }
 
-async function * firstOf (stream, signal) {
+async function firstBody (stream, signal) {
   const abort = () => stream.abort(signal.reason)
   signal.addEventListener('abort', abort)
   try {
-    for await (const body of bodies(stream)) {
-      yield body
-      return
-    }
+    for await (const body of bodies(stream)) return body
+    return refuse('bad_frame', 'no answer')
   } finally {
     signal.removeEventListener('abort', abort)
   }

@@ -24,29 +24,19 @@ const SUBJECT = new RegExp(`^pkg:(${[
   `(github|huggingface)/${NAME}/${NAME}`
 ].join('|')})(@[A-Za-z0-9][A-Za-z0-9.+_-]{0,39})?$`)
 
-/** The record of a canonical body, as `{id, type, subject?, value}`. */
+/**
+ * The record of a canonical body, as `{id, type, subject?, value}`; `type` is `unread` where it is of a later version,
+ * of which nothing else is known.
+ */
 export function readRecord (body) {
-  return recordOf(body, readBody(body))
-}
-
-/** The same of a body in a segment, where a record of a later version has its place, as `{id, type: 'unread', value}`. */
-export function readStored (body) {
-  const value = readBody(body)
-  return value.v > VERSION ? { id: contentId('record', body), type: 'unread', value } : recordOf(body, value)
-}
-
-function readBody (body) {
   if (body.length > LIMITS.record_bytes) refuse('too_large', `a record of ${body.length} bytes`)
   const value = decode(body)
   if (value === null || typeof value !== 'object' || Array.isArray(value)) refuse('bad_shape', 'not an object')
-  return value
-}
-
-function recordOf (body, value) {
+  const id = contentId('record', body)
+  if (value.v > VERSION && typeof value.v === 'number') return { id, type: 'unread', value }
   const type = typeOf(value)
   CHECKS[type](value)
   integer(value.v, VERSION, VERSION)
-  const id = contentId('record', body)
   return type === 'report' ? { id, type, subject: subjectOf(value), value } : { id, type, value }
 }
 

@@ -4,7 +4,7 @@ import { decode, encode, sha256 } from './canonical.mjs'
 import { hash, integer, MEMBER, object, string } from './forms.mjs'
 import { field, head, mediaType, Reader, readSignatures, signatureList, uint, verifySignatures } from './frames.mjs'
 import { LIMITS } from './limits.mjs'
-import { readRecord, readStored } from './records.mjs'
+import { readRecord } from './records.mjs'
 import { refuse } from './refusal.mjs'
 import { recordKeyAt } from './roster.mjs'
 
@@ -61,7 +61,7 @@ export function verifySegment (parsed, membership) {
   if (member.state !== 'active') refuse('inactive_member', member.state)
   checkSigned(parsed, member, membership.consortium)
   if (treeHash(bodies).toString('hex') !== header.root) refuse('bad_root', 'the tree hash covers other bodies')
-  const records = bodies.map(readStored)
+  const records = bodies.map(readRecord)
   if (new Set(records.map(({ id }) => id)).size !== records.length) refuse('duplicate_record', 'one body twice')
   return { ...parsed, records }
 }

@@ -26,3 +26,17 @@ def upgrade() -> None:
         sa.Column("installed_at", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_roster_files")),
     )
+    op.create_table(
+        "invitations",
+        sa.Column("id", sa.String(length=16), nullable=False),
+        sa.Column("code_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", sa.String(length=32), nullable=False),
+        sa.Column("wrong", sa.Integer(), nullable=False),
+        sa.Column("member", sa.String(length=32), nullable=True),
+        sa.Column("name", sa.String(length=64), nullable=True),
+        sa.Column("card", sa.LargeBinary(), nullable=True),
+        sa.Column("applied_at", sa.String(length=32), nullable=True),
+        sa.Column("refused_at", sa.String(length=32), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
+    )

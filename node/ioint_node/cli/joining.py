@@ -1,0 +1,297 @@
+"""`ioint consortium invite / join / leave`: how a member comes, by an invitation or by a file, and how it goes.
+
+The database and the HTTP client are imported where they are used: other commands do not wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from ioint_protocol import ProtocolError, Roster
+
+from ioint_node.cli.client import Client, connect
+from ioint_node.cli.options import check_place, emit, node_options, show_fields
+from ioint_node.cli.rosters import (
+    in_consortium,
+    install_files,
+    now_ms,
+    read_book,
+    read_roster_file,
+    show_roster,
+)
+from ioint_node.config import (
+    Config,
+    change_setting,
+    load_config,
+    load_keys,
+    own_card,
+    read_run,
+    replace_private,
+    write_fingerprint_keys,
+)
+from ioint_node.errors import ConfigError
+from ioint_node.membership.invitations import (
+    INVITATION_CHARS,
+    Invitation,
+    check_door,
+    new_code,
+    read_invitation,
+    write_invitation,
+)
+from ioint_node.store.times import DAY_MS, to_text
+
+if TYPE_CHECKING:
+    from ioint_node.applying import Answer
+    from ioint_node.store.invitations import Application
+
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_POLL_S: Final = 2.0
+_LEAVE_POLL_S: Final = 0.5
+
+
+@click.command()
+@click.option("--url", help="Where the applicant reaches this node: https://HOST; by default as it listens.")
+@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it is good.")
+@click.option("--output", "target", type=_NEW_FILE, help="Write it here.")
+@node_options
+def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | None) -> None:
+    """Make an invitation: a string with a one-time code, good for one applicant. It is shown this once."""
+    config = load_config(home)
+    held = in_consortium(config)
+    identity, code = new_code()
+    try:
+        text = write_invitation(
+            Invitation(url=check_door(url or _own_url(config)), consortium=held.roster.consortium, code=code)
+        )
+    except ProtocolError as error:
+        raise ConfigError(f"the applicant cannot apply there ({error}): name --url https://HOST") from None
+    expires = now_ms() + days * DAY_MS
+    asyncio.run(_keep(config, identity, code, expires))
+    if target is not None:
+        check_place(target)
+        replace_private(target, text.encode() + b"\n")
+    made = {"id": identity, "expires": to_text(expires), "invitation": text}
+    emit(made, form=form, human=lambda: click.echo(str(target) if target is not None else text))
+
+
+@click.command()
+@click.option("--invitation", "text", help="The invitation, or the file that holds it.")
+@click.option("--roster", "path", type=_FILE, help="The roster.bin that a founder gave you.")
+@click.option("--consortium", "expected", help="Refuse any other consortium than the one with this id.")
+@click.option("--name", default="", help="What this node calls the consortium.")
+@click.option(
+    "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
+)
+@click.option(
+    "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
+)
+@node_options
+def join(
+    *,
+    home: Path,
+    form: str,
+    text: str | None,
+    path: Path | None,
+    expected: str | None,
+    name: str,
+    publish: str | None,
+    wait_s: int,
+) -> None:
+    """Join a consortium: apply with an invitation, or install a roster.
+
+    With --roster, compare the id that it shows with what the founders tell you; an invitation holds it.
+    """
+    if (text is None) == (path is None):
+        raise click.UsageError("name one of --invitation TEXT and --roster FILE")
+    config = load_config(home)
+    wanted = expected.replace(" ", "").lower() if expected is not None else None
+    more: dict[str, Any] = {}
+    if path is not None:
+        book = asyncio.run(install_files(config, read_roster_file(path), wanted))
+    else:
+        invitation = _given(text or "", wanted)
+        answer = _apply_until(config, invitation, time.monotonic() + wait_s)
+        book = asyncio.run(read_book(config))
+        more = {"application": {"id": answer.application, "state": answer.state}}
+    if publish is not None:
+        config = change_setting(config, "publish", publish)
+    if name:
+        config = change_setting(config, "consortium", name)
+    show_roster(config, book, form, **more)
+    if more and more["application"]["state"] == "waiting":
+        click.echo("a steward has to admit this node; it asks by itself while it runs", err=True)
+    if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
+        _ask_to_publish(load_config(home))
+
+
+@click.command()
+@click.option(
+    "--within",
+    "within_s",
+    type=click.IntRange(0, 86_400),
+    default=300,
+    show_default=True,
+    help="Seconds to wait.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--now", "at_once", is_flag=True, help="Leave even if some members have not heard yet.")
+@node_options
+def leave(*, home: Path, form: str, within_s: int, yes: bool, at_once: bool) -> int:
+    """Leave the consortium: take back everything that this node said, wait until the others heard it, run alone."""
+    node, member = connect(home), load_keys(home).member
+    if not yes and not (
+        form == "human" and sys.stdin.isatty() and click.confirm("Take everything back and leave?")
+    ):
+        raise ConfigError("leaving takes back all that this node said: run it again with --yes")
+    withdrawn = node.post("api", "v1", "consortium", "leave", body={})["withdrawn"]
+    seen = _wait_for_all(node, time.monotonic() + within_s)
+    left = seen["done"] or at_once
+    if left:
+        node.post("api", "v1", "consortium", "leave", body={"end": True})
+    result = {"left": left, "withdrawn": withdrawn, "member": member, **seen}
+
+    def human() -> None:
+        show_fields(result)
+        click.echo(
+            f"ask a steward for: ioint consortium remove {member}"
+            if left
+            else "some have not heard yet: run this again later, or with --now"
+        )
+
+    emit(result, form=form, human=human)
+    return 0 if left else 1
+
+
+async def applications_here(config: Config, roster: Roster) -> list[dict[str, Any]]:
+    """Who applied with an invitation of this node, and how it stands."""
+    from ioint_node.flows.joining import all_applications  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store, store.read() as connection:
+        found = await all_applications(connection, roster)
+    return [
+        {"id": each.id, "member": each.member, "name": each.name, "applied": each.applied_at, "state": state}
+        for each, state in found
+    ]
+
+
+def card_of(config: Config, application: str) -> bytes:
+    """The card of an application."""
+    return asyncio.run(_application(config, application)).card
+
+
+def settle_application(config: Config, form: str, application: str, *, export: Path | None) -> None:
+    """Write an application's card to a file for a steward, or, without one, refuse it."""
+    found = asyncio.run(_application(config, application))
+    if export is not None:
+        check_place(export)
+        export.write_bytes(found.card + b"\n")
+    else:
+        asyncio.run(_refuse(config, found.id))
+    done = {"application": found.id, "name": found.name, "card": None if export is None else str(export)}
+    emit(
+        {**done, "refused": export is None},
+        form=form,
+        human=lambda: click.echo(str(export) if export is not None else f"{found.name} is refused"),
+    )
+
+
+def _own_url(config: Config) -> str:
+    run = read_run(config)
+    return run.url if run is not None else f"http://{config.web_host}:{config.web_port}"
+
+
+async def _keep(config: Config, identity: str, code: str, expires: int) -> None:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store:
+        await store.write(
+            partial(invitations.create, identity=identity, code=code, now=now_ms(), expires=expires)
+        )
+
+
+async def _application(config: Config, identity: str) -> Application:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store, store.read() as connection:
+        return await invitations.application(connection, identity)
+
+
+async def _refuse(config: Config, identity: str) -> None:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store:
+        await store.write(partial(invitations.refuse, identity=identity, now=now_ms()))
+
+
+def _given(text: str, expected: str | None) -> Invitation:
+    file = Path(text)
+    try:
+        if len(text) < 1_024 and file.is_file():
+            with file.open(encoding="utf-8") as opened:
+                text = opened.read(INVITATION_CHARS + 1)
+        invitation = read_invitation(text)
+    except (OSError, ValueError, ProtocolError) as error:
+        raise ConfigError(f"this is no invitation ({error}): ask the inviter for it again") from None
+    if expected is not None and invitation.consortium != expected:
+        raise ConfigError(f"the invitation is to consortium {invitation.consortium}: do not join")
+    return invitation
+
+
+def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Answer:
+    """Apply, install what the door gives, and ask again until admitted, refused or out of time."""
+    from ioint_node.applying import TurnedAwayError, apply  # noqa: PLC0415 - see above
+
+    last = asyncio.run(read_book(config)).last
+    if last is not None and last.consortium != invitation.consortium:
+        raise ConfigError(
+            "this node is in another consortium: a second one needs a home directory of its own"
+        )
+    replace_private(config.invitation_file, write_invitation(invitation).encode() + b"\n")
+    while True:
+        last = asyncio.run(read_book(config)).last
+        try:
+            answer = asyncio.run(apply(invitation, own_card(config, load_keys(config.home), last)))
+        except TurnedAwayError:
+            config.invitation_file.unlink(missing_ok=True)
+            raise
+        asyncio.run(install_files(config, answer.files, invitation.consortium))
+        write_fingerprint_keys(config, answer.keys)
+        if answer.state != "waiting":
+            config.invitation_file.unlink(missing_ok=True)
+        if answer.state != "waiting" or time.monotonic() >= deadline:
+            return answer
+        time.sleep(_POLL_S)
+
+
+def _wait_for_all(node: Client, deadline: float) -> dict[str, Any]:
+    shown = ""
+    while True:
+        seen: dict[str, Any] = node.get("api", "v1", "consortium", "leave")
+        told = f"{seen['standing']} still count, {len(seen['undelivered'])} members have not heard all"
+        if told != shown:
+            click.echo(told, err=True)
+            shown = told
+        if seen["done"] or time.monotonic() >= deadline:
+            return seen
+        time.sleep(_LEAVE_POLL_S)
+
+
+def _ask_to_publish(config: Config) -> None:
+    """Ask once, with the bytes of a report in view, whether catalogue patterns may leave by themselves."""
+    from ioint_node.cli.preview import show_sample  # noqa: PLC0415 - loads the model, which no other command here needs
+
+    click.echo("\nThis is what a report of this node looks like, to the byte:\n")
+    show_sample(config)
+    if click.confirm("\nMay such reports of catalogue patterns leave at once? (no: each is held for you)"):
+        change_setting(config, "publish", "catalogue")

@@ -1,0 +1,125 @@
+"""Invitations that this node gave out, and who applied with them: one row each, one applicant each."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.errors import BusyError, NotFoundError
+from ioint_node.store.schema import invitations
+from ioint_node.store.times import DAY_MS, to_text
+
+OPEN: Final = 256
+"""Invitations that may be out, or wait for a decision, at once."""
+WRONG: Final = 10
+"""Wrong codes after which an invitation is worth nothing."""
+KEPT_DAYS: Final = 30
+"""For which an invitation is kept after it expired, and its applicant may ask what became of it."""
+
+Outcome = Literal["new", "known", "unknown_code", "wrong_code", "expired_code", "used_code"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Who applied with an invitation, whose id names it: the member id of the card, its name, and the card."""
+
+    id: str
+    member: str
+    name: str
+    card: bytes = field(repr=False)
+    applied_at: str
+    refused_at: str | None
+
+
+async def create(connection: AsyncConnection, identity: str, code: str, now: int, expires: int) -> None:
+    """Keep a new invitation; of its code, the hash.
+
+    Raises:
+        BusyError: too many are out.
+    """
+    before = to_text(now - KEPT_DAYS * DAY_MS)
+    await connection.execute(delete(invitations).where(invitations.c.expires_at < before))
+    count = await connection.execute(select(func.count()).select_from(invitations))
+    if count.scalar_one() >= OPEN:
+        raise BusyError(f"{OPEN} invitations are out: wait until some have expired")
+    await connection.execute(
+        insert(invitations).values(
+            id=identity,
+            code_hash=_hash(code),
+            created_at=to_text(now),
+            expires_at=to_text(expires),
+            wrong=0,
+        )
+    )
+
+
+async def apply(
+    connection: AsyncConnection, code: str, *, member: str, name: str, card: bytes, now: int
+) -> Outcome:
+    """Note who applies with a code. The same member again is `known`, with its newest card."""
+    identity = code.partition(".")[0]
+    row = (await connection.execute(select(invitations).where(invitations.c.id == identity))).one_or_none()
+    if row is None:
+        return "unknown_code"
+    here = update(invitations).where(invitations.c.id == identity)
+    if row.wrong >= WRONG or not hmac.compare_digest(row.code_hash, _hash(code)):
+        await connection.execute(here.values(wrong=min(row.wrong + 1, WRONG)))
+        return "wrong_code"
+    if row.member not in {None, member}:
+        return "used_code"
+    if row.member is None and row.expires_at <= to_text(now):
+        return "expired_code"
+    fresh = {"member": member, "name": name, "card": card}
+    if row.member is None:
+        await connection.execute(here.values(**fresh, applied_at=to_text(now)))
+        return "new"
+    await connection.execute(here.values(**fresh))
+    return "known"
+
+
+async def applications(connection: AsyncConnection) -> tuple[Application, ...]:
+    """Everyone who applied, the oldest first."""
+    rows = await connection.execute(
+        select(invitations).where(invitations.c.member.is_not(None)).order_by(invitations.c.applied_at)
+    )
+    return tuple(map(_application, rows))
+
+
+async def application(connection: AsyncConnection, identity: str) -> Application:
+    """One application by the first digits of its id.
+
+    Raises:
+        NotFoundError: none, or more than one.
+    """
+    found = [each for each in await applications(connection) if each.id.startswith(identity)]
+    if len(identity) < 4 or len(found) != 1:
+        raise NotFoundError(f"{identity[:32]!r} names {len(found)} applications: see `ioint consortium show`")
+    return found[0]
+
+
+async def refuse(connection: AsyncConnection, identity: str, now: int) -> None:
+    """Note that an application was refused; its applicant is told so."""
+    await connection.execute(
+        update(invitations).where(invitations.c.id == identity).values(refused_at=to_text(now))
+    )
+
+
+def _hash(code: str) -> str:
+    # 192 random bits need neither salt nor a slow function: there is nothing to guess.
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def _application(row: Row[Any]) -> Application:
+    return Application(
+        id=row.id,
+        member=row.member,
+        name=row.name,
+        card=bytes(row.card),
+        applied_at=row.applied_at,
+        refused_at=row.refused_at,
+    )

@@ -1,0 +1,163 @@
+"""Novel patterns: sessions that were confirmed and completed no catalogue entry, and what was made of them.
+
+The path of a session is abstract: steps in words of the taxonomy, nothing of what stood in them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from ioint_protocol import Pattern, parse_pattern, pattern_id, pattern_value
+from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.store.schema import matches, novel_cases, novel_patterns, paths
+from ioint_node.store.times import day_of, to_text
+from ioint_node.store.upsert import upserting
+
+WAITING_MOST: Final = 1_000  # cases that nobody has looked at yet
+PATHS_READ: Final = 5_000  # ordinary sessions of which a rate is read, the newest
+KEPT_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NovelCase:
+    """A confirmed session that completed no catalogue entry: its abstract path as JSON, and where it was judged.
+
+    `principal` is the digest of whom it is about, `step` the index of the step that confirmed it.
+    """
+
+    session_id: str
+    actor: str
+    principal: str
+    step: int
+    path: str
+
+
+async def add_case(connection: AsyncConnection, case: NovelCase, now: int) -> bool:
+    """Note a case that has to be looked at; False when it was noted before or too many wait."""
+    waiting = select(func.count()).where(novel_cases.c.state == "new")
+    if (await connection.execute(waiting)).scalar_one() >= WAITING_MOST:
+        return False
+    done = await connection.execute(
+        upserting(connection, novel_cases)
+        .values(
+            session_id=case.session_id,
+            actor=case.actor,
+            principal=case.principal,
+            step=case.step,
+            path=case.path,
+            state="new",
+            reason="",
+            at=to_text(now),
+        )
+        .on_conflict_do_nothing(index_elements=["session_id"])
+    )
+    return done.rowcount > 0
+
+
+async def new_cases(connection: AsyncConnection, limit: int) -> tuple[NovelCase, ...]:
+    """The oldest cases that nobody has looked at yet."""
+    statement = (
+        select(novel_cases).where(novel_cases.c.state == "new").order_by(novel_cases.c.seq).limit(limit)
+    )
+    return tuple(_case(row) for row in await connection.execute(statement))
+
+
+async def name_case(connection: AsyncConnection, case: NovelCase, pattern: str, now: int) -> None:
+    """Say which pattern a case is of: the session counts among those that completed it."""
+    await _settle(connection, case, "named", pattern, "")
+    await connection.execute(
+        upserting(connection, matches)
+        .values(
+            pattern=pattern,
+            session_id=case.session_id,
+            actor=case.actor,
+            principal=case.principal,
+            action_id="",
+            day=day_of(now),
+            at=to_text(now),
+            judged="flagged",
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def refuse_case(connection: AsyncConnection, case: NovelCase, reason: str) -> None:
+    """Say why nothing is made of a case."""
+    await _settle(connection, case, "refused", None, reason)
+
+
+async def add_pattern(connection: AsyncConnection, pattern: Pattern, now: int) -> None:
+    """Keep a novel pattern that this node has seen; the same again changes nothing."""
+    await connection.execute(
+        upserting(connection, novel_patterns)
+        .values(
+            id=pattern_id(pattern),
+            body=json.dumps(pattern_value(pattern), separators=(",", ":")),
+            at=to_text(now),
+        )
+        .on_conflict_do_nothing(index_elements=["id"])
+    )
+
+
+async def find_pattern(connection: AsyncConnection, pattern: str) -> Pattern | None:
+    """A novel pattern of our own by its id, or None."""
+    body = (
+        await connection.execute(select(novel_patterns.c.body).where(novel_patterns.c.id == pattern))
+    ).scalar_one_or_none()
+    return None if body is None else parse_pattern(json.loads(body))
+
+
+async def own_patterns(connection: AsyncConnection) -> tuple[Pattern, ...]:
+    """Every novel pattern that this node has seen itself, the oldest first."""
+    rows = await connection.execute(select(novel_patterns.c.body).order_by(novel_patterns.c.at))
+    return tuple(parse_pattern(json.loads(body)) for body in rows.scalars())
+
+
+async def add_path(connection: AsyncConnection, session_id: str, day: int, body: str) -> None:
+    """Keep the abstract path of a session that was judged benign on a UTC day, as JSON."""
+    await connection.execute(
+        upserting(connection, paths)
+        .values(session_id=session_id, day=day, body=body)
+        .on_conflict_do_nothing(index_elements=["session_id"])
+    )
+
+
+async def ordinary_paths(connection: AsyncConnection, since_day: int) -> tuple[str, ...]:
+    """The abstract paths of benign sessions since a day as JSON, the newest, a bounded number."""
+    statement = (
+        select(paths.c.body).where(paths.c.day >= since_day).order_by(paths.c.day.desc()).limit(PATHS_READ)
+    )
+    return tuple((await connection.execute(statement)).scalars())
+
+
+async def trim(connection: AsyncConnection, day: int) -> None:
+    """Forget paths and cases of before a day."""
+    await connection.execute(delete(paths).where(paths.c.day < day))
+    before = to_text(day * 86_400_000)
+    await connection.execute(
+        delete(novel_cases).where(novel_cases.c.state != "new", novel_cases.c.at < before)
+    )
+
+
+async def _settle(
+    connection: AsyncConnection, case: NovelCase, state: str, pattern: str | None, reason: str
+) -> None:
+    await connection.execute(
+        update(novel_cases)
+        .where(novel_cases.c.session_id == case.session_id)
+        .values(state=state, pattern=pattern, reason=reason)
+    )
+
+
+def _case(row: Row[tuple[object, ...]]) -> NovelCase:
+    return NovelCase(
+        session_id=row.session_id,
+        actor=row.actor,
+        principal=row.principal,
+        step=row.step,
+        path=row.path,
+    )

@@ -1,0 +1,121 @@
+"""The doors of a consortium: for applicants with a one-time code, in the body and never in a URL; and for leaving."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from ioint_node.flows import leaving
+from ioint_node.flows.joining import JoiningParts, Turned, receive_application
+from ioint_node.store.tokens import Caller
+from ioint_node.web.answers import json_answer
+from ioint_node.web.problems import Refusal
+from ioint_node.web.requests import Body, parameters, read_json
+from ioint_node.web.site import Handler, Route, Site
+
+_CODE = r"^[0-9a-f]{16}\.[A-Za-z0-9_-]{32}$"
+# The holder of a code may know why it is not taken; whoever guesses learns nothing.
+_TOLD = {
+    "used_code": "another member applied with this code: ask for an invitation of your own",
+    "expired_code": "the code has expired: ask for a new invitation",
+}
+
+
+class ApplicationBody(Body, frozen=True):
+    """`POST /api/v1/consortium/applications`: the code of an invitation, and the applicant's card."""
+
+    code: Annotated[str, Meta(pattern=_CODE, description="the one-time code of an invitation")]
+    card: dict[str, Any]
+
+
+def _apply(parts: JoiningParts) -> Handler:
+    async def apply(site: Site, request: web.Request, caller: Caller) -> web.Response:
+        """Leave a card with a one-time code; the answer says how the application stands, and holds the roster."""
+        address, now = request.remote or "unknown", site.parts.now()
+        if blocked_ms := site.failed.blocked_ms(address, now):
+            after = {"Retry-After": str(-(-blocked_ms // 1000))}
+            raise Refusal(429, "too_many_failures", "too many failed codes from this address", headers=after)
+        body = await read_json(request, ApplicationBody, site.parts.limits)
+        got = await receive_application(parts, body.code, msgspec.json.encode(body.card), now)
+        if isinstance(got, Turned):
+            if got.reason == "no_roster":
+                raise Refusal(503, got.reason, "this node has no roster in force: try again later")
+            site.failed.note(address, now)
+            said = _TOLD.get(got.reason, "the code is not one that this node gave out, or no longer good")
+            raise Refusal(403, got.reason if got.reason in _TOLD else "bad_code", said)
+        return json_answer(
+            {
+                "application": got.application,
+                "state": got.state,
+                "consortium": got.consortium,
+                "roster_b64": base64.b64encode(got.roster).decode(),
+                **({"fingerprint_keys": got.keys} if got.keys else {}),
+            },
+            201,
+        )
+
+    return apply
+
+
+class LeaveBody(Body, frozen=True):
+    """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster."""
+
+    end: bool = False
+
+
+def _leave(parts: JoiningParts) -> Handler:
+    async def leave(site: Site, request: web.Request, caller: Caller) -> web.Response:
+        """Take back all that this node said; with `end`, be alone from now on."""
+        body = await read_json(request, LeaveBody, site.parts.limits)
+        exchange, now = site.parts.exchange, site.parts.now()
+        if body.end:
+            await leaving.end(parts)
+            return json_answer({"left": True})
+        made = await leaving.withdraw_all(exchange, parts, by=f"token:{caller.id}", now=now)
+        return json_answer({"left": False, "withdrawn": made})
+
+    return leave
+
+
+async def show_leaving(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """How far leaving is: what still counts, what is not signed yet, who has not heard."""
+    parameters(request)
+    found = await leaving.progress(site.parts.exchange, site.parts.now())
+    return json_answer({**asdict(found), "done": found.done})
+
+
+def routes(site: Site) -> tuple[Route, ...]:
+    """The door of a node that is in a consortium, or may come to be."""
+    parts = site.parts.joining
+    if parts is None:
+        return ()
+    return (
+        Route(
+            method="POST",
+            path="/api/v1/consortium/applications",
+            may=None,
+            summary="Apply for membership with the one-time code of an invitation",
+            handler=_apply(parts),
+            body=ApplicationBody,
+        ),
+        Route(
+            method="POST",
+            path="/api/v1/consortium/leave",
+            may="manage",
+            summary="Take back everything that this node said; with `end`, leave the consortium",
+            handler=_leave(parts),
+            body=LeaveBody,
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/consortium/leave",
+            may="manage",
+            summary="How far leaving is",
+            handler=show_leaving,
+        ),
+    )

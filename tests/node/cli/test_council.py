@@ -1,0 +1,205 @@
+"""A council of several stewards: proposals and their signatures, lost and rotated keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ioint_node.config import load_config, load_keys
+from ioint_node.store.engine import open_store
+from ioint_node.store.schema import segments
+from ioint_protocol import SigningKey, build_segment
+from ioint_protocol.segment import GENESIS, parse_segment
+
+from tests.node.cli.organisations import Consortium, states
+
+
+@pytest.fixture
+def consortium(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Consortium:
+    return Consortium(tmp_path, capsys)
+
+
+@pytest.fixture
+def three(consortium: Consortium) -> tuple[Path, Path, Path]:
+    """Three stewards, of whom two sign: founded by the first, signed by the second, joined by the third."""
+    alpha = consortium.node("alpha")
+    beta, gamma = (consortium.node(name, steward=True) for name in ("beta", "gamma"))
+    pending = consortium.json(
+        "consortium", "create", "--home", alpha,
+        "--card", consortium.card("beta"), "--card", consortium.card("gamma"),
+    )  # fmt: skip
+    assert pending["missing"] == 1
+    founded = consortium.json("consortium", "sign", pending["proposal"], "--home", beta, "--yes")
+    assert founded["threshold"] == 2
+    for home in (alpha, gamma):
+        consortium.json("consortium", "join", "--home", home, "--roster", beta / "roster.bin")
+    return alpha, beta, gamma
+
+
+def sign(consortium: Consortium, pending: dict[str, Any], home: Path) -> dict[str, Any]:
+    return consortium.json("consortium", "sign", pending["proposal"], "--home", home, "--yes")
+
+
+def test_two_of_three_stewards_found_and_change_a_consortium(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, _, gamma = three
+    consortium.node("delta")
+    pending = consortium.json("consortium", "admit", "--home", alpha, "--card", consortium.card("delta"))
+    assert consortium.json("consortium", "show", "--home", alpha)["version"] == 1
+    done = sign(consortium, pending, gamma)
+    assert (done["version"], states(done)["delta"]) == (2, "active")
+
+
+def test_a_proposal_says_what_it_would_change_before_it_is_signed(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, beta, _ = three
+    gone = consortium.member("gamma")
+    pending = consortium.json("consortium", "suspend", gone, "--home", alpha)
+    code, out, _ = consortium.run("consortium", "sign", pending["proposal"], "--home", beta, "-o", "json")
+    told = json.loads(out)
+    assert (code, told["signed"]) == (1, False)
+    assert told["changes"] == [{"of": gone, "what": "state", "before": "active", "after": "suspended"}]
+
+
+def test_the_same_steward_twice_is_still_one(consortium: Consortium, three: tuple[Path, Path, Path]) -> None:
+    pending = consortium.json("consortium", "suspend", consortium.member("gamma"), "--home", three[0])
+    assert sign(consortium, pending, three[0])["missing"] == 1
+
+
+def test_a_proposal_for_another_version_is_not_signed(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, beta, gamma = three
+    old = consortium.json("consortium", "renew", "--home", alpha)
+    new = consortium.json("consortium", "renew", "--home", gamma)
+    sign(consortium, new, beta)
+    assert "make it anew" in consortium.fails("consortium", "sign", old["proposal"], "--home", beta, "--yes")
+
+
+def test_the_others_recover_from_a_lost_stewards_key(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, beta, gamma = three
+    for name in ("steward", "clock"):
+        (gamma / "keys" / f"{name}.key").unlink()
+    again = consortium.root / "again.json"
+    consortium.json("consortium", "card", "--steward", "--home", gamma, "--output", again)
+    pending = consortium.json(
+        "consortium", "rotate", "--home", alpha, "--steward", consortium.member("gamma"), "--card", again
+    )
+    done = sign(consortium, pending, beta)
+    assert done["threshold"] == 2
+    consortium.json("consortium", "join", "--home", gamma, "--roster", beta / "roster.bin")
+    pending = consortium.json("consortium", "renew", "--home", gamma)
+    assert sign(consortium, pending, beta)["version"] == 3
+
+
+def test_a_steward_is_dropped_and_signs_nothing_any_more(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, beta, gamma = three
+    gone = consortium.member("gamma")
+    assert "is a steward" in consortium.fails("consortium", "remove", gone, "--home", alpha)
+    pending = consortium.json("consortium", "rotate", "--home", alpha, "--steward", gone)
+    sign(consortium, pending, beta)
+    consortium.json("consortium", "join", "--home", gamma, "--roster", beta / "roster.bin")
+    assert "no steward's key" in consortium.fails("consortium", "renew", "--home", gamma)
+
+
+def test_a_steward_alone_takes_new_keys_into_use(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.json("consortium", "create", "--home", alpha)
+    before = load_keys(alpha)
+    done = consortium.json("consortium", "rotate", "--steward-key", "--home", alpha)
+    after = load_keys(alpha)
+    assert after.steward_key is not None
+    assert done["stewards"] == [bytes(after.steward_key.verify_key).hex()]
+    assert after.steward_seed != before.steward_seed
+    assert after.clock_seed != before.clock_seed
+    assert not after.next_seeds
+    assert consortium.json("consortium", "renew", "--home", alpha)["version"] == 3
+
+
+def test_a_threshold_of_half_is_refused(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta", steward=True)
+    create = ("consortium", "create", "--home", alpha, "--card", consortium.card("beta"), "--threshold", 1)
+    assert "more than half" in consortium.fails(*create)
+
+
+def test_a_record_key_is_rotated_by_a_card_of_the_old_one(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    old, card = load_keys(beta), consortium.root / "new.json"
+    made = consortium.json("consortium", "rotate", "--record-key", "--home", beta, "--output", card)
+    new = load_keys(beta)
+    assert made["member"] == old.member == new.member
+    assert made["record_key"] == new.record_public.hex() != old.record_public.hex()
+    consortium.json("consortium", "admit", "--home", alpha, "--card", card)
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    begins = made["from_seq"]
+    assert bytes(new.record_key_at(begins - 1).verify_key) == old.record_public
+    assert bytes(new.record_key_at(begins).verify_key) == new.record_public
+    assert consortium.json("consortium", "card", "--home", beta)["record_key"] == new.record_public.hex()
+
+
+def test_a_record_key_cannot_begin_where_something_is_signed_already(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    card = consortium.root / "new.json"
+    made = consortium.json("consortium", "rotate", "--record-key", "--home", beta, "--output", card)
+    asyncio.run(know(alpha, made["member"], made["from_seq"]))
+    assert "is known already" in consortium.fails("consortium", "admit", "--home", alpha, "--card", card)
+
+
+def test_a_member_that_lost_its_keys_comes_back_with_a_fresh_card(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    lost = consortium.member("beta")
+    asyncio.run(know(alpha, lost, 7))
+    beta.rename(consortium.root / "burnt")
+    fresh = consortium.node("beta")
+    done = consortium.json(
+        "consortium", "admit", "--home", alpha, "--card", consortium.card("beta"), "--replaces", lost
+    )
+    assert [member["id"] for member in done["members"]][1:] == [lost]
+    consortium.json("consortium", "join", "--home", fresh, "--roster", alpha / "roster.bin")
+    assert load_keys(fresh).member == lost
+    assert consortium.json("consortium", "card", "--home", fresh)["member"] == lost
+
+
+def test_a_new_node_key_is_used_once_the_roster_names_it(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    old, card = load_keys(beta).node_public, consortium.root / "new.json"
+    made = consortium.json("consortium", "rotate", "--node-key", "--home", beta, "--output", card)
+    assert load_keys(beta).node_public == old
+    consortium.json("consortium", "admit", "--home", alpha, "--card", card)
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    assert load_keys(beta).node_public.hex() == made["node_key"]
+    assert not (beta / "keys" / "node-next.key").exists()
+
+
+async def know(home: Path, author: str, seq: int) -> None:
+    """Let a node hold one segment of this height."""
+    key = SigningKey(b"k" * 32)
+    wire = build_segment(key, "c" * 64, author, seq, "1" * 64 if seq > 1 else GENESIS, 1, [b"x"])
+    row = {
+        "author": author,
+        "seq": seq,
+        "head": parse_segment(wire).head,
+        "wire": wire,
+        "records": 1,
+        "received_at": "",
+        "delivered_by": None,
+    }
+    async with open_store(load_config(home).store_url) as store:
+        await store.write(lambda connection: connection.execute(segments.insert(), [row]))

@@ -1,0 +1,186 @@
+"""Joining by an invitation: the code, the door, and what the steward decides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from ioint_node import app
+from ioint_node.app import open_node
+from ioint_node.cli import main
+from ioint_node.config import load_config, load_keys, own_card
+from ioint_node.membership.invitations import read_invitation
+from ioint_node.store import invitations
+
+pytestmark = pytest.mark.network
+Command = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command with `-o json` and gives what it printed."""
+
+    def run(*words: object) -> dict[str, Any]:
+        capsys.readouterr()
+        code = main([*map(str, words), "-o", "json"])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        document: dict[str, Any] = json.loads(printed.out)
+        return document
+
+    return run
+
+
+def homes(root: Path, command: Command, *names: str) -> list[Path]:
+    made = []
+    for name in names:
+        home = root / name
+        command("init", "--home", home, "--org", name, "--web-port", 0, "--exchange-port", 0)
+        made.append(home)
+    return made
+
+
+@asynccontextmanager
+async def door(home: Path) -> AsyncIterator[str]:
+    """The inviter's node with its HTTP side and its jobs alone."""
+    async with open_node(load_config(home), ("web", "jobs")) as node:
+        yield node.url
+
+
+async def post(url: str, body: object) -> tuple[int, dict[str, Any]]:
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(f"{url}/api/v1/consortium/applications", json=body) as answer,
+    ):
+        return answer.status, await answer.json(content_type=None)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline = asyncio.get_running_loop().time() + 30
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+async def in_thread(call: Callable[..., Any], *arguments: object) -> Any:
+    return await asyncio.to_thread(call, *arguments)
+
+
+async def test_an_applicant_joins_through_the_inviters_door(tmp_path: Path, command: Command) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        join = ("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+        first = await in_thread(command, *join)
+        assert first["application"]["state"] == "waiting"
+        assert [member["name"] for member in first["members"]] == ["alpha"]
+
+        shown = await in_thread(command, "consortium", "show", "--home", alpha)
+        assert [(each["name"], each["state"]) for each in shown["applications"]] == [("beta", "waiting")]
+        one = shown["applications"][0]["id"]
+        await in_thread(command, "consortium", "admit", "--home", alpha, "--application", one)
+
+        second = await in_thread(command, *join, "--wait", 60)
+        assert second["application"]["state"] == "admitted"
+        assert [member["name"] for member in second["members"]] == ["alpha", "beta"]
+        assert not (beta / "invitation").exists()
+
+
+async def test_a_running_applicant_asks_by_itself(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PERIODS", replace(app.PERIODS, application_s=0.05, roster_s=0.05))
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        await in_thread(command, "consortium", "join", "--home", beta, "--invitation", made["invitation"])
+        card = await in_thread(command, "consortium", "show", "--home", alpha)
+        await in_thread(
+            command, "consortium", "admit", "--home", alpha, "--application", card["applications"][0]["id"]
+        )
+        async with open_node(load_config(beta), ("jobs",)) as node:
+            await until(lambda: node.book.version == 2 and not (beta / "invitation").exists())
+
+
+@pytest.fixture
+async def invited(tmp_path: Path, command: Command) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """`await invited(code, name)`: apply with a code as one of two other organisations."""
+    alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    cards = {home.name: own_card(load_config(home), load_keys(home), None) for home in (beta, gamma)}
+    async with door(alpha) as url:
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+
+        async def apply(
+            code: str | None = None, name: str = "beta", *, wrong: bool = False, **changed: object
+        ) -> Any:
+            good = read_invitation(made["invitation"]).code
+            if wrong:
+                code = good[:17] + "A" * 32
+            return await post(url, {"code": code or good, "card": {**cards[name], **changed}})
+
+        yield apply
+
+
+async def test_a_code_is_good_for_one_applicant(invited: Callable[..., Awaitable[Any]]) -> None:
+    assert (await invited())[0] == 201
+    assert (await invited())[0] == 201
+    status, problem = await invited(name="gamma")
+    assert (status, "another member" in problem["detail"]) == (403, True)
+
+
+async def test_a_changed_card_is_refused(invited: Callable[..., Awaitable[Any]]) -> None:
+    status, problem = await invited(group="alpha")
+    assert (status, "bad_signature" in problem["detail"]) == (400, True)
+
+
+async def test_guessing_codes_ends_at_too_many_failures(invited: Callable[..., Awaitable[Any]]) -> None:
+    guess = "0" * 16 + "." + "A" * 32
+    seen = [(await invited(guess))[0] for _ in range(21)]
+    assert seen == [403] * 20 + [429]
+
+
+async def test_a_code_under_which_wrong_ones_came_too_often_is_worth_nothing(
+    invited: Callable[..., Awaitable[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "WRONG", 2)
+    assert (await invited("z"))[0] == 400  # no code at all
+    first, _ = await invited(wrong=True)
+    second, _ = await invited(wrong=True)
+    right, problem = await invited()
+    assert (first, second, right) == (403, 403, 403)
+    assert "no longer good" in problem["detail"]
+
+
+async def test_a_member_leaves_and_runs_alone(tmp_path: Path, command: Command) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    await in_thread(command, "consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    async with open_node(load_config(beta), ("web", "jobs")) as node:
+        assert node.book.version == 1
+        done = await in_thread(command, "consortium", "leave", "--home", beta, "--yes")
+        assert (done["left"], done["withdrawn"], done["member"]) == (True, 0, load_keys(beta).member)
+        assert node.book.last is None
+    assert not (beta / "roster.bin").exists()
+
+
+async def test_a_steward_is_told_to_hand_over_before_it_leaves(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (alpha,) = await in_thread(homes, tmp_path, command, "alpha")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        code = await in_thread(main, ["consortium", "leave", "--home", str(alpha), "--yes"])
+    assert code == 1
+    assert "rotate --steward" in capsys.readouterr().err.splitlines()[-1]
