@@ -18,6 +18,7 @@ from ioint_protocol.pattern import (
     Path,
     Paths,
     Pattern,
+    Rate,
     Seen,
     generalisations,
     parse_pattern,
@@ -31,7 +32,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.paths import path_of
 from ioint_node.flows.publish import note
 from ioint_node.privacy.minimal import minimal_path
-from ioint_node.reputation.gate import Rate, upper_bound
+from ioint_node.reputation.gate import upper_bound
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import listings, novel
 from ioint_node.store.novel import NovelCase
