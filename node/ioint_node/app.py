@@ -29,21 +29,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node import __version__
 from ioint_node.admission import Limits
 from ioint_node.applying import apply
+from ioint_node.card import fingerprint_keys, own_card, write_fingerprint_keys
 from ioint_node.config import (
     Config,
     Keys,
     RunInfo,
     clear_run,
-    fingerprint_keys,
     hold_home,
     load_fingerprint_key,
     load_keys,
     load_public_names,
-    own_card,
     read_private,
     replace_private,
     settle_keys,
-    write_fingerprint_keys,
     write_run,
 )
 from ioint_node.errors import BusyError, NodeError

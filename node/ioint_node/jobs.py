@@ -43,6 +43,7 @@ class Jobs:
         self._now = now
         self.done = Counter[str]()
         self.failed = Counter[str]()
+        self._running: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
         """Run every job at its times, until cancelled; what runs then is cancelled too."""
@@ -64,10 +65,16 @@ class Jobs:
         try:
             await asyncio.Event().wait()
         finally:
-            scheduler.shutdown(wait=False)
+            scheduler.shutdown(wait=False)  # cancels what runs
+            # What they use, the database first of all, is closed after this returns.
+            await asyncio.gather(*self._running, return_exceptions=True)
 
     async def attempt(self, job: Job) -> None:
         """Run a job once; its failure stays here."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         try:
             await job.run(self._now())
         except BusyError as error:

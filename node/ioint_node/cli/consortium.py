@@ -18,6 +18,7 @@ import click
 from ioint_protocol import Member, Release
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
+from ioint_node.card import own_card
 from ioint_node.cli.cards import file_of_card, verified_card
 from ioint_node.cli.client import connect
 from ioint_node.cli.joining import applications_here, card_of, invite, join, leave, settle_application
@@ -41,7 +42,7 @@ from ioint_node.cli.rosters import (
     told_changes,
 )
 from ioint_node.cli.rotation import rotate
-from ioint_node.config import Config, load_config, load_keys, make_steward_key, own_card
+from ioint_node.config import Config, load_config, load_keys, make_steward_key
 from ioint_node.errors import ConfigError
 from ioint_node.membership import Membership, Terms, propose_founding, read_proposal
 from ioint_node.membership.cards import admitted, founder, read_card, replaced

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from ioint_protocol import ProtocolError, Roster
 
+from ioint_node.card import own_card, write_fingerprint_keys
 from ioint_node.cli.client import Client, connect
 from ioint_node.cli.options import check_place, emit, node_options, show_fields
 from ioint_node.cli.rosters import (
@@ -30,10 +31,8 @@ from ioint_node.config import (
     change_setting,
     load_config,
     load_keys,
-    own_card,
     read_run,
     replace_private,
-    write_fingerprint_keys,
 )
 from ioint_node.errors import ConfigError
 from ioint_node.membership.invitations import (

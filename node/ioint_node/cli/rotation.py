@@ -11,6 +11,7 @@ from typing import Final
 import click
 from ioint_protocol import Roster, Steward
 
+from ioint_node.card import own_card
 from ioint_node.cli.cards import file_of_card, verified_card
 from ioint_node.cli.options import check_place, emit, node_options
 from ioint_node.cli.rosters import (
@@ -22,7 +23,7 @@ from ioint_node.cli.rosters import (
     possible,
     proposal_option,
 )
-from ioint_node.config import Config, load_config, load_keys, make_next_keys, make_record_key, own_card
+from ioint_node.config import Config, load_config, load_keys, make_next_keys, make_record_key
 from ioint_node.errors import ConfigError
 from ioint_node.membership import Membership, Terms, propose_change
 

@@ -19,7 +19,6 @@ Only one thing comes from the environment: IOINT_HOME, the place of that directo
 
 from __future__ import annotations
 
-from ioint_node.config.card import fingerprint_keys, own_card, write_fingerprint_keys
 from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
 from ioint_node.config.keys import (
     Keys,
@@ -49,7 +48,6 @@ __all__ = [
     "change_setting",
     "clear_run",
     "default_home",
-    "fingerprint_keys",
     "hold_home",
     "load_config",
     "load_fingerprint_key",
@@ -62,14 +60,12 @@ __all__ = [
     "make_next_keys",
     "make_record_key",
     "make_steward_key",
-    "own_card",
     "read_private",
     "read_run",
     "refuse_shared",
     "replace_private",
     "settle_keys",
     "write_config",
-    "write_fingerprint_keys",
     "write_private",
     "write_run",
 ]

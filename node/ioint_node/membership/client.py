@@ -33,13 +33,14 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
 from ioint_node.membership.files import (
     TARGET,
     S,
+    check_named,
     consortium_of,
     keys_of,
     read_all,
@@ -131,11 +132,11 @@ def recall(files: Files) -> Membership:
     root = _chain(files)
     timestamp = _signed_by(root, "timestamp.json", files, Timestamp)
     snapshot = _signed_by(root, snapshot_name(timestamp), files, Snapshot)
-    _check_named(timestamp.snapshot_meta, files[snapshot_name(timestamp)])
+    check_named(timestamp.snapshot_meta, files[snapshot_name(timestamp)])
     targets = _signed_by(root, targets_name(snapshot), files, Targets)
-    _check_named(snapshot.meta["targets.json"], files[targets_name(snapshot)])
+    check_named(snapshot.meta["targets.json"], files[targets_name(snapshot)])
     document = _file(files, roster_name(targets))
-    _check_named(targets.targets[TARGET], document)
+    check_named(targets.targets[TARGET], document)
     roster = decode_roster(
         document,
         threshold=root.roles[Root.type].threshold,
@@ -229,13 +230,6 @@ def _signed_by(root: Root | None, name: str, files: Files, kind: type[S]) -> S:
     except UnsignedMetadataError as error:
         raise ProtocolError("below_threshold", str(error)) from None
     return signed
-
-
-def _check_named(item: MetaFile | TargetFile, data: bytes) -> None:
-    try:
-        item.verify_length_and_hashes(data)
-    except LengthOrHashMismatchError as error:
-        raise ProtocolError("mixed_files", str(error)) from None
 
 
 def _file(files: Files, name: str) -> bytes:

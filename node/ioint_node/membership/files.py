@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
 from ioint_protocol import LIMITS, Files, ProtocolError, bundle
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import (
     Metadata,
     MetaFile,
@@ -118,6 +118,18 @@ def keys_of(root: Root, role: str) -> set[str]:
 def seconds(moment: datetime) -> int:
     """Give an instant in Unix seconds."""
     return int(moment.timestamp())
+
+
+def check_named(item: MetaFile | TargetFile, data: bytes) -> None:
+    """See that a file has the length and the hash under which another one names it.
+
+    Raises:
+        ProtocolError: `mixed_files`.
+    """
+    try:
+        item.verify_length_and_hashes(data)
+    except LengthOrHashMismatchError as error:
+        raise ProtocolError("mixed_files", str(error)) from None
 
 
 def _decode(name: str, data: bytes) -> Metadata[Any]:

@@ -41,6 +41,7 @@ from ioint_node.membership.client import Membership, recall
 from ioint_node.membership.files import (
     SPEC_VERSION,
     TARGET,
+    check_named,
     read_all,
     read_metadata,
     root_name,
@@ -134,7 +135,7 @@ def read_proposal(files: Files) -> Proposal:
     name = roster_name(proposal.targets.signed)
     if name not in files:
         raise ProtocolError("mixed_files", "the targets file names another roster.json")
-    proposal.targets.signed.targets[TARGET].verify_length_and_hashes(files[name])
+    check_named(proposal.targets.signed.targets[TARGET], files[name])
     return proposal
 
 

@@ -81,6 +81,25 @@ def test_a_proposal_for_another_version_is_not_signed(
     assert "make it anew" in consortium.fails("consortium", "sign", old["proposal"], "--home", beta, "--yes")
 
 
+def test_a_proposal_that_was_changed_on_its_way_is_refused(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, beta, _ = three
+    path = Path(
+        consortium.json("consortium", "suspend", consortium.member("gamma"), "--home", alpha)["proposal"]
+    )
+    good = path.read_bytes()
+    for spoiled in (
+        good.replace(b'"suspended"', b'"removed"  '),
+        good[:-1],
+        b"",
+        good.replace(b'"version":2', b'"version":3'),
+    ):
+        path.write_bytes(spoiled)
+        code, _, err = consortium.run("consortium", "sign", path, "--home", beta, "--yes")
+        assert (code, err.startswith("ioint: ")) == (1, True)
+
+
 def test_the_others_recover_from_a_lost_stewards_key(
     consortium: Consortium, three: tuple[Path, Path, Path]
 ) -> None:

@@ -14,13 +14,20 @@ import aiohttp
 import pytest
 from ioint_node import app
 from ioint_node.app import open_node
+from ioint_node.card import own_card
 from ioint_node.cli import main
-from ioint_node.config import load_config, load_keys, own_card
+from ioint_node.config import load_config, load_keys
 from ioint_node.membership.invitations import read_invitation
 from ioint_node.store import invitations
 
 pytestmark = pytest.mark.network
 Command = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node looks often for what these tests wait for."""
+    monkeypatch.setattr(app, "PERIODS", replace(app.PERIODS, application_s=0.1, roster_s=0.2))
 
 
 @pytest.fixture
@@ -94,10 +101,7 @@ async def test_an_applicant_joins_through_the_inviters_door(tmp_path: Path, comm
         assert not (beta / "invitation").exists()
 
 
-async def test_a_running_applicant_asks_by_itself(
-    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app, "PERIODS", replace(app.PERIODS, application_s=0.05, roster_s=0.05))
+async def test_a_running_applicant_asks_by_itself(tmp_path: Path, command: Command) -> None:
     alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
     await in_thread(command, "consortium", "create", "--home", alpha)
     async with door(alpha):
@@ -184,3 +188,35 @@ async def test_a_steward_is_told_to_hand_over_before_it_leaves(
         code = await in_thread(main, ["consortium", "leave", "--home", str(alpha), "--yes"])
     assert code == 1
     assert "rotate --steward" in capsys.readouterr().err.splitlines()[-1]
+
+
+async def test_an_inviter_who_is_no_steward_hands_the_card_on(tmp_path: Path, command: Command) -> None:
+    alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
+    card, passed_on = tmp_path / "beta.json", tmp_path / "gamma.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    roster = ("--roster", alpha / "roster.bin")
+    await in_thread(command, "consortium", "join", "--home", beta, *roster)
+    async with door(beta):
+        made = await in_thread(command, "consortium", "invite", "--home", beta)
+        join = ("consortium", "join", "--home", gamma, "--invitation", made["invitation"])
+        waiting = (await in_thread(command, *join))["application"]
+        admit = ("consortium", "admit", "--home", beta, "--application", waiting["id"])
+        await in_thread(command, *admit, "--export", passed_on)
+        await in_thread(command, "consortium", "admit", "--home", alpha, "--card", passed_on)
+        await in_thread(command, "consortium", "join", "--home", beta, *roster)
+        assert (await in_thread(command, *join, "--wait", 60))["application"]["state"] == "admitted"
+
+
+async def test_an_applicant_that_is_refused_is_told_so(tmp_path: Path, command: Command) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        join = ("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+        waiting = (await in_thread(command, *join))["application"]
+        await in_thread(
+            command, "consortium", "admit", "--home", alpha, "--application", waiting["id"], "--refuse"
+        )
+        assert (await in_thread(command, *join))["application"]["state"] == "refused"
+    assert not (beta / "invitation").exists()

@@ -8,9 +8,7 @@ from typing import Any
 
 from ioint_protocol import Roster
 
-from ioint_node.config.files import read_private, replace_private
-from ioint_node.config.keys import Keys
-from ioint_node.config.settings import Config
+from ioint_node.config import Config, Keys, read_private, replace_private
 from ioint_node.errors import ConfigError
 
 
