@@ -150,11 +150,11 @@ def page(rows: list[Row], found: dict[str, Any]) -> str:
             + ", ".join(f"{name} {count:,}" for name, count in sorted(last["answers"].items()))
             + ".",
             "",
-            f"From hour {half['hour']} to hour {last['hour']} the process grew by {grown:.1f} MB. So that a day comes to it,"
-            f" the bound of what is held of the evidence is {HELD.statements:,} statements here; a node has"
-            f" {DossierLimits().statements:,}. Records and segments are kept as long as they live, 30 days, and then dropped"
-            " from the front of each log; a stream row is kept for the retention that is set. Of nothing else there are"
-            " more rows for more traffic.",
+            f"From hour {half['hour']} to hour {last['hour']} the process grew by {grown:.1f} MB. So that it comes to"
+            f" that, the bound of what is held of the evidence is {HELD.statements:,} statements here; a node has"
+            f" {DossierLimits().statements:,}. Records and segments are kept as long as they live, 30 days, and then"
+            " dropped from the front of each log; a stream row is kept for the retention that is set. Of nothing else"
+            " there are more rows for more traffic.",
             "",
         ]
     )

@@ -48,7 +48,7 @@ from ioint_node.errors import BusyError, NodeError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
-from ioint_node.flows.novel import look_at_cases
+from ioint_node.flows.novel import look_at_cases, watch_own
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune
@@ -253,6 +253,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
     )
     await believe.reload(parts, _now())
+    await watch_own(parts)
     local = await open_local(
         config,
         keys,

@@ -15,7 +15,7 @@ from ioint_node.flows import assess, gap, grants, holding
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.confirming import Confirming
 from ioint_node.flows.gap import LoopParts
-from ioint_node.flows.grants import GrantParts
+from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.isolation import Isolation
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.live import LiveSessions

@@ -184,6 +184,39 @@ def test_a_changed_matcher_is_as_one_made_anew(
     assert in_any_order(changed._index.asks) == in_any_order(anew._index.asks)
 
 
+@settings(max_examples=200)
+@given(
+    st.lists(loose_patterns(), max_size=5),
+    st.lists(loose_patterns(), max_size=5),
+    st.lists(loose_patterns(), max_size=3),
+    sessions(8),
+)
+def test_a_state_taken_over_is_as_if_the_matcher_had_followed_from_the_start(
+    before: list[Pattern], after: list[Pattern], both: list[Pattern], session: Session
+) -> None:
+    old, new = (
+        Matcher({pattern_id(pattern): pattern for pattern in some}, TAXONOMY)
+        for some in ([*before, *both], [*after, *both])
+    )
+    followed = [last_state(matcher, session) for matcher in (old, new)]
+    assert new.resume(followed[0], old, session) == followed[1]
+
+
+def test_a_name_that_another_pattern_took_over_completes_again() -> None:
+    reading = parse_pattern({"gaps": 1, "steps": [{"v": ["read"]}]})
+    sending = parse_pattern({"gaps": 1, "steps": [{"v": ["send"]}]})
+    old, new = Matcher({"it": reading}, TAXONOMY), Matcher({"it": sending}, TAXONOMY)
+    state = new.resume(last_state(old, [step("read")]), old, [step("read")])
+    assert new.advance(state, *step("send"))[1] == ("it",)
+
+
+def last_state(matcher: Matcher, session: Session) -> MatchState:
+    state = matcher.start(("customer_support",))
+    for one in session:
+        state, _ = matcher.advance(state, *one)
+    return state
+
+
 def in_any_order(index: Mapping[Any, tuple[Any, ...]]) -> dict[Any, Counter[Any]]:
     return {key: Counter(values) for key, values in index.items()}
 

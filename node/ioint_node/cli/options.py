@@ -126,6 +126,9 @@ def cell(value: object) -> str:
 
 def show_readers(readers: Mapping[str, Any]) -> None:
     """Show who will be able to read a record, and what its label lets them pass on."""
+    if not readers["members"]:
+        click.echo("\nnobody will be able to read it: this node is in no consortium")
+        return
     names = ", ".join(cell(name) for name in readers["members"][:READERS_SHOWN])
     more = len(readers["members"]) - READERS_SHOWN
     click.echo(

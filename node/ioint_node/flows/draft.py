@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ioint_protocol import Fingerprint, Pattern, Report, encode_record, record_id, record_pattern
+from ioint_protocol.pattern import Rate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
@@ -26,7 +27,6 @@ from ioint_node.privacy.gate import (
     last_said,
 )
 from ioint_node.privacy.standing import Matter, covering
-from ioint_node.reputation.gate import Rate
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import matches, novel, outgoing, standing
 from ioint_node.store.matches import OwnRecord, Seen

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
+from ioint_protocol.pattern import Rate
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.dossier import Dossier, Heard
-from ioint_node.reputation.gate import Gate, Local, Rate, asks_gate, cheap, judge, own_record_clean
+from ioint_node.reputation.gate import Gate, Local, asks_gate, cheap, judge, own_record_clean
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network
 from ioint_node.reputation.view import indicator_id

@@ -18,6 +18,7 @@ from ioint_protocol.pattern import (
     Path,
     Paths,
     Pattern,
+    Rate,
     Seen,
     generalisations,
     parse_pattern,
@@ -31,7 +32,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.paths import path_of
 from ioint_node.flows.publish import note
 from ioint_node.privacy.minimal import minimal_path
-from ioint_node.reputation.gate import Rate, upper_bound
+from ioint_node.reputation.gate import upper_bound
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import listings, novel
 from ioint_node.store.novel import NovelCase
@@ -57,9 +58,8 @@ async def look_at_cases(parts: ExchangeParts, now: int) -> int:
         cases = await novel.new_cases(connection, CASES_AT_ONCE)
         if not cases:
             return 0
-        ours = await novel.own_patterns(connection)
+        known = _heard(parts) | await novel.own_patterns(connection)
         texts = await novel.ordinary_paths(connection, day_of(now) - novel.KEPT_DAYS)
-    known = _known(parts, ours)
     ordinary = await asyncio.to_thread(_paths, texts, parts)
     ready = 0
     for case in cases:
@@ -69,9 +69,16 @@ async def look_at_cases(parts: ExchangeParts, now: int) -> int:
         ready += await parts.store.write(
             partial(_settle, parts=parts, case=case, found=found, sessions=ordinary.sessions, now=now)
         )
+    await watch_own(parts)
     if ready:
         parts.flush_soon()
     return ready
+
+
+async def watch_own(parts: ExchangeParts) -> None:
+    """Match what this node named itself, so that those whom it is about are counted."""
+    async with parts.store.read() as connection:
+        parts.beliefs.watch(await novel.own_patterns(connection))
 
 
 async def own_rates(parts: ExchangeParts, patterns: Mapping[str, Pattern], now: int) -> dict[str, Rate]:
@@ -195,10 +202,9 @@ def _path(text: str) -> Path:
     return Path(steps=tuple(steps), families=kept.families)
 
 
-def _known(parts: ExchangeParts, ours: Collection[Pattern]) -> dict[str, Pattern]:
-    """Novel patterns that somebody has named: this node itself, or a member whose word is believed."""
-    heard = {b.pattern: b.novel for b in parts.beliefs.all().values() if b.novel is not None}
-    return {pattern_id(pattern): pattern for pattern in ours} | heard
+def _heard(parts: ExchangeParts) -> dict[str, Pattern]:
+    """The novel patterns of which a member has said something, by id."""
+    return {b.pattern: b.novel for b in parts.beliefs.all().values() if b.novel is not None}
 
 
 def _catalogue(parts: ExchangeParts) -> dict[str, Pattern]:

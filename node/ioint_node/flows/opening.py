@@ -90,8 +90,11 @@ async def credential_evidence(
 async def principal_of(parts: AssessParts, actor: LiveActor, request: OpenSession) -> str:
     """The digest of whom the session is about: what was delegated is about whom the session above it is about.
 
-    An actor's own word names nobody else, or one agent could pass for five people.
+    An actor's own word names nobody else, or one agent could pass for five people: not as its user, nor by the sessions
+    that it calls its parents.
     """
+    if request.parent is not None and request.by_actor:
+        return unknown(parts.principal_key)
     if request.parent is None:
         named = None if request.by_actor else request.on_behalf_of
         return principal(on_behalf_of=named, owner=actor.owner, actor=actor.id, key=parts.principal_key)

@@ -50,10 +50,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """A segment as it came, and the member that brought it."""
+    """A segment as it came, and the member that brought it; `fresh` when it was news to that member too."""
 
     wire: bytes = field(repr=False)
     by: str
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +72,11 @@ async def receive_segment(parts: ExchangeParts, wire: bytes, delivered_by: str, 
 
 
 async def receive_segments(
-    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int, *, fresh: bool = True
 ) -> list[Decision]:
     """Receive segments that one member brought together, each author's in order; one answer for each."""
-    answers = await receive_batch(parts, [Delivered(wire=wire, by=delivered_by) for wire in wires], now)
+    batch = [Delivered(wire=wire, by=delivered_by, fresh=fresh) for wire in wires]
+    answers = await receive_batch(parts, batch, now)
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
@@ -105,7 +107,10 @@ async def receive_batch(
             else:
                 stopped.add(found.segment.author)
                 answers[index] = late
-    arrivals = [Arrival(segment=segment, delivered_by=batch[index].by) for index, segment in fitting]
+    arrivals = [
+        Arrival(segment=segment, delivered_by=batch[index].by, fresh=batch[index].fresh)
+        for index, segment in fitting
+    ]
     stored = await _store(parts, arrivals, now)
     answers |= dict(zip((index for index, _ in fitting), stored, strict=True))
     for index, found in enumerate(checked):

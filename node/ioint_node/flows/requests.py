@@ -39,7 +39,6 @@ class SessionLimits:
     own_feedbacks: int = 20  # of the actor about itself, per session; they take no room of others
     open_per_actor: int = 5_000  # sessions
     tools: int = 256  # per declaration or composition
-    grant_ms: int = 3_600_000  # what a declaration is good for
     idle_ms: int = 86_400_000  # without an event, before a session is closed as given up
     clock_s: float = 2_678_400.0  # how far `t` may lie from the start of the session
 

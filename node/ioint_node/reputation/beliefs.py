@@ -69,6 +69,7 @@ class Beliefs:
         self._staleness = staleness or Staleness()
         self._beliefs: dict[str, Belief] = {}
         self._novel: dict[str, Pattern] = {}
+        self._own: dict[str, Pattern] = {}
         self._claiming: dict[str, Belief] = {}
         self._spending: dict[str, Belief] = {}
         self._heard_ms: int | None = None
@@ -108,9 +109,14 @@ class Beliefs:
     def patterns(self) -> Mapping[str, Pattern]:
         """The novel patterns to match: those with an effect, and those that only their unknown own rate keeps from one.
 
-        They are at most `novel.LIMITS.total`; the catalogue's are elsewhere.
+        They are at most `novel.LIMITS.total`, and beside them those that this node named itself; the catalogue's are
+        elsewhere.
         """
-        return dict(self._novel)
+        return self._own | self._novel
+
+    def watch(self, patterns: Mapping[str, Pattern]) -> None:
+        """Match these too, which this node named itself: to count whom they are about before anything is said."""
+        self._own = dict(patterns)
 
     def waiting(self) -> int:
         """How many novel patterns are believed to some degree and not matched."""

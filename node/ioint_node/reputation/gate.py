@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from ioint_protocol.pattern import Rate
 from scipy.special import betaincinv
 
 EFFECT: Final = {"precautionary": 0.05, "disputed": 0.05, "corroborated": 0.10, "consensus": 0.30}
@@ -43,14 +44,6 @@ class Params:
 
 
 PARAMS: Final = Params()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """So many matching sessions among so many."""
-
-    matches: int
-    sessions: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from urllib.parse import unquote
 
 from ioint_taxonomy import Envelope, MappedCall, Step, Taxonomy, map_call
 
-from ioint_node.scoring.composition import difference, parts_of
 from ioint_node.scoring.values import Declaration
 
 TOOLS: Final = 256
@@ -162,17 +161,6 @@ def step_of_tool(tool: str, mapper: Mapper = map_call) -> Step:
         boundary=call.boundary,
         confidence=call.confidence,
     )
-
-
-def new_tools(before: bytes, tools: Sequence[str]) -> tuple[str, ...]:
-    """The tools that a composition (`before`, as `composition.parts_of` keeps it) did not have, at most `TOOLS`.
-
-    Of a composition that was never told nothing is new. Of one with more tools than it keeps every tool is.
-    """
-    if not before:
-        return ()
-    listed = islice(dict.fromkeys(tools), TOOLS)
-    return tuple(tool for tool in listed if "wider" in difference(before, parts_of(tools=(tool,))).parts)
 
 
 def _sorted_tools(

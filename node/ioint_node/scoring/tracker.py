@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -163,15 +163,19 @@ class SessionTracker:
         self._slugs = likely(self.families)
         purpose = purpose_of(self.families, declaration.text, self._model.families, self._taxonomy)
         self._setting = Setting(purpose=purpose, path=self._path, topic=self._topic, taxonomy=self._taxonomy)
-        self.use_matcher(self._matcher)
+        self._state = self._matcher.start(self._slugs)
+        for step, outside in self._judged():
+            self._state, _ = self._matcher.advance(self._state, step, outside)
         self._widen()
 
     def use_matcher(self, matcher: Matcher) -> None:
-        """Match against another set of patterns, replaying the path so far without reporting old completions."""
+        """Match against another set of patterns; what the path so far completed of them is not reported."""
+        self._state = matcher.resume(self._state, self._matcher, self._judged())
         self._matcher = matcher
-        self._state = matcher.start(self._slugs)
-        for step, outside in zip(self._steps, self._outside, strict=False):
-            self._state, _ = matcher.advance(self._state, step, outside)
+
+    def _judged(self) -> Iterator[tuple[Step, bool]]:
+        """The path so far, each step with whether it was outside; one that is only measured is not in it yet."""
+        return zip(self._steps, self._outside, strict=False)
 
     def _widen(self) -> None:
         self.envelope: Envelope = envelope_of(self._slugs, request_named(self._ledger), self._taxonomy)

@@ -35,7 +35,7 @@ _Queued = tuple[Job[Any], asyncio.Future[Any], bool]
 
 BUSY_MS: Final = 1_000  # of one attempt to get at a locked database; the writer makes several
 LOCK_PAUSE_S: Final = 0.05
-WRITER_CACHE_KIB: Final = 65_536  # of SQLite's pages, at the connection that writes
+WRITER_CACHE_KIB: Final = 16_384  # of SQLite's pages, at each connection that has written: two or three
 ROOM_BYTES: Final = 16 * 1024 * 1024  # free space below which a disk that was full counts as full still
 _log = logging.getLogger(__name__)
 
@@ -312,7 +312,10 @@ def make_engine(url: str, *, foreign_keys: bool = True) -> AsyncEngine:
     # What agents and people say is in the values, and an error's text goes to logs.
     path = _file_of(make_url(url))
     # A database in memory is one connection's: SQLAlchemy knows how to share it.
-    how = {} if path is None else {"async_creator": partial(connect, path)}
+    # Last in, first out: what was read or written lately is in the pages of the connection that did it.
+    how: dict[str, Any] = (
+        {} if path is None else {"async_creator": partial(connect, path), "pool_use_lifo": True}
+    )
     engine = create_async_engine(url, hide_parameters=True, **how)
     if engine.dialect.name == "sqlite":
         _make_private(engine.url)

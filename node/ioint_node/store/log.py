@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-import msgspec
 from ioint_protocol import (
     Dispute,
     Pattern,
@@ -27,18 +26,7 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import (
-    JSON,
-    Row,
-    TableValuedAlias,
-    bindparam,
-    case,
-    cast,
-    func,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import JSON, Row, TableValuedAlias, bindparam, case, func, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
@@ -82,10 +70,14 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A verified segment that is next in its author's log, and the member that brought it (None: it is our own)."""
+    """A verified segment that is next in its author's log, and the member that brought it (None: it is our own).
+
+    It is `fresh` when it was pushed or announced: what is found by comparing is no news to most members.
+    """
 
     segment: VerifiedSegment
     delivered_by: str | None = None
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,10 +370,10 @@ Item: TypeAlias = tuple[VerifiedSegment, VerifiedRecord]
 
 def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValuedAlias:
     """Some values as a table with one column, `value`."""
-    written = msgspec.json.encode(sorted(values)).decode()
+    listed = literal(sorted(values), JSON)
     if connection.dialect.name == "postgresql":
-        return func.json_array_elements_text(cast(written, JSON)).table_valued("value")
-    return func.json_each(written).table_valued("value")
+        return func.json_array_elements_text(listed).table_valued("value")
+    return func.json_each(listed).table_valued("value")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from ioint_protocol.pattern import Rate
 from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import FirstReport
-from ioint_node.reputation.gate import Rate
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
 from ioint_node.store.upsert import upserting
 

@@ -20,6 +20,7 @@ from ioint_node.store.upsert import upserting
 WAITING_MOST: Final = 1_000  # cases that nobody has looked at yet
 PATHS_READ: Final = 5_000  # ordinary sessions of which a rate is read, the newest
 KEPT_DAYS: Final = 30
+OWN_PATTERNS: Final = 256  # of our own that are matched and compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +112,11 @@ async def find_pattern(connection: AsyncConnection, pattern: str) -> Pattern | N
     return None if body is None else parse_pattern(json.loads(body))
 
 
-async def own_patterns(connection: AsyncConnection) -> tuple[Pattern, ...]:
-    """Every novel pattern that this node has seen itself, the oldest first."""
-    rows = await connection.execute(select(novel_patterns.c.body).order_by(novel_patterns.c.at))
-    return tuple(parse_pattern(json.loads(body)) for body in rows.scalars())
+async def own_patterns(connection: AsyncConnection) -> dict[str, Pattern]:
+    """The novel patterns that this node named itself, by id: the newest, a bounded number."""
+    newest = select(novel_patterns.c.id, novel_patterns.c.body).order_by(novel_patterns.c.at.desc())
+    rows = await connection.execute(newest.limit(OWN_PATTERNS))
+    return {name: parse_pattern(json.loads(body)) for name, body in rows}
 
 
 async def add_path(connection: AsyncConnection, session_id: str, day: int, body: str) -> None:

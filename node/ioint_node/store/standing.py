@@ -16,7 +16,6 @@ from ioint_node.store.times import DAY_MS, from_text, to_text
 IN_FORCE_MOST = 1_000  # approvals
 DAYS_MOST = 366
 REASON_CHARS = 64
-LISTED_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +101,20 @@ async def revoke(connection: AsyncConnection, approval: str, *, by: str, now: in
     return await _get(connection, approval) or found
 
 
-async def listed(connection: AsyncConnection) -> tuple[Approval, ...]:
-    """Every approval that was ever given, the newest first, a bounded number."""
-    statement = select(standing_approvals).order_by(standing_approvals.c.at.desc(), standing_approvals.c.id)
-    return tuple(_approval(row) for row in await connection.execute(statement.limit(LISTED_ROWS)))
+async def listed(
+    connection: AsyncConnection, limit: int, after: tuple[str, str] | None = None
+) -> tuple[tuple[Approval, ...], bool]:
+    """A page of all approvals that were ever given, the newest first, and whether more follow.
+
+    `after` are the instant and the id of the last one of the page before.
+    """
+    columns = standing_approvals.c
+    statement = select(standing_approvals).order_by(columns.at.desc(), columns.id).limit(limit + 1)
+    if after is not None:
+        at, last = after
+        statement = statement.where((columns.at < at) | ((columns.at == at) & (columns.id > last)))
+    found = tuple(_approval(row) for row in await connection.execute(statement))
+    return found[:limit], len(found) > limit
 
 
 async def in_force(connection: AsyncConnection, now: int) -> tuple[Standing, ...]:

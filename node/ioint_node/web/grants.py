@@ -13,7 +13,7 @@ from ioint_node.access.grants import Access, Asked, State
 from ioint_node.access.passes import ALGORITHM, TOKEN_CHARS, Fault, PassError
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import grants
-from ioint_node.flows.grants import CheckRequest, GrantParts, GrantRequest, SpendRequest
+from ioint_node.flows.grant_parts import CheckRequest, GrantParts, GrantRequest, SpendRequest
 from ioint_node.store import grants as stored
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer

@@ -17,7 +17,15 @@ from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import bad_field
-from ioint_node.web.requests import Body, limit_of, parameters, read_json
+from ioint_node.web.requests import (
+    Body,
+    cursor_of,
+    cursor_text,
+    integer,
+    limit_of,
+    parameters,
+    read_json,
+)
 from ioint_node.web.site import Handler, Route, Site
 
 _SUBJECT_CHARS = 256
@@ -70,10 +78,13 @@ def label_of(label: str | None) -> str | None:
 
 async def list_standing(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Every standing approval that was ever given, with who gave and who revoked it."""
-    parameters(request)
+    given = parameters(request, "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given, 2)
+    after = (cursor[0], cursor[1]) if cursor else None
     async with site.parts.store.read() as connection:
-        found = await standing.listed(connection)
-    return json_answer({"items": [asdict(one) for one in found], "next": None})
+        found, more = await standing.listed(connection, limit, after)
+    following = cursor_text(found[-1].at, found[-1].id) if more else None
+    return json_answer({"items": [asdict(one) for one in found], "next": following})
 
 
 async def give_standing(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -117,9 +128,12 @@ async def report_subject(site: Site, request: web.Request, caller: Caller) -> we
 
 async def list_novel(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Novel patterns that several groups report: candidates for the next catalogue."""
-    parameters(request)
+    given = parameters(request, "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
     found = await novel.candidates(site.parts.exchange, caller.tlp, site.parts.now())
-    return json_answer({"items": found, "next": None})
+    start = 0 if cursor is None else integer(cursor[0], "cursor")
+    following = cursor_text(start + limit) if start + limit < len(found) else None
+    return json_answer({"items": found[start : start + limit], "next": following})
 
 
 def routes() -> tuple[Route, ...]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
-from ioint_node.flows.grants import GrantParts
+from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.respond import RespondParts

@@ -57,6 +57,10 @@ class Index:
         sharing = (ask for term in terms for ask in self.asks.get(term, ()))
         return tuple(self.hops[ask] for ask in dict.fromkeys(sharing) if fits_besides_words(ask, kind))
 
+    def places(self, identity: str) -> frozenset[Place]:
+        """Give the places along one of the patterns."""
+        return frozenset(hop.after for _, hop in _chain(identity, self.patterns[identity]))
+
     def changed(self, add: Mapping[str, Pattern], remove: Iterable[str]) -> Index:
         """Give an index without the patterns `remove`, where they are there, and then with `add`."""
         fresh: dict[Ask, set[Hop]] = {}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from immutables import Map
 from ioint_taxonomy import Step, Taxonomy
@@ -46,6 +47,14 @@ class MatchState(Struct, frozen=True, kw_only=True):
     completed: Map[str, int] = _NO_PATTERNS
 
 
+class _Change(Struct, frozen=True, kw_only=True):
+    """What sets a matcher apart from one before: patterns to look for anew, and what a state keeps in vain."""
+
+    fresh: Matcher
+    names: tuple[str, ...]
+    places: tuple[Place, ...]
+
+
 class Matcher:
     """Many patterns at once; a step is compared only with pattern steps that share its verb and its resource class."""
 
@@ -54,6 +63,7 @@ class Matcher:
         self._index = beside.changed(patterns, ())
         self._taxonomy = taxonomy
         self._ready: dict[Kind, tuple[tuple[Hop, ...], ...]] = {}
+        self._changes: WeakKeyDictionary[Matcher, _Change] = WeakKeyDictionary()
 
     @property
     def patterns(self) -> Mapping[str, Pattern]:
@@ -102,6 +112,45 @@ class Matcher:
         )
         return after_step, tuple(sorted(ended))
 
+    def resume(self, state: MatchState, before: Matcher, path: Iterable[tuple[Step, bool]]) -> MatchState:
+        """Give the state that this matcher would have after a path, from the one that `before` has after it.
+
+        `path` is the steps, each with its `outside`. Only patterns that `before` lacks are looked for in it.
+        """
+        change = self._change_from(before)
+        found = change.fresh.start(tuple(state.families))
+        if change.fresh.patterns:
+            for step, outside in path:
+                found, _ = change.fresh.advance(found, step, outside)
+        partials, completed = state.partials.mutate(), state.completed.mutate()
+        for place in change.places:
+            partials.pop(place, None)
+        for name in change.names:
+            completed.pop(name, None)
+        partials.update(found.partials)
+        completed.update(found.completed)
+        return MatchState(
+            families=state.families,
+            steps=state.steps,
+            partials=partials.finish(),
+            completed=completed.finish(),
+        )
+
+    def _change_from(self, before: Matcher) -> _Change:
+        """What changed since another matcher, found once for all the sessions that it followed."""
+        change = self._changes.get(before)
+        if change is None:
+            there, here = before.patterns, self.patterns
+            gone = _lacking(there, here)
+            fresh = {name: here[name] for name in _lacking(here, there)}
+            left = frozenset().union(*map(before._index.places, gone))
+            change = self._changes[before] = _Change(
+                fresh=Matcher(fresh, self._taxonomy),
+                names=tuple(gone),
+                places=tuple(place for place in left if place not in self._index.uses),
+            )
+        return change
+
     def _fitting(self, kind: Kind) -> tuple[tuple[Hop, ...], ...]:
         """The hops whose step asks for this kind, whatever the session did before."""
         ready = self._ready.get(kind)
@@ -113,6 +162,12 @@ class Matcher:
                 self._ready.clear()
             self._ready[kind] = ready
         return ready
+
+
+def _lacking(some: Mapping[str, Pattern], others: Mapping[str, Pattern]) -> list[str]:
+    """The names of those that are not, under that name, among the others."""
+    # Patterns that both have are mostly one object, which is soon seen.
+    return [name for name, one in some.items() if one is not (other := others.get(name)) and one != other]
 
 
 def _made(hop: Hop, before: tuple[Assignment, ...], flow: tuple[int, ...], now: int) -> list[Assignment]:

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.node.assess.conftest import empty_database, make_node, node, store
+from tests.node.assess.conftest import make_node, node
 
-__all__ = ["empty_database", "make_node", "node", "store"]
+__all__ = ["make_node", "node"]

@@ -60,6 +60,17 @@ async def test_an_agent_does_not_become_five_people_by_saying_so(node: Node) -> 
     assert len(set((await principals(node)).values())) == 1
 
 
+async def test_an_agent_does_not_become_five_people_by_naming_their_sessions_as_its_parents(
+    node: Node,
+) -> None:
+    for number in range(5):
+        await node.open(f"user-{number}", actor=f"helper-{number}", on_behalf_of=f"user-{number}")
+        parent = {"session_id": f"user-{number}", "action_id": "c1"}
+        await node.open(f"s{number}", actor="a1", parent=parent, by_actor=True)
+    found = await principals(node)
+    assert len({found[f"s{number}"] for number in range(5)}) == 1
+
+
 async def test_a_match_is_noted_with_whom_it_is_about(node: Node) -> None:
     await node.open("s1", actor="a1", on_behalf_of="alice")
     await node.act("match")

@@ -236,7 +236,7 @@ async def test_a_revoked_approval_lets_nothing_leave_and_stays_listed(make: Make
     await met(node, pattern, "s")
     assert [row.state for row in await rows(node)] == ["held"]
     async with node.store.read() as connection:
-        (kept,) = await standing.listed(connection)
+        (kept,), _ = await standing.listed(connection, 10)
     assert (kept.by, kept.revoked_by) == ("token:admin", "token:other")
 
 

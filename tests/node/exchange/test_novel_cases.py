@@ -7,7 +7,7 @@ from typing import Any
 
 from ioint_node.cli.indicators import catalogue_entries
 from ioint_node.flows.journal import LocalSighting
-from ioint_node.flows.novel import candidates, look_at_cases
+from ioint_node.flows.novel import candidates, look_at_cases, watch_own
 from ioint_node.flows.paths import path_text
 from ioint_node.flows.publish import flush, propose
 from ioint_node.scoring.values import Verdict
@@ -147,3 +147,15 @@ async def test_a_candidate_is_not_shown_above_the_readers_clearance(make: Make) 
         await flush(node.parts, NOW + 2 * HOUR_MS)
     await net.deliver()
     assert await candidates(net[4].parts, "clear", NOW) == []
+
+
+async def test_what_was_named_here_is_matched_from_then_on_also_after_a_restart(make: Make) -> None:
+    node = (await make())[0]
+    await ordinary(node, 2_000)
+    await incident(node, 0)
+    async with node.store.read() as connection:
+        (name,) = await novel.own_patterns(connection)
+    assert set(node.parts.beliefs.patterns()) == {name}
+    again = await node.restarted()
+    await watch_own(again.parts)
+    assert set(again.parts.beliefs.patterns()) == {name}

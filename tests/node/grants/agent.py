@@ -16,7 +16,7 @@ from ioint_node.access.grants import Access, Asked, Standing
 from ioint_node.access.passes import PassKey
 from ioint_node.flows import grants
 from ioint_node.flows.assess import OpenSession, open_session
-from ioint_node.flows.grants import CheckRequest, GrantParts, GrantRequest, SpendRequest, standing_of
+from ioint_node.flows.grant_parts import CheckRequest, GrantParts, GrantRequest, SpendRequest, standing_of
 from ioint_node.flows.live import Live
 from ioint_node.scoring.levels import terms_of
 from ioint_node.scoring.values import Declaration

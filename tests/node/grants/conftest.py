@@ -1,20 +1,16 @@
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from ioint_node.flows.assess import AssessParts
-from ioint_node.flows.grants import GrantParts
+from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.live import LiveSessions
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import load_model
-from ioint_node.store.engine import Store, WriterLimits, open_store
-from ioint_node.store.schema import metadata
+from ioint_node.store.engine import Store
 from ioint_taxonomy import load_catalogue, load_taxonomy
-from sqlalchemy import create_engine
 
 from tests.node.grants.agent import ISSUER, KEY, Agent, FamilyTracker, Level
 
@@ -38,23 +34,6 @@ def make_parts(
         tracker=FamilyTracker,
     )
     return GrantParts(assess=assess, key=KEY, issuer=ISSUER, standing=level or Level())
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with every table and no row, made once and copied for each test."""
-    path = tmp_path_factory.mktemp("grants") / "empty.db"
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    return path
-
-
-@pytest.fixture
-async def store(empty_database: Path, tmp_path: Path) -> AsyncIterator[Store]:
-    path = shutil.copy(empty_database, tmp_path / "ioint.db")
-    async with open_store(f"sqlite+aiosqlite:///{path}", WriterLimits(group_s=0.001)) as opened:
-        yield opened
 
 
 @pytest.fixture

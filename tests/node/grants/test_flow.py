@@ -14,7 +14,7 @@ from ioint_node.access.passes import SKEW_MS, Fault, PassError
 from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLargeError
 from ioint_node.flows import grants
 from ioint_node.flows.assess import close, declare
-from ioint_node.flows.grants import GrantParts
+from ioint_node.flows.grant_parts import GrantParts, GrantRequest
 from ioint_node.scoring.levels import terms_of
 from ioint_node.scoring.trust import lower_bound
 from ioint_node.scoring.values import Declaration
@@ -370,7 +370,7 @@ async def test_another_actors_session_grant_and_pass_do_not_exist(agent: Agent) 
         await grants.revoke(parts, "f" * 32, NOW, by="a2", actor="a2")
     assert str(mine.value) == str(theirs.value)
     assert str(nobodys.value) == str(theirs.value).replace(agent.grant["id"], "f" * 32)
-    request = grants.GrantRequest(session_id="s1", key=agent.jwk)
+    request = GrantRequest(session_id="s1", key=agent.jwk)
     with pytest.raises(NotFoundError, match="no session 's1'"):
         await grants.issue(parts, request, NOW, actor="a2")
     with pytest.raises(NotFoundError, match="no session 's9'"):
@@ -417,7 +417,7 @@ async def test_a_check_says_what_is_out_of_scope_and_what_makes_no_sense(agent: 
 
 
 async def test_a_pass_for_one_audience_is_not_active_at_another(agent: Agent) -> None:
-    request = grants.GrantRequest(session_id="s1", key=agent.jwk, audience="orders")
+    request = GrantRequest(session_id="s1", key=agent.jwk, audience="orders")
     agent.take(await grants.issue(agent.parts, request, NOW))
     assert (await agent.check(audience="orders"))["active"]
     assert (await agent.check(audience="orders"))["aud"] == "orders"

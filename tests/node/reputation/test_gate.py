@@ -10,7 +10,6 @@ from ioint_node.reputation.gate import (
     Candidate,
     Gate,
     Local,
-    Rate,
     allocate,
     cheap,
     judge,
@@ -18,6 +17,7 @@ from ioint_node.reputation.gate import (
     upper_bound,
     within_quota,
 )
+from ioint_protocol.pattern import Rate
 
 OPEN = Gate(open=True, by="own", bound=0.0005, estimate=0.0)
 SHUT = Gate(open=False, by="own", bound=0.02, estimate=0.01)

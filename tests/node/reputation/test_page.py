@@ -8,9 +8,10 @@ import pytest
 from ioint_node.privacy.explain import WHY
 from ioint_node.privacy.gate import PARAMS as RELEASE
 from ioint_node.reputation.beliefs import Staleness
-from ioint_node.reputation.gate import EFFECT, OWN_CLEAN_CAP, PARAMS, Rate, cheap
+from ioint_node.reputation.gate import EFFECT, OWN_CLEAN_CAP, PARAMS, cheap
 from ioint_node.reputation.novel import LIMITS as NOVEL
 from ioint_node.reputation.rule import MICRO, THRESHOLD, Electorate, Statement, network_part, removals
+from ioint_protocol.pattern import Rate
 
 DOCS = Path(__file__).parents[3] / "docs"
 REPUTATION = (DOCS / "reputation.md").read_text()

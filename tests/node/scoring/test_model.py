@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import resources
 
@@ -115,6 +118,15 @@ def test_a_file_with_other_features_is_refused() -> None:
 
 def test_the_shipped_families_are_what_training_learns(model: Model) -> None:
     assert fit_families() == model.families
+
+
+def test_no_digit_of_the_families_depends_on_the_processor(model: Model) -> None:
+    """Every x86-64 processor has these kernels of OpenBLAS, which round in another order than those of newer ones."""
+    script = "from ioint_node.scoring.train import fit_families; print(repr(fit_families()))"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": "Prescott"}
+    command = [sys.executable, "-c", script]
+    fitted = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120)
+    assert fitted.stdout.strip() == repr(model.families)
 
 
 def test_every_family_but_the_unknown_ones_has_examples(taxonomy: Taxonomy) -> None:

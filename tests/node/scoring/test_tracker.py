@@ -283,6 +283,15 @@ def test_a_pattern_is_reported_once_and_not_again_with_new_patterns(taxonomy: Ta
     assert second.completed == ()
 
 
+def test_a_pattern_that_comes_later_goes_on_from_the_path_so_far(taxonomy: Taxonomy, start: Start) -> None:
+    pattern = parse_pattern({"gaps": 1, "steps": [{"v": ["send"]}, {"v": ["delete"]}]})
+    none = Matcher({}, taxonomy)
+    tracker = start("Write to Bo", matcher=none)
+    tracker.observe(Event(kind="tool_call", tool="send_email", arguments={"to": "bo@x.example"}))
+    tracker.use_matcher(none.changed({"a" * 64: pattern}))
+    assert judged(tracker, Event(kind="tool_call", tool="delete_email")).completed == ("a" * 64,)
+
+
 def test_an_alternative_stays_inside_the_envelope(start: Start, taxonomy: Taxonomy) -> None:
     envelope = start("Summarise my emails").envelope
     step = Step(verb="delete", resource="email", sensitivity="restricted", boundary="public")

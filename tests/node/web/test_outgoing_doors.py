@@ -140,3 +140,16 @@ async def test_only_a_confirmation_has_a_label_and_values(node: Node) -> None:
 async def test_candidates_are_a_list_for_who_may_query(node: Node) -> None:
     assert await node.json("/api/v1/novel-patterns") == {"items": [], "next": None}
     assert (await node.get("/api/v1/novel-patterns", "agent")).status == 403
+
+
+async def test_standing_approvals_come_in_pages_the_newest_first(node: Node) -> None:
+    made = []
+    for number in range(3):
+        node.clock.now += 1
+        made.append(
+            (await answered(node, STANDING, {"class": "novel", "reason": f"{number}"}, "admin"))[1]["id"]
+        )
+    page = await node.json(f"{STANDING}?limit=2")
+    rest = await node.json(f"{STANDING}?limit=2&cursor={page['next']}")
+    assert [row["id"] for row in (*page["items"], *rest["items"])] == made[::-1]
+    assert rest["next"] is None
