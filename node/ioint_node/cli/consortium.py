@@ -21,7 +21,8 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from ioint_node.card import own_card
 from ioint_node.cli.cards import file_of_card, verified_card
 from ioint_node.cli.client import connect
-from ioint_node.cli.joining import applications_here, card_of, invite, join, leave, settle_application
+from ioint_node.cli.joining import applications_here, card_of, invite, join, settle_application
+from ioint_node.cli.leaving import leave
 from ioint_node.cli.names import short_id
 from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
@@ -98,7 +99,10 @@ def create(
     """
     config = load_config(home)
     if asyncio.run(read_book(config)).last is not None:
-        raise ConfigError("this node is in a consortium: a second one needs a home directory of its own")
+        raise ConfigError(
+            "this node is in a consortium: leave it first (`ioint consortium leave`), "
+            "or give the second one a home directory of its own"
+        )
     own = load_keys(home)
     keys = own if own.steward_key is not None else make_steward_key(home)
     founders = [

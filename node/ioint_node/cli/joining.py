@@ -1,4 +1,4 @@
-"""`ioint consortium invite / join / leave`: how a member comes, by an invitation or by a file, and how it goes.
+"""`ioint consortium invite / join`: how a member comes, by an invitation or by a file.
 
 The database and the HTTP client are imported where they are used: other commands do not wait for them.
 """
@@ -6,6 +6,7 @@ The database and the HTTP client are imported where they are used: other command
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from functools import partial
@@ -16,11 +17,12 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import own_card, write_fingerprint_keys
-from ioint_node.cli.client import Client, connect
-from ioint_node.cli.options import check_place, emit, node_options, show_fields
+from ioint_node.cli.options import check_place, emit, node_options
 from ioint_node.cli.rosters import (
+    check_one_consortium,
     in_consortium,
     install_files,
+    named_consortium,
     now_ms,
     read_book,
     read_roster_file,
@@ -28,6 +30,7 @@ from ioint_node.cli.rosters import (
 )
 from ioint_node.config import (
     Config,
+    Keys,
     change_setting,
     load_config,
     load_keys,
@@ -35,6 +38,7 @@ from ioint_node.config import (
     replace_private,
 )
 from ioint_node.errors import ConfigError
+from ioint_node.membership import recall
 from ioint_node.membership.invitations import (
     INVITATION_CHARS,
     Invitation,
@@ -47,12 +51,26 @@ from ioint_node.store.times import DAY_MS, to_text
 
 if TYPE_CHECKING:
     from ioint_node.applying import Answer
+    from ioint_node.flows.roster import RosterBook
     from ioint_node.store.invitations import Application
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _POLL_S: Final = 2.0
-_LEAVE_POLL_S: Final = 0.5
+_ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
+
+
+class _ConsortiumId(click.ParamType):
+    """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
+        """Give the hex digits alone."""
+        digits = "".join(str(value).split()).lower()
+        if not _ID.fullmatch(digits):
+            self.fail("64 hex digits, or the 32 of the fingerprint", param, ctx)
+        return digits
 
 
 @click.command()
@@ -83,7 +101,12 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
 @click.command()
 @click.option("--invitation", "text", help="The invitation, or the file that holds it.")
 @click.option("--roster", "path", type=_FILE, help="The roster.bin that a founder gave you.")
-@click.option("--consortium", "expected", help="Refuse any other consortium than the one with this id.")
+@click.option(
+    "--consortium",
+    "expected",
+    type=_ConsortiumId(),
+    help="Refuse any other consortium than the one with this id, or fingerprint.",
+)
 @click.option("--name", default="", help="What this node calls the consortium.")
 @click.option(
     "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
@@ -91,6 +114,7 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
 @click.option(
     "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
 )
+@click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
 @node_options
 def join(
     *,
@@ -102,6 +126,7 @@ def join(
     name: str,
     publish: str | None,
     wait_s: int,
+    yes: bool,
 ) -> None:
     """Join a consortium: apply with an invitation, or install a roster.
 
@@ -110,12 +135,11 @@ def join(
     if (text is None) == (path is None):
         raise click.UsageError("name one of --invitation TEXT and --roster FILE")
     config = load_config(home)
-    wanted = expected.replace(" ", "").lower() if expected is not None else None
     more: dict[str, Any] = {}
     if path is not None:
-        book = asyncio.run(install_files(config, read_roster_file(path), wanted))
+        book = _take_roster(config, path, expected, may_ask=form == "human" and sys.stdin.isatty(), yes=yes)
     else:
-        invitation = _given(text or "", wanted)
+        invitation = _given(text or "", expected)
         answer = _apply_until(config, invitation, time.monotonic() + wait_s)
         book = asyncio.run(read_book(config))
         more = {"application": {"id": answer.application, "state": answer.state}}
@@ -128,44 +152,6 @@ def join(
         click.echo("a steward has to admit this node; it asks by itself while it runs", err=True)
     if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
         _ask_to_publish(load_config(home))
-
-
-@click.command()
-@click.option(
-    "--within",
-    "within_s",
-    type=click.IntRange(0, 86_400),
-    default=300,
-    show_default=True,
-    help="Seconds to wait.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--now", "at_once", is_flag=True, help="Leave even if some members have not heard yet.")
-@node_options
-def leave(*, home: Path, form: str, within_s: int, yes: bool, at_once: bool) -> int:
-    """Leave the consortium: take back everything that this node said, wait until the others heard it, run alone."""
-    node, member = connect(home), load_keys(home).member
-    if not yes and not (
-        form == "human" and sys.stdin.isatty() and click.confirm("Take everything back and leave?")
-    ):
-        raise ConfigError("leaving takes back all that this node said: run it again with --yes")
-    withdrawn = node.post("api", "v1", "consortium", "leave", body={})["withdrawn"]
-    seen = _wait_for_all(node, time.monotonic() + within_s)
-    left = seen["done"] or at_once
-    if left:
-        node.post("api", "v1", "consortium", "leave", body={"end": True})
-    result = {"left": left, "withdrawn": withdrawn, "member": member, **seen}
-
-    def human() -> None:
-        show_fields(result)
-        click.echo(
-            f"ask a steward for: ioint consortium remove {member}"
-            if left
-            else "some have not heard yet: run this again later, or with --now"
-        )
-
-    emit(result, form=form, human=human)
-    return 0 if left else 1
 
 
 async def applications_here(config: Config, roster: Roster) -> list[dict[str, Any]]:
@@ -242,20 +228,50 @@ def _given(text: str, expected: str | None) -> Invitation:
         invitation = read_invitation(text)
     except (OSError, ValueError, ProtocolError) as error:
         raise ConfigError(f"this is no invitation ({error}): ask the inviter for it again") from None
-    if expected is not None and invitation.consortium != expected:
-        raise ConfigError(f"the invitation is to consortium {invitation.consortium}: do not join")
+    _check_expected(invitation.consortium, expected)
     return invitation
+
+
+def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool) -> RosterBook:
+    """Install the roster of a file, if it is of the expected consortium and lists this node, or else is wanted."""
+    files, last = read_roster_file(path), asyncio.run(read_book(config)).last
+    try:
+        given = named_consortium(files)
+        _check_expected(given, expected)
+        check_one_consortium(last, given)
+        roster = recall(files).roster
+    except ProtocolError as error:
+        raise ConfigError(f"{path} is no roster ({error}): ask a steward for the roster.bin again") from None
+    if last is None and not yes and not _lists(roster, load_keys(config.home)):
+        told = f"this node is not on that roster ({', '.join(member.name for member in roster.members)})"
+        if not (may_ask and click.confirm(f"{told}. Install it all the same?")):
+            raise ConfigError(
+                f"{told}: give a steward the file of `ioint consortium card` and join with the roster.bin that "
+                "comes of it; --yes installs this one"
+            )
+    return asyncio.run(install_files(config, files))
+
+
+def _lists(roster: Roster, keys: Keys) -> bool:
+    """Whether a roster names one of a node's keys, and not as those of a member that was removed."""
+    own = {keys.node_public.hex(), *(bytes(key.verify_key).hex() for key in keys.record_keys)}
+    return any(own & set(member.keys) for member in roster.members if member.state != "removed")
+
+
+def _check_expected(found: str, expected: str | None) -> None:
+    if expected is not None and not found.startswith(expected):
+        raise ConfigError(f"that is consortium {found}: do not join; ask the founders which id is theirs")
 
 
 def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Answer:
     """Apply, install what the door gives, and ask again until admitted, refused or out of time."""
     from ioint_node.applying import TurnedAwayError, apply  # noqa: PLC0415 - see above
 
-    last = asyncio.run(read_book(config)).last
-    if last is not None and last.consortium != invitation.consortium:
-        raise ConfigError(
-            "this node is in another consortium: a second one needs a home directory of its own"
-        )
+    last, keys = asyncio.run(read_book(config)).last, load_keys(config.home)
+    check_one_consortium(last, invitation.consortium)
+    # While it waits it asks with the same invitation: it may have been admitted meanwhile.
+    if last is not None and _lists(last, keys) and not config.invitation_file.exists():
+        raise ConfigError("this node is a member already: the invitation is for whom it was made")
     replace_private(config.invitation_file, write_invitation(invitation).encode() + b"\n")
     while True:
         last = asyncio.run(read_book(config)).last
@@ -271,19 +287,6 @@ def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Ans
         if answer.state != "waiting" or time.monotonic() >= deadline:
             return answer
         time.sleep(_POLL_S)
-
-
-def _wait_for_all(node: Client, deadline: float) -> dict[str, Any]:
-    shown = ""
-    while True:
-        seen: dict[str, Any] = node.get("api", "v1", "consortium", "leave")
-        told = f"{seen['standing']} still count, {len(seen['undelivered'])} members have not heard all"
-        if told != shown:
-            click.echo(told, err=True)
-            shown = told
-        if seen["done"] or time.monotonic() >= deadline:
-            return seen
-        time.sleep(_LEAVE_POLL_S)
 
 
 def _ask_to_publish(config: Config) -> None:

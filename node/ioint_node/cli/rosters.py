@@ -53,14 +53,26 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
     """Take over files that follow from what is there, and write `roster.bin` anew.
 
     Raises:
-        ConfigError: they do not follow, or are of another consortium than the expected one.
+        ConfigError: they do not follow, or are of another consortium than the expected one, or than this node was in.
     """
+    from ioint_node.flows.ownlog import signed_for_another  # noqa: PLC0415 - see above
     from ioint_node.flows.roster import install, open_book  # noqa: PLC0415 - see above
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
 
+    keys = load_keys(config.home)
     async with open_store(config.store_url) as store:
         book = await open_book(store)
         try:
+            given = named_consortium({**book.files, **files})
+            check_one_consortium(book.last, given)
+            async with store.read() as connection:
+                if book.last is None and await signed_for_another(
+                    connection, keys.member, keys.record_key_at, given
+                ):
+                    raise ConfigError(
+                        "what this node said in another consortium is in this home: "
+                        "give this consortium a home of its own (`ioint init --home`)"
+                    )
             await install(store, book, files, now_ms(), consortium=consortium)
         except ProtocolError as error:
             raise ConfigError(f"the roster is refused ({error}): {_remedy(error.name)}") from None
@@ -68,6 +80,34 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
     if book.last is not None:
         settle_keys(config.home, book.last)
     return book
+
+
+def named_consortium(files: Files) -> str:
+    """The id of the consortium that files are of, by the first root.
+
+    Raises:
+        ProtocolError: there is none among them, or its shape is wrong.
+    """
+    from ioint_node.membership import consortium_of  # noqa: PLC0415 - see above
+    from ioint_node.membership.files import root_name  # noqa: PLC0415 - see above
+
+    first = root_name(1)
+    if first not in files:
+        raise ProtocolError("missing_file", f"{first} was not given")
+    return consortium_of(files[first])
+
+
+def check_one_consortium(last: Roster | None, given: str) -> None:
+    """See that this node is in no other consortium.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if last is not None and last.consortium != given:
+        raise ConfigError(
+            f"this node is in consortium {last.consortium} already, and that is {given}: leave the first "
+            "(`ioint consortium leave`), or give the second a home directory of its own"
+        )
 
 
 def read_roster_file(path: Path) -> dict[str, bytes]:
@@ -347,7 +387,7 @@ def _remedy(name: str) -> str:
         case "expired":
             return "ask a steward for a newer roster.bin, and see that this machine's clock is right"
         case "wrong_consortium":
-            return "do not join; ask the founders which id is theirs. A second consortium needs a home of its own"
+            return "do not join; ask the founders which id is theirs"
         case "rollback":
             return "what is in force here is newer; there is nothing to do"
     return "ask a steward for the whole roster.bin of this consortium"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ioint_protocol import record_id
+from ioint_protocol import Roster, record_id
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,18 +34,30 @@ class Leaving:
         return not (self.standing or self.unsigned or self.undelivered)
 
 
-async def withdraw_all(parts: ExchangeParts, joining: JoiningParts, *, by: str, now: int) -> int:
+def nobody_hears(roster: Roster, member: str) -> bool:
+    """Whether nobody would hear what this node takes back: it is no member, or not any more, or the only one."""
+    own = roster.member(member)
+    others = any(each.id != member and each.state != "removed" for each in roster.members)
+    return own is None or own.state == "removed" or not others
+
+
+async def withdraw_all(
+    parts: ExchangeParts, joining: JoiningParts, *, by: str, now: int, at_once: bool = False
+) -> int:
     """Take back all that this node said; returns how many withdrawals that made.
 
+    A steward hands over first, unless it has to leave `at_once`: the others may be out of reach for ever.
+
     Raises:
-        ConflictError: this node is a steward, is no active member, or publishing is off.
+        ConflictError: this node is a steward, is no member, or publishing is off.
     """
     last = joining.book.last
-    if last is None or parts.member is None or last.member(parts.member) is None:
-        raise ConflictError("this node is no member of a consortium")
-    if any(steward.member == parts.member for steward in last.council):
+    if last is None or parts.member is None or nobody_hears(last, parts.member):
+        raise ConflictError("nobody hears what this node says: it is alone, or no member of a consortium")
+    if not at_once and any(steward.member == parts.member for steward in last.council):
         raise ConflictError(
-            f"this node is a steward: first another one runs `ioint consortium rotate --steward {parts.member}`"
+            f"this node is a steward: first another one runs `ioint consortium rotate --steward {parts.member}`; "
+            "where none is left, run this with --now"
         )
     withdrawn = 0
     async with parts.store.read() as connection:
@@ -84,12 +96,13 @@ async def progress(parts: ExchangeParts, now: int) -> Leaving:
 
 async def end(joining: JoiningParts) -> None:
     """Forget the roster: from now on this node is alone."""
-    await joining.store.write(_forget)
+    await joining.store.write(forget)
     joining.book.held = None
     await joining.left()
 
 
-async def _forget(connection: AsyncConnection) -> None:
+async def forget(connection: AsyncConnection) -> None:
+    """Forget the roster, and what waits for members to take it."""
     await connection.execute(delete(roster_files))
     await connection.execute(delete(outbox))
 

@@ -63,9 +63,13 @@ def _apply(parts: JoiningParts) -> Handler:
 
 
 class LeaveBody(Body, frozen=True):
-    """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster."""
+    """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster.
+
+    `at_once`: also as a steward that hands over to nobody.
+    """
 
     end: bool = False
+    at_once: bool = False
 
 
 def _leave(parts: JoiningParts) -> Handler:
@@ -76,7 +80,9 @@ def _leave(parts: JoiningParts) -> Handler:
         if body.end:
             await leaving.end(parts)
             return json_answer({"left": True})
-        made = await leaving.withdraw_all(exchange, parts, by=f"token:{caller.id}", now=now)
+        made = await leaving.withdraw_all(
+            exchange, parts, by=f"token:{caller.id}", now=now, at_once=body.at_once
+        )
         return json_answer({"left": False, "withdrawn": made})
 
     return leave

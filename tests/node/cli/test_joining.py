@@ -182,12 +182,39 @@ async def test_a_member_leaves_and_runs_alone(tmp_path: Path, command: Command) 
 async def test_a_steward_is_told_to_hand_over_before_it_leaves(
     tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (alpha,) = await in_thread(homes, tmp_path, command, "alpha")
-    await in_thread(command, "consortium", "create", "--home", alpha)
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
     async with door(alpha):
         code = await in_thread(main, ["consortium", "leave", "--home", str(alpha), "--yes"])
     assert code == 1
     assert "rotate --steward" in capsys.readouterr().err.splitlines()[-1]
+
+
+async def test_a_steward_whom_nobody_follows_leaves_at_once(tmp_path: Path, command: Command) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    async with door(alpha):
+        leave = ("consortium", "leave", "--home", alpha, "--yes", "--now", "--within", 0)
+        assert (await in_thread(command, *leave))["left"]
+    assert not (alpha / "roster.bin").exists()
+
+
+async def test_a_member_does_not_spend_an_invitation(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        join = ["consortium", "join", "--invitation", made["invitation"], "--home"]
+        code = await in_thread(main, [*join, str(alpha)])
+        assert (code, "is a member already" in capsys.readouterr().err) == (1, True)
+        applied = await in_thread(command, *join, beta)
+    assert applied["application"]["state"] == "waiting"
 
 
 async def test_an_inviter_who_is_no_steward_hands_the_card_on(tmp_path: Path, command: Command) -> None:
