@@ -40,6 +40,7 @@ from ioint_node.peers import (
     AntiEntropyLimits,
     Exchange,
     Handlers,
+    Parting,
     PeerAddress,
     PeerUnavailable,
     Puller,
@@ -51,6 +52,7 @@ from ioint_node.store import outbox, peers
 
 SECRET_BYTES = 32
 ROSTER_EXPIRED = "the roster has expired: nothing but a newer one is asked for"
+PARTING = "the roster lets it in no more"
 log = logging.getLogger("ioint")
 
 
@@ -80,9 +82,10 @@ class Network:
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
         self._newest: dict[str, tuple[int, str]] = {}  # of each author, what we told others last
+        self._parting = Parting()
         self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
-        permitted = _Permitted(exchange=self.exchange, parts=parts)
+        permitted = _Permitted(exchange=self.exchange, parts=parts, parting=self._parting)
         self.announcer = Announcer(permitted, lambda: book.versions.timestamp)
         self.puller = Puller(self.pull)
         self.delivery = Delivery(
@@ -100,6 +103,7 @@ class Network:
             "pulls": self.puller.run,
             "catch-up": partial(run_catch_up, self.exchange, self.catch_up, self._anti_entropy),
             "hasten": self._hasten,
+            "parting": partial(self._parting.run, lambda: self.choose_links(self._now())),
         }
 
     def tell(self, news: News) -> None:
@@ -113,13 +117,16 @@ class Network:
         return not any(member.state == "active" and member.id != self._parts.member for member in members)
 
     def choose_links(self, now: int) -> None:
-        """Dial whom we chose as of now, and let in every active member of the last roster."""
-        found = peer_addresses(
-            self._book.last, self._parts.member or "", secret=self._secret, now_s=now // 1000
-        )
+        """Dial whom we chose as of now, and let in every active member of the last roster, and who is parting."""
+        found = self._parting.with_parting(self._wanted(now))
         if found != self._peers:
             self._peers = found
             self.exchange.set_peers(found)
+
+    def _wanted(self, now: int) -> tuple[PeerAddress, ...]:
+        return peer_addresses(
+            self._book.last, self._parts.member or "", secret=self._secret, now_s=now // 1000
+        )
 
     async def look_for_roster(self) -> None:
         """Take over a roster that a command of the operator installed."""
@@ -127,14 +134,18 @@ class Network:
             await self.roster_changed()
 
     async def roster_changed(self) -> None:
-        """Let nobody stay connected who is no active member, tell the others, and believe by the new roster."""
-        now, roster = self._now(), self._book.last
+        """Tell all who are connected, let go who is no active member, and believe by the new roster.
+
+        Who is let go by it is told like the others, and stays for as long as it takes to ask for that roster.
+        """
+        now, roster, connected = self._now(), self._book.last, self.exchange.connected()
         self._settle()
+        self._parting.begin(self._peers, self._wanted(now), connected)
         self.choose_links(now)
+        self.announcer.tell(connected, {})
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
         log.info("roster version=%d members=%d", self._book.version, len(roster.members) if roster else 0)
-        self.announcer.tell(self.exchange.connected(), {})
         await believe.refresh_all(self._parts, now)
 
     async def catch_up(self, member: str) -> bool:
@@ -177,11 +188,11 @@ class Network:
 
         return Handlers(
             push=self._push,
-            heads=self._counted(lambda _, body: answer_heads(self._parts, body)),
+            heads=self._counted(self._tell_heads),
             pull=self._counted(self._in_force(lambda _, body: answer_pull(store, body))),
             announce=self._counted(hear),
             proof=self._counted(self._in_force(lambda _, body: answer_proofs(store, body))),
-            roster=self._counted(lambda _, body: answer_roster(self._book, body)),
+            roster=self._counted(self._tell_roster),
         )
 
     @contextmanager
@@ -201,12 +212,24 @@ class Network:
         return respond
 
     def _in_force(self, answer: Answerer) -> Answerer:
-        """Give nothing away while no roster says who may have it."""
+        """Give nothing away while no roster says that the asker may have it."""
 
         async def respond(member: str, body: bytes) -> bytes:
-            return b"" if self._parts.roster() is None else await answer(member, body)
+            silent = self._parts.roster() is None or member in self._parting
+            return b"" if silent else await answer(member, body)
 
         return respond
+
+    async def _tell_heads(self, member: str, body: bytes) -> bytes:
+        """Answer with our heads; to whom the roster lets in no more, with none."""
+        if member in self._parting:
+            return sync.encode_heads_answer({}, sync.decode_heads_request(body))
+        return await answer_heads(self._parts, body)
+
+    async def _tell_roster(self, member: str, body: bytes) -> bytes:
+        answer = await answer_roster(self._book, body)
+        self._parting.heard(member)
+        return answer
 
     async def _push(self, member: str, body: bytes) -> bytes:
         """Answer a pushed segment."""
@@ -270,6 +293,8 @@ class Network:
         self.exchange.note_lag(member, behind=behind, ahead=brought.ahead)
 
     async def _ask(self, member: str, protocol: str, body: bytes) -> bytes:
+        if member in self._parting and protocol != sync.ROSTER:
+            raise PeerUnavailable(PARTING)
         return await self.exchange.request(member, protocol, body)
 
     async def _fetch_roster(self, member: str) -> None:
@@ -304,19 +329,22 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Permitted:
-    """The exchange as long as a roster is in force."""
+    """The exchange as long as a roster is in force; who is parting is told of the newer one, and nothing else."""
 
     exchange: Exchange
     parts: ExchangeParts
+    parting: Parting
 
     async def request(self, member: str, protocol: str, body: bytes, timeout_s: float | None = None) -> bytes:
         """The answer of a member.
 
         Raises:
-            PeerUnavailable: there is none, or we have no roster in force.
+            PeerUnavailable: there is none, or we have no roster in force, or it does not let this member in.
         """
         if self.parts.roster() is None:
             raise PeerUnavailable(ROSTER_EXPIRED)
+        if member in self.parting and protocol != sync.ANNOUNCE:
+            raise PeerUnavailable(PARTING)
         return await self.exchange.request(member, protocol, body, timeout_s)
 
 

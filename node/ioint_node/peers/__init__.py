@@ -9,6 +9,7 @@ from ioint_node.peers.exchange import Exchange, Handlers
 from ioint_node.peers.ledger import PeerAddress
 from ioint_node.peers.life import PeerUnavailable
 from ioint_node.peers.limits import PeerLimits
+from ioint_node.peers.parting import Parting
 from ioint_node.peers.protocols import ANNOUNCE, HEADS, OFFERS, PROOF, PROTOCOLS, PULL, PUSH, ROSTER
 from ioint_node.peers.puller import Puller
 
@@ -25,6 +26,7 @@ __all__ = [
     "AntiEntropyLimits",
     "Exchange",
     "Handlers",
+    "Parting",
     "PeerAddress",
     "PeerLimits",
     "PeerUnavailable",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ioint_node.errors import BusyError
+from ioint_node.peers import parting
 from ioint_node.store import log, outbox, peers
 from ioint_node.store.schema import records as stored
 from ioint_protocol import equivocation_proof, parse_segment, sync
@@ -255,20 +256,76 @@ async def test_a_node_whose_roster_has_expired_asks_and_answers_for_rosters_alon
     assert await net[2].vector() == {}
 
 
-async def test_who_is_suspended_is_let_in_nowhere_as_soon_as_the_roster_is_known(make: Make) -> None:
+def suspend(host: Host, net: Any, member: str) -> None:
+    """Put a roster in force at a node that suspends a member; only `roster_changed` has to be called."""
+    members = [replace(each, state="suspended") if each.id == member else each for each in net.roster.members]
+    newer = replace(net.roster, version=2, members=tuple(members))
+    versions = replace(host.book.versions, timestamp=host.book.versions.timestamp + 1)
+    assert host.book.held is not None
+    host.book.held = replace(host.book.held, roster=newer, versions=versions)
+
+
+async def test_who_is_suspended_is_let_in_nowhere_once_it_has_asked_for_the_roster_that_says_so(
+    make: Make,
+) -> None:
     net = await make(3)
     air = Air()
     hosts = on_the_air(air, net)
-    assert air.open(net[0].member, net[2].member)
-    members = [
-        replace(member, state="suspended") if member.id == net[2].member else member
-        for member in net.roster.members
-    ]
-    assert hosts[0].book.held is not None
-    newer = replace(net.roster, version=2, members=tuple(members))
-    hosts[0].book.held = replace(hosts[0].book.held, roster=newer)
+    gone = net[2].member
+
+    async def let_go() -> bool:
+        return hosts[0].link.connected() == {net[1].member}
+
+    async with running(hosts):
+        await until(partial(quiet, air))
+        air.asked.clear()
+        suspend(hosts[0], net, gone)
+        await hosts[0].network.roster_changed()
+        assert air.open(net[0].member, gone)
+        await until(let_go)
+    assert (gone, net[0].member, sync.ROSTER) in {(one, other, p) for one, other, p, _ in air.asked}
+
+
+async def test_who_is_suspended_and_asks_nothing_is_let_go_all_the_same(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parting, "GRACE_S", 0.05)
+    net = await make(3)
+    hosts = on_the_air(Air(), net)
+
+    async def let_go() -> bool:
+        return hosts[0].link.connected() == {net[1].member}
+
+    async with running(hosts[:1], "parting"):
+        suspend(hosts[0], net, net[2].member)
+        await hosts[0].network.roster_changed()
+        await until(let_go)
+
+
+async def test_who_is_let_go_is_given_no_segments_and_told_of_none(make: Make) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    await net[0].find_bad(net.patterns[0])
+    suspend(hosts[0], net, net[2].member)
     await hosts[0].network.roster_changed()
-    assert hosts[0].link.connected() == {net[1].member}
+    ask = partial(air.carry, net[2].member, net[0].member)
+    pull = sync.encode_pull_request(sync.Range(author=net[0].member, from_seq=1, to_seq=1))
+    assert await ask(sync.PULL, pull) == b""
+    assert sync.decode_heads_answer(await ask(sync.HEADS, sync.encode_heads_request({}))) in (None, {})
+
+
+async def test_what_who_is_let_go_says_is_judged_by_the_new_roster_at_once(make: Make) -> None:
+    net = await make(3)
+    air = Air()
+    hosts = on_the_air(air, net)
+    await net[2].find_bad(net.patterns[0])
+    (wire,) = await net[2].own_wires()
+    async with running(hosts[:1], "intake"):
+        suspend(hosts[0], net, net[2].member)
+        await hosts[0].network.roster_changed()
+        answer = await air.carry(net[2].member, net[0].member, sync.PUSH, wire)
+    assert sync.decode_push_answer(answer).why == "inactive_author"
 
 
 async def test_a_newer_roster_is_asked_for_as_soon_as_somebody_has_it(make: Make) -> None:
