@@ -67,6 +67,7 @@ from ioint_node.store import overrides
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
+from ioint_node.voice import Voice
 from ioint_node.web import Hub, WebParts, build_web, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
@@ -91,6 +92,7 @@ class Periods:
     refresh_s: float = 3_600.0
     forget_s: float = 3_600.0
     links_s: float = 60.0
+    node_key_s: float = 2.0
     prune_s: float = 3_600.0
 
 
@@ -139,6 +141,7 @@ class Node:
     local: Local
     parts: ExchangeParts
     network: Network
+    voice: Voice
     hub: Hub
     bell: Bell
     refusals: Refusals
@@ -197,10 +200,11 @@ async def open_node(
 
 @asynccontextmanager
 async def _running(config: Config, roles: Sequence[str], limits: Limits) -> AsyncIterator[Node]:
-    keys = load_keys(config.home)
     await upgrade(config.store_url)
     async with open_store(config.store_url) as store:
-        node = await _assemble(config, keys, store, roles, limits)
+        book = await open_book(store)
+        _settle_home(config, book)  # what a node that was killed in the middle of it left undone
+        node = await _assemble(config, book, store, roles, limits)
         # What was made until now lives as long as the node: the collector need not look at it again.
         gc.freeze()
         # What an action makes goes by itself when it ends: looking for cycles more often finds none.
@@ -217,9 +221,12 @@ async def _running(config: Config, roles: Sequence[str], limits: Limits) -> Asyn
             await node.refusals.write(store)
 
 
-async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[str], limits: Limits) -> Node:
+async def _assemble(
+    config: Config, book: RosterBook, store: Store, roles: Sequence[str], limits: Limits
+) -> Node:
+    keys = load_keys(config.home)
     taxonomy, catalogue, model = load_taxonomy(), load_catalogue(), load_model()
-    book, hub, beliefs, bell, refusals = await open_book(store), Hub(store), Beliefs(), Bell(), Refusals()
+    hub, beliefs, bell, refusals = Hub(store), Beliefs(), Bell(), Refusals()
     ready_to_leave, met, ring = asyncio.Event(), asyncio.Event(), KeyRing(keys)
     if "exchange" not in roles:
         met.set()  # nobody is ever met, and nothing leaves: the own log is all there is
@@ -284,6 +291,7 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         local=local,
         parts=parts,
         network=network,
+        voice=Voice(network.exchange, _now()),
         hub=hub,
         bell=bell,
         refusals=refusals,
@@ -313,6 +321,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="application", every_s=PERIODS.application_s, run=lambda _: _ask_admission(node)),
         Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
         Job(name="links", every_s=PERIODS.links_s, run=partial(_choose_links, node)),
+        Job(name="node key", every_s=PERIODS.node_key_s, run=partial(_choose_node_key, node)),
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(prune, node.store)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
@@ -328,6 +337,14 @@ def _jobs(node: Node) -> tuple[Job, ...]:
 
 async def _choose_links(node: Node, now: int) -> None:
     node.network.choose_links(now)
+
+
+async def _choose_node_key(node: Node, now: int) -> None:
+    """Speak with the node key by which others know this node, as far as there are others and a child to speak with."""
+    if node.network.alone() or node.exchange.process_id is None:
+        return
+    if node.voice.look(load_keys(node.config.home), now):
+        _tell_where(node)
 
 
 async def _expire_opinions(node: Node, now: int) -> None:
@@ -390,15 +407,20 @@ async def _ask_admission(node: Node) -> None:
 
 
 def _settle(config: Config, book: RosterBook, ring: KeyRing) -> None:
-    """Take in a newer roster: the file that a newcomer gets, and the keys that it names for this node now."""
-    last, before = book.last, ring.keys
-    if last is None:
+    """Take in a newer roster at a running node."""
+    if book.last is None:
         return
-    replace_private(config.roster_file, bundle.write_bundle(book.files))
-    settle_keys(config.home, last)
-    ring.keys = load_keys(config.home)
-    if (before.member, before.node_seed) != (ring.keys.member, ring.keys.node_seed):
-        log.warning("the roster names another node key or member id for this node: restart it")
+    _settle_home(config, book)
+    before, ring.keys = ring.keys, load_keys(config.home)
+    if before.member != ring.keys.member:
+        log.warning("the roster lists this node under another member id: restart it")
+
+
+def _settle_home(config: Config, book: RosterBook) -> None:
+    """Write what follows from the roster: the file that a newcomer gets, and the keys that it names for this node."""
+    if book.last is not None:
+        replace_private(config.roster_file, bundle.write_bundle(book.files))
+        settle_keys(config.home, book.last)
 
 
 async def _left(node: Node) -> None:
@@ -435,11 +457,16 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url
-        write_run(config, RunInfo(url=url, pid=os.getpid(), peer_id=peer_id(node.keys.node_public)))
+        _tell_where(node)
         try:
             yield
         finally:
             clear_run(config)
+
+
+def _tell_where(node: Node) -> None:
+    spoken = bytes(SigningKey(node.exchange.seed).verify_key)
+    write_run(node.config, RunInfo(url=node.url, pid=os.getpid(), peer_id=peer_id(spoken)))
 
 
 def _not_ready(node: Node, roles: Sequence[str]) -> tuple[str, ...]:

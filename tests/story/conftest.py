@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from ioint_node.demo.cast import SHIPPED
 from ioint_node.demo.client import Client
 from ioint_node.demo.play import Playback, Played, read_recorded
 from ioint_node.flows.roster import install, open_book
-from ioint_node.membership import Terms, found
+from ioint_node.membership import Terms, follow, found, next_version
 from ioint_node.store import tokens
 from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import upgrade
-from ioint_protocol import Member, RecordKey, Release, Steward
+from ioint_protocol import Files, Member, RecordKey, Release, Steward
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
@@ -39,10 +40,23 @@ async def until(holds: Callable[[], Awaitable[Any]], within_s: float = WITHIN_S)
 
 
 class Consortium:
-    """Homes of founders, from which nodes are started and stopped."""
+    """Homes of founders, from which nodes are started and stopped; `keys` are those of the only steward."""
 
-    def __init__(self, configs: Sequence[Config]) -> None:
-        self.configs = configs
+    def __init__(self, configs: Sequence[Config], keys: tuple[SigningKey, SigningKey], files: Files) -> None:
+        self.configs, self._keys, self._held = configs, keys, follow(None, files)
+
+    def name_next_node_key(self, which: int) -> Files:
+        """A roster that names the node key which waits in a home."""
+        steward, clock = self._keys
+        new = load_keys(self.configs[which].home).next_key("node")
+        assert new is not None
+        terms = Terms.of(self._held.roster)
+        own = load_keys(self.configs[which].home).member
+        members = [replace(m, node_key=_public(new)) if m.id == own else m for m in terms.members]
+        now = time.time_ns() // 1_000_000
+        changed = replace(terms, members=tuple(members))
+        self._held = next_version(self._held, changed, [steward], clock, now)
+        return self._held.files
 
     @asynccontextmanager
     async def running(self, *which: int) -> AsyncIterator[list[Node]]:
@@ -74,7 +88,7 @@ async def consortium(tmp_path: Path) -> Consortium:
         await upgrade(config.store_url)
         async with open_store(config.store_url) as store:
             await install(store, await open_book(store), files, now)
-    return Consortium(configs)
+    return Consortium(configs, (steward, clock), files)
 
 
 @pytest.fixture

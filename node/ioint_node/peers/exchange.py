@@ -99,6 +99,17 @@ class Exchange:
         if self._life is not None:
             self._life.set_peers(self._ledger.allow_list())
 
+    @property
+    def seed(self) -> bytes:
+        """Of the node key by which others know us."""
+        return self._seed
+
+    def speak_as(self, seed: bytes) -> None:
+        """Be the peer of another node key from now on: the child is replaced, and with it every connection."""
+        self._seed = seed
+        if self._life is not None:
+            self._life.end()
+
     async def request(self, member: str, protocol: str, body: bytes, timeout_s: float | None = None) -> bytes:
         """Send a request to a member and return its answer.
 
@@ -164,6 +175,8 @@ class Exchange:
             self._listen = (host, int(ready.addresses[0].split("/tcp/")[1].split("/")[0]))
             # The list may have changed while the child was starting.
             life.set_peers(self._ledger.allow_list())
+            if start.seed != self._seed:
+                life.end()
             self._ledger.note_change()
 
         events = Events(

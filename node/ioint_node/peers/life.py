@@ -78,6 +78,7 @@ class Life:
         self._answering = 0
         self._peers: tuple[Peer, ...] = start.peers
         self._peers_changed = asyncio.Event()
+        self._told_to_end = asyncio.Event()
         self.process_id: int | None = None
 
     async def live(self) -> None:
@@ -95,6 +96,7 @@ class Life:
                 writer.write(pack(self._first))
                 tasks.create_task(self._write(writer), name="peers-write")
                 tasks.create_task(self._announce(), name="peers-announce")
+                tasks.create_task(self._end_when_told(), name="peers-end")
                 await self._read(reader, tasks)
         except* (ChildGone, OSError, FrameError) as group:
             # Python 3.11.2 wraps what is raised in here in a group of its own.
@@ -109,6 +111,14 @@ class Life:
         """Tell the child the allow-list from now on."""
         self._peers = peers
         self._peers_changed.set()
+
+    def end(self) -> None:
+        """Let the child end soon."""
+        self._told_to_end.set()
+
+    async def _end_when_told(self) -> None:
+        await self._told_to_end.wait()
+        raise ChildGone("it was told to")
 
     async def ask(self, peer_id: str, protocol: str, body: bytes, timeout_s: float) -> bytes:
         """The answer of a peer.
