@@ -144,7 +144,7 @@ class Network:
             return True
         with self._blaming(member):
             ask = partial(self._ask, member)
-            brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive)
+            brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive_found)
         self._note(member, brought)
         self._parts.beliefs.heard(self._now())
         await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
@@ -225,6 +225,12 @@ class Network:
     ) -> Sequence[Decision]:
         """Receive what a pull brought together with whatever else waits."""
         return await self.intake.receive_all(wires, delivered_by)
+
+    async def _receive_found(
+        self, _: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    ) -> Sequence[Decision]:
+        """The same for what comparing brought."""
+        return await self.intake.receive_all(wires, delivered_by, fresh=False)
 
     def _hear(self, member: str, body: bytes) -> bytes:
         """Answer an announcement, and have what we lack of it fetched."""

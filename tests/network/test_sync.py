@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
-from ioint_node.admission import Accepted, Decision, Ignored, Limits, Rejected
+from ioint_node.admission import Accepted, Decision, Ignored, Rejected
 from ioint_node.flows import sync as flow
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.proofs import answer_proofs
@@ -36,12 +35,11 @@ class Listing:
     members = tuple(map(Listed, AUTHORS))
 
 
-@dataclass(frozen=True)
 class Parts:
     """Only what catching up itself reads of the parts."""
 
-    store: Store
-    limits: Limits = field(default_factory=Limits)
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     def roster(self) -> Listing:
         return Listing()

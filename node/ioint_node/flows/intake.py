@@ -60,7 +60,9 @@ class Intake:
         """
         return (await self.receive_all((wire,), delivered_by))[0]
 
-    async def receive_all(self, wires: Sequence[bytes], delivered_by: str) -> list[Decision]:
+    async def receive_all(
+        self, wires: Sequence[bytes], delivered_by: str, *, fresh: bool = True
+    ) -> list[Decision]:
         """Receive segments that came together, each author's in order.
 
         Raises:
@@ -72,7 +74,7 @@ class Intake:
                 self._room.clear()
                 await self._room.wait()
             one = _Waiting(
-                delivered=Delivered(wire=wire, by=delivered_by),
+                delivered=Delivered(wire=wire, by=delivered_by, fresh=fresh),
                 answer=asyncio.get_running_loop().create_future(),
             )
             self._waiting.append(one)

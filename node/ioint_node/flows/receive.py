@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from ioint_protocol import Roster, Segment, Unread, VerifiedSegment, equivocation_proof
+from ioint_protocol import (
+    ProtocolError,
+    Roster,
+    Segment,
+    Unread,
+    VerifiedSegment,
+    equivocation_proof,
+    verify_equivocation,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import (
@@ -50,10 +58,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """A segment as it came, and the member that brought it."""
+    """A segment as it came, and the member that brought it; `fresh` when it was news to that member too."""
 
     wire: bytes = field(repr=False)
     by: str
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +80,11 @@ async def receive_segment(parts: ExchangeParts, wire: bytes, delivered_by: str, 
 
 
 async def receive_segments(
-    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int, *, fresh: bool = True
 ) -> list[Decision]:
     """Receive segments that one member brought together, each author's in order; one answer for each."""
-    answers = await receive_batch(parts, [Delivered(wire=wire, by=delivered_by) for wire in wires], now)
+    batch = [Delivered(wire=wire, by=delivered_by, fresh=fresh) for wire in wires]
+    answers = await receive_batch(parts, batch, now)
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
@@ -105,7 +115,10 @@ async def receive_batch(
             else:
                 stopped.add(found.segment.author)
                 answers[index] = late
-    arrivals = [Arrival(segment=segment, delivered_by=batch[index].by) for index, segment in fitting]
+    arrivals = [
+        Arrival(segment=segment, delivered_by=batch[index].by, fresh=batch[index].fresh)
+        for index, segment in fitting
+    ]
     stored = await _store(parts, arrivals, now)
     answers |= dict(zip((index for index, _ in fitting), stored, strict=True))
     for index, found in enumerate(checked):
@@ -286,7 +299,16 @@ async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> 
     """An author signed two segments of one height: that is a proof against it, wherever it came from."""
     async with parts.store.read() as connection:
         held = await log.wire_of(connection, segment.author, segment.seq)
-    if held is not None:
-        proof = equivocation_proof(held, segment.wire)
-        await convict(parts, segment.author, segment.seq, proof, now)
+    roster, consortium = parts.roster(), parts.consortium()
+    if held is None or roster is None or consortium is None:
+        return Ignored(reason="fork")
+    proof = equivocation_proof(held, segment.wire)
+    try:
+        # What we hold may have been signed under a key that a newer roster no longer names for its height. Then it
+        # proves nothing to the others, and must prove nothing to us.
+        verify_equivocation(proof, consortium, roster)
+    except ProtocolError as error:
+        _log.warning("no proof author=%s seq=%d: %s", segment.author, segment.seq, error.name)
+        return Ignored(reason="fork")
+    await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")

@@ -33,13 +33,15 @@ async def pass_on(
 ) -> tuple[News, ...]:
     """Queue segments that are being stored for those who get them whole; returns the news for the others.
 
-    One that nobody delivered is our own. The news are to be given to `parts.announce` after the commit.
+    One that nobody delivered is our own. Of those that are not fresh the newest head of each author is told, and
+    nothing goes whole. The news are to be given to `parts.announce` after the commit.
     """
+    found = {arrival.segment.author: arrival for arrival in arrivals if not arrival.fresh}
     active = [m for m in roster.members if m.state == "active" and m.id != parts.member]
     connected, us = parts.connected(), parts.member or ""
     pushed: list[tuple[str, str, int]] = []
     told: dict[frozenset[str], dict[str, tuple[int, str]]] = {}
-    for arrival in arrivals:
+    for arrival in (*(one for one in arrivals if one.fresh), *found.values()):
         segment, own = arrival.segment, arrival.delivered_by is None
         if not own and not connected:
             continue  # who comes back asks for what it missed
@@ -49,7 +51,7 @@ async def pass_on(
             connected,
             segment.head,
             us=us,
-            size_bytes=len(segment.wire),
+            whole=arrival.fresh and len(segment.wire) <= parts.limits.push_bytes,
             own=own,
             limits=parts.limits,
         )
@@ -57,7 +59,7 @@ async def pass_on(
         # Of several segments of one author the newest head says it all.
         told.setdefault(frozenset(planned.announce), {})[segment.author] = (segment.seq, segment.head)
     await outbox.add_all(connection, pushed, now)
-    return tuple(News(heads=heads, to=to) for to, heads in told.items() if to)
+    return tuple(News(heads=heads, to=to) for to, heads in told.items())
 
 
 def plan(
@@ -66,11 +68,11 @@ def plan(
     head: str,
     *,
     us: str,
-    size_bytes: int,
+    whole: bool,
     own: bool,
     limits: Limits,
 ) -> Plan:
-    """Divide the members who may hear of a segment.
+    """Divide the members who may hear of a segment, `whole` or by its head alone.
 
     Who is not connected hears by comparing vectors once it is. Only a segment of our own while nobody is connected
     waits in the outbox, for a few: they are the first to be told when we are back.
@@ -78,11 +80,9 @@ def plan(
     near = order([member for member in members if member.id in connected], head, us)
     if own and not near:
         near = order(members, head, us)[: limits.push_members]
-    whole = limits.push_members if own else limits.relay_members
-    if size_bytes > limits.push_bytes:
-        whole = 0
-    told = near[whole:] if own else near[whole : whole + limits.relay_announcements]
-    return Plan(push=near[:whole], announce=tuple(member for member in told if member in connected))
+    pushes = (limits.push_members if own else limits.relay_members) if whole else 0
+    told = near[pushes:] if own else near[pushes : pushes + limits.relay_announcements]
+    return Plan(push=near[:pushes], announce=tuple(member for member in told if member in connected))
 
 
 def order(members: Sequence[Member], head: str, us: str) -> tuple[str, ...]:

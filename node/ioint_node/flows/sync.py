@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import Semaphore, TaskGroup
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ioint_protocol import ProtocolError, parse_segment, sync, verify_segment
@@ -72,6 +72,13 @@ class _Pulled:
     rejected: str | None = None
 
 
+async def receive_found(
+    parts: ExchangeParts, wires: Sequence[bytes], delivered_by: str, now: int
+) -> list[Decision]:
+    """Receive what comparing brought: it lay at the peer, and is no news to most."""
+    return await receive_segments(parts, wires, delivered_by, now, fresh=False)
+
+
 async def own_vector(
     connection: AsyncConnection, parts: ExchangeParts, authors: Collection[str] | None = None
 ) -> Vector:
@@ -121,7 +128,7 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
 
 
 async def catch_up(
-    parts: ExchangeParts, ask: Ask, member: str, now: int, *, receive: Receive = receive_segments
+    parts: ExchangeParts, ask: Ask, member: str, now: int, *, receive: Receive = receive_found
 ) -> CaughtUp:
     """Bring from a peer whatever it has and we have not, and receive it.
 
@@ -135,9 +142,7 @@ async def catch_up(
     other = sync.decode_heads_answer(await ask(sync.HEADS, sync.encode_heads_request(own)))
     if other is None:
         return CaughtUp()
-    # What lay at a peer is no news to most: heads are announced, but nothing is pushed on.
-    quiet = replace(parts, limits=replace(parts.limits, relay_members=0))
-    source = _Source(parts=quiet, ask=ask, member=member, now=now, receive=receive)
+    source = _Source(parts=parts, ask=ask, member=member, now=now, receive=receive)
     return await _bring(source, own, other)
 
 

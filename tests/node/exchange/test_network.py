@@ -211,10 +211,10 @@ async def test_a_busy_store_is_tried_again_and_gets_everything_once(
     store, busy = net[1].store, asyncio.Event()
     write = store.write
 
-    async def refuse(job: Any, **_: object) -> Any:
+    async def refuse(job: Any, **how: Any) -> Any:
         if busy.is_set():
             raise BusyError("the disk is full")
-        return await write(job)
+        return await write(job, **how)
 
     monkeypatch.setattr(store, "write", refuse)
     async with running(hosts):
@@ -314,7 +314,7 @@ async def test_an_announcement_of_what_is_held_asks_nothing_and_one_of_another_h
     one, other = (net.sign(liar, 1, "", [b'{"of":"%064x","reason":"mistake","v":1}' % n]) for n in (1, 2))
     await net.hand(one, net[0], liar)
     await net.hand(other, net[1], liar)
-    async with running(hosts[:1], "pulls"):
+    async with running(hosts[:1], "pulls", "intake"):
         for wire in (one, other):
             said = sync.Announcement(heads={liar.member: (1, parse_segment(wire).head)}, roster=0)
             await air.carry(net[1].member, net[0].member, sync.ANNOUNCE, sync.encode_announcement(said))
