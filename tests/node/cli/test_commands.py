@@ -115,6 +115,12 @@ def test_a_wrong_option_is_a_usage_error_and_names_the_help(shell: Shell) -> Non
     assert err.splitlines()[-1] == "ioint: see `ioint token create --help`"
 
 
+@pytest.mark.parametrize("words", [(), ("consortium",), ("token",)])
+def test_who_names_no_command_gets_the_help_and_no_fault(shell: Shell, words: tuple[str, ...]) -> None:
+    _, help_text, _ = shell.run(*words, "--help")
+    assert shell.run(*words) == (2, "", help_text)
+
+
 def test_an_unknown_command_is_a_usage_error(shell: Shell) -> None:
     code, _, err = shell.run("frobnicate")
     assert code == 2
