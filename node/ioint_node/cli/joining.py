@@ -17,7 +17,7 @@ from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import own_card, write_fingerprint_keys
 from ioint_node.cli.client import Client, connect
-from ioint_node.cli.options import check_place, emit, node_options, show_fields
+from ioint_node.cli.options import Whole, check_place, emit, node_options, show_fields
 from ioint_node.cli.rosters import (
     in_consortium,
     install_files,
@@ -57,7 +57,7 @@ _LEAVE_POLL_S: Final = 0.5
 
 @click.command()
 @click.option("--url", help="Where the applicant reaches this node: https://HOST; by default as it listens.")
-@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it is good.")
+@click.option("--days", type=Whole(1, 30), default=7, show_default=True, help="How long it is good.")
 @click.option("--output", "target", type=_NEW_FILE, help="Write it here.")
 @node_options
 def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | None) -> None:
@@ -88,9 +88,7 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
 @click.option(
     "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
 )
-@click.option(
-    "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
-)
+@click.option("--wait", "wait_s", type=Whole(0, 3_600), default=0, help="Seconds to wait for admission.")
 @node_options
 def join(
     *,
@@ -134,7 +132,7 @@ def join(
 @click.option(
     "--within",
     "within_s",
-    type=click.IntRange(0, 86_400),
+    type=Whole(0, 86_400),
     default=300,
     show_default=True,
     help="Seconds to wait.",

@@ -133,6 +133,22 @@ def test_a_mistyped_command_is_answered_with_the_nearest_one(shell: Shell) -> No
     assert "did you mean status?" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("init", "--org", "Alpha", "--web-port", "80x"), "whole number"),
+        (("agents", "list", "--limit", "many"), "whole number"),
+        (("policy", "test", "--tolerance", "much"), "number"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_plain_words(
+    shell: Shell, words: tuple[str, ...], wanted: str
+) -> None:
+    code, _, err = shell.run(*words)
+    assert code == 2
+    assert f"is not a valid {wanted}." in err.splitlines()[0]
+
+
 def test_no_help_is_cut_in_a_list_of_commands(shell: Shell) -> None:
     for name in COMMANDS:
         _, out, _ = shell.run(name, "--help")
