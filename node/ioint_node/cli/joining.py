@@ -60,7 +60,7 @@ _POLL_S: Final = 2.0
 _ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 
 
-class _ConsortiumId(click.ParamType):
+class _ConsortiumId(click.ParamType[str]):
     """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
 
     name = "id"
