@@ -19,28 +19,31 @@ from ioint_protocol import Member, Release
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.card import own_card
-from ioint_node.cli.cards import file_of_card, verified_card
+from ioint_node.cli.cards import file_of_card, new_founder, verified_card
 from ioint_node.cli.client import connect
 from ioint_node.cli.joining import applications_here, card_of, invite, join, settle_application
 from ioint_node.cli.leaving import leave
 from ioint_node.cli.names import short_id
-from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
-from ioint_node.cli.rosters import (
+from ioint_node.cli.options import Commands, Whole, check_place, emit, node_options, show_table
+from ioint_node.cli.proposals import (
     carry_out,
     change_members,
+    check_threshold,
+    possible,
+    proposal_option,
+    proposed,
+    read_proposal_file,
+    show_changes,
+    told_changes,
+)
+from ioint_node.cli.rosters import (
     find_member,
     in_consortium,
     known_height,
     now_ms,
-    possible,
-    proposal_option,
-    proposed,
     read_book,
-    read_proposal_file,
     roster_on_file,
-    show_changes,
     show_roster,
-    told_changes,
 )
 from ioint_node.cli.rotation import rotate
 from ioint_node.config import Config, load_config, load_keys, make_steward_key
@@ -86,7 +89,7 @@ def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
     "--card", "cards", type=_FILE, multiple=True, help="A founder's card; once for each other founder."
 )
 @click.option(
-    "--threshold", type=click.IntRange(1), help="Stewards who must sign a roster; by default more than half."
+    "--threshold", type=Whole(1), help="Stewards who must sign a roster; by default more than half."
 )
 @proposal_option
 @node_options
@@ -105,16 +108,17 @@ def create(
         )
     own = load_keys(home)
     keys = own if own.steward_key is not None else make_steward_key(home)
-    founders = [
-        read_card(json.dumps(own_card(config, keys, None)).encode(), None),
-        *(verified_card(file_of_card(path), None, path) for path in cards),
-    ]
+    founders = [read_card(json.dumps(own_card(config, keys, None)).encode(), None)]
+    for path in cards:
+        founders.append(new_founder(path, founders))
     council = tuple(each.steward for each in founders if each.steward is not None)
+    signing = threshold or len(council) // 2 + 1
+    check_threshold(signing, len(council))
     taxonomy = load_taxonomy()
     terms = Terms(
         members=tuple(founder(each) for each in founders),
         council=council,
-        threshold=threshold or len(council) // 2 + 1,
+        threshold=signing,
         taxonomy=Release(version=taxonomy.version, digest=taxonomy.digest),
         catalogue=load_catalogue().digest,
     )
@@ -189,9 +193,10 @@ def renew(*, home: Path, form: str, target: Path | None) -> None:
 @consortium.command("sign")
 @click.argument("path", type=_FILE)
 @click.option("--yes", is_flag=True, help="Sign without asking: for who has read the table before.")
+@click.option("--name", default="", help="What this node calls the consortium.")
 @proposal_option
 @node_options
-def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path | None) -> int:
+def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, name: str, target: Path | None) -> int:
     """Sign, as a steward, a roster that another steward proposed. Shows first what it would change."""
     config = load_config(home)
     held = asyncio.run(read_book(config)).held
@@ -210,7 +215,7 @@ def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path 
             ),
         )
         return 1
-    carry_out(config, proposal, held, form, target=target or path)
+    carry_out(config, proposal, held, form, target=target or path, name=name)
     return 0
 
 

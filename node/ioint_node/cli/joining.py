@@ -17,7 +17,7 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import own_card, write_fingerprint_keys
-from ioint_node.cli.options import check_place, emit, node_options
+from ioint_node.cli.options import Whole, check_place, emit, node_options
 from ioint_node.cli.rosters import (
     check_one_consortium,
     in_consortium,
@@ -60,7 +60,7 @@ _POLL_S: Final = 2.0
 _ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 
 
-class _ConsortiumId(click.ParamType):
+class _ConsortiumId(click.ParamType[str]):
     """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
 
     name = "id"
@@ -75,7 +75,7 @@ class _ConsortiumId(click.ParamType):
 
 @click.command()
 @click.option("--url", help="Where the applicant reaches this node: https://HOST; by default as it listens.")
-@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it is good.")
+@click.option("--days", type=Whole(1, 30), default=7, show_default=True, help="How long it is good.")
 @click.option("--output", "target", type=_NEW_FILE, help="Write it here.")
 @node_options
 def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | None) -> None:
@@ -111,9 +111,7 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
 @click.option(
     "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
 )
-@click.option(
-    "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
-)
+@click.option("--wait", "wait_s", type=Whole(0, 3_600), default=0, help="Seconds to wait for admission.")
 @click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
 @node_options
 def join(
