@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from ioint_protocol import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.client import connect
+from ioint_node.cli.listed import missing_key, under_way
 from ioint_node.cli.options import emit, node_options
-from ioint_node.cli.rosters import read_book
-from ioint_node.config import Config, load_config, load_keys, read_private, read_run, refuse_shared
+from ioint_node.cli.rosters import known_height, read_book
+from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
 from ioint_node.errors import ConfigError, NodeError
 from ioint_node.membership import renewal_due
 from ioint_node.store.engine import open_store, touch
@@ -116,10 +116,18 @@ def _check_roster(home: Path) -> str:
         raise ConfigError(
             f"roster version {roster.version} has expired: nothing is exchanged; ask a steward for a newer one"
         )
-    if roster.member(load_keys(home).member) is None:
+    listed = roster.member(load_keys(home).member)
+    if listed is None:
         raise ConfigError(
             "this node is not on its consortium's roster: send a steward the file of `ioint consortium card`"
         )
+    if listed.state != "active":
+        back = (
+            ""
+            if listed.state == "removed"
+            else ": a steward's `ioint consortium admit --card` brings it back"
+        )
+        raise ConfigError(f"this node is {listed.state} by roster version {roster.version}{back}")
     said = f"version {roster.version}, {len(roster.members)} members"
     if book.held is not None and renewal_due(book.held, time.time_ns() // 1_000_000):
         return Note(f"{said}; what the stewards signed expires soon: let one run `ioint consortium renew`")
@@ -128,14 +136,31 @@ def _check_roster(home: Path) -> str:
     return said
 
 
+def _check_listed(home: Path) -> str:
+    config, keys = load_config(home), load_keys(home)
+    roster = asyncio.run(read_book(config)).last
+    if roster is None:
+        return "in no consortium"
+    if (missing := missing_key(keys, roster)) is not None:
+        raise ConfigError(missing)
+    waiting = under_way(keys, roster, asyncio.run(known_height(config, keys.member)))
+    return Note("; ".join(waiting)) if waiting else "every key that the roster names for this node is here"
+
+
 def _check_running(home: Path) -> str:
-    node, run = connect(home), read_run(load_config(home))
-    if run is not None and run.peer_id != peer_id(load_keys(home).node_public):
-        return Note("the roster names a new node key: restart the node")
+    node = connect(home)
     if (halted := node.get("api", "v1", "status").get("halted")) is not None:
         raise ConfigError(f"nothing is signed: {halted}")
     waiting = node.get("readyz").get("waiting_for")
     return f"waits for {', '.join(waiting)}" if waiting else "ready"
+
+
+def _check_peers(home: Path) -> str:
+    peers = connect(home).get("api", "v1", "peers")["items"]
+    connected = sum(1 for peer in peers if peer["connected_since"] is not None)
+    if peers and not connected:
+        return Note(f"connected to none of {len(peers)} members: see `ioint peers`")
+    return f"connected to {connected} of {len(peers)} members"
 
 
 def _check_input(home: Path) -> str:
@@ -155,6 +180,8 @@ CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = 
     ("database", _check_database, ("settings",)),
     ("writes", _check_writes, ("settings", "database")),
     ("roster", _check_roster, ("settings", "database")),
+    ("listed", _check_listed, ("settings", "keys", "database", "roster")),
     ("running", _check_running, ("settings",)),
+    ("peers", _check_peers, ("settings", "running")),
     ("input", _check_input, ("settings", "running")),
 )

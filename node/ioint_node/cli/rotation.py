@@ -77,9 +77,15 @@ def rotate(
         _own_keys(config, held.roster, form, record=record_key, node=node_key, target=target)
         return
     if steward_key:
-        leaving = load_keys(home).member
+        keys = load_keys(home)
+        leaving = keys.member
         if not _sits(held.roster, leaving):
             raise ConfigError("this node is no steward: `ioint consortium card --steward` offers it")
+        if keys.steward_key is None or keys.clock_key is None:
+            raise ConfigError(
+                "a key of this steward is not here: put it back, or let another steward seat it anew "
+                "(docs/consortium.md, Recover)"
+            )
         make_next_keys(home, "steward", "clock")
         card = verified_card(json.dumps(own_card(config, load_keys(home), held.roster)).encode(), held.roster)
         joining = card.steward
@@ -109,7 +115,7 @@ def _own_keys(
         click.echo(text if target is None else str(target))
         click.echo("give it to a steward, for `ioint consortium admit --card FILE`", err=True)
         if node:
-            click.echo("restart this node once the roster names the new node key", err=True)
+            click.echo("the node goes on with the new key once the roster names it", err=True)
 
     emit(card, form=form, human=human)
 

@@ -71,3 +71,20 @@ def test_a_node_that_nobody_has_called_yet_has_a_note(
 
     monkeypatch.setattr(doctor, "connect", lambda _home: Empty())
     assert isinstance(doctor._check_input(tmp_path), Note)
+
+
+@pytest.mark.parametrize(
+    ("since", "found", "to_do"),
+    [([None, None], "none of 2 members", True), ([5, None], "1 of 2 members", False), ([], "0 of 0", False)],
+)
+def test_the_doctor_says_when_nobody_is_connected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, since: list[int | None], found: str, to_do: bool
+) -> None:
+    class Node:
+        def get(self, *_path: str) -> dict[str, object]:
+            return {"items": [{"connected_since": each} for each in since]}
+
+    monkeypatch.setattr(doctor, "connect", lambda _home: Node())
+    said = doctor._check_peers(tmp_path)
+    assert found in said
+    assert isinstance(said, Note) is to_do
