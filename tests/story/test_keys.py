@@ -36,6 +36,7 @@ async def test_a_running_member_hears_of_the_roster_that_names_its_new_node_key_
         home = second.config.home
         old = second.keys.node_public
         new = make_next_keys(home, "node").next_key("node")
+        assert new is not None
         await put_in_force(first, consortium.name_next_node_key(1))
 
         async def settled() -> bool:
@@ -72,6 +73,7 @@ async def test_a_node_that_was_killed_before_it_took_in_its_new_key_does_so_at_i
 ) -> None:
     config = consortium.configs[1]
     new = make_next_keys(config.home, "node").next_key("node")
+    assert new is not None
     files = consortium.name_next_node_key(1)
     async with open_store(config.store_url) as store:
         await install(store, await open_book(store), files, time.time_ns() // 1_000_000)

@@ -158,7 +158,9 @@ def _check_running(home: Path) -> str:
 def _check_peers(home: Path) -> str:
     peers = connect(home).get("api", "v1", "peers")["items"]
     connected = sum(1 for peer in peers if peer["connected_since"] is not None)
-    if peers and not connected:
+    if not peers:
+        return "there is nobody else on the roster"
+    if not connected:
         return Note(f"connected to none of {len(peers)} members: see `ioint peers`")
     return f"connected to {connected} of {len(peers)} members"
 

@@ -75,7 +75,11 @@ def test_a_node_that_nobody_has_called_yet_has_a_note(
 
 @pytest.mark.parametrize(
     ("since", "found", "to_do"),
-    [([None, None], "none of 2 members", True), ([5, None], "1 of 2 members", False), ([], "0 of 0", False)],
+    [
+        ([None, None], "none of 2 members", True),
+        ([5, None], "1 of 2 members", False),
+        ([], "nobody else", False),
+    ],
 )
 def test_the_doctor_says_when_nobody_is_connected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, since: list[int | None], found: str, to_do: bool
