@@ -17,6 +17,7 @@ LISTS = (
     ("indicators", "list"),
     ("indicators", "novel"),
     ("approvals", "list"),
+    ("approvals", "left"),
     ("approvals", "standing"),
     ("agents", "list"),
     ("peers",),
