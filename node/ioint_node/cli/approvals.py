@@ -72,22 +72,23 @@ def show(*, home: Path, form: str, approval: str) -> None:
 
 @approvals.command()
 @click.argument("approval")
-@click.option("--approve/--refuse", default=None, help="Let it happen, or not; one of them is needed.")
+@click.option("--approve", is_flag=True, help="Let it happen.")
+@click.option("--refuse", is_flag=True, help="End it; one of the two is needed.")
 @click.option(
     "--workflow-gap", is_flag=True, help="The held action was the work: propose that its envelope holds it."
 )
 @click.option("--tlp", type=click.Choice(SHAREABLE), help="The label with which a record leaves.")
 @node_options
 def decide(
-    *, home: Path, form: str, approval: str, approve: bool | None, workflow_gap: bool, tlp: str | None
+    *, home: Path, form: str, approval: str, approve: bool, refuse: bool, workflow_gap: bool, tlp: str | None
 ) -> None:
     """Let what waits happen (--approve), or not (--refuse).
 
     A record leaves or never does; a held action may be done once within an hour, or not; a change of an envelope
     holds from the next session on, or does not.
     """
-    if approve is None:
-        raise click.UsageError("give --approve to let it happen, or --refuse to end it")
+    if approve == refuse:  # both contradict one another, and a refusal cannot be taken back
+        raise click.UsageError("give one of --approve, to let it happen, and --refuse, to end it")
     if workflow_gap and not approve:
         raise click.UsageError(
             "--workflow-gap says that the action was the work, --refuse that it was not: give --approve, or omit it"

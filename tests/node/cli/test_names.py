@@ -174,8 +174,9 @@ def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.Cap
 def test_a_decision_is_asked_for_and_told_in_three_lines(
     node: Node, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["approvals", "decide", IDS[0][:9]]) == 2
-    assert "give --approve" in capsys.readouterr().err
+    for contradiction in ([], ["--approve", "--refuse"], ["--refuse", "--approve"]):
+        assert main(["approvals", "decide", IDS[0][:9], *contradiction]) == 2
+        assert "give one of --approve" in capsys.readouterr().err
     assert node.sent == []
     assert main(["approvals", "decide", IDS[0][:9], "--approve"]) == 0
     assert node.sent == [(f"approvals/{IDS[0]}", {"approve": True})]
