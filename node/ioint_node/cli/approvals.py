@@ -26,8 +26,6 @@ from ioint_node.cli.options import (
 from ioint_node.privacy.labels import SHAREABLE
 from ioint_node.privacy.standing import CATEGORIES
 
-ABOUT_CHARS: Final = 50
-WHY_CHARS: Final = 25
 ACTION_DIGITS: Final = 20  # the first twelve of a held action's id are its instant, which others may share
 SHOWN: Final = {"record": "id", "state": "state", "class": "category", "tlp": "tlp", "reason": "reason"}
 STANDING: Final = "ioint approvals standing"
@@ -51,7 +49,7 @@ def list_waiting(*, home: Path, form: str, kind: str | None) -> None:
         form=form,
         human=lambda: show_table(
             [_line(row) for row in rows],
-            ("id", "kind", "class", "about", "why"),
+            ("id", "kind", "class", "tlp", "since", "about", "why"),
             empty="nothing waits for approval",
         ),
     )
@@ -197,8 +195,10 @@ def _line(row: Mapping[str, Any]) -> dict[str, object]:
         "id": str(row["id"])[:ACTION_DIGITS] if kind == "action" else short_id(row["id"]),
         "kind": kind,
         "class": row["category"] if kind == "record" else "",
-        "about": _cut(about, ABOUT_CHARS),
-        "why": _cut(why, WHY_CHARS),
+        "tlp": row["tlp"] if kind == "record" else "",
+        "since": row["at"],
+        "about": about,
+        "why": why,
     }
 
 
@@ -214,11 +214,6 @@ def _decided(answer: Mapping[str, Any]) -> dict[str, object]:
     else:
         told["reason"] = answer["reason"]
     return told
-
-
-def _cut(text: str, most: int) -> str:
-    """A text that leaves room for its neighbours; `show` and `-o json` have it whole."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _show_record(row: Mapping[str, Any]) -> None:

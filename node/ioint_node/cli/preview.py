@@ -23,7 +23,6 @@ from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import load_model
 from ioint_node.store.engine import open_store
 
-
 SAMPLE: Final = (
     "a made-up sample, of nothing that this node saw; "
     "what one of its sessions would tell: `ioint preview --session ID`\n"

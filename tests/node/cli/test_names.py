@@ -53,6 +53,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
         "state": "held",
         "reason": "r" * 90,
         "category": "catalogue",
+        "at": "2026-11-30T12:00:00.000Z",
         "tlp": "green",
         "readers": {"members": ["Beta"], "groups": 1, "tlp": "green", "pass_on": "to their communities"},
     }
@@ -156,10 +157,15 @@ def test_what_waits_is_listed_in_lines_a_person_can_read(
     assert main(["approvals", "list"]) == 0
     printed = capsys.readouterr().out
     assert IDS[0][:12] in printed
-    assert load_catalogue().entries[PATTERN].title[:40] in printed
-    assert max(map(len, printed.splitlines())) <= 120
+    for told in (load_catalogue().entries[PATTERN].title, "r" * 90, "green", "2026-11-30T12:00:00.000Z"):
+        assert told in printed
     assert main(["approvals", "list", "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"][0]["id"] == IDS[0]
+
+
+def test_what_is_no_id_is_refused_in_plain_words(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["approvals", "show", "nonsense"]) == 1
+    assert "'nonsense' is no id of an approval that waits" in capsys.readouterr().err
 
 
 def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.CaptureFixture[str]) -> None:

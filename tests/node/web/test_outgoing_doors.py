@@ -142,6 +142,12 @@ async def test_candidates_are_a_list_for_who_may_query(node: Node) -> None:
     assert (await node.get("/api/v1/novel-patterns", "agent")).status == 403
 
 
+async def test_a_mistyped_intent_is_answered_with_the_nearest_and_not_with_all(node: Node) -> None:
+    _, problem = await answered(node, STANDING, {"reason": "x", "intent": "goal_hijak"}, "admin")
+    assert "did you mean goal_hijack" in problem["detail"]
+    assert len(problem["detail"]) < 240
+
+
 async def test_standing_approvals_come_in_pages_the_newest_first(node: Node) -> None:
     made = []
     for number in range(3):
