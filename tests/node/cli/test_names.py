@@ -173,6 +173,7 @@ def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert '7 bytes: {"v":1}' in printed
     assert "a small number" in printed
+    assert "1 other member of 1 group will be able to read it: Beta" in printed
     assert main(["approvals", "show", IDS[1]]) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith("see `ioint approvals list`")
 
