@@ -26,7 +26,7 @@ async def indicator_rows(
     subjects = [one.subject for one in found]
     own = await own_records(connection, subjects, day_of(now))
     said_by = await listings.reporters(connection, subjects, clearance)
-    muted = {one.subject for one in await overrides.active(connection, now, kind="mute")}
+    decided = {(one.subject, one.kind) for one in await overrides.active(connection, now)}
     return [
         {
             **one.row,
@@ -34,7 +34,8 @@ async def indicator_rows(
             # Own hits are counted now, not when the indicator last changed.
             **_seen(own.get(one.subject, OwnRecord())),
             "reported_by": list(said_by.get(one.subject, ())),
-            "muted": one.subject in muted,
+            "muted": (one.subject, "mute") in decided,
+            "allowed": (one.subject, "allow") in decided,
         }
         for one in found
     ]
@@ -66,7 +67,12 @@ def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dic
         "why": "no member has reported this pattern",
         "seq": 0,
     }
-    return {**{name: known.get(name) for name in COLUMNS}, "reported_by": [], "muted": False}
+    return {
+        **{name: known.get(name) for name in COLUMNS},
+        "reported_by": [],
+        "muted": False,
+        "allowed": False,
+    }
 
 
 def _seen(own: OwnRecord) -> dict[str, Any]:

@@ -181,6 +181,15 @@ def leaves() -> Iterator[tuple[str, ...]]:
             yield (name,)
 
 
+def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    for opinion in ("mute", "allow"):
+        done("indicators", opinion, PATTERN, "--reason", "known here", "--home", node.home)
+    capsys.readouterr()
+    done("indicators", "list", "--home", node.home)
+    head, line = capsys.readouterr().out.splitlines()
+    assert line[head.index("tlp") : head.index("why")].split("  ") == ["green", "muted, allowed", ""]
+
+
 def test_a_standing_approval_is_revoked_by_the_digits_that_the_list_shows(
     node: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
