@@ -10,6 +10,7 @@ from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.admission import PASSED_OVER
 from ioint_node.flows.inclusion import Inclusion
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
@@ -113,6 +114,7 @@ def _memory(row: PeerRow) -> dict[str, Any]:
     return {
         "last_success_at": row.last_success_at,
         "refused": dict(row.refused),
+        "passed_over": {name: count for name, count in row.refused.items() if name in PASSED_OVER},
         "quarantined_at": row.quarantined_at,
         "quarantine_reason": row.quarantine_reason,
     }

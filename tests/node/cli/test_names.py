@@ -76,7 +76,16 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "indicators": {"items": [{"id": each} for each in IDS]},
             f"patterns/{PATTERN}": {"id": PATTERN, "state": "unknown"},
             f"patterns/{PATTERN}/opinion": {"kind": "mute"},
-            "members": {"items": [{**member, "refused": {"bad_root": 2, "duplicate": 3}, "last_success_at": None}]},
+            "members": {
+                "items": [
+                    {
+                        **member,
+                        "refused": {"bad_root": 2, "duplicate": 3},
+                        "passed_over": {"duplicate": 3},
+                        "last_success_at": None,
+                    }
+                ]
+            },
             "peers": {"items": [{**link, "refused": {"bad_root": 1, "too_large": 3}}]},
         }
     )
@@ -196,7 +205,7 @@ def test_peers_are_told_with_instants_and_the_names_of_refusals(
     assert main(["peers"]) == 0
     _, line = capsys.readouterr().out.splitlines()
     assert "Beta  active  2023-11-14T22:13:20Z  2023-11-14T22:13:21Z  2 behind, 0 ahead" in line
-    assert line.endswith("70000 in, 512 out  1.0.0    3         bad_root 3, too_large 3")
+    assert line.endswith("70000 in, 512 out  1.0.0    duplicate 3  bad_root 3, too_large 3")
 
 
 def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
