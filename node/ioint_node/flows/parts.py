@@ -132,7 +132,7 @@ class ExchangeParts:
     def audience(self) -> Audience:
         """Who receives what leaves now: the other active members of the roster in force."""
         roster = self.roster()
-        members = roster.members if roster else ()
-        active = [member for member in members if member.state == "active" and member.id != self.member]
-        names = tuple(sorted(member.name for member in active))
-        return Audience(members=names, groups=len({member.group for member in active}))
+        listed = roster.members if roster else ()
+        others = [member for member in listed if member.state == "active" and member.id != self.member]
+        names = tuple(sorted(member.name for member in others))
+        return Audience(members=names, groups=len({member.group for member in others}))
