@@ -217,6 +217,25 @@ async def test_a_member_does_not_spend_an_invitation(
     assert applied["application"]["state"] == "waiting"
 
 
+async def test_an_invitation_that_went_astray_is_taken_back(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        invite = ("consortium", "invite", "--home", alpha)
+        astray, kept = [await in_thread(command, *invite) for _ in range(2)]
+        listed = (await in_thread(command, *invite, "--list"))["items"]
+        assert {each["id"] for each in listed} == {astray["id"], kept["id"]}
+        await in_thread(command, *invite, "--revoke", astray["id"])
+        assert [each["id"] for each in (await in_thread(command, *invite, "--list"))["items"]] == [kept["id"]]
+        join = ["consortium", "join", "--home", str(beta), "--invitation", astray["invitation"]]
+        assert await in_thread(main, join) == 1
+        assert "no longer good" in capsys.readouterr().err
+    assert await in_thread(main, [*map(str, invite), "--revoke", astray["id"]]) == 1
+    assert "0 open invitations" in capsys.readouterr().err
+
+
 async def test_an_inviter_who_is_no_steward_hands_the_card_on(tmp_path: Path, command: Command) -> None:
     alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
     card, passed_on = tmp_path / "beta.json", tmp_path / "gamma.json"
