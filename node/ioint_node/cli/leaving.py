@@ -16,6 +16,7 @@ from ioint_protocol import Roster
 
 from ioint_node.cli.client import Client, connect
 from ioint_node.cli.options import emit, node_options, show_fields
+from ioint_node.cli.proposals import PROPOSALS
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import Config, change_setting, load_config, load_keys, read_run
 from ioint_node.errors import ConfigError
@@ -106,6 +107,8 @@ def _forget(config: Config) -> None:
         asyncio.run(_forget_roster(config))
     config.roster_file.unlink(missing_ok=True)
     config.invitation_file.unlink(missing_ok=True)
+    for proposal in config.home.glob(PROPOSALS):
+        proposal.unlink(missing_ok=True)
     if config.consortium:
         change_setting(config, "consortium", "")
 

@@ -19,7 +19,7 @@ import click
 from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle
 
 from ioint_node.cli.options import emit, show_fields, show_table
-from ioint_node.config import Config, load_keys, replace_private, settle_keys
+from ioint_node.config import Config, load_keys, read_private, replace_private, settle_keys
 from ioint_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -142,6 +142,32 @@ def roster_on_file(config: Config) -> Roster | None:
         ) from None
 
 
+def applied_at(config: Config) -> str | None:
+    """Where this node's application waits, None when it waits nowhere.
+
+    Raises:
+        ConfigError: the invitation that it applies with cannot be read, or others can read it.
+    """
+    if not config.invitation_file.exists():
+        return None
+    from ioint_node.membership.invitations import read_invitation  # noqa: PLC0415 - see above
+
+    try:
+        return read_invitation(read_private(config.invitation_file).decode()).url
+    except (ValueError, ProtocolError) as error:
+        raise ConfigError(
+            f"{config.invitation_file} is no invitation ({error}): join again with the one that you were given"
+        ) from None
+
+
+def own_state(config: Config, roster: Roster) -> str:
+    """How this node stands on a roster: as it lists it, else `waiting` for who applied, or `not listed`."""
+    listed = roster.member(load_keys(config.home).member)
+    if listed is not None:
+        return listed.state
+    return "not listed" if applied_at(config) is None else "waiting"
+
+
 def in_consortium(config: Config) -> Membership:
     """What this node holds of its consortium's roster.
 
@@ -208,6 +234,8 @@ def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> Non
         "threshold": roster.threshold,
         "stewards": list(roster.stewards),
         "roster": str(config.roster_file),
+        "this_node": own_state(config, roster),
+        "applied_at": applied_at(config),
     }
 
     def human() -> None:

@@ -101,6 +101,35 @@ async def test_an_applicant_joins_through_the_inviters_door(tmp_path: Path, comm
         assert not (beta / "invitation").exists()
 
 
+async def test_who_waits_for_admission_sees_where(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha) as url:
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        await in_thread(command, "consortium", "join", "--home", beta, "--invitation", made["invitation"])
+    shown = await in_thread(command, "consortium", "show", "--home", beta)
+    assert (shown["this_node"], shown["applied_at"]) == ("waiting", url)
+    for words in (("doctor",), ("status",)):
+        capsys.readouterr()
+        await in_thread(main, [*words, "--home", str(beta), "-o", "json"])
+        assert url in capsys.readouterr().out
+
+
+async def test_doctor_notes_that_nobody_is_connected(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    async with door(alpha):
+        capsys.readouterr()
+        await in_thread(main, ["doctor", "--home", str(alpha)])
+    assert "note     peers: connected to 0 of 1 other members" in capsys.readouterr().out
+
+
 async def test_a_running_applicant_asks_by_itself(tmp_path: Path, command: Command) -> None:
     alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
     await in_thread(command, "consortium", "create", "--home", alpha)
