@@ -20,7 +20,7 @@ from ioint_protocol import ProtocolError, Roster
 from ioint_node.card import own_card, write_fingerprint_keys
 from ioint_node.cli.options import check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
-    check_one_consortium,
+    check_free,
     in_consortium,
     install_files,
     named_consortium,
@@ -156,7 +156,7 @@ def join(
     publish: str | None,
     wait_s: int,
     yes: bool,
-) -> None:
+) -> int:
     """Join a consortium: apply with an invitation, or install a roster.
 
     With --roster, compare the id that it shows with what the founders tell you; an invitation holds it.
@@ -177,10 +177,17 @@ def join(
     if name:
         config = change_setting(config, "consortium", name)
     show_roster(config, book, form, **more)
-    if more and more["application"]["state"] == "waiting":
+    state = more["application"]["state"] if more else "admitted"
+    if state == "refused":
+        click.echo(
+            "the inviter refused this node: `ioint consortium leave` forgets that consortium", err=True
+        )
+        return 1
+    if state == "waiting":
         click.echo("a steward has to admit this node; it asks by itself while it runs", err=True)
     if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
         _ask_to_publish(load_config(home))
+    return 0
 
 
 async def applications_here(config: Config, roster: Roster) -> list[dict[str, Any]]:
@@ -288,11 +295,11 @@ def _given(text: str, expected: str | None) -> Invitation:
 
 def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool) -> RosterBook:
     """Install the roster of a file, if it is of the expected consortium and lists this node, or else is wanted."""
-    files, last = read_roster_file(path), asyncio.run(read_book(config)).last
+    files = read_roster_file(path)
     try:
         given = named_consortium(files)
         _check_expected(given, expected)
-        check_one_consortium(last, given)
+        last = asyncio.run(check_free(config, given))
         roster = recall(files).roster
     except ProtocolError as error:
         raise ConfigError(f"{path} is no roster ({error}): ask a steward for the roster.bin again") from None
@@ -321,8 +328,7 @@ def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Ans
     """Apply, install what the door gives, and ask again until admitted, refused or out of time."""
     from ioint_node.applying import TurnedAwayError, apply  # noqa: PLC0415 - see above
 
-    last, keys = asyncio.run(read_book(config)).last, load_keys(config.home)
-    check_one_consortium(last, invitation.consortium)
+    last, keys = asyncio.run(check_free(config, invitation.consortium)), load_keys(config.home)
     # While it waits it asks with the same invitation: it may have been admitted meanwhile.
     if last is not None and _lists(last, keys) and not config.invitation_file.exists():
         raise ConfigError("this node is a member already: the invitation is for whom it was made")

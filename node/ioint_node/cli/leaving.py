@@ -63,7 +63,7 @@ def leave(*, home: Path, form: str, within_s: int, yes: bool, at_once: bool) -> 
         seen = _take_back(connect(home), time.monotonic() + within_s, at_once=at_once)
     left = seen["done"] or at_once
     if left:
-        _forget(config)
+        _forget(config, at_once=at_once)
     result = {"left": left, "withdrawn": seen["withdrawn"], "member": member, **seen}
 
     def human() -> None:
@@ -99,10 +99,10 @@ def _take_back(node: Client, deadline: float, *, at_once: bool) -> dict[str, Any
         time.sleep(_POLL_S)
 
 
-def _forget(config: Config) -> None:
+def _forget(config: Config, *, at_once: bool) -> None:
     """Run alone from now on: by the running node, or else in its home."""
     if read_run(config) is not None:
-        connect(config.home).post("api", "v1", "consortium", "leave", body={"end": True})
+        connect(config.home).post("api", "v1", "consortium", "leave", body={"end": True, "at_once": at_once})
     else:
         asyncio.run(_forget_roster(config))
     config.roster_file.unlink(missing_ok=True)

@@ -283,7 +283,9 @@ async def test_an_inviter_who_is_no_steward_hands_the_card_on(tmp_path: Path, co
         assert (await in_thread(command, *join, "--wait", 60))["application"]["state"] == "admitted"
 
 
-async def test_an_applicant_that_is_refused_is_told_so(tmp_path: Path, command: Command) -> None:
+async def test_an_applicant_that_is_refused_is_told_so(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
     await in_thread(command, "consortium", "create", "--home", alpha)
     async with door(alpha):
@@ -293,5 +295,10 @@ async def test_an_applicant_that_is_refused_is_told_so(tmp_path: Path, command: 
         await in_thread(
             command, "consortium", "admit", "--home", alpha, "--application", waiting["id"], "--refuse"
         )
-        assert (await in_thread(command, *join))["application"]["state"] == "refused"
+        capsys.readouterr()
+        assert await in_thread(main, [*map(str, join), "-o", "json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["application"]["state"] == "refused"
+    assert told.err.splitlines()[-1].startswith("the inviter refused this node")
     assert not (beta / "invitation").exists()
+    assert (await in_thread(command, "consortium", "leave", "--home", beta, "--yes"))["left"]
