@@ -26,17 +26,21 @@ from ioint_node.cli.leaving import leave
 from ioint_node.cli.names import short_id
 from ioint_node.cli.options import Commands, Whole, check_place, emit, node_options, show_table
 from ioint_node.cli.proposals import (
+    Pending,
     carry_out,
     change_members,
     check_threshold,
+    pending,
     possible,
     proposal_option,
     proposed,
     read_proposal_file,
     show_changes,
+    stewards,
     told_changes,
 )
 from ioint_node.cli.rosters import (
+    applied_at,
     find_member,
     in_consortium,
     known_height,
@@ -225,11 +229,27 @@ def show(*, home: Path, form: str) -> None:
     """Show the roster in force, and who applied for membership here."""
     config = load_config(home)
     book = asyncio.run(read_book(config))
+    waiting = pending(config, book.held)
     if book.last is None:
-        raise ConfigError(
-            "this node is in no consortium: `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
-        )
-    show_roster(config, book, form, applications=asyncio.run(applications_here(config, book.last)))
+        raise ConfigError(f"this node is in no consortium{_on_its_way(config, waiting)}")
+    applications = asyncio.run(applications_here(config, book.last))
+    for application in applications:
+        proposals = [each for each in waiting if each.roster.member(application["member"])]
+        if application["state"] == "waiting" and proposals:
+            application["state"] = f"proposed, {stewards(proposals[-1].missing)} must sign"
+    told = [
+        {"version": each.roster.version, "missing": each.missing, "file": str(each.path)} for each in waiting
+    ]
+    show_roster(config, book, form, applications=applications, proposals=told)
+
+
+def _on_its_way(config: Config, waiting: Sequence[Pending]) -> str:
+    """What a node that is in no consortium waits for, or what it may do."""
+    if waiting:
+        return f" yet: {stewards(waiting[-1].missing)} must run `ioint consortium sign` on {waiting[-1].path}"
+    if (url := applied_at(config)) is not None:
+        return f" yet: it applied at {url}, and asks there by itself while it runs"
+    return ": `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
 
 
 for command in (invite, join, leave, rotate):
