@@ -27,6 +27,7 @@ from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.refusals import Refusals
+from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
     CaughtUp,
@@ -134,6 +135,10 @@ class Network:
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
         log.info("roster version=%d members=%d", self._book.version, len(roster.members) if roster else 0)
+        await take_back(self._parts, now)
+        # Keys may have changed, and with them what is held: who has what is learned anew.
+        self._newest.clear()
+        self.announcer.holders.clear()
         self.announcer.tell(self.exchange.connected(), {})
         await believe.refresh_all(self._parts, now)
 
