@@ -1,8 +1,8 @@
 """What a change of record keys takes back.
 
-A key ends at a height, and what it signed above is nobody's word (SPEC, "Roster"). Until the roster that says so comes, such
-segments may have been taken for their author's. They are dropped then: what is held depends on the roster in force, and
-not on whether it or a segment came first.
+A key ends at a height, and what it signed above is nobody's word (SPEC, "Roster"). Until the roster that says so
+comes, such segments may have been taken for their author's. They are dropped then: what is held depends on the roster
+in force, and not on whether it or a segment came first.
 """
 
 from __future__ import annotations
