@@ -26,7 +26,21 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import JSON, Row, TableValuedAlias, bindparam, case, func, literal, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    JSON,
+    FromClause,
+    Row,
+    Select,
+    TableValuedAlias,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
@@ -108,16 +122,8 @@ async def vector(
     connection: AsyncConnection, authors: Collection[str] | None = None
 ) -> dict[str, tuple[int, str]]:
     """Height and head of every author's log that we hold, or of these authors' alone."""
-    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author)
-    if authors is not None:
-        newest = newest.where(segments.c.author.in_(list(authors)))
-    heights = newest.subquery()
-    rows = await connection.execute(
-        select(segments.c.author, segments.c.seq, segments.c.head).join(
-            heights, (segments.c.author == heights.c.author) & (segments.c.seq == heights.c.seq)
-        )
-    )
-    return {row.author: (row.seq, row.head) for row in rows}
+    among = _authors() if authors is None else _listed(connection, authors)
+    return {row.author: (row.seq, row.head) for row in await connection.execute(_ends(among))}
 
 
 async def head(connection: AsyncConnection, author: str) -> tuple[int, str] | None:
@@ -139,19 +145,7 @@ async def places(
     floor: Callable[[str], int] = lambda _: 0,
 ) -> Places:
     """Where the logs of the authors of these segments (author, height) end, and which of the segments are held."""
-    # Asked author by author, the end of a log is the last entry of the key; grouped, it is found by reading all of it.
-    authors = _listed(connection, {author for author, _ in wanted})
-    end = (
-        select(func.max(segments.c.seq))
-        .where(segments.c.author == authors.c.value)
-        .scalar_subquery()
-        .correlate(authors)
-    )
-    rows = await connection.execute(
-        select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
-            authors, (segments.c.author == authors.c.value) & (segments.c.seq == end)
-        )
-    )
+    rows = await connection.execute(_ends(_listed(connection, {author for author, _ in wanted})))
     newest = {row.author: Known(seq=row.seq, head=row.head, low=row.low) for row in rows}
     # What lies beyond the end of its log is not held.
     old = [(author, seq) for author, seq in wanted if author in newest and seq <= newest[author].seq]
@@ -366,6 +360,27 @@ async def add_equivocation(
 
 
 Item: TypeAlias = tuple[VerifiedSegment, VerifiedRecord]
+
+
+def _ends(authors: FromClause) -> Select[tuple[str, int, str, int]]:
+    """Author, height, hash and `low` of the newest segment of each of these authors (column `value`)."""
+    # Asked author by author, the end of a log is the last entry of the key; grouped, it is found by reading all of it.
+    end = (
+        select(func.max(segments.c.seq))
+        .where(segments.c.author == authors.c.value)
+        .scalar_subquery()
+        .correlate(authors)
+    )
+    return select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
+        authors, (segments.c.author == authors.c.value) & (segments.c.seq == end)
+    )
+
+
+def _authors() -> CTE:
+    """Every author, as a table with one column, `value`; each found by a step in the key and not by reading it."""
+    first = select(func.min(segments.c.author).label("value")).cte("authors", recursive=True)
+    following = select(func.min(segments.c.author)).where(segments.c.author > first.c.value).scalar_subquery()
+    return first.union_all(select(following).where(first.c.value.is_not(None)))
 
 
 def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValuedAlias:
