@@ -144,7 +144,7 @@ class Node:
     bell: Bell
     refusals: Refusals
     ready_to_leave: asyncio.Event
-    met: asyncio.Event  # a catch-up with a member has succeeded since the start
+    met: asyncio.Event  # enough members were compared with since the start
     started_at: int  # in ms
     url: str = ""
 
