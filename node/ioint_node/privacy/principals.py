@@ -49,4 +49,4 @@ def _folded(name: str) -> str:
     """One spelling for names that people read alike: no case, width, accents, blanks at the ends or invisible signs."""
     apart = unicodedata.normalize("NFKD", name.casefold())
     seen = "".join(sign for sign in apart if unicodedata.category(sign) not in _UNSEEN)
-    return seen.replace("ı", "i").strip()
+    return seen.replace("\u0131", "i").strip()

@@ -10,9 +10,7 @@ KEY, OTHER = bytes(range(32)), bytes(32)
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=40)
 
 
-def who(
-    actor: str, *, user: str | None = None, owner: str = "", kind: str = "user", key: bytes = KEY
-) -> str:
+def who(actor: str, *, user: str | None = None, owner: str = "", kind: str = "user", key: bytes = KEY) -> str:
     return principal(on_behalf_of=user, owner=owner, actor=actor, kind=kind, key=key)
 
 
@@ -44,7 +42,7 @@ def test_agents_without_user_and_owner_are_one_unknown_person() -> None:
 
 
 def test_a_person_is_one_however_the_name_is_spelled() -> None:
-    spellings = ("alice", "Alice ", "ALICE", "ａlice", "alıce", "al\u200bice", "\u00e1lice", "a\u0301lice")
+    spellings = ("alice", "Alice ", "ALICE", "\uff41lice", "al\u0131ce", "al\u200bice", "\u00e1lice", "a\u0301lice")
     assert len({who("bot", user=spelling) for spelling in spellings}) == 1
 
 
