@@ -47,7 +47,13 @@ def verified_card(data: bytes, roster: Roster | None, path: Path | None = None) 
     try:
         return read_card(data, roster)
     except ProtocolError as error:
-        if error.name == "bad_signature" and _signed_by_itself(data, roster):
+        alone = _by_its_own_key(data) if error.name == "bad_signature" and roster is not None else None
+        listed = roster.member(alone.member) if alone is not None and roster is not None else None
+        if listed is not None and listed.state == "removed":
+            raise ConfigError(
+                f"{listed.name} was removed for good: let it make a new node with new keys (`ioint init`)"
+            ) from None
+        if listed is not None:
             raise ConfigError(
                 f"{path or 'this'} is an older card: its key is not this member's any more. "
                 "Let its owner make a new one with `ioint consortium card`"
@@ -57,9 +63,9 @@ def verified_card(data: bytes, roster: Roster | None, path: Path | None = None) 
         ) from None
 
 
-def _signed_by_itself(data: bytes, roster: Roster | None) -> bool:
-    """Whether a card would be good if its member were on no roster yet."""
+def _by_its_own_key(data: bytes) -> Card | None:
+    """The card as it would be good if its member were on no roster yet, None where it would not."""
     try:
-        return roster is not None and bool(read_card(data, None))
+        return read_card(data, None)
     except ProtocolError:
-        return False
+        return None

@@ -26,17 +26,21 @@ from ioint_node.cli.leaving import leave
 from ioint_node.cli.names import short_id
 from ioint_node.cli.options import Commands, Whole, check_place, emit, node_options, show_table
 from ioint_node.cli.proposals import (
+    Pending,
     carry_out,
     change_members,
     check_threshold,
+    pending,
     possible,
     proposal_option,
     proposed,
     read_proposal_file,
     show_changes,
+    stewards,
     told_changes,
 )
 from ioint_node.cli.rosters import (
+    applied_at,
     find_member,
     in_consortium,
     known_height,
@@ -225,11 +229,27 @@ def show(*, home: Path, form: str) -> None:
     """Show the roster in force, and who applied for membership here."""
     config = load_config(home)
     book = asyncio.run(read_book(config))
+    waiting = pending(config, book.held)
     if book.last is None:
-        raise ConfigError(
-            "this node is in no consortium: `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
-        )
-    show_roster(config, book, form, applications=asyncio.run(applications_here(config, book.last)))
+        raise ConfigError(f"this node is in no consortium{_on_its_way(config, waiting)}")
+    applications = asyncio.run(applications_here(config, book.last))
+    for application in applications:
+        proposals = [each for each in waiting if each.roster.member(application["member"])]
+        if application["state"] == "waiting" and proposals:
+            application["state"] = f"proposed, {stewards(proposals[-1].missing)} must sign"
+    told = [
+        {"version": each.roster.version, "missing": each.missing, "file": str(each.path)} for each in waiting
+    ]
+    show_roster(config, book, form, applications=applications, proposals=told)
+
+
+def _on_its_way(config: Config, waiting: Sequence[Pending]) -> str:
+    """What a node that is in no consortium waits for, or what it may do."""
+    if waiting:
+        return f" yet: {stewards(waiting[-1].missing)} must run `ioint consortium sign` on {waiting[-1].path}"
+    if (url := applied_at(config)) is not None:
+        return f" yet: it applied at {url}, and asks there by itself while it runs"
+    return ": `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
 
 
 for command in (invite, join, leave, rotate):
@@ -263,7 +283,18 @@ def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
         }
         for row in rows
     ]
-    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    columns = (
+        "id",
+        "name",
+        "state",
+        "connected",
+        "answered",
+        "lag",
+        "bytes",
+        "version",
+        "passed_over",
+        "refused",
+    )
     show_table(told, columns, empty="no other member is on the roster")
     if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
         click.echo(f"the exchange process was replaced {restarts} times since the node started")
@@ -281,8 +312,11 @@ def _lag(row: Mapping[str, Any]) -> str | None:
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
-    """A member and its link as one row: instants as text, what was refused of its records and of its calls added."""
-    refused = Counter(member["refused"]) + Counter(link.get("refused", {}))
+    """A member and its link as one row: instants as text, what was refused of its records and of its calls added.
+
+    What was `passed_over` is nobody's fault, and no longer among what was refused.
+    """
+    refused = Counter(member["refused"]) + Counter(link.get("refused", {})) - Counter(member["passed_over"])
     instants = {name: _instant(link.get(name)) for name in ("connected_since", "last_success")}
     told = {name: value for name, value in member.items() if name != "last_success_at"}
     return {**link, **told, **instants, "refused": dict(sorted(refused.items()))}

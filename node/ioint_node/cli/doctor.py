@@ -15,7 +15,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from ioint_node.cli.client import connect
 from ioint_node.cli.listed import missing_key, under_way
 from ioint_node.cli.options import emit, node_options
-from ioint_node.cli.rosters import known_height, read_book
+from ioint_node.cli.rosters import applied_at, known_height, read_book
 from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
 from ioint_node.errors import ConfigError, NodeError
 from ioint_node.membership import renewal_due
@@ -25,6 +25,11 @@ from ioint_node.store.migrate import current, newest
 MARKS: Final = {True: "ok     ", False: "FAILED ", None: "skipped"}
 NOTE: Final = "note   "
 WARN_S: Final = 3 * 86_400  # before the timestamp expires, which is signed anew daily
+
+_WAY_BACK: Final = {
+    "suspended": "ask a steward, who admits it again with its card",
+    "removed": "its keys are never accepted again; `ioint consortium leave` forgets this consortium",
+}
 
 
 class Note(str):
@@ -110,24 +115,29 @@ async def _try_write(config: Config) -> None:
 def _check_roster(home: Path) -> str:
     book = asyncio.run(read_book(load_config(home)))
     roster = book.last
+    waits = applied_at(load_config(home))
     if roster is None:
-        return Note("in no consortium: the node scores, and exchanges nothing")
+        return Note(
+            "in no consortium: the node scores, and exchanges nothing"
+            if waits is None
+            else f"in no consortium yet: applied at {waits}, where it asks by itself while it runs"
+        )
     if time.time() >= roster.expires:
         raise ConfigError(
             f"roster version {roster.version} has expired: nothing is exchanged; ask a steward for a newer one"
         )
     listed = roster.member(load_keys(home).member)
+    if listed is None and waits is not None:
+        return Note(
+            f"applied at {waits}: a steward has to admit this node, which asks by itself while it runs"
+        )
     if listed is None:
         raise ConfigError(
-            "this node is not on its consortium's roster: send a steward the file of `ioint consortium card`"
+            "this node is not on its consortium's roster: send a steward the file of `ioint consortium card`, "
+            "or forget it with `ioint consortium leave`"
         )
     if listed.state != "active":
-        back = (
-            ""
-            if listed.state == "removed"
-            else ": a steward's `ioint consortium admit --card` brings it back"
-        )
-        raise ConfigError(f"this node is {listed.state} by roster version {roster.version}{back}")
+        raise ConfigError(f"this member is {listed.state}: {_WAY_BACK[listed.state]}")
     said = f"version {roster.version}, {len(roster.members)} members"
     if book.held is not None and renewal_due(book.held, time.time_ns() // 1_000_000):
         return Note(f"{said}; what the stewards signed expires soon: let one run `ioint consortium renew`")
@@ -156,13 +166,24 @@ def _check_running(home: Path) -> str:
 
 
 def _check_peers(home: Path) -> str:
-    peers = connect(home).get("api", "v1", "peers")["items"]
-    connected = sum(1 for peer in peers if peer["connected_since"] is not None)
-    if not peers:
-        return "there is nobody else on the roster"
-    if not connected:
-        return Note(f"connected to none of {len(peers)} members: see `ioint peers`")
-    return f"connected to {connected} of {len(peers)} members"
+    node = connect(home)
+    others = [
+        each
+        for each in node.get("api", "v1", "members")["items"]
+        if not each["own"] and each["state"] == "active"
+    ]
+    if not others:
+        return "no other member is on the roster"
+    linked = {
+        each["member"]
+        for each in node.get("api", "v1", "peers")["items"]
+        if each.get("connected_since") is not None
+    }
+    count = sum(each["id"] in linked for each in others)
+    said = f"connected to {count} of {len(others)} other members"
+    return (
+        said if count else Note(f"{said}: see `ioint peers`, and whether addresses on their cards are right")
+    )
 
 
 def _check_input(home: Path) -> str:
@@ -184,6 +205,6 @@ CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = 
     ("roster", _check_roster, ("settings", "database")),
     ("listed", _check_listed, ("settings", "keys", "database", "roster")),
     ("running", _check_running, ("settings",)),
-    ("peers", _check_peers, ("settings", "running")),
+    ("peers", _check_peers, ("settings", "roster", "running")),
     ("input", _check_input, ("settings", "running")),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,8 @@ from ioint_node.errors import ConfigError
 if TYPE_CHECKING:
     from ioint_node.membership import Membership, Proposal
 
+PROPOSALS: Final = "proposal-*.bin"
+"""The names of proposals in the home directory."""
 _ASK_AGAIN: Final = "ask the steward who made it for the file again"
 
 proposal_option = click.option(
@@ -32,6 +34,15 @@ proposal_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the proposal goes when other stewards must sign it too.",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A proposal for which stewards are still to sign: `missing` of them when this node had."""
+
+    path: Path
+    roster: Roster
+    missing: int
 
 
 def read_proposal_file(path: Path) -> Proposal:
@@ -90,8 +101,10 @@ def carry_out(
         if form == "human":
             click.echo(_next_step(config, after, held))
         return
-    path = target or config.home / f"proposal-{after.version}.bin"
-    replace_private(path, bundle.write_bundle(signed.files))
+    kept = config.home / f"proposal-{after.version}.bin"
+    path = target or kept
+    for place in {path, kept}:  # the copy here is what `show` tells of
+        replace_private(place, bundle.write_bundle(signed.files))
     if name:
         change_setting(config, "consortium", name)
     result = {"pending": True, "proposal": str(path), "missing": missing, "version": after.version}
@@ -99,10 +112,28 @@ def carry_out(
         result,
         form=form,
         human=lambda: click.echo(
-            f"{_stewards(missing)} must sign: give each in turn {path}, to run `ioint consortium sign` on it. "
+            f"{stewards(missing)} must sign: give each in turn {path}, to run `ioint consortium sign` on it. "
             "Until then nothing has changed"
         ),
     )
+
+
+def pending(config: Config, held: Membership | None) -> list[Pending]:
+    """The proposals of this node that may still come in force, as they left it."""
+    found = []
+    for path in sorted(config.home.glob(PROPOSALS)):
+        try:
+            found.append(_pending(path, held))
+        except ConfigError:
+            continue  # its number is in force, or it was never of this consortium
+    return found
+
+
+def _pending(path: Path, held: Membership | None) -> Pending:
+    from ioint_node.membership import missing_signatures  # noqa: PLC0415 - see above
+
+    proposal = read_proposal_file(path)
+    return Pending(path=path, roster=proposed(proposal, held), missing=missing_signatures(proposal, held))
 
 
 def _next_step(config: Config, after: Roster, held: Membership | None) -> str:
@@ -121,7 +152,8 @@ def _next_step(config: Config, after: Roster, held: Membership | None) -> str:
     )
 
 
-def _stewards(missing: int) -> str:
+def stewards(missing: int) -> str:
+    """So many stewards in words."""
     return "1 more steward" if missing == 1 else f"{missing} more stewards"
 
 

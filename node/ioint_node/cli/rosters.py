@@ -19,12 +19,13 @@ import click
 from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle
 
 from ioint_node.cli.options import emit, show_fields, show_table
-from ioint_node.config import Config, load_keys, replace_private, settle_keys
+from ioint_node.config import Config, load_keys, read_private, replace_private, settle_keys
 from ioint_node.errors import ConfigError
 
 if TYPE_CHECKING:
     from ioint_node.flows.roster import RosterBook
     from ioint_node.membership import Membership
+    from ioint_node.store.engine import Store
 
 
 async def read_book(config: Config) -> RosterBook:
@@ -42,24 +43,13 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
     Raises:
         ConfigError: they do not follow, or are of another consortium than the expected one, or than this node was in.
     """
-    from ioint_node.flows.ownlog import signed_for_another  # noqa: PLC0415 - see above
     from ioint_node.flows.roster import install, open_book  # noqa: PLC0415 - see above
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
 
-    keys = load_keys(config.home)
     async with open_store(config.store_url) as store:
         book = await open_book(store)
         try:
-            given = named_consortium({**book.files, **files})
-            check_one_consortium(book.last, given)
-            async with store.read() as connection:
-                if book.last is None and await signed_for_another(
-                    connection, keys.member, keys.record_key_at, given
-                ):
-                    raise ConfigError(
-                        "what this node said in another consortium is in this home: "
-                        "give this consortium a home of its own (`ioint init --home`)"
-                    )
+            await _check_free(config, store, book, named_consortium({**book.files, **files}))
             await install(store, book, files, now_ms(), consortium=consortium)
         except ProtocolError as error:
             raise ConfigError(f"the roster is refused ({error}): {_remedy(error.name)}") from None
@@ -67,6 +57,40 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
     if book.last is not None:
         settle_keys(config.home, book.last)
     return book
+
+
+async def check_free(config: Config, consortium: str) -> Roster | None:
+    """See that this node may be in a consortium; give its newest roster of it, if any.
+
+    Raises:
+        ConfigError: it is in another one, or has said something in another one that is in its log.
+    """
+    from ioint_node.flows.roster import open_book  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store:
+        book = await open_book(store)
+        await _check_free(config, store, book, consortium)
+    return book.last
+
+
+async def _check_free(config: Config, store: Store, book: RosterBook, consortium: str) -> None:
+    from ioint_node.flows.ownlog import signed_for_another  # noqa: PLC0415 - see above
+
+    if book.last is not None and book.last.consortium != consortium:
+        raise ConfigError(
+            f"this node is in consortium {book.last.consortium} already, and that is {consortium}: leave the first "
+            "(`ioint consortium leave`), or give the second a home directory of its own"
+        )
+    if book.last is not None:
+        return
+    keys = load_keys(config.home)
+    async with store.read() as connection:
+        if await signed_for_another(connection, keys.member, keys.record_key_at, consortium):
+            raise ConfigError(
+                "what this node said in another consortium is in this home: "
+                "give this consortium a home of its own (`ioint init --home`)"
+            )
 
 
 def named_consortium(files: Files) -> str:
@@ -82,19 +106,6 @@ def named_consortium(files: Files) -> str:
     if first not in files:
         raise ProtocolError("missing_file", f"{first} was not given")
     return consortium_of(files[first])
-
-
-def check_one_consortium(last: Roster | None, given: str) -> None:
-    """See that this node is in no other consortium.
-
-    Raises:
-        ConfigError: it is.
-    """
-    if last is not None and last.consortium != given:
-        raise ConfigError(
-            f"this node is in consortium {last.consortium} already, and that is {given}: leave the first "
-            "(`ioint consortium leave`), or give the second a home directory of its own"
-        )
 
 
 def read_roster_file(path: Path) -> dict[str, bytes]:
@@ -142,6 +153,32 @@ def roster_on_file(config: Config) -> Roster | None:
         ) from None
 
 
+def applied_at(config: Config) -> str | None:
+    """Where this node's application waits, None when it waits nowhere.
+
+    Raises:
+        ConfigError: the invitation that it applies with cannot be read, or others can read it.
+    """
+    if not config.invitation_file.exists():
+        return None
+    from ioint_node.membership.invitations import read_invitation  # noqa: PLC0415 - see above
+
+    try:
+        return read_invitation(read_private(config.invitation_file).decode()).url
+    except (ValueError, ProtocolError) as error:
+        raise ConfigError(
+            f"{config.invitation_file} is no invitation ({error}): join again with the one that you were given"
+        ) from None
+
+
+def own_state(config: Config, roster: Roster) -> str:
+    """How this node stands on a roster: as it lists it, else `waiting` for who applied, or `not listed`."""
+    listed = roster.member(load_keys(config.home).member)
+    if listed is not None:
+        return listed.state
+    return "not listed" if applied_at(config) is None else "waiting"
+
+
 def in_consortium(config: Config) -> Membership:
     """What this node holds of its consortium's roster.
 
@@ -167,12 +204,14 @@ def find_member(roster: Roster, text: str) -> Member:
 
 
 async def known_height(config: Config, member: str) -> int:
-    """The newest segment of a member's log that this node holds, 0 for none."""
+    """The newest segment of a member's log that this node holds, or has a proof of two of; 0 for none."""
     from ioint_node.store import log  # noqa: PLC0415 - see above
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
 
     async with open_store(config.store_url) as store, store.read() as connection:
-        return (await log.head(connection, member) or (0, ""))[0]
+        held, _ = await log.head(connection, member) or (0, "")
+        # A key that began below a proof would take the proof back.
+        return max(held, await log.equivocation_of(connection, member) or 0)
 
 
 def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> None:  # noqa: ANN401 - goes into a JSON document
@@ -208,6 +247,8 @@ def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> Non
         "threshold": roster.threshold,
         "stewards": list(roster.stewards),
         "roster": str(config.roster_file),
+        "this_node": own_state(config, roster),
+        "applied_at": applied_at(config),
     }
 
     def human() -> None:

@@ -95,6 +95,28 @@ def test_the_fingerprint_names_a_consortium_as_its_id_does(consortium: Consortiu
     assert consortium.json(*join, made["consortium"].upper())["version"] == 1
 
 
+def test_a_home_with_words_for_another_consortium_keeps_no_invitation(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha)
+    made = consortium.json("consortium", "invite", "--home", alpha, "--url", "http://127.0.0.1:1")
+    asyncio.run(say(beta, "ab" * 32))
+    join = ("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+    assert "home of its own" in consortium.fails(*join)
+    assert not (beta / "invitation").exists()
+
+
+def test_who_was_removed_is_told_so_by_its_old_card_too(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    card = consortium.root / "new.json"
+    consortium.json("consortium", "rotate", "--record-key", "--home", beta, "--output", card)
+    consortium.json("consortium", "admit", "--home", alpha, "--card", card)
+    consortium.json("consortium", "remove", consortium.member("beta"), "--home", alpha)
+    admit = ("consortium", "admit", "--home", alpha, "--card", consortium.card("beta"))
+    assert "beta was removed for good" in consortium.fails(*admit)
+
+
 async def say(home: Path, consortium: str) -> None:
     """Put a first segment into a node's own log, signed for a consortium."""
     keys = load_keys(home)
