@@ -293,63 +293,6 @@ def test_a_new_node_key_is_used_once_the_roster_names_it(consortium: Consortium)
     assert not (beta / "keys" / "node-next.key").exists()
 
 
-def listed(consortium: Consortium, home: Path) -> dict[str, Any]:
-    """What the doctor says of a home's keys beside the roster, or of the roster where that is not in order."""
-    _, out, _ = consortium.run("doctor", "--home", home, "-o", "json")
-    rows = {row["check"]: row for row in json.loads(out)["checks"]}
-    found: dict[str, Any] = rows["listed"] if rows["roster"]["ok"] else rows["roster"]
-    return found
-
-
-def test_the_doctor_says_that_a_rotation_is_under_way_and_from_which_height(consortium: Consortium) -> None:
-    alpha, beta = consortium.node("alpha"), consortium.node("beta")
-    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
-    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
-    assert listed(consortium, beta)["detail"] == "every key that the roster names for this node is here"
-    card = consortium.root / "new.json"
-    rotate = ("consortium", "rotate", "--home", beta, "--record-key", "--node-key", "--output", card)
-    begins = consortium.json(*rotate)["from_seq"]
-    waiting = listed(consortium, beta)
-    assert waiting["note"]
-    assert "a new node key waits until the roster names it" in waiting["detail"]
-    assert f"is to sign from segment {begins} on, 0 are signed" in waiting["detail"]
-    consortium.json("consortium", "admit", "--home", alpha, "--card", card)
-    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
-    named = listed(consortium, beta)
-    assert (
-        named["detail"] == f"the new record key signs from segment {begins} on; 0 are signed, by the old one"
-    )
-    asyncio.run(know(beta, load_keys(beta).member, begins))
-    assert "note" not in listed(consortium, beta)
-
-
-@pytest.mark.parametrize("name", ["steward", "clock"])
-def test_the_doctor_finds_that_a_stewards_key_is_gone(consortium: Consortium, name: str) -> None:
-    alpha = consortium.node("alpha")
-    consortium.json("consortium", "create", "--home", alpha)
-    (alpha / "keys" / f"{name}.key").unlink()
-    found = listed(consortium, alpha)
-    assert not found["ok"]
-    assert f"keys/{name}.key is gone" in found["detail"]
-
-
-def test_the_doctor_finds_a_node_key_that_the_roster_does_not_name(consortium: Consortium) -> None:
-    alpha = consortium.node("alpha")
-    consortium.json("consortium", "create", "--home", alpha)
-    (alpha / "keys" / "node.key").write_text("ab" * 32 + "\n")
-    assert "another node key" in listed(consortium, alpha)["detail"]
-
-
-def test_the_doctor_says_that_the_node_is_suspended(consortium: Consortium) -> None:
-    alpha, beta = consortium.node("alpha"), consortium.node("beta")
-    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
-    consortium.json("consortium", "suspend", "--home", alpha, consortium.member("beta"))
-    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
-    found = listed(consortium, beta)
-    assert not found["ok"]
-    assert "suspended by roster version 2" in found["detail"]
-
-
 @pytest.mark.parametrize("lost", [("steward",), ("clock",), ("steward", "clock")])
 def test_a_steward_without_its_keys_does_not_rotate_them_and_is_left_as_it_was(
     consortium: Consortium, lost: tuple[str, ...]

@@ -76,17 +76,21 @@ def test_a_node_that_nobody_has_called_yet_has_a_note(
 @pytest.mark.parametrize(
     ("since", "found", "to_do"),
     [
-        ([None, None], "none of 2 members", True),
-        ([5, None], "1 of 2 members", False),
-        ([], "nobody else", False),
+        ([None, None], "0 of 2 other", True),
+        ([5, None], "1 of 2 other", False),
+        ([], "no other member", False),
     ],
 )
 def test_the_doctor_says_when_nobody_is_connected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, since: list[int | None], found: str, to_do: bool
 ) -> None:
     class Node:
-        def get(self, *_path: str) -> dict[str, object]:
-            return {"items": [{"connected_since": each} for each in since]}
+        def get(self, *path: str) -> dict[str, object]:
+            rows: dict[str, list[dict[str, object]]] = {
+                "members": [{"id": str(n), "own": False, "state": "active"} for n in range(len(since))],
+                "peers": [{"member": str(n), "connected_since": each} for n, each in enumerate(since)],
+            }
+            return {"items": rows[path[-1]]}
 
     monkeypatch.setattr(doctor, "connect", lambda _home: Node())
     said = doctor._check_peers(tmp_path)
