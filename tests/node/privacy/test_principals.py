@@ -42,7 +42,16 @@ def test_agents_without_user_and_owner_are_one_unknown_person() -> None:
 
 
 def test_a_person_is_one_however_the_name_is_spelled() -> None:
-    spellings = ("alice", "Alice ", "ALICE", "\uff41lice", "al\u0131ce", "al\u200bice", "\u00e1lice", "a\u0301lice")
+    spellings = (
+        "alice",
+        "Alice ",
+        "ALICE",
+        "\uff41lice",
+        "al\u0131ce",
+        "al\u200bice",
+        "\u00e1lice",
+        "a\u0301lice",
+    )
     assert len({who("bot", user=spelling) for spelling in spellings}) == 1
 
 
