@@ -14,6 +14,7 @@ from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import full_id, or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
+    Whole,
     cell,
     emit,
     node_options,
@@ -124,7 +125,7 @@ def list_standing(*, home: Path, form: str) -> None:
 @click.option("--layer", help="Catalogue patterns of this layer.")
 @click.option("--class", "category", type=click.Choice(CATEGORIES), help="This class.")
 @click.option("--reason", required=True, help="Why, in at most 64 characters; kept here, told to nobody.")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="For how long.")
+@click.option("--days", type=Whole(1, 366), default=30, show_default=True, help="For how long.")
 @node_options
 def allow(
     *,

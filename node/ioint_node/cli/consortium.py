@@ -24,7 +24,7 @@ from ioint_node.cli.client import connect
 from ioint_node.cli.joining import applications_here, card_of, invite, join, settle_application
 from ioint_node.cli.leaving import leave
 from ioint_node.cli.names import short_id
-from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
+from ioint_node.cli.options import Commands, Whole, check_place, emit, node_options, show_table
 from ioint_node.cli.proposals import (
     Pending,
     carry_out,
@@ -93,7 +93,7 @@ def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
     "--card", "cards", type=_FILE, multiple=True, help="A founder's card; once for each other founder."
 )
 @click.option(
-    "--threshold", type=click.IntRange(1), help="Stewards who must sign a roster; by default more than half."
+    "--threshold", type=Whole(1), help="Stewards who must sign a roster; by default more than half."
 )
 @proposal_option
 @node_options

@@ -18,7 +18,7 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import own_card, write_fingerprint_keys
-from ioint_node.cli.options import check_place, emit, node_options, show_table
+from ioint_node.cli.options import Whole, check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
     check_free,
     in_consortium,
@@ -76,7 +76,7 @@ class _ConsortiumId(click.ParamType[str]):
 
 @click.command()
 @click.option("--url", help="Where the applicant reaches this node: https://HOST; by default as it listens.")
-@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it is good.")
+@click.option("--days", type=Whole(1, 30), default=7, show_default=True, help="How long it is good.")
 @click.option("--output", "target", type=_NEW_FILE, help="Write it here.")
 @click.option("--list", "listing", is_flag=True, help="List the invitations that are open; make none.")
 @click.option("--revoke", metavar="ID", help="Take back the open invitation with this id; make none.")
@@ -140,9 +140,7 @@ def invite(  # click gives them by name
 @click.option(
     "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
 )
-@click.option(
-    "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
-)
+@click.option("--wait", "wait_s", type=Whole(0, 3_600), default=0, help="Seconds to wait for admission.")
 @click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
 @node_options
 def join(

@@ -15,7 +15,7 @@ import click
 from ioint_protocol import Roster
 
 from ioint_node.cli.client import Client, connect
-from ioint_node.cli.options import emit, node_options, show_fields
+from ioint_node.cli.options import Whole, emit, node_options, show_fields
 from ioint_node.cli.proposals import PROPOSALS
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import Config, change_setting, load_config, load_keys, read_run
@@ -29,7 +29,7 @@ _NOBODY: Final[dict[str, Any]] = {"standing": 0, "unsigned": 0, "undelivered": {
 @click.option(
     "--within",
     "within_s",
-    type=click.IntRange(0, 86_400),
+    type=Whole(0, 86_400),
     default=300,
     show_default=True,
     help="Seconds to wait.",

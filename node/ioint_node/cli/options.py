@@ -17,6 +17,22 @@ SENTENCE_CHARS: Final = 1_000
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class Whole(click.IntRange):
+    """A whole number in a range, called so where it is refused."""
+
+    name = "whole number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """How the help writes its value; the range stands beside it."""
+        return "NUMBER"
+
+
+class Fraction(click.FloatRange):
+    """A number in a range that need not be whole, called so where it is refused."""
+
+    name = "number"
+
+
 def home_option(function: Function) -> Function:
     """Add `--home`."""
     return click.option(

@@ -39,16 +39,25 @@ def preview(*, home: Path, form: str, session: str | None, source: Path | None) 
         raise click.UsageError("--session and --input exclude one another")
     with or_see("ioint agents show ACTOR"):  # its newest sessions
         records = asyncio.run(_preview(load_config(home), session, source))
-    emit({"items": records, "next": None}, form=form, human=lambda: show_records(records))
+    sample = session is None and source is None
+    emit(
+        {"items": records, "next": None},
+        form=form,
+        human=lambda: show_records(records, sample=sample),
+    )
 
 
 def show_sample(config: Config) -> None:
     """Show what a report of this node would look like."""
-    show_records(asyncio.run(_preview(config, None, None)))
+    show_records(asyncio.run(_preview(config, None, None)), sample=True)
 
 
-def show_records(records: Sequence[Mapping[str, Any]]) -> None:
-    """Show records as bytes and field by field."""
+def show_records(records: Sequence[Mapping[str, Any]], *, sample: bool = False) -> None:
+    """Show records as bytes and field by field; of a sample it is said that it is one."""
+    if sample:
+        click.echo(
+            "a sample, of nothing that happened here: `--session ID` shows what a session would tell\n"
+        )
     if not records:
         click.echo("nothing: no session went far enough out of scope along a pattern that would be told")
     for record in records:

@@ -13,7 +13,7 @@ from ioint_protocol import Roster, Steward
 
 from ioint_node.card import own_card
 from ioint_node.cli.cards import file_of_card, verified_card
-from ioint_node.cli.options import check_place, emit, node_options
+from ioint_node.cli.options import Whole, check_place, emit, node_options
 from ioint_node.cli.proposals import (
     carry_out,
     check_threshold,
@@ -49,7 +49,7 @@ AHEAD_SEGMENTS: Final = 64
 @click.option(
     "--card", "path", type=_FILE, help="The card of a member who becomes a steward (`card --steward`)."
 )
-@click.option("--threshold", type=click.IntRange(1), help="Stewards who must sign from then on.")
+@click.option("--threshold", type=Whole(1), help="Stewards who must sign from then on.")
 @proposal_option
 @node_options
 def rotate(

@@ -138,8 +138,9 @@ class ExchangeParts:
     novel: NovelLimits = field(default_factory=NovelLimits)
 
     def audience(self) -> Audience:
-        """Who receives what leaves now: the active members of the roster in force."""
+        """Who receives what leaves now: the other active members of the roster in force."""
         roster = self.roster()
-        active = [member for member in roster.members if member.state == "active"] if roster else []
+        members = roster.members if roster else ()
+        active = [member for member in members if member.state == "active" and member.id != self.member]
         names = tuple(sorted(member.name for member in active))
         return Audience(members=names, groups=len({member.group for member in active}))

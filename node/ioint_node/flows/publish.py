@@ -203,6 +203,8 @@ async def _approve(
     if not isinstance(draft.outcome, Release):
         raise ConflictError(f"record {held.id[:12]} cannot leave: {draft.outcome.reason}")
     reason = f"approved by an operator: {draft.outcome.reason}"
+    if draft.id != held.id:
+        reason += f"; labelled {label}, in place of record {held.id[:12]}"
     if draft.id == held.id:
         await outgoing.decide(
             connection, held.id, state="ready", reason=reason, not_before=draft.outcome.not_before, by=by

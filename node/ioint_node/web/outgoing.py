@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from ioint_node.errors import unknown_name
 from ioint_node.flows import novel, opinions
 from ioint_node.privacy.labels import why_not_shareable
 from ioint_node.privacy.standing import CATEGORIES
@@ -179,6 +180,7 @@ def _scope(site: Site, body: StandingBody) -> tuple[str, str]:
         "category": list(CATEGORIES),
     }
     if scope in known and value not in known[scope]:
-        name = "class" if scope == "category" else scope
-        raise bad_field(name, f"{value[:32]!r} is none of {', '.join(known[scope])}")
+        raise unknown_name(
+            "class" if scope == "category" else scope, value, known[scope], "names of that kind"
+        )
     return scope, value

@@ -47,7 +47,7 @@ async def test_what_waits_shows_its_class_and_every_member_that_will_read_it(nod
     await held(node)
     (row,) = (await node.json("/api/v1/approvals?kind=record"))["items"]
     assert (row["category"], row["tlp"]) == ("catalogue", "green")
-    assert len(row["readers"]["members"]) == row["readers"]["groups"] == 5
+    assert len(row["readers"]["members"]) == row["readers"]["groups"] == 4
     assert row["readers"]["pass_on"] == "to their communities"
 
 
