@@ -66,6 +66,14 @@ def test_who_was_removed_forgets_the_roster(consortium: Consortium) -> None:
     assert "is not on that roster" in consortium.fails(*join)
 
 
+def test_the_last_steward_leaves_when_all_others_were_removed(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "remove", consortium.member("beta"), "--home", alpha)
+    assert consortium.json("consortium", "leave", "--home", alpha, "--yes")["left"]
+
+
 def test_who_is_in_no_consortium_has_nothing_to_leave(consortium: Consortium) -> None:
     alpha = consortium.node("alpha")
     assert "nothing to leave" in consortium.fails("consortium", "leave", "--home", alpha, "--yes")
