@@ -113,6 +113,17 @@ def test_a_home_with_words_for_another_consortium_keeps_no_invitation(consortium
     assert not (beta / "invitation").exists()
 
 
+def test_an_inviter_who_is_away_is_told_in_one_phrase(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha)
+    made = consortium.json("consortium", "invite", "--home", alpha, "--url", "http://127.0.0.1:1")
+    told = consortium.fails("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+    assert "no answer from http://127.0.0.1:1 (Connection refused)" in told
+    # The application waits for it to come back; who does not want to wait leaves.
+    assert "applied at http://127.0.0.1:1" in consortium.fails("consortium", "show", "--home", beta)
+    assert consortium.json("consortium", "leave", "--home", beta, "--yes")["left"]
+
+
 def test_who_was_removed_is_told_so_by_its_old_card_too(consortium: Consortium) -> None:
     alpha, beta = consortium.node("alpha"), consortium.node("beta")
     consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
