@@ -283,7 +283,18 @@ def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
         }
         for row in rows
     ]
-    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    columns = (
+        "id",
+        "name",
+        "state",
+        "connected",
+        "answered",
+        "lag",
+        "bytes",
+        "version",
+        "passed_over",
+        "refused",
+    )
     show_table(told, columns, empty="no other member is on the roster")
     if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
         click.echo(f"the exchange process was replaced {restarts} times since the node started")
@@ -301,8 +312,11 @@ def _lag(row: Mapping[str, Any]) -> str | None:
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
-    """A member and its link as one row: instants as text, what was refused of its records and of its calls added."""
-    refused = Counter(member["refused"]) + Counter(link.get("refused", {}))
+    """A member and its link as one row: instants as text, what was refused of its records and of its calls added.
+
+    What was `passed_over` is nobody's fault, and no longer among what was refused.
+    """
+    refused = Counter(member["refused"]) + Counter(link.get("refused", {})) - Counter(member["passed_over"])
     instants = {name: _instant(link.get(name)) for name in ("connected_since", "last_success")}
     told = {name: value for name, value in member.items() if name != "last_success_at"}
     return {**link, **told, **instants, "refused": dict(sorted(refused.items()))}

@@ -44,8 +44,11 @@ COLUMNS = (
     "reporters",
     "seen_locally",
     "last_seen",
+    "tlp",
+    "marks",
     "why",
 )
+MARKS: Final = ("muted", "allowed", "disputed", "revoked")
 
 
 @click.group(cls=Commands, short_help="What goes round, and what we say about it.")
@@ -64,7 +67,10 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(
-            [{**row, "id": short_id(row["id"])} for row in rows],
+            [
+                {**row, "id": short_id(row["id"]), "marks": [mark for mark in MARKS if row[mark]]}
+                for row in rows
+            ],
             COLUMNS,
             empty="no indicator: no member has reported anything yet, or the filter leaves nothing",
         ),

@@ -103,7 +103,7 @@ class ExchangeParts:
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
         later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
-        in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
+        in_contact: whether enough members were compared with since the start; nothing is signed before.
     """
 
     store: Store
@@ -140,7 +140,7 @@ class ExchangeParts:
     def audience(self) -> Audience:
         """Who receives what leaves now: the other active members of the roster in force."""
         roster = self.roster()
-        members = roster.members if roster else ()
-        active = [member for member in members if member.state == "active" and member.id != self.member]
-        names = tuple(sorted(member.name for member in active))
-        return Audience(members=names, groups=len({member.group for member in active}))
+        listed = roster.members if roster else ()
+        others = [member for member in listed if member.state == "active" and member.id != self.member]
+        names = tuple(sorted(member.name for member in others))
+        return Audience(members=names, groups=len({member.group for member in others}))

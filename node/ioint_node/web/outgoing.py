@@ -180,7 +180,6 @@ def _scope(site: Site, body: StandingBody) -> tuple[str, str]:
         "category": list(CATEGORIES),
     }
     if scope in known and value not in known[scope]:
-        raise unknown_name(
-            "class" if scope == "category" else scope, value, known[scope], "names of that kind"
-        )
+        name = "class" if scope == "category" else scope
+        raise unknown_name(name, value, known[scope], f"{scope}s")
     return scope, value

@@ -303,11 +303,13 @@ def test_foreign_text_cannot_move_the_cursor(shell: Shell) -> None:
 
 def test_a_preview_shows_the_very_bytes_before_anything_can_leave(shell: Shell, tmp_path: Path) -> None:
     make_node(shell, tmp_path / "node", "Alpha")
-    (record,) = shell.json("preview", "--home", tmp_path / "node")["items"]
+    shown = shell.json("preview", "--home", tmp_path / "node")
+    (record,) = shown["items"]
     told = json.loads(base64.b64decode(record["bytes_b64"]))
     explained = {row["field"].removesuffix("[]") for row in record["fields"]}
     assert explained == {name for name, value in told.items() if value != []}
-    assert record["state"] == "held"
+    assert (record["state"], shown["sample"]) == ("held", True)
     code, out, err = shell.run("preview", "--home", tmp_path / "node")
     assert code == 0, err
+    assert out.startswith("a made-up sample")
     assert all(row["why"] in out for row in record["fields"])
