@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,13 +63,20 @@ async def apply(invitation: Invitation, card: Mapping[str, Any]) -> Answer:
         ):
             data = await _bounded(answer)
     except (ClientError, OSError, TimeoutError) as error:
-        reason = type(error).__name__ if isinstance(error, TimeoutError) else error
         raise NodeError(
-            f"no answer from {invitation.url} ({reason}): ask the inviter if its node runs"
+            f"no answer from {invitation.url} ({_reason(error)}): ask the inviter if its node runs"
         ) from None
     if answer.status != 201:
         raise TurnedAwayError(f"{invitation.url} refused ({answer.status}): {_said(data)}")
     return _read(data, invitation.url)
+
+
+def _reason(error: Exception) -> str:
+    """Why nobody answered, without the library's words for the connection."""
+    if isinstance(error, TimeoutError):
+        return f"nothing within {REQUEST_S:.0f} s"
+    code = error.errno if isinstance(error, OSError) else None
+    return os.strerror(code) if code else str(error)
 
 
 async def _bounded(answer: ClientResponse) -> bytes:

@@ -91,8 +91,6 @@ def carry_out(
     for key in signers:
         signed = membership.sign(signed, key)
     missing = membership.missing_signatures(signed, held)
-    if not missing and clock is None:
-        raise ConfigError("this node is no steward any more by this proposal: let one that stays sign last")
     if not missing and clock is not None:
         book = asyncio.run(install_files(config, membership.publish(signed, held, clock, now_ms())))
         if name:
@@ -107,15 +105,21 @@ def carry_out(
         replace_private(place, bundle.write_bundle(signed.files))
     if name:
         change_setting(config, "consortium", name)
-    result = {"pending": True, "proposal": str(path), "missing": missing, "version": after.version}
-    emit(
-        result,
-        form=form,
-        human=lambda: click.echo(
-            f"{stewards(missing)} must sign: give each in turn {path}, to run `ioint consortium sign` on it. "
-            "Until then nothing has changed"
-        ),
+    result = {
+        "pending": True,
+        "proposal": str(path),
+        "missing": missing,
+        "version": after.version,
+        "threshold": after.threshold,
+    }
+    # Who steers no more by this signs it too, but has no clock key of afterwards to put it in force with.
+    told = (
+        f"{stewards(missing)} must sign: give each in turn {path}, to run `ioint consortium sign` on it"
+        if missing
+        else f"give {path} to a steward who stays: `ioint consortium sign` brings it in force there"
     )
+    of = f"version {after.version}, by which {after.threshold} of {len(after.council)} stewards sign"
+    emit(result, form=form, human=lambda: click.echo(f"{of}: {told}. Until then nothing has changed"))
 
 
 def pending(config: Config, held: Membership | None) -> list[Pending]:
@@ -153,7 +157,9 @@ def _next_step(config: Config, after: Roster, held: Membership | None) -> str:
 
 
 def stewards(missing: int) -> str:
-    """So many stewards in words."""
+    """Who has to sign still, in words; with enough signatures, who puts them in force."""
+    if not missing:
+        return "a steward who stays"
     return "1 more steward" if missing == 1 else f"{missing} more stewards"
 
 

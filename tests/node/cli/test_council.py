@@ -156,6 +156,25 @@ def test_a_steward_is_dropped_and_signs_nothing_any_more(
     assert "no steward's key" in consortium.fails("consortium", "renew", "--home", gamma)
 
 
+@pytest.mark.parametrize("proposer", ["stays", "goes"])
+def test_one_of_two_stewards_is_dropped_in_whatever_order_they_sign(
+    consortium: Consortium, proposer: str
+) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta", steward=True)
+    made = consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    sign(consortium, made, beta)
+    consortium.json("consortium", "join", "--home", alpha, "--roster", beta / "roster.bin")
+    first, second = (alpha, beta) if proposer == "stays" else (beta, alpha)
+    drop = ("consortium", "rotate", "--steward", consortium.member("beta"), "--home", first)
+    pending = consortium.json(*drop)
+    assert (pending["missing"], pending["threshold"]) == (1, 1)
+    done = sign(consortium, pending, second)
+    if second == beta:
+        assert (done["pending"], done["missing"]) == (True, 0)
+        done = sign(consortium, pending, alpha)
+    assert (done["version"], len(done["stewards"])) == (2, 1)
+
+
 def test_a_steward_alone_takes_new_keys_into_use(consortium: Consortium) -> None:
     alpha = consortium.node("alpha")
     consortium.json("consortium", "create", "--home", alpha)

@@ -66,6 +66,14 @@ def test_who_was_removed_forgets_the_roster(consortium: Consortium) -> None:
     assert "is not on that roster" in consortium.fails(*join)
 
 
+def test_the_last_steward_leaves_when_all_others_were_removed(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "remove", consortium.member("beta"), "--home", alpha)
+    assert consortium.json("consortium", "leave", "--home", alpha, "--yes")["left"]
+
+
 def test_who_is_in_no_consortium_has_nothing_to_leave(consortium: Consortium) -> None:
     alpha = consortium.node("alpha")
     assert "nothing to leave" in consortium.fails("consortium", "leave", "--home", alpha, "--yes")
@@ -103,6 +111,17 @@ def test_a_home_with_words_for_another_consortium_keeps_no_invitation(consortium
     join = ("consortium", "join", "--home", beta, "--invitation", made["invitation"])
     assert "home of its own" in consortium.fails(*join)
     assert not (beta / "invitation").exists()
+
+
+def test_an_inviter_who_is_away_is_told_in_one_phrase(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha)
+    made = consortium.json("consortium", "invite", "--home", alpha, "--url", "http://127.0.0.1:1")
+    told = consortium.fails("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+    assert "no answer from http://127.0.0.1:1 (Connection refused)" in told
+    # The application waits for it to come back; who does not want to wait leaves.
+    assert "applied at http://127.0.0.1:1" in consortium.fails("consortium", "show", "--home", beta)
+    assert consortium.json("consortium", "leave", "--home", beta, "--yes")["left"]
 
 
 def test_who_was_removed_is_told_so_by_its_old_card_too(consortium: Consortium) -> None:
