@@ -181,6 +181,12 @@ def leaves() -> Iterator[tuple[str, ...]]:
             yield (name,)
 
 
+def test_status_begins_with_how_the_node_stands(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    done("status", "--home", node.home)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[:6]]
+    assert names == ["org", "running", "waiting_for", "halted", "url", "mode"]
+
+
 def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
     for opinion in ("mute", "allow"):
         done("indicators", opinion, PATTERN, "--reason", "known here", "--home", node.home)
