@@ -30,7 +30,7 @@ IGNORED: Final = frozenset(
     {
         "duplicate",  # we have it
         "gap",  # a segment before it is missing: catch-up will bring both
-        "fork",  # another history than the one we hold; no proof yet
+        "fork",  # another history than the one we hold: the segment before, from the same peer, is the proof
         "equivocation",  # two signed heads at one height: kept as a proof
         "quarantined",  # its author has signed two histories
         "busy",  # our store takes nothing now: it is to be sent again

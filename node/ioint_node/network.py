@@ -256,12 +256,15 @@ class Network:
         match decision:
             case Accepted(author=author, seq=seq):
                 self.announcer.holders.note(member, author, seq)
-            case Ignored(reason="duplicate" | "gap"):
+            case Ignored(reason="duplicate" | "gap" | "fork"):
                 segment = parse_segment(wire)
-                author, seq = segment.header.author, segment.header.seq
+                author, seq, prev = segment.header.author, segment.header.seq, segment.header.prev
                 self.announcer.holders.note(member, author, seq)
                 if decision.reason == "gap":
                     self.puller.want(member, sync.Announcement(heads={author: (seq, segment.head)}, roster=0))
+                if decision.reason == "fork" and seq > 1:
+                    # What it has before this one is not what we have there: the two convict their author.
+                    self.puller.want(member, sync.Announcement(heads={author: (seq - 1, prev)}, roster=0))
 
     def _note(self, member: str, brought: CaughtUp) -> None:
         if brought.rejected is not None:

@@ -72,6 +72,13 @@ def _no_later_key(seq: int) -> SigningKey | None:
     return None
 
 
+@dataclass(slots=True)
+class Farewell:
+    """Whether this node is taking everything back: meanwhile it signs withdrawals and nothing else."""
+
+    begun: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeParts:
     """The parts that receive, believe, publish and why share.
@@ -124,6 +131,7 @@ class ExchangeParts:
     later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    farewell: Farewell = field(default_factory=Farewell)
     recent: Recent = field(default_factory=Recent)
     dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)

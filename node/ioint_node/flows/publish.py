@@ -57,6 +57,9 @@ class _Sender:
     consortium: str
 
 
+LEAVING: Final = "this node is leaving the consortium"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flushed:
     records: int = 0
@@ -273,6 +276,8 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
         case Lost(segment=segment):
             await ownlog.note_left(connection, parts, segment, now)
         case Next(seq=seq, prev=prev):
+            if parts.farewell.begun:
+                await outgoing.refuse_unsaid(connection, LEAVING)
             ready = await outgoing.ready(connection, now, parts.limits.flush_records)
             key = parts.later_key(seq + 1) or sender.key
             if not ready or not _may_sign(sender, seq + 1, key):

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from ioint_protocol import Roster, Segment, Unread, VerifiedSegment, equivocation_proof
+from ioint_protocol import (
+    ProtocolError,
+    Roster,
+    Segment,
+    Unread,
+    VerifiedSegment,
+    equivocation_proof,
+    verify_equivocation,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import (
@@ -291,7 +299,16 @@ async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> 
     """An author signed two segments of one height: that is a proof against it, wherever it came from."""
     async with parts.store.read() as connection:
         held = await log.wire_of(connection, segment.author, segment.seq)
-    if held is not None:
-        proof = equivocation_proof(held, segment.wire)
-        await convict(parts, segment.author, segment.seq, proof, now)
+    roster, consortium = parts.roster(), parts.consortium()
+    if held is None or roster is None or consortium is None:
+        return Ignored(reason="fork")
+    proof = equivocation_proof(held, segment.wire)
+    try:
+        # What we hold may have been signed under a key that a newer roster no longer names for its height. Then it
+        # proves nothing to the others, and must prove nothing to us.
+        verify_equivocation(proof, consortium, roster)
+    except ProtocolError as error:
+        _log.warning("no proof author=%s seq=%d: %s", segment.author, segment.seq, error.name)
+        return Ignored(reason="fork")
+    await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")

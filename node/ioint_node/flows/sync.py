@@ -65,11 +65,15 @@ class _Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pulled:
-    """Of one range: the height that we now have, how many segments are new, and why one was rejected."""
+    """Of one range: the height that we now have, how many segments are new, and why one was rejected.
+
+    `forked` when the next does not follow what we hold at the height reached.
+    """
 
     reached: int
     new: int = 0
     rejected: str | None = None
+    forked: bool = False
 
 
 async def receive_found(
@@ -204,6 +208,11 @@ async def _follow(source: _Source, first: Range, other: Vector) -> CaughtUp:
         while accepted < SEGMENTS_PER_AUTHOR:
             pulled = await _pull(source, wanted, height)
             accepted += pulled.new
+            if pulled.forked:
+                # The peer holds another segment at the height where ours ends: the two convict their author.
+                end = Range(author=author, from_seq=pulled.reached, to_seq=pulled.reached)
+                pulled = await _pull(source, end, height)
+                return CaughtUp(accepted=accepted, rejected=pulled.rejected)
             if pulled.rejected is not None or pulled.reached < wanted.from_seq or pulled.reached >= height:
                 return CaughtUp(accepted=accepted, rejected=pulled.rejected)
             (wanted,) = sync.missing({author: (pulled.reached, "")}, {author: (height, head)})
@@ -217,17 +226,18 @@ async def _pull(source: _Source, wanted: Range, height: int) -> _Pulled:
         if wires and parse_segment(wires[0]).header.seq > wanted.from_seq:
             await _learn_floor(source, wanted.author, height)
         decisions = await source.receive(source.parts, wires, source.member, source.now)
-        reached, new = wanted.from_seq - 1, 0
+        reached, new, forked = wanted.from_seq - 1, 0, False
         for wire, decision in zip(wires, decisions, strict=False):
             if isinstance(decision, Rejected):
                 return _Pulled(reached=reached, new=new, rejected=decision.reason)
             if not _held(decision):
+                forked = decision == Ignored(reason="fork") and reached > 0
                 break
             reached = parse_segment(wire).header.seq
             new += isinstance(decision, Accepted)
     except ProtocolError as error:
         return _Pulled(reached=wanted.from_seq - 1, rejected=error.name)
-    return _Pulled(reached=reached, new=new)
+    return _Pulled(reached=reached, new=new, forked=forked)
 
 
 async def _learn_floor(source: _Source, author: str, height: int) -> None:
