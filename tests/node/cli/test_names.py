@@ -222,7 +222,7 @@ def test_what_each_round_of_a_catch_up_took_is_printed_as_numbers(capsys: pytest
     plain = dict.fromkeys(("records", "authors", "megabytes", "per_cpu_s", "floor_per_cpu_s"), 1)
     machine = {"cores": 2, "processor": "x", "load": [0.5]}
     _show_catchup({**each, **plain, "times_floor": 2.0, "lifted": [], "machine": machine})
-    assert "catching up   0.28, 0.3 s, 1 records per CPU second" in capsys.readouterr().out
+    assert "catching up      0.28, 0.3 s, 1 records per CPU second" in capsys.readouterr().out
 
 
 def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
