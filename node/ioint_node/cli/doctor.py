@@ -173,13 +173,19 @@ def _coming_keys(listed: Member, keys: Keys) -> list[str]:
 
 
 def _check_running(home: Path) -> str:
-    node, run = connect(home), read_run(load_config(home))
+    config = load_config(home)
+    node, run = connect(home), read_run(config)
     if run is not None and run.peer_id != peer_id(load_keys(home).node_public):
         return Note("the roster names a new node key: restart the node")
-    if (halted := node.get("api", "v1", "status").get("halted")) is not None:
+    status = node.get("api", "v1", "status")
+    if (halted := status["halted"]) is not None:
         raise ConfigError(f"nothing is signed: {halted}")
-    waiting = node.get("readyz").get("waiting_for")
-    return f"waits for {', '.join(waiting)}" if waiting else "ready"
+    if "exchange" in status["waiting_for"]:
+        raise ConfigError(
+            f"the exchange does not listen on {config.exchange_host} port {config.exchange_port}: "
+            "see whether another program does, and the node's log"
+        )
+    return f"waits for {', '.join(status['waiting_for'])}" if status["waiting_for"] else "ready"
 
 
 def _check_peers(home: Path) -> str:
