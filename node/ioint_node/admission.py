@@ -37,6 +37,7 @@ IGNORED: Final = frozenset(
         "no_roster",  # we have no roster in force
         "unknown_author",  # our roster, or the sender's, may be behind
         "inactive_author",
+        "unknown_signer",  # of a proof: its author's keys have changed, and somebody's roster is behind
         "early",  # says a day that has not begun, or forgets what is still alive: clocks differ
         "quota",  # its author is over its hourly share
     }
@@ -222,6 +223,10 @@ class Floors:
     def learn(self, author: str, low: int) -> None:
         """Note the `low` of a header that an author on the roster signed; it never goes back."""
         self._low[author] = max(low, self.of(author))
+
+    def forget(self, author: str) -> None:
+        """What this author signed for stands no more."""
+        self._low.pop(author, None)
 
 
 class Recent:

@@ -68,6 +68,22 @@ def show(*, home: Path, form: str, approval: str) -> None:
     emit(row, form=form, human=lambda: _show_record(row) if _kind(row) == "record" else show_tree(row))
 
 
+@approvals.command("left")
+@node_options
+def list_left(*, home: Path, form: str) -> None:
+    """List what left this node, the newest first."""
+    rows = list(connect(home).items("api", "v1", "outgoing", state="left"))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [{**_line(row), "left": row["left_at"], "tlp": row["tlp"]} for row in rows],
+            ("id", "left", "tlp", "about", "why"),
+            empty="nothing ever left this node",
+        ),
+    )
+
+
 @approvals.command()
 @click.argument("approval")
 @click.option("--approve", is_flag=True, help="Let it happen.")

@@ -204,12 +204,14 @@ def find_member(roster: Roster, text: str) -> Member:
 
 
 async def known_height(config: Config, member: str) -> int:
-    """The newest segment of a member's log that this node holds, 0 for none."""
+    """The newest segment of a member's log that this node holds, or has a proof of two of; 0 for none."""
     from ioint_node.store import log  # noqa: PLC0415 - see above
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
 
     async with open_store(config.store_url) as store, store.read() as connection:
-        return (await log.head(connection, member) or (0, ""))[0]
+        held, _ = await log.head(connection, member) or (0, "")
+        # A key that began below a proof would take the proof back.
+        return max(held, await log.equivocation_of(connection, member) or 0)
 
 
 def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> None:  # noqa: ANN401 - goes into a JSON document

@@ -103,7 +103,7 @@ class ExchangeParts:
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
         later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
-        in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
+        in_contact: whether enough members were compared with since the start; nothing is signed before.
     """
 
     store: Store

@@ -43,6 +43,7 @@ from ioint_node.flows import ownlog
 from ioint_node.flows.believe import Believed, enter, put_in_force
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import convict
+from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.spread import pass_on
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store import log
@@ -301,14 +302,13 @@ async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> 
         held = await log.wire_of(connection, segment.author, segment.seq)
     roster, consortium = parts.roster(), parts.consortium()
     if held is None or roster is None or consortium is None:
-        return Ignored(reason="fork")
+        return Ignored(reason="gap")
     proof = equivocation_proof(held, segment.wire)
     try:
-        # What we hold may have been signed under a key that a newer roster no longer names for its height. Then it
-        # proves nothing to the others, and must prove nothing to us.
         verify_equivocation(proof, consortium, roster)
-    except ProtocolError as error:
-        _log.warning("no proof author=%s seq=%d: %s", segment.author, segment.seq, error.name)
-        return Ignored(reason="fork")
+    except ProtocolError:
+        # The one held is by a key that has ended since; without it, the one at hand is next when it comes again.
+        await take_back(parts, now)
+        return Ignored(reason="gap")
     await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")

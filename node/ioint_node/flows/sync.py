@@ -132,9 +132,17 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
 
 
 async def catch_up(
-    parts: ExchangeParts, ask: Ask, member: str, now: int, *, receive: Receive = receive_found
+    parts: ExchangeParts,
+    ask: Ask,
+    member: str,
+    now: int,
+    *,
+    receive: Receive = receive_found,
+    spelled: bool = False,
 ) -> CaughtUp:
     """Bring from a peer whatever it has and we have not, and receive it.
+
+    With `spelled` the peer must say what it has, and not only whether it has the same as we: saying that costs nothing.
 
     `ask(protocol, body)` returns the peer's answer and raises when there is none; what it raises passes through.
 
@@ -143,9 +151,10 @@ async def catch_up(
     """
     async with parts.store.read() as connection:
         own = await own_vector(connection, parts)
-    other = sync.decode_heads_answer(await ask(sync.HEADS, sync.encode_heads_request(own)))
+    request = sync.encode_heads_request({} if spelled else own)
+    other = sync.decode_heads_answer(await ask(sync.HEADS, request))
     if other is None:
-        return CaughtUp()
+        return CaughtUp(ahead=sync.lag({}, own) if spelled else 0)
     source = _Source(parts=parts, ask=ask, member=member, now=now, receive=receive)
     return await _bring(source, own, other)
 

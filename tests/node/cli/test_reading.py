@@ -36,6 +36,7 @@ PATTERN = min(load_catalogue().entries)
 READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("agents", "list"): (),
     ("agents", "show"): ("a-17",),
+    ("approvals", "left"): (),
     ("approvals", "list"): (),
     ("approvals", "show"): ("{proposal}",),
     ("approvals", "standing"): (),

@@ -349,9 +349,12 @@ async def test_what_a_newer_roster_no_longer_lets_stand_convicts_nobody(make: Ma
     parts = replace(net[4].parts, roster=lambda: rotated)
     head = parse_segment(first).head
     other = build_segment(new_key, net.consortium, liar.member, 2, head, 1, [report(net.patterns[2])])
-    assert await receive_segments(parts, [other], net[1].member, NOW) == [Ignored(reason="fork")]
+    assert await receive_segments(parts, [other], net[1].member, NOW) == [Ignored(reason="gap")]
     async with net[4].store.read() as connection:
         assert await log.equivocators(connection) == frozenset()
+    # The one that fell is gone: now there is room for the one that stands.
+    (taken,) = await receive_segments(parts, [other], net[1].member, NOW)
+    assert isinstance(taken, Accepted)
 
 
 async def test_heads_are_found_without_reading_the_logs(make: Make) -> None:
