@@ -282,6 +282,7 @@ def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
             "bytes": f"{row.get('bytes_in', 0)} in, {row.get('bytes_out', 0)} out",
         }
         for row in rows
+        if row["state"] != "removed"
     ]
     columns = (
         "id",

@@ -158,11 +158,16 @@ def _check_listed(home: Path) -> str:
 
 
 def _check_running(home: Path) -> str:
-    node = connect(home)
-    if (halted := node.get("api", "v1", "status").get("halted")) is not None:
+    config = load_config(home)
+    status = connect(home).get("api", "v1", "status")
+    if (halted := status["halted"]) is not None:
         raise ConfigError(f"nothing is signed: {halted}")
-    waiting = node.get("readyz").get("waiting_for")
-    return f"waits for {', '.join(waiting)}" if waiting else "ready"
+    if "exchange" in status["waiting_for"]:
+        raise ConfigError(
+            f"the exchange does not listen on {config.exchange_host} port {config.exchange_port}: "
+            "see whether another program does, and the node's log"
+        )
+    return f"waits for {', '.join(status['waiting_for'])}" if status["waiting_for"] else "ready"
 
 
 def _check_peers(home: Path) -> str:

@@ -10,7 +10,7 @@ import uvloop
 
 from ioint_node.bench import catchup as catchups
 from ioint_node.bench import ingest as ingests
-from ioint_node.cli.options import emit, format_option, show_fields, show_table
+from ioint_node.cli.options import cell, emit, format_option, show_fields, show_table
 from ioint_node.cli.progress import progress
 
 COLUMNS = ("what", "p50 ms", "p99 ms", "records per CPU second", "ours / floor")
@@ -71,8 +71,8 @@ def _show_catchup(found: Mapping[str, Any]) -> None:
     show_fields(
         {
             "brought over": f"{found['records']} records of {found['authors']} members, {found['megabytes']} MB",
-            "catching up": f"{found['seconds']} s, {found['per_cpu_s']} records per CPU second",
-            "copying": f"{found['copy_s']} s, and verifying {found['verify_s']} s,"
+            "catching up": f"{cell(found['seconds'])} s, {found['per_cpu_s']} records per CPU second",
+            "copying": f"{cell(found['copy_s'])} s, and verifying {cell(found['verify_s'])} s,"
             f" {found['floor_per_cpu_s']} records per CPU second",
             "times the floor": found["times_floor"],
             "lifted": ", ".join(found["lifted"]),

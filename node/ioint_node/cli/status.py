@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +11,20 @@ from ioint_node.cli.client import connect
 from ioint_node.cli.options import emit, node_options, show_tree
 from ioint_node.cli.rosters import applied_at
 from ioint_node.config import load_config, read_run
+
+# What is looked for first; the rest follows.
+FIRST: Final = (
+    "org",
+    "running",
+    "waiting_for",
+    "halted",
+    "url",
+    "mode",
+    "publish",
+    "roster",
+    "peers",
+    "indicators",
+)
 
 
 @click.command(short_help="Whether the node runs, where, and with whom it exchanges.")
@@ -27,7 +41,7 @@ def status(*, home: Path, form: str) -> int:
         result |= connect(home).get("api", "v1", "status")
 
     def human() -> None:
-        show_tree(result)
+        show_tree({name: result[name] for name in FIRST if name in result} | result)
         if running is None:
             click.echo(f"start it with `ioint run --home {home}`")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -12,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as Enter
 from aiohttp.typedefs import Middleware
 
+from ioint_node.errors import ConfigError
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.respond import RespondParts
 from ioint_node.store.tokens import TokenCache
@@ -108,14 +110,24 @@ def all_routes(site: Site) -> tuple[Route, ...]:
 
 @asynccontextmanager
 async def serve(application: web.Application, host: str, port: int, parts: WebParts) -> AsyncIterator[str]:
-    """Listen, and yield the URL; `port` 0 takes a free one. Leaving the block stops within `limits.stop_s`."""
+    """Listen, and yield the URL; `port` 0 takes a free one. Leaving the block stops within `limits.stop_s`.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
     runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=parts.limits.stop_s)
     await runner.setup()
     loop = asyncio.get_running_loop()
     server = cast("web.Server", runner.server)  # `setup` has made it
     listening = Listening(limits=parts.limits, refusals=parts.refusals)
     try:
-        sockets = await loop.create_server(partial(Connection, server, listening, loop=loop), host, port)
+        try:
+            sockets = await loop.create_server(partial(Connection, server, listening, loop=loop), host, port)
+        except OSError as error:
+            raise ConfigError(
+                f"web_port {port} on {host} cannot be listened on ({os.strerror(error.errno or 0)}): "
+                "end the program or node that does, or set another web_port"
+            ) from None
         try:
             bound = sockets.sockets[0].getsockname()[1]
             shown = f"[{host}]" if ":" in host else host

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ioint_node.cli import agents, approvals, consortium, indicators, main
+from ioint_node.cli.ingest import _show_catchup
 from ioint_node.cli.names import full_id, or_see
 from ioint_node.errors import NotFoundError, RequestError
 from ioint_taxonomy import load_catalogue
@@ -83,7 +84,15 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
                         "refused": {"bad_root": 2, "duplicate": 3},
                         "passed_over": {"duplicate": 3},
                         "last_success_at": None,
-                    }
+                    },
+                    {
+                        **member,
+                        "id": "c" * 32,
+                        "name": "Gamma",
+                        "state": "removed",
+                        "refused": {},
+                        "passed_over": {},
+                    },
                 ]
             },
             "peers": {"items": [{**link, "refused": {"bad_root": 1, "too_large": 3}}]},
@@ -199,13 +208,21 @@ def test_a_decision_is_asked_for_and_told_in_three_lines(
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-def test_peers_are_told_with_instants_and_the_names_of_refusals(
+def test_peers_are_told_with_instants_and_the_names_of_refusals_and_without_who_was_removed(
     node: Node, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["peers"]) == 0
     _, line = capsys.readouterr().out.splitlines()
     assert "Beta  active  2023-11-14T22:13:20Z  2023-11-14T22:13:21Z  2 behind, 0 ahead" in line
     assert line.endswith("70000 in, 512 out  1.0.0    duplicate 3  bad_root 3, too_large 3")
+
+
+def test_what_each_round_of_a_catch_up_took_is_printed_as_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    each = {"seconds": [0.28, 0.3], "copy_s": [0.1, 0.1], "verify_s": [0.05, 0.05]}
+    plain = dict.fromkeys(("records", "authors", "megabytes", "per_cpu_s", "floor_per_cpu_s"), 1)
+    machine = {"cores": 2, "processor": "x", "load": [0.5]}
+    _show_catchup({**each, **plain, "times_floor": 2.0, "lifted": [], "machine": machine})
+    assert "catching up      0.28, 0.3 s, 1 records per CPU second" in capsys.readouterr().out
 
 
 def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

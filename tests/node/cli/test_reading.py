@@ -182,6 +182,27 @@ def leaves() -> Iterator[tuple[str, ...]]:
             yield (name,)
 
 
+def test_a_receipt_is_read_in_fractions_and_kept_in_micro_units(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("why", PATTERN, "--home", node.home)
+    capsys.readouterr()
+    done(*command, "-o", "json")
+    (voice,) = [
+        one for one in json.loads(capsys.readouterr().out)["network"]["voices"] if one["group"] == "beta"
+    ]
+    assert voice["accusing"] > 1_000
+    done(*command)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["accusing", f"{voice['accusing'] / 1_000_000:.3g}"] in lines
+
+
+def test_status_begins_with_how_the_node_stands(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    done("status", "--home", node.home)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[:6]]
+    assert names == ["org", "running", "waiting_for", "halted", "url", "mode"]
+
+
 def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
     for opinion in ("mute", "allow"):
         done("indicators", opinion, PATTERN, "--reason", "known here", "--home", node.home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from ioint_node.cli import main
 from ioint_node.cli.client import connect
-from ioint_node.config import load_config, read_run
+from ioint_node.config import change_setting, load_config, read_run
 from ioint_node.errors import NodeError
 
 READY_S = 60.0
@@ -86,6 +87,41 @@ def test_a_node_becomes_ready_answers_and_ends_when_it_is_told_to(home: Path) ->
     assert said.splitlines()[-1].endswith("stopped")
     assert "Traceback" not in said
     assert read_run(load_config(home)) is None
+
+
+@contextmanager
+def taken(home: Path, setting: str) -> Iterator[int]:
+    """The port of a setting, at which another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = int(other.getsockname()[1])
+        change_setting(load_config(home), setting, port)
+        yield port
+
+
+@pytest.mark.network
+def test_a_web_port_that_another_program_has_is_named_with_its_setting(home: Path) -> None:
+    with taken(home, "web_port") as port, running(home) as process:
+        _, said = process.communicate(timeout=READY_S)
+    assert process.returncode == 1
+    assert f"web_port {port} on 127.0.0.1 cannot be listened on (Address already in use)" in said
+    assert said.splitlines()[-1].endswith("or set another web_port")
+
+
+@pytest.mark.network
+def test_an_exchange_port_that_another_program_has_is_told_by_the_doctor(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["consortium", "create", "--home", str(home)]) == 0
+    with taken(home, "exchange_port") as port, running(home) as process:
+        deadline = time.monotonic() + READY_S
+        while read_run(load_config(home)) is None:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(PAUSE_S)
+        capsys.readouterr()
+        code = main(["doctor", "--home", str(home)])
+    assert code == 1
+    assert f"the exchange does not listen on 127.0.0.1 port {port}" in capsys.readouterr().out
 
 
 @pytest.mark.network

@@ -89,3 +89,34 @@ async def test_the_page_tells_how_each_member_is_reached(node: Node, tmp_path: P
         "restarts of the exchange: 1",
     ):
         assert part in told
+
+
+@pytest.mark.parametrize("width", [1400, 500])
+async def test_nothing_lies_over_the_table_or_beside_the_page(node: Node, tmp_path: Path, width: int) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern))
+    async with chromium(tmp_path / "profile", width, 900) as page:
+        await sign_in(page, node)
+        await page.run("document.querySelector('#rows tr').click()")
+        await page.until("document.querySelector('#panel dl')")
+        assert await page.run("document.documentElement.scrollWidth <= window.innerWidth")
+        places = (
+            "[...document.querySelectorAll('.left .card, #panel')].map((one) => one.getBoundingClientRect())"
+        )
+        assert await page.run(
+            f"{places}.every((one, at, all) => all.every((other, place) => at === place || "
+            "one.right <= other.left || other.right <= one.left || "
+            "one.bottom <= other.top || other.bottom <= one.top))"
+        )
+
+
+async def test_a_wrong_token_is_told_in_the_colour_of_a_fault(node: Node, tmp_path: Path) -> None:
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await page.command("Page.enable")
+        await page.command("Page.navigate", url=f"{node.url}/")
+        await page.until("document.readyState === 'complete' && document.getElementById('token')")
+        await page.run("document.getElementById('token').value = 'ioint_wrong'")
+        await page.run("document.getElementById('sign').requestSubmit()")
+        await page.until("document.getElementById('refused').textContent")
+        colour = "getComputedStyle(document.getElementById('refused')).color"
+        assert await page.run(colour) == "rgb(185, 28, 28)"

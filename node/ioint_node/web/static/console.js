@@ -114,10 +114,10 @@ function show_hits() {
   put("hits", el("table", { class: "small" }, el("tbody", {}, ...hit.slice(0, 4).map((row) =>
     el("tr", { class: "row", onclick: () => choose(row.id) },
       el("td", {}, row.label), el("td", { class: "num" }, el("span", { class: "hit" }, row.local_hits), row.local_hits === 1 ? " session" : " sessions"),
-      el("td", { class: "num dim" }, `${row.blast_radius} ${row.blast_radius === 1 ? "agent" : "agents"}`))))));
+      el("td", { class: "num dim" }, counted(row.blast_radius, "agent")))))));
 }
 function show_moves() {
-  byId("moved").textContent = store.moves.length ? `${new Set(store.moves.map((move) => move.actor)).size} agents since you opened this page` : "";
+  byId("moved").textContent = store.moves.length ? `${counted(new Set(store.moves.map((move) => move.actor)).size, "agent")} since you opened this page` : "";
   byId("still").textContent = store.moves.length ? "" : "Nothing has moved since you opened this page. Changes appear here as they happen.";
   put("moves", ...store.moves.map((move) => el("li", {},
     el("strong", {}, move.actor || "?"),
@@ -151,7 +151,7 @@ function show_panel(row, receipt) {
       ["Tier here", `${row.tier}${row.effect > 0 ? `, lowers trust by ${row.effect}` : ", no effect"}`],
       ["Seen", `${row.first_seen || "—"} to ${row.last_seen || "—"}, valid until ${row.valid_until || "—"}`],
       ["Trend", row.trend || "—"],
-      ["Seen here", row.local_hits ? `${row.local_hits} sessions, ${row.blast_radius} agents` : "not in the last 30 days"],
+      ["Seen here", row.local_hits ? `${counted(row.local_hits, "session")}, ${counted(row.blast_radius, "agent")}` : "not in the last 30 days"],
       ["Intents", (row.intents || []).join(", ") || "—"],
       ["Declared as", (row.declared || []).join(", ") || "any"],
     ]),
@@ -169,7 +169,7 @@ function local_facts(local) {
     ["Conclusion", `${local.tier}, trust ${lowered(local.effect)}: ${local.reason.replaceAll("_", " ")}`],
     ["Now", local.silence_s > 3600 ? `trust ${lowered(local.effect_now)}: the network was last heard ${age(local.silence_s)} ago` : `trust ${lowered(local.effect_now)}`],
     ["Own rate", local.gate.bound >= 1 ? "not known yet: no own sessions to measure it by" : `at most ${thousand(local.gate.bound)}; acting is cheap up to ${thousand(local.gate.limit)}`],
-    ["Own record", own.sessions ? `${own.sessions} sessions: ${own.benign} benign, ${own.flagged} flagged` : "never met here"],
+    ["Own record", own.sessions ? `${counted(own.sessions, "session")}: ${own.benign} benign, ${own.flagged} flagged` : "never met here"],
     ["Tolerance", `${thousand(local.budget.spent)} spent of ${thousand(local.budget.limit)}`],
     ["Allowed here", local.allowed_here ? "yes, by a person" : "no"],
   ];
@@ -212,8 +212,8 @@ async function load_status() {
   put("numbers",
     number(all, "indicators"), number(bad, "suspicious or malicious"),
     number(`${status.peers.connected}/${status.peers.known}`, "members connected"),
-    number(`${agents.items.length}${agents.next ? "+" : ""}`, `agents, ${strict} of them strict`),
-    number(status.publish, status.publish === "hold" ? "publishing: every record waits for you" : "publishing"),
+    number(`${agents.items.length}${agents.next ? "+" : ""}`, `${agents.items.length === 1 ? "agent" : "agents"}, ${strict} of them strict`),
+    number(status.publish, status.publish === "hold" ? "publishing: what no standing approval covers waits for you" : "publishing"),
     number(status.consortium ? age(status.network_age_s) : "alone", status.consortium ? "since the network was heard" : "not in a consortium"));
   const connected = new Map(peers.items.map((peer) => [peer.member, peer]));
   put("peers", ...(members.items.length ? members.items.map((member) => peer(member, connected.get(member.id))) : [el("p", { class: "empty" }, "No members yet, because this node has not joined a consortium.")]));
@@ -223,6 +223,7 @@ function age(seconds) {
   if (seconds === null) return "never";
   return seconds < 120 ? `${seconds} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
+function counted(count, word) { return `${count} ${word}${count === 1 ? "" : "s"}`; }
 function peer(member, connection) {
   const up = member.own || Boolean(connection && connection.connected_since);
   const refusals = { ...(member.refused || {}) };
