@@ -96,6 +96,9 @@ def test_the_numbers_of_the_exchange_are_those_of_the_code() -> None:
         f"first turn ends after {PullLimits().first_s:.0f} s, catching up after {AntiEntropyLimits().first_s:.0f} s",
         f"a turn ends after {PullLimits().turn_s:.0f} s, catching up after {AntiEntropyLimits().turn_s:.0f} s",
         f"more than {limits.records_per_hour:,} records or {limits.segments_per_hour:,} segments an hour",
+        f"once more than {limits.held_bytes // 2**30} GiB of its log is held",
+        f"more than {peers.calls_per_s_per_peer} things a second, bursts of {peers.burst_calls_per_peer:,} aside",
+        f"asking for the roster count for {peers.comparing_calls}",
         f"older than {KEPT_DAYS} days",
     )
     assert [sentence for sentence in told if sentence not in text] == []
