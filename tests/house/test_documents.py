@@ -11,6 +11,7 @@ import pytest
 from ioint_node.admission import Limits
 from ioint_node.flows.prune import KEPT_DAYS
 from ioint_node.flows.requests import EVENT_KINDS, MEANS_POSITIVE, OUTCOMES
+from ioint_node.network import MEET_S
 from ioint_node.peers import AntiEntropyLimits, PeerLimits
 from ioint_node.peers.puller import PullLimits
 from ioint_node.peers.selection import SelectionLimits
@@ -99,6 +100,7 @@ def test_the_numbers_of_the_exchange_are_those_of_the_code() -> None:
         f"once more than {limits.held_bytes // 2**30} GiB of its log is held",
         f"more than {peers.calls_per_s_per_peer} things a second, bursts of {peers.burst_calls_per_peer:,} aside",
         f"asking for the roster count for {peers.comparing_calls}",
+        f"After {MEET_S:.0f} s those that can be reached are enough",
         f"older than {KEPT_DAYS} days",
     )
     assert [sentence for sentence in told if sentence not in text] == []
