@@ -44,6 +44,10 @@ IGNORED: Final = frozenset(
 )
 
 
+# What even an honest member that passes on what it has brings now and then: it cannot know what we hold or lack.
+PASSED_OVER: Final = frozenset({"duplicate", "gap", "busy", "no_roster", "unknown_author", "inactive_author"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a member may cost us."""

@@ -72,7 +72,7 @@ from ioint_node.web import Hub, WebParts, build_web, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
-QUIET = ("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "sqlalchemy")
+QUIET = ("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "sqlalchemy", "tuf")
 YOUNG_OBJECTS = 20_000  # that may be made before the collector looks at them
 log = logging.getLogger("ioint")
 

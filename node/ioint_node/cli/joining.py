@@ -1,4 +1,4 @@
-"""`ioint consortium invite / join / leave`: how a member comes, by an invitation or by a file, and how it goes.
+"""`ioint consortium invite / join`: how a member comes, by an invitation or by a file.
 
 The database and the HTTP client are imported where they are used: other commands do not wait for them.
 """
@@ -6,8 +6,10 @@ The database and the HTTP client are imported where they are used: other command
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,11 +18,12 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import own_card, write_fingerprint_keys
-from ioint_node.cli.client import Client, connect
-from ioint_node.cli.options import check_place, emit, node_options, show_fields
+from ioint_node.cli.options import Whole, check_place, emit, node_options, show_table
 from ioint_node.cli.rosters import (
+    check_free,
     in_consortium,
     install_files,
+    named_consortium,
     now_ms,
     read_book,
     read_roster_file,
@@ -28,6 +31,7 @@ from ioint_node.cli.rosters import (
 )
 from ioint_node.config import (
     Config,
+    Keys,
     change_setting,
     load_config,
     load_keys,
@@ -35,6 +39,7 @@ from ioint_node.config import (
     replace_private,
 )
 from ioint_node.errors import ConfigError
+from ioint_node.membership import recall
 from ioint_node.membership.invitations import (
     INVITATION_CHARS,
     Invitation,
@@ -47,22 +52,56 @@ from ioint_node.store.times import DAY_MS, to_text
 
 if TYPE_CHECKING:
     from ioint_node.applying import Answer
-    from ioint_node.store.invitations import Application
+    from ioint_node.flows.roster import RosterBook
+    from ioint_node.store.invitations import Application, OpenInvitation
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _POLL_S: Final = 2.0
-_LEAVE_POLL_S: Final = 0.5
+_ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
+
+
+class _ConsortiumId(click.ParamType[str]):
+    """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
+        """Give the hex digits alone."""
+        digits = "".join(str(value).split()).lower()
+        if not _ID.fullmatch(digits):
+            self.fail("64 hex digits, or the 32 of the fingerprint", param, ctx)
+        return digits
 
 
 @click.command()
 @click.option("--url", help="Where the applicant reaches this node: https://HOST; by default as it listens.")
-@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it is good.")
+@click.option("--days", type=Whole(1, 30), default=7, show_default=True, help="How long it is good.")
 @click.option("--output", "target", type=_NEW_FILE, help="Write it here.")
+@click.option("--list", "listing", is_flag=True, help="List the invitations that are open; make none.")
+@click.option("--revoke", metavar="ID", help="Take back the open invitation with this id; make none.")
 @node_options
-def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | None) -> None:
+def invite(  # click gives them by name
+    *,
+    home: Path,
+    form: str,
+    url: str | None,
+    days: int,
+    target: Path | None,
+    listing: bool,
+    revoke: str | None,
+) -> None:
     """Make an invitation: a string with a one-time code, good for one applicant. It is shown this once."""
     config = load_config(home)
+    if listing and revoke is not None:
+        raise click.UsageError("name one of --list and --revoke")
+    if listing:
+        _list_open(config, form)
+        return
+    if revoke is not None:
+        gone = asdict(asyncio.run(_revoke(config, revoke)))
+        emit(gone, form=form, human=lambda: click.echo(f"invitation {gone['id']} is worth nothing now"))
+        return
     held = in_consortium(config)
     identity, code = new_code()
     try:
@@ -77,20 +116,32 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
         check_place(target)
         replace_private(target, text.encode() + b"\n")
     made = {"id": identity, "expires": to_text(expires), "invitation": text}
-    emit(made, form=form, human=lambda: click.echo(str(target) if target is not None else text))
+
+    def human() -> None:
+        click.echo(str(target) if target is not None else text)
+        click.echo(
+            f"good until {made['expires']}; `ioint consortium invite --revoke {identity}` takes it back",
+            err=True,
+        )
+
+    emit(made, form=form, human=human)
 
 
 @click.command()
 @click.option("--invitation", "text", help="The invitation, or the file that holds it.")
 @click.option("--roster", "path", type=_FILE, help="The roster.bin that a founder gave you.")
-@click.option("--consortium", "expected", help="Refuse any other consortium than the one with this id.")
+@click.option(
+    "--consortium",
+    "expected",
+    type=_ConsortiumId(),
+    help="Refuse any other consortium than the one with this id, or fingerprint.",
+)
 @click.option("--name", default="", help="What this node calls the consortium.")
 @click.option(
     "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
 )
-@click.option(
-    "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
-)
+@click.option("--wait", "wait_s", type=Whole(0, 3_600), default=0, help="Seconds to wait for admission.")
+@click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
 @node_options
 def join(
     *,
@@ -102,7 +153,8 @@ def join(
     name: str,
     publish: str | None,
     wait_s: int,
-) -> None:
+    yes: bool,
+) -> int:
     """Join a consortium: apply with an invitation, or install a roster.
 
     With --roster, compare the id that it shows with what the founders tell you; an invitation holds it.
@@ -110,12 +162,11 @@ def join(
     if (text is None) == (path is None):
         raise click.UsageError("name one of --invitation TEXT and --roster FILE")
     config = load_config(home)
-    wanted = expected.replace(" ", "").lower() if expected is not None else None
     more: dict[str, Any] = {}
     if path is not None:
-        book = asyncio.run(install_files(config, read_roster_file(path), wanted))
+        book = _take_roster(config, path, expected, may_ask=form == "human" and sys.stdin.isatty(), yes=yes)
     else:
-        invitation = _given(text or "", wanted)
+        invitation = _given(text or "", expected)
         answer = _apply_until(config, invitation, time.monotonic() + wait_s)
         book = asyncio.run(read_book(config))
         more = {"application": {"id": answer.application, "state": answer.state}}
@@ -124,48 +175,17 @@ def join(
     if name:
         config = change_setting(config, "consortium", name)
     show_roster(config, book, form, **more)
-    if more and more["application"]["state"] == "waiting":
+    state = more["application"]["state"] if more else "admitted"
+    if state == "refused":
+        click.echo(
+            "the inviter refused this node: `ioint consortium leave` forgets that consortium", err=True
+        )
+        return 1
+    if state == "waiting":
         click.echo("a steward has to admit this node; it asks by itself while it runs", err=True)
     if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
         _ask_to_publish(load_config(home))
-
-
-@click.command()
-@click.option(
-    "--within",
-    "within_s",
-    type=click.IntRange(0, 86_400),
-    default=300,
-    show_default=True,
-    help="Seconds to wait.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--now", "at_once", is_flag=True, help="Leave even if some members have not heard yet.")
-@node_options
-def leave(*, home: Path, form: str, within_s: int, yes: bool, at_once: bool) -> int:
-    """Leave the consortium: take back everything that this node said, wait until the others heard it, run alone."""
-    node, member = connect(home), load_keys(home).member
-    if not yes and not (
-        form == "human" and sys.stdin.isatty() and click.confirm("Take everything back and leave?")
-    ):
-        raise ConfigError("leaving takes back all that this node said: run it again with --yes")
-    withdrawn = node.post("api", "v1", "consortium", "leave", body={})["withdrawn"]
-    seen = _wait_for_all(node, time.monotonic() + within_s)
-    left = seen["done"] or at_once
-    if left:
-        node.post("api", "v1", "consortium", "leave", body={"end": True})
-    result = {"left": left, "withdrawn": withdrawn, "member": member, **seen}
-
-    def human() -> None:
-        show_fields(result)
-        click.echo(
-            f"ask a steward for: ioint consortium remove {member}"
-            if left
-            else "some have not heard yet: run this again later, or with --now"
-        )
-
-    emit(result, form=form, human=human)
-    return 0 if left else 1
+    return 0
 
 
 async def applications_here(config: Config, roster: Roster) -> list[dict[str, Any]]:
@@ -200,6 +220,31 @@ def settle_application(config: Config, form: str, application: str, *, export: P
         form=form,
         human=lambda: click.echo(str(export) if export is not None else f"{found.name} is refused"),
     )
+
+
+def _list_open(config: Config, form: str) -> None:
+    rows = [asdict(each) for each in asyncio.run(_still_open(config))]
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(rows, ("id", "created_at", "expires_at"), empty="no invitation is open"),
+    )
+
+
+async def _still_open(config: Config) -> tuple[OpenInvitation, ...]:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store, store.read() as connection:
+        return await invitations.still_open(connection, now_ms())
+
+
+async def _revoke(config: Config, identity: str) -> OpenInvitation:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store:
+        return await store.write(partial(invitations.revoke, identity=identity, now=now_ms()))
 
 
 def _own_url(config: Config) -> str:
@@ -242,20 +287,49 @@ def _given(text: str, expected: str | None) -> Invitation:
         invitation = read_invitation(text)
     except (OSError, ValueError, ProtocolError) as error:
         raise ConfigError(f"this is no invitation ({error}): ask the inviter for it again") from None
-    if expected is not None and invitation.consortium != expected:
-        raise ConfigError(f"the invitation is to consortium {invitation.consortium}: do not join")
+    _check_expected(invitation.consortium, expected)
     return invitation
+
+
+def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool) -> RosterBook:
+    """Install the roster of a file, if it is of the expected consortium and lists this node, or else is wanted."""
+    files = read_roster_file(path)
+    try:
+        given = named_consortium(files)
+        _check_expected(given, expected)
+        last = asyncio.run(check_free(config, given))
+        roster = recall(files).roster
+    except ProtocolError as error:
+        raise ConfigError(f"{path} is no roster ({error}): ask a steward for the roster.bin again") from None
+    if last is None and not yes and not _lists(roster, load_keys(config.home)):
+        told = f"this node is not on that roster ({', '.join(member.name for member in roster.members)})"
+        if not (may_ask and click.confirm(f"{told}. Install it all the same?")):
+            raise ConfigError(
+                f"{told}: give a steward the file of `ioint consortium card` and join with the roster.bin that "
+                "comes of it; --yes installs this one"
+            )
+    return asyncio.run(install_files(config, files))
+
+
+def _lists(roster: Roster, keys: Keys) -> bool:
+    """Whether a roster names one of a node's keys, and not as those of a member that was removed."""
+    own = {keys.node_public.hex(), *(bytes(key.verify_key).hex() for key in keys.record_keys)}
+    return any(own & set(member.keys) for member in roster.members if member.state != "removed")
+
+
+def _check_expected(found: str, expected: str | None) -> None:
+    if expected is not None and not found.startswith(expected):
+        raise ConfigError(f"that is consortium {found}: do not join; ask the founders which id is theirs")
 
 
 def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Answer:
     """Apply, install what the door gives, and ask again until admitted, refused or out of time."""
     from ioint_node.applying import TurnedAwayError, apply  # noqa: PLC0415 - see above
 
-    last = asyncio.run(read_book(config)).last
-    if last is not None and last.consortium != invitation.consortium:
-        raise ConfigError(
-            "this node is in another consortium: a second one needs a home directory of its own"
-        )
+    last, keys = asyncio.run(check_free(config, invitation.consortium)), load_keys(config.home)
+    # While it waits it asks with the same invitation: it may have been admitted meanwhile.
+    if last is not None and _lists(last, keys) and not config.invitation_file.exists():
+        raise ConfigError("this node is a member already: the invitation is for whom it was made")
     replace_private(config.invitation_file, write_invitation(invitation).encode() + b"\n")
     while True:
         last = asyncio.run(read_book(config)).last
@@ -271,19 +345,6 @@ def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Ans
         if answer.state != "waiting" or time.monotonic() >= deadline:
             return answer
         time.sleep(_POLL_S)
-
-
-def _wait_for_all(node: Client, deadline: float) -> dict[str, Any]:
-    shown = ""
-    while True:
-        seen: dict[str, Any] = node.get("api", "v1", "consortium", "leave")
-        told = f"{seen['standing']} still count, {len(seen['undelivered'])} members have not heard all"
-        if told != shown:
-            click.echo(told, err=True)
-            shown = told
-        if seen["done"] or time.monotonic() >= deadline:
-            return seen
-        time.sleep(_LEAVE_POLL_S)
 
 
 def _ask_to_publish(config: Config) -> None:

@@ -10,6 +10,7 @@ brought by the members, who hold our log as they hold everybody's; until then no
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,15 @@ from ioint_protocol import (
     Unread,
     VerifiedRecord,
     VerifiedSegment,
+    envelope,
+    frame,
     parse_segment,
     record_pattern,
     sync,
     verify_segment,
 )
 from ioint_protocol.segment import GENESIS
+from nacl.signing import SigningKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import Anchor, ExchangeParts
@@ -152,6 +156,25 @@ def fasten(anchor: Anchor, wire: bytes) -> None:
     """Add a segment to the anchor, before the transaction that stores it commits; the oldest fall out."""
     older = [segment.wire for segment in anchored(anchor)][: ANCHORED_SEGMENTS - 1]
     anchor.write(sync.encode_pull_answer([wire, *older]))
+
+
+async def signed_for_another(
+    connection: AsyncConnection, member: str, key_at: Callable[[int], SigningKey], consortium: str
+) -> bool:
+    """Whether the own log was signed for another consortium: nobody in this one could verify its beginning."""
+    newest = await log.head(connection, member)
+    wire = None if newest is None else await log.wire_of(connection, member, newest[0])
+    if wire is None:
+        return False
+    segment = parse_segment(wire)
+    key = bytes(key_at(segment.header.seq).verify_key)
+    try:
+        frame.verify_all(
+            segment.signatures, (key,), envelope.payload_type("segment", consortium), segment.header_bytes
+        )
+    except ProtocolError:
+        return True
+    return False
 
 
 async def note_left(

@@ -190,16 +190,49 @@ def sign(proposal: Proposal, key: SigningKey) -> Proposal:
     return Proposal(files=signed)
 
 
+def check_signed(proposal: Proposal, trusted: Membership | None) -> None:
+    """See that a steward signed each file of a proposal, and that every signature on it is good.
+
+    What was changed on its way shows here, before somebody signs it again.
+
+    Raises:
+        ProtocolError: `bad_signature`, or `missing_file` where nothing says who the stewards are.
+    """
+    judges = _judges(proposal, trusted)
+    for file in (proposal.root, proposal.targets):
+        if file is None:
+            continue
+        found = [
+            judge.get_verification_result(Root.type, file.signed_bytes, file.signatures) for judge in judges
+        ]
+        good = {keyid for each in found for keyid in each.signed}
+        if not good or set(file.signatures) - good:
+            raise ProtocolError("bad_signature", f"{file.signed.type}: a signature that is no steward's")
+
+
+def _judges(proposal: Proposal, trusted: Membership | None) -> list[Root]:
+    """The roots whose stewards sign a proposal: that in force and the proposed one, as far as they are."""
+    root = proposal.root
+    judges = [
+        judge
+        for judge in (
+            None if trusted is None else newest_root(trusted),
+            None if root is None else root.signed,
+        )
+        if judge is not None
+    ]
+    if not judges:
+        raise ProtocolError("missing_file", "a proposal without a root, and no roster in force")
+    return judges
+
+
 def missing_signatures(proposal: Proposal, trusted: Membership | None) -> int:
     """How many stewards must still sign, at least."""
     root, targets = proposal.root, proposal.targets
-    before = None if trusted is None else newest_root(trusted)
-    after = before if root is None else root.signed
-    if after is None:
-        raise ProtocolError("missing_file", "a proposal without a root, and no roster in force")
-    asked: list[tuple[Root, Metadata[Any]]] = [(after, targets)]
+    judges = _judges(proposal, trusted)
+    asked: list[tuple[Root, Metadata[Any]]] = [(judges[-1], targets)]
     if root is not None:
-        asked += [(judge, root) for judge in (before, after) if judge is not None]
+        asked += [(judge, root) for judge in judges]
     return max(
         judge.get_verification_result(file.signed.type, file.signed_bytes, file.signatures).missing
         for judge, file in asked
@@ -239,18 +272,38 @@ def stamp(trusted: Membership, clock: SigningKey, now: int, *, lifetimes: Lifeti
     return {**others, **_clocked(version, trusted.files[name], after, clock, now, lifetimes=lifetimes)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dates:
+    """Until when each part of a roster holds, in Unix seconds."""
+
+    stewards: int
+    """The list of stewards."""
+    roster: int
+    """What it says of the members."""
+    newest: int
+    """That nothing is newer; a steward's node says so again every day."""
+
+
+def dates(trusted: Membership) -> Dates:
+    """Give the dates of a roster; the first of them ends it."""
+    name = next(name for name in trusted.files if bundle.kind_of(name) == "targets")
+    newest = read_metadata("timestamp.json", trusted.files["timestamp.json"], Timestamp)
+    return Dates(
+        stewards=seconds(newest_root(trusted).expires),
+        roster=seconds(read_metadata(name, trusted.files[name], Targets).signed.expires),
+        newest=seconds(newest.signed.expires),
+    )
+
+
 def stamp_due(trusted: Membership, now: int, lifetimes: Lifetimes = LIFETIMES) -> bool:
     """Whether the timestamp is old enough to be signed anew."""
-    expires = read_metadata("timestamp.json", trusted.files["timestamp.json"], Timestamp).signed.expires
-    return seconds(expires) - now // 1000 <= lifetimes.timestamp_s - lifetimes.stamp_every_s
+    return dates(trusted).newest - now // 1000 <= lifetimes.timestamp_s - lifetimes.stamp_every_s
 
 
 def renewal_due(trusted: Membership, now: int, lifetimes: Lifetimes = LIFETIMES) -> bool:
     """Whether stewards had better sign anew, changed or not, because what they signed expires soon."""
-    name = next(name for name in trusted.files if bundle.kind_of(name) == "targets")
-    targets = read_metadata(name, trusted.files[name], Targets).signed
-    soonest = min(seconds(targets.expires), seconds(newest_root(trusted).expires))
-    return soonest - now // 1000 <= lifetimes.renew_before_s
+    until = dates(trusted)
+    return min(until.stewards, until.roster) - now // 1000 <= lifetimes.renew_before_s
 
 
 def found(

@@ -28,15 +28,12 @@ from ioint_protocol import (
 )
 from sqlalchemy import (
     CTE,
-    JSON,
     FromClause,
     Row,
     Select,
-    TableValuedAlias,
     bindparam,
     case,
     func,
-    literal,
     select,
     tuple_,
     update,
@@ -46,7 +43,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
 from ioint_node.reputation.rule import LIFE_DAYS
-from ioint_node.store.rows import insert_rows
+from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
@@ -122,7 +119,7 @@ async def vector(
     connection: AsyncConnection, authors: Collection[str] | None = None
 ) -> dict[str, tuple[int, str]]:
     """Height and head of every author's log that we hold, or of these authors' alone."""
-    among = _authors() if authors is None else _listed(connection, authors)
+    among = _authors() if authors is None else listed(connection, authors)
     return {row.author: (row.seq, row.head) for row in await connection.execute(_ends(among))}
 
 
@@ -145,7 +142,7 @@ async def places(
     floor: Callable[[str], int] = lambda _: 0,
 ) -> Places:
     """Where the logs of the authors of these segments (author, height) end, and which of the segments are held."""
-    rows = await connection.execute(_ends(_listed(connection, {author for author, _ in wanted})))
+    rows = await connection.execute(_ends(listed(connection, {author for author, _ in wanted})))
     newest = {row.author: Known(seq=row.seq, head=row.head, low=row.low) for row in rows}
     # What lies beyond the end of its log is not held.
     old = [(author, seq) for author, seq in wanted if author in newest and seq <= newest[author].seq]
@@ -270,7 +267,7 @@ async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> 
             records.c.seq,
             place.label("place"),
         )
-        .where(records.c.subject.in_(list(subjects)))
+        .where(records.c.subject.in_(among(connection, subjects)))
         .subquery()
     )
     rows = await connection.execute(
@@ -298,7 +295,7 @@ async def records_about(
     )
     newest = (
         select(records.c.seq, place.label("place"))
-        .where(records.c.subject.in_(list(subjects)), records.c.day >= since_day)
+        .where(records.c.subject.in_(among(connection, subjects)), records.c.day >= since_day)
         .subquery()
     )
     rows = await connection.execute(
@@ -383,14 +380,6 @@ def _authors() -> CTE:
     return first.union_all(select(following).where(first.c.value.is_not(None)))
 
 
-def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValuedAlias:
-    """Some values as a table with one column, `value`."""
-    listed = literal(sorted(values), JSON)
-    if connection.dialect.name == "postgresql":
-        return func.json_array_elements_text(listed).table_valued("value")
-    return func.json_each(listed).table_valued("value")
-
-
 @dataclass(frozen=True, slots=True)
 class About:
     """What a record is about, and its label: a report's own, else that of what it names."""
@@ -431,7 +420,9 @@ async def _about_reports(connection: AsyncConnection, ids: Collection[str]) -> d
     if not ids:
         return {}
     columns = select(records.c.of, records.c.subject, records.c.tlp)
-    rows = await connection.execute(columns.where(records.c.of.in_(list(ids)), records.c.kind == "report"))
+    rows = await connection.execute(
+        columns.where(records.c.of.in_(among(connection, ids)), records.c.kind == "report")
+    )
     return {of: About(subject, label) for of, subject, label in rows}
 
 
@@ -439,7 +430,7 @@ async def _about_statements(connection: AsyncConnection, ids: Collection[str]) -
     if not ids:
         return {}
     columns = select(records.c.id, records.c.subject, records.c.tlp)
-    rows = await connection.execute(columns.where(records.c.id.in_(list(ids))))
+    rows = await connection.execute(columns.where(records.c.id.in_(among(connection, ids))))
     return {name: About(subject, label) for name, subject, label in rows}
 
 
@@ -452,7 +443,7 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
     if (await connection.execute(waits)).scalar_one_or_none() is None:
         return frozenset()
     reports = {item.id: _reported(item.record) for _, item in items if isinstance(item.record, Report)}
-    waiting = records.c.of.in_(list(reports)) & (records.c.subject == NO_SUBJECT)
+    waiting = records.c.of.in_(among(connection, reports)) & (records.c.subject == NO_SUBJECT)
     rows = (await connection.execute(select(records.c.author, records.c.of).where(waiting).distinct())).all()
     if not rows:
         return frozenset()
@@ -463,7 +454,7 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
     await connection.execute(update(records).where(waiting).values(subject=subject, tlp=label))
     orphans = await connection.execute(
         select(records.c.seq, records.c.author, records.c.of).where(
-            records.c.author.in_({row.author for row in rows}),
+            records.c.author.in_(among(connection, {row.author for row in rows})),
             records.c.kind == "withdrawal",
             records.c.subject == NO_SUBJECT,
         )
@@ -497,7 +488,7 @@ async def _said_before(connection: AsyncConnection, rows: Sequence[tuple[Any, ..
         places.setdefault(name, []).append(segment)
         subjects[name] = subject
     held = await connection.execute(
-        select(records.c.id, records.c.segment).where(records.c.id.in_(list(places)))
+        select(records.c.id, records.c.segment).where(records.c.id.in_(among(connection, places)))
     )
     return frozenset(subjects[name] for name, segment in held if places[name] != [segment]) - {NO_SUBJECT}
 
@@ -515,7 +506,11 @@ async def _without_excess(
     waiting = dict.fromkeys(orphans, 0)
     counted = await connection.execute(
         select(records.c.author, func.count())
-        .where(records.c.author.in_(list(orphans)), records.c.subject == NO_SUBJECT, records.c.kind != UNREAD)
+        .where(
+            records.c.author.in_(among(connection, orphans)),
+            records.c.subject == NO_SUBJECT,
+            records.c.kind != UNREAD,
+        )
         .group_by(records.c.author)
     )
     waiting.update((author, count) for author, count in counted)

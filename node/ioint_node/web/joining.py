@@ -63,9 +63,13 @@ def _apply(parts: JoiningParts) -> Handler:
 
 
 class LeaveBody(Body, frozen=True):
-    """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster."""
+    """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster.
+
+    `at_once`: also as a steward that hands over to nobody, and also while some have not heard.
+    """
 
     end: bool = False
+    at_once: bool = False
 
 
 def _leave(parts: JoiningParts) -> Handler:
@@ -74,9 +78,11 @@ def _leave(parts: JoiningParts) -> Handler:
         body = await read_json(request, LeaveBody, site.parts.limits)
         exchange, now = site.parts.exchange, site.parts.now()
         if body.end:
-            await leaving.end(parts)
+            await leaving.end(exchange, parts, now, at_once=body.at_once)
             return json_answer({"left": True})
-        made = await leaving.withdraw_all(exchange, parts, by=f"token:{caller.id}", now=now)
+        made = await leaving.withdraw_all(
+            exchange, parts, by=f"token:{caller.id}", now=now, at_once=body.at_once
+        )
         return json_answer({"left": False, "withdrawn": made})
 
     return leave

@@ -107,7 +107,7 @@ def test_a_node_never_changes_its_consortium(consortium: Consortium) -> None:
     consortium.json("consortium", "create", "--home", beta)
     code, _, err = consortium.run("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
     assert code == 1
-    assert "wrong_consortium" in err
+    assert "is in consortium" in err
     code, _, err = consortium.run("consortium", "create", "--home", beta)
     assert code == 1
     assert "home directory of its own" in err

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ioint_node import membership
 from ioint_node.config import load_config, load_keys
+from ioint_node.membership import Terms
 from ioint_node.store.engine import open_store
 from ioint_node.store.schema import segments
-from ioint_protocol import SigningKey, build_segment
+from ioint_protocol import ProtocolError, SigningKey, build_segment
 from ioint_protocol.segment import GENESIS, parse_segment
 
 from tests.node.cli.organisations import Consortium, states
+from tests.node.membership.founding import FIRST, NOW, seeded
 
 
 @pytest.fixture
@@ -94,10 +98,32 @@ def test_a_proposal_that_was_changed_on_its_way_is_refused(
         good[:-1],
         b"",
         good.replace(b'"version":2', b'"version":3'),
+        good.replace(b'"expires":"20', b'"expires":"21'),
+        good.replace(b'"sig":"', b'"sig":"0'),
     ):
+        assert spoiled != good
         path.write_bytes(spoiled)
-        code, _, err = consortium.run("consortium", "sign", path, "--home", beta, "--yes")
-        assert (code, err.startswith("ioint: ")) == (1, True)
+        told = consortium.fails("consortium", "sign", path, "--home", beta, "--yes")
+        assert told.startswith("ioint: ")
+        assert told.endswith("ask the steward who made it for the file again")
+
+
+def test_whichever_letter_of_a_proposal_is_changed_it_is_refused_by_name() -> None:
+    terms = replace(Terms.of(FIRST.roster), threshold=4)
+    proposal = membership.sign(membership.propose_change(FIRST, terms, NOW + 1_000), seeded("a steward"))
+    assert membership.missing_signatures(proposal, FIRST) == 3
+    for name, data in proposal.files.items():
+        for at in range(0, len(data), 29):
+            changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            with pytest.raises(ProtocolError):
+                membership.check_signed(membership.read_proposal({**proposal.files, name: changed}), FIRST)
+
+
+def test_what_is_no_proposal_is_told_so(consortium: Consortium, three: tuple[Path, Path, Path]) -> None:
+    told = consortium.fails("consortium", "sign", consortium.card("beta"), "--home", three[0], "--yes")
+    assert "beta.json is no proposal" in told
+    told = consortium.fails("consortium", "sign", three[1] / "roster.bin", "--home", three[0], "--yes")
+    assert "roster.bin is no proposal" in told
 
 
 def test_the_others_recover_from_a_lost_stewards_key(
@@ -148,7 +174,65 @@ def test_a_threshold_of_half_is_refused(consortium: Consortium) -> None:
     alpha = consortium.node("alpha")
     consortium.node("beta", steward=True)
     create = ("consortium", "create", "--home", alpha, "--card", consortium.card("beta"), "--threshold", 1)
-    assert "more than half" in consortium.fails(*create)
+    assert consortium.fails(*create).endswith("--threshold 1: of 2 stewards 2 must sign, more than half")
+
+
+def test_more_signatures_than_stewards_are_not_asked_for(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    rotate = ("consortium", "rotate", "--home", three[0], "--threshold", 4)
+    assert "of 3 stewards 2 to 3 must sign" in consortium.fails(*rotate)
+
+
+def test_a_founder_is_named_once(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta")
+    twice = ("--card", consortium.card("beta")) * 2
+    assert "beta is among the founders" in consortium.fails("consortium", "create", "--home", alpha, *twice)
+    own = ("consortium", "create", "--home", alpha, "--card", consortium.card("alpha"))
+    assert "alpha is among the founders" in consortium.fails(*own)
+
+
+def test_a_steward_is_a_member_first(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta", steward=True)
+    consortium.json("consortium", "create", "--home", alpha)
+    rotate = ("consortium", "rotate", "--home", alpha, "--card", consortium.card("beta"))
+    assert "admit it first" in consortium.fails(*rotate)
+
+
+def test_who_is_no_steward_makes_no_stewards_keys(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    assert "no steward" in consortium.fails("consortium", "rotate", "--steward-key", "--home", beta)
+    assert not load_keys(beta).next_seeds
+
+
+def test_the_last_signature_says_what_the_others_do(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta", steward=True)
+    made = consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    sign = ("consortium", "sign", made["proposal"], "--home", beta, "--yes", "--name", "Pact")
+    code, out, _ = consortium.run(*sign)
+    assert code == 0
+    shown = consortium.json("consortium", "show", "--home", beta)
+    assert out.splitlines()[-1].endswith(
+        f"ioint consortium join --roster roster.bin --consortium {shown['consortium']}`"
+    )
+    assert shown["name"] == "Pact"
+
+
+def test_who_founds_alone_is_told_how_others_come(consortium: Consortium) -> None:
+    code, out, _ = consortium.run("consortium", "create", "--home", consortium.node("alpha"))
+    assert (code, "only this node is a member" in out) == (0, True)
+
+
+def test_a_roster_says_which_of_its_dates_is_renewed_daily(consortium: Consortium) -> None:
+    made = consortium.json("consortium", "create", "--home", consortium.node("alpha"))
+    dates = [made["newest_until"], made["roster_until"], made["stewards_until"]]
+    assert dates == sorted(dates)
+    assert made["expires"] == dates[0]
+    assert len(set(dates)) == 3
 
 
 def test_a_record_key_is_rotated_by_a_card_of_the_old_one(consortium: Consortium) -> None:
@@ -166,6 +250,8 @@ def test_a_record_key_is_rotated_by_a_card_of_the_old_one(consortium: Consortium
     assert bytes(new.record_key_at(begins - 1).verify_key) == old.record_public
     assert bytes(new.record_key_at(begins).verify_key) == new.record_public
     assert consortium.json("consortium", "card", "--home", beta)["record_key"] == new.record_public.hex()
+    admit = ("consortium", "admit", "--home", alpha, "--card", consortium.card("beta"))
+    assert "is an older card" in consortium.fails(*admit)
 
 
 def test_a_record_key_cannot_begin_where_something_is_signed_already(consortium: Consortium) -> None:

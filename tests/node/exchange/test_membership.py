@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,11 @@ from ioint_node.errors import ConflictError
 from ioint_node.flows import leaving
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.proofs import receive_proof
-from ioint_node.flows.publish import flush
+from ioint_node.flows.publish import LEAVING, flush
 from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook
 from ioint_node.membership import Membership
-from ioint_node.store import log, peers
+from ioint_node.store import log, outgoing, peers
 from ioint_protocol import RecordKey, Roster, SigningKey, Steward, build_segment, equivocation_proof
 from ioint_protocol.segment import parse_segment
 from ioint_protocol.sync import RosterVersions
@@ -203,7 +204,7 @@ async def test_leaving_takes_back_all_that_was_said_and_ends_when_everyone_heard
     assert (await leaving.progress(leaver.parts, NOW)).done
     assert [net[1].effect(pattern) for pattern in net.patterns[:3]] == [0, 0, 0]
 
-    await leaving.end(doors)
+    await leaving.end(leaver.parts, doors, NOW)
     assert (doors.book.last, left) == (None, ["org0"])
 
 
@@ -213,6 +214,40 @@ async def test_leaving_again_takes_nothing_back_twice(make: Make) -> None:
     await net[0].find_bad(net.patterns[0])
     assert await leaving.withdraw_all(net[0].parts, doors, by="test", now=NOW) == 1
     assert await leaving.withdraw_all(net[0].parts, doors, by="test", now=NOW) == 0
+
+
+async def test_who_is_leaving_says_nothing_new(make: Make) -> None:
+    net = await make()
+    leaver, doors = net[0], joining(net[0], net.roster, [])
+    await leaver.find_bad(net.patterns[0])
+    await leaving.withdraw_all(leaver.parts, doors, by="test", now=NOW)
+    assert await leaver.find_bad(net.patterns[1], session="later") == 0
+    assert (await leaving.progress(leaver.parts, NOW)).standing == 0
+    async with leaver.store.read() as connection:
+        (refused,) = await outgoing.about(connection, net.patterns[1])
+    assert (refused.state, refused.reason) == ("refused", LEAVING)
+
+
+async def test_nobody_leaves_with_words_that_still_count_unless_it_has_to(make: Make) -> None:
+    net = await make()
+    leaver, left = net[0], list[str]()
+    doors = joining(leaver, net.roster, left)
+    await leaver.find_bad(net.patterns[0])
+    with pytest.raises(ConflictError, match="not heard yet"):
+        await leaving.end(leaver.parts, doors, NOW)
+    await leaving.end(leaver.parts, doors, NOW, at_once=True)
+    assert left == ["org0"]
+
+
+async def test_a_roster_that_is_being_installed_ends_before_the_leaving(make: Make) -> None:
+    net = await make()
+    doors = joining(net[0], net.roster, [])
+    async with doors.book.turn:
+        ending = asyncio.ensure_future(leaving.end(net[0].parts, doors, NOW, at_once=True))
+        await asyncio.sleep(0)
+        assert doors.book.last is not None
+    await ending
+    assert doors.book.last is None
 
 
 async def test_a_steward_does_not_leave_before_another_took_its_place(make: Make) -> None:
