@@ -39,7 +39,7 @@ IGNORED: Final = frozenset(
         "inactive_author",
         "unknown_signer",  # of a proof: its author's keys have changed, and somebody's roster is behind
         "early",  # says a day that has not begun, or forgets what is still alive: clocks differ
-        "quota",  # its author is over its hourly share
+        "quota",  # its author is over its hourly share, or lets too little be forgotten
     }
 )
 
@@ -56,6 +56,7 @@ class Limits:
     clock_skew_days: int = 1
     segments_per_hour: int = 2_000  # one every two seconds; a busier member puts more records into each
     records_per_hour: int = 20_000  # the whole catalogue, each entry said in every size, five times over
+    held_bytes: int = 1_073_741_824  # of its log: who says much must let what is dead be forgotten
     push_bytes: int = 65_536  # of a segment that is passed on whole; a larger one is only announced
     push_members: int = 6  # to whom a segment of our own goes whole
     relay_members: int = 3  # to whom another's segment is passed on whole
@@ -251,14 +252,20 @@ class Recent:
 
 
 class Quotas:
-    """How much each author has sent within the last hour; bounded by the roster, which is checked before."""
+    """How much each author has sent within the last hour, and how much of its log was held when that was weighed last.
+
+    Bounded by the roster, which is checked before.
+    """
 
     def __init__(self) -> None:
+        self._held: Mapping[str, int] = {}
         self._sent: dict[str, deque[tuple[int, int]]] = {}
         self._records: dict[str, int] = {}
 
     def admit(self, author: str, records: int, now: int, limits: Limits) -> Ignored | None:
         """Count a segment, or say that its author is over its share."""
+        if self._held.get(author, 0) > limits.held_bytes:
+            return Ignored(reason="quota")
         sent = self._sent.setdefault(author, deque())
         while sent and now - sent[0][0] >= HOUR_MS:
             self._records[author] -= sent.popleft()[1]
@@ -268,6 +275,10 @@ class Quotas:
         sent.append((now, records))
         self._records[author] = total + records
         return None
+
+    def weighed(self, held: Mapping[str, int]) -> None:
+        """So many bytes are held of each author's log."""
+        self._held = held
 
 
 def _day(record: object) -> int:

@@ -51,7 +51,7 @@ from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.prune import prune
+from ioint_node.flows.prune import prune, weigh
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
@@ -325,7 +325,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="stamp", every_s=PERIODS.stamp_s, run=partial(_keep_fresh, node)),
         Job(name="links", every_s=PERIODS.links_s, run=partial(_choose_links, node)),
         Job(name="node key", every_s=PERIODS.node_key_s, run=partial(_choose_node_key, node)),
-        Job(name="pruning", every_s=PERIODS.prune_s, run=partial(prune, node.store)),
+        Job(name="pruning", every_s=PERIODS.prune_s, run=partial(_forget_logs, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
         Job(
@@ -336,6 +336,14 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
         *jobs_of(node.local),
     )
+
+
+async def _forget_logs(node: Node, now: int) -> None:
+    """Drop what is dead of the members' logs, all that is dead of who is no member, and weigh the rest."""
+    members = node.book.last.members if node.book.last else None
+    standing = None if members is None else {m.id for m in members if m.state != "removed"}
+    await prune(node.store, now, standing=None if standing is None else {*standing, node.keys.member})
+    await weigh(node.parts)
 
 
 async def _choose_links(node: Node, now: int) -> None:

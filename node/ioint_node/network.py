@@ -53,7 +53,7 @@ from ioint_node.peers.selection import choose
 from ioint_node.store import outbox, peers
 
 SECRET_BYTES = 32
-MEET_S = 60.0
+MEET_S = 15.0
 """For so long after the start more members are waited for than are connected, before anything is signed."""
 ROSTER_EXPIRED = "the roster has expired: nothing but a newer one is asked for"
 PARTING = "the roster lets it in no more"
@@ -85,7 +85,7 @@ class Network:
         self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
-        self._began = now()
+        self._waited = False
         self._compared: set[str] = set()  # since the start, until we have met
         self._newest: dict[str, tuple[int, str]] = {}  # of each author, what we told others last
         self._parting = Parting()
@@ -110,6 +110,7 @@ class Network:
             "catch-up": partial(run_catch_up, self.exchange, self.catch_up, self._anti_entropy),
             "hasten": self._hasten,
             "parting": partial(self._parting.run, lambda: self.choose_links(self._now())),
+            "meet": self._wait_for_more,
         }
 
     def tell(self, news: News) -> None:
@@ -307,16 +308,25 @@ class Network:
 
     def _compare(self, member: str) -> None:
         """All that a member has was looked at: perhaps that is enough now to sign anew."""
+        if not self._met.is_set():
+            self._compared.add(member)
+            self._meet()
+
+    def _meet(self) -> None:
         roster = self._parts.roster()
         if self._met.is_set() or roster is None:
             return
-        self._compared.add(member)
-        waited = self._now() - self._began >= MEET_S * 1000
         connected = self.exchange.connected()
-        if heard_enough(roster, self._parts.member, self._compared, connected, waited=waited):
+        if heard_enough(roster, self._parts.member, self._compared, connected, waited=self._waited):
             self._met.set()
             self._compared.clear()
             self._parts.flush_soon()
+
+    async def _wait_for_more(self) -> None:
+        """Those that can be reached are enough after a while."""
+        await asyncio.sleep(MEET_S)
+        self._waited = True
+        self._meet()
 
     def _note(self, member: str, brought: CaughtUp) -> None:
         if brought.rejected is not None:

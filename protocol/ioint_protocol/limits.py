@@ -43,6 +43,7 @@ class Limits:
     member_addresses: int = 4
     address_chars: int = 160
     heads: int = 1_024  # entries of a cursor vector
+    heads_bytes: int = 131_072  # of a message that has one: an entry takes at most 121
     range_segments: int = 256  # one pull
 
 

@@ -38,6 +38,7 @@ PROOF: Final = "/ioint/proof/1.0.0"
 ROSTER: Final = "/ioint/roster/1.0.0"
 PROTOCOLS: Final = (PUSH, HEADS, PULL, ANNOUNCE, PROOF, ROSTER)
 ANSWERS: Final = frozenset({"accepted", "ignored", "rejected"})
+_PROOF_REQUEST_BYTES: Final = 16_384  # of 256 authors, 35 each
 _WHY: Final = re.compile(r"[a-z0-9_]{0,64}")
 
 Vector: TypeAlias = Mapping[
@@ -110,7 +111,7 @@ def encode_heads_answer(vector: Vector, have: str) -> bytes:
 
 def decode_heads_answer(data: bytes) -> Vector | None:
     """Read the other's heads, None when they are the same as one's own; raises ProtocolError."""
-    value = canonical.decode_object(data)
+    value = canonical.decode_object(data, limit_bytes=LIMITS.heads_bytes)
     check_keys(value, {"r"}, {"heads"})
     if take_code(value, "r", {"same", "heads"}) == "same":
         check_keys(value, {"r"})
@@ -126,7 +127,7 @@ def encode_announcement(announcement: Announcement) -> bytes:
 
 def decode_announcement(data: bytes) -> Announcement:
     """Read what a member newly has; raises ProtocolError. It is a hint: nothing of it is believed."""
-    value = canonical.decode_object(data)
+    value = canonical.decode_object(data, limit_bytes=LIMITS.heads_bytes)
     check_keys(value, {"heads", "roster"})
     return Announcement(heads=_take_heads(value), roster=take_int(value, "roster", 0, LIMITS.integer))
 
@@ -169,7 +170,7 @@ def encode_proof_request(authors: Iterable[str]) -> bytes:
 
 def decode_proof_request(data: bytes) -> tuple[str, ...]:
     """Read whose proofs are asked for; raises ProtocolError."""
-    value = canonical.decode_object(data)
+    value = canonical.decode_object(data, limit_bytes=_PROOF_REQUEST_BYTES)
     check_keys(value, {"of"})
     return take_terms(value, "of", HEX_32, 1, LIMITS.range_segments)
 

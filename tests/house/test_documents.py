@@ -11,6 +11,7 @@ import pytest
 from ioint_node.admission import Limits
 from ioint_node.flows.prune import KEPT_DAYS
 from ioint_node.flows.requests import EVENT_KINDS, MEANS_POSITIVE, OUTCOMES
+from ioint_node.network import MEET_S
 from ioint_node.peers import AntiEntropyLimits, PeerLimits
 from ioint_node.peers.puller import PullLimits
 from ioint_node.peers.selection import SelectionLimits
@@ -96,6 +97,10 @@ def test_the_numbers_of_the_exchange_are_those_of_the_code() -> None:
         f"first turn ends after {PullLimits().first_s:.0f} s, catching up after {AntiEntropyLimits().first_s:.0f} s",
         f"a turn ends after {PullLimits().turn_s:.0f} s, catching up after {AntiEntropyLimits().turn_s:.0f} s",
         f"more than {limits.records_per_hour:,} records or {limits.segments_per_hour:,} segments an hour",
+        f"once more than {limits.held_bytes // 2**30} GiB of its log is held",
+        f"more than {peers.calls_per_s_per_peer} things a second, bursts of {peers.burst_calls_per_peer:,} aside",
+        f"asking for the roster count for {peers.comparing_calls}",
+        f"After {MEET_S:.0f} s those that can be reached are enough",
         f"older than {KEPT_DAYS} days",
     )
     assert [sentence for sentence in told if sentence not in text] == []

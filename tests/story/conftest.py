@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ioint_node import network
 from ioint_node.app import Node, open_node
 from ioint_node.config import Config, load_keys, make_keys, write_config
 from ioint_node.demo.cast import SHIPPED
@@ -72,7 +73,9 @@ class Consortium:
 
 
 @pytest.fixture
-async def consortium(tmp_path: Path) -> Consortium:
+async def consortium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Consortium:
+    # Most stories need two of the five: nobody waits for the others.
+    monkeypatch.setattr(network, "MEET_S", 0.0)
     configs = [_home(tmp_path / f"org{index}", f"org{index}") for index in range(1, 6)]
     members = [_member(config) for config in configs]
     steward, clock, now = SigningKey.generate(), SigningKey.generate(), time.time_ns() // 1_000_000

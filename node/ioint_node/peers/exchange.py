@@ -192,8 +192,8 @@ class Exchange:
         try:
             answer = await handler(member, call.body)
         except ProtocolError as error:
-            # What a peer may provoke at will gets no traceback.
-            log.info("member %s: %s refused: %s", member, call.protocol, error.name)
+            # What a peer may provoke at will is counted under its name, and fills no log.
+            log.debug("member %s: %s refused: %s", member, call.protocol, error.name)
             return None
         except Exception:
             # This loop must survive whatever a request leads to; the peer sees a reset stream.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from collections.abc import Collection
+
+from sqlalchemy import delete, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.schema import records, segments
@@ -17,10 +19,20 @@ async def lowest(connection: AsyncConnection, author: str, from_seq: int = 1) ->
     return found
 
 
-async def cuts(connection: AsyncConnection, dead_before: int) -> dict[str, int]:
+async def weights(connection: AsyncConnection) -> dict[str, int]:
+    """How many bytes of segments are held of each author."""
+    weight = func.sum(func.length(segments.c.wire))
+    rows = await connection.execute(select(segments.c.author, weight).group_by(segments.c.author))
+    return {author: int(held) for author, held in rows}
+
+
+async def cuts(
+    connection: AsyncConnection, dead_before: int, standing: Collection[str] | None = None
+) -> dict[str, int]:
     """For each author of whom something may go: the lowest segment to keep.
 
     That is its newest `low`, or its lowest segment with a record of the day `dead_before` or later when that is lower.
+    Of an author that is not among `standing` (None: all are) nobody asks for the log any more: no `low` is needed.
     """
     newest = (
         select(
@@ -30,11 +42,14 @@ async def cuts(connection: AsyncConnection, dead_before: int) -> dict[str, int]:
         .subquery()
     )
     said = await connection.execute(
-        select(segments.c.author, segments.c.low, newest.c.least)
+        select(segments.c.author, segments.c.seq, segments.c.low, newest.c.least)
         .join(newest, (segments.c.author == newest.c.author) & (segments.c.seq == newest.c.seq))
-        .where(newest.c.least < segments.c.low)
+        .where(newest.c.least < segments.c.low if standing is None else true())
     )
-    lows = {row.author: (row.low, row.least) for row in said}
+    lows = {
+        row.author: (row.low if standing is None or row.author in standing else row.seq + 1, row.least)
+        for row in said
+    }
     alive = await connection.execute(
         select(records.c.author, func.min(records.c.segment).label("segment"))
         .where(records.c.author.in_(list(lows)), records.c.day >= dead_before)

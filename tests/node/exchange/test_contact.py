@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ioint_node import network
 from ioint_node.flows.contact import heard_enough
 from ioint_protocol import sync
 
-from tests.node.exchange.memory import Air, Host, clock, join, running
+from tests.node.exchange.memory import Air, Host, clock, join, running, until
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -78,3 +79,18 @@ async def test_before_it_signs_a_node_has_members_spell_out_what_they_have(make:
             await host.network.catch_up(node.member)
             asked += [body == nothing for _, _, protocol, body in air.asked if protocol == sync.HEADS]
     assert asked == [True, True, False]
+
+
+async def test_after_a_while_those_that_can_be_reached_are_enough(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "MEET_S", 0.0)
+    net = await make(7)
+    air = Air()
+    host, _ = (join(air, net, node, clock(NOW)) for node in net.nodes[:2])
+    async with running([host]):
+
+        async def met() -> bool:
+            return host.network._met.is_set()
+
+        await until(met)

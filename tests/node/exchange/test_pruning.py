@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ioint_node.admission import Accepted, Ignored, Rejected
-from ioint_node.flows.prune import KEPT_DAYS, prune
+from ioint_node.flows.prune import KEPT_DAYS, prune, weigh
+from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.sync import CaughtUp, catch_up
 from ioint_node.flows.why import why
 from ioint_node.store import log
@@ -194,3 +196,29 @@ async def test_a_newcomer_crosses_a_gap_that_a_member_has_in_its_copy(make: Make
 async def test_catching_up_twice_brings_nothing_the_second_time(make: Make) -> None:
     net = await grown(make)
     assert await net.catch_up(net[1], net[0], LATER) == CaughtUp()
+
+
+async def test_of_who_is_no_member_any_more_all_that_is_dead_goes(make: Make) -> None:
+    net = await make(3)
+    for author in net.nodes[:2]:
+        first = net.sign(author, 1, "", [report(net.patterns[0])])
+        second = net.sign(author, 2, parse_segment(first).head, [report(net.patterns[1], TODAY + KEPT_DAYS)])
+        for wire in (first, second):
+            await net.hand(wire, net[2], author, LATER)
+    assert await prune(net[2].store, LATER, standing={net[1].member, net[2].member}) == 1
+    assert await seqs(net[2], net[0]) == [2]
+    assert await seqs(net[2], net[1]) == [1, 2]
+    assert await prune(net[2].store, LATER + KEPT_DAYS * DAY_MS, standing={net[1].member}) == 1
+    assert await seqs(net[2], net[0]) == []
+
+
+async def test_who_lets_nothing_be_forgotten_is_held_up_to_a_bound(make: Make) -> None:
+    net = await make(3)
+    first = net.sign(net[0], 1, "", [report(net.patterns[0])])
+    second = net.sign(net[0], 2, parse_segment(first).head, [report(net.patterns[1])])
+    await net.hand(first, net[1], net[0])
+    tight = replace(net[1].parts, limits=replace(net[1].parts.limits, held_bytes=len(first) - 1))
+    await weigh(tight)
+    assert await receive_segment(tight, second, net[2].member, NOW) == Ignored(reason="quota")
+    wide = replace(tight, limits=net[1].parts.limits)
+    assert isinstance(await receive_segment(wide, second, net[2].member, NOW), Accepted)
