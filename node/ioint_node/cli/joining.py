@@ -26,7 +26,9 @@ from ioint_node.cli.rosters import (
     now_ms,
     read_book,
     read_roster_file,
+    show_changes,
     show_roster,
+    told_changes,
 )
 from ioint_node.config import (
     Config,
@@ -115,6 +117,12 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
     "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
 )
 @click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
+@click.option(
+    "--replace-fork",
+    "fork",
+    is_flag=True,
+    help="Put the file in the place of a roster that it does not follow from; shows what differs, and asks.",
+)
 @node_options
 def join(
     *,
@@ -127,6 +135,7 @@ def join(
     publish: str | None,
     wait_s: int,
     yes: bool,
+    fork: bool,
 ) -> None:
     """Join a consortium: apply with an invitation, or install a roster.
 
@@ -134,10 +143,13 @@ def join(
     """
     if (text is None) == (path is None):
         raise click.UsageError("name one of --invitation TEXT and --roster FILE")
+    if fork and path is None:
+        raise click.UsageError("--replace-fork goes with --roster FILE")
     config = load_config(home)
     more: dict[str, Any] = {}
     if path is not None:
-        book = _take_roster(config, path, expected, may_ask=form == "human" and sys.stdin.isatty(), yes=yes)
+        may_ask = form == "human" and sys.stdin.isatty()
+        book = _take_roster(config, path, expected, may_ask=may_ask, yes=yes, fork=fork)
     else:
         invitation = _given(text or "", expected)
         answer = _apply_until(config, invitation, time.monotonic() + wait_s)
@@ -232,7 +244,9 @@ def _given(text: str, expected: str | None) -> Invitation:
     return invitation
 
 
-def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool) -> RosterBook:
+def _take_roster(
+    config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool, fork: bool
+) -> RosterBook:
     """Install the roster of a file, if it is of the expected consortium and lists this node, or else is wanted."""
     files, last = read_roster_file(path), asyncio.run(read_book(config)).last
     try:
@@ -249,7 +263,11 @@ def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: b
                 f"{told}: give a steward the file of `ioint consortium card` and join with the roster.bin that "
                 "comes of it; --yes installs this one"
             )
-    return asyncio.run(install_files(config, files))
+    if fork and last is not None and not yes:
+        show_changes(told_changes(last, roster))
+        if not (may_ask and click.confirm("\nPut that in the place of the roster here?")):
+            raise ConfigError("nothing was replaced: run it again with --yes when this is what you want")
+    return asyncio.run(install_files(config, files, fork=fork and last is not None))
 
 
 def _lists(roster: Roster, keys: Keys) -> bool:

@@ -22,6 +22,7 @@ from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle,
 from nacl.signing import SigningKey
 
 from ioint_node.cli.options import emit, show_fields, show_table
+from ioint_node.cli.votes import cast_vote
 from ioint_node.config import Config, Keys, change_setting, load_keys, replace_private, settle_keys
 from ioint_node.errors import ConfigError
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _ASK_AGAIN: Final = "ask the steward who made it for the file again"
+SKIPPED: Final = 64
+"""Versions by which a proposal may be ahead: as many as are given up, but no number that ends the counting."""
 
 proposal_option = click.option(
     "--output",
@@ -49,14 +52,16 @@ async def read_book(config: Config) -> RosterBook:
         return await open_book(store)
 
 
-async def install_files(config: Config, files: Files, consortium: str | None = None) -> RosterBook:
-    """Take over files that follow from what is there, and write `roster.bin` anew.
+async def install_files(
+    config: Config, files: Files, consortium: str | None = None, *, fork: bool = False
+) -> RosterBook:
+    """Take over files that follow from what is there, or with `fork` replace it, and write `roster.bin` anew.
 
     Raises:
         ConfigError: they do not follow, or are of another consortium than the expected one, or than this node was in.
     """
     from ioint_node.flows.ownlog import signed_for_another  # noqa: PLC0415 - see above
-    from ioint_node.flows.roster import install, open_book  # noqa: PLC0415 - see above
+    from ioint_node.flows.roster import install, open_book, replace_fork  # noqa: PLC0415 - see above
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
 
     keys = load_keys(config.home)
@@ -73,7 +78,10 @@ async def install_files(config: Config, files: Files, consortium: str | None = N
                         "what this node said in another consortium is in this home: "
                         "give this consortium a home of its own (`ioint init --home`)"
                     )
-            await install(store, book, files, now_ms(), consortium=consortium)
+            if fork:
+                await replace_fork(store, book, files, now_ms())
+            else:
+                await install(store, book, files, now_ms(), consortium=consortium)
         except ProtocolError as error:
             raise ConfigError(f"the roster is refused ({error}): {_remedy(error.name)}") from None
     replace_private(config.roster_file, bundle.write_bundle(book.files))
@@ -198,6 +206,7 @@ def carry_out(
     missing = membership.missing_signatures(signed, held)
     if not missing and clock is None:
         raise ConfigError("this node is no steward any more by this proposal: let one that stays sign last")
+    cast_vote(config.home, after, proposal.digest)
     if not missing and clock is not None:
         book = asyncio.run(install_files(config, membership.publish(signed, held, clock, now_ms())))
         if name:
@@ -219,14 +228,20 @@ def carry_out(
 
 
 def change_members(
-    config: Config, held: Membership, members: Sequence[Member], form: str, target: Path | None
+    config: Config,
+    held: Membership,
+    members: Sequence[Member],
+    form: str,
+    target: Path | None,
+    *,
+    version: int | None = None,
 ) -> None:
-    """Propose a roster with these members, and carry it out."""
+    """Propose a roster with these members, of the next version or a later one, and carry it out."""
     from ioint_node.membership import Terms, propose_change  # noqa: PLC0415 - see above
 
     with possible():
         terms = replace(Terms.of(held.roster), members=tuple(members))
-        proposal = propose_change(held, terms, now_ms())
+        proposal = propose_change(held, terms, now_ms(), version=version)
     carry_out(config, proposal, held, form, target=target)
 
 
@@ -288,7 +303,7 @@ def proposed(proposal: Proposal, held: Membership | None) -> Roster:
     version = 0 if held is None else held.roster.version
     with _undamaged("the proposal"):
         after = proposal.roster_after(held)
-    if after.version != version + 1:
+    if not version < after.version <= version + SKIPPED:
         raise ConfigError(
             f"the proposal is for version {after.version}, and version {version} is in force: "
             "make it anew, or install the newest roster first"
@@ -390,4 +405,9 @@ def _remedy(name: str) -> str:
             return "do not join; ask the founders which id is theirs"
         case "rollback":
             return "what is in force here is newer; there is nothing to do"
+        case "roster_fork" | "member_changed":
+            return (
+                "the stewards signed two rosters that do not agree, or this is a false one: ask several of them which "
+                "one goes on, and take that with `ioint consortium join --roster FILE --replace-fork`"
+            )
     return "ask a steward for the whole roster.bin of this consortium"

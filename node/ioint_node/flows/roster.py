@@ -98,6 +98,22 @@ async def install(
         return True
 
 
+async def replace_fork(store: Store, book: RosterBook, files: Files, now: int) -> None:
+    """Put a roster of the same consortium in the place of that in force, from which it does not follow.
+
+    For an operator who was told by several stewards which of two rosters goes on: nothing else joins the halves again.
+
+    Raises:
+        ProtocolError: the files prove no roster by themselves, or `rollback`: it is an older one.
+    """
+    async with book.turn:
+        new = await asyncio.to_thread(membership.follow, None, files, consortium=book.consortium)
+        if new.roster.version < book.version:
+            raise ProtocolError("rollback", f"version {new.roster.version}, older than {book.version}")
+        if await store.write(partial(_keep, before=book.files, files=new.files, now=now)):
+            book.held = new
+
+
 async def look_again(store: Store, book: RosterBook) -> bool:
     """Take over what a command of the operator installed meanwhile; True when there is something newer."""
     async with store.read() as connection:
