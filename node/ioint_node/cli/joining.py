@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from ioint_protocol import ProtocolError, Roster
 
-from ioint_node.card import own_card, write_fingerprint_keys
+from ioint_node.card import add_fingerprint_keys, own_application
 from ioint_node.cli.options import check_place, emit, node_options
 from ioint_node.cli.rosters import (
     check_one_consortium,
@@ -62,7 +62,7 @@ _POLL_S: Final = 2.0
 _ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 
 
-class _ConsortiumId(click.ParamType):
+class _ConsortiumId(click.ParamType[str]):
     """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
 
     name = "id"
@@ -294,12 +294,13 @@ def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Ans
     while True:
         last = asyncio.run(read_book(config)).last
         try:
-            answer = asyncio.run(apply(invitation, own_card(config, load_keys(config.home), last)))
+            application = own_application(config, load_keys(config.home), last, invitation)
+            answer = asyncio.run(apply(invitation, application))
         except TurnedAwayError:
             config.invitation_file.unlink(missing_ok=True)
             raise
-        asyncio.run(install_files(config, answer.files, invitation.consortium))
-        write_fingerprint_keys(config, answer.keys)
+        last = asyncio.run(install_files(config, answer.files, invitation.consortium)).last
+        add_fingerprint_keys(config, load_keys(config.home), last, answer.sealed_keys)
         if answer.state != "waiting":
             config.invitation_file.unlink(missing_ok=True)
         if answer.state != "waiting" or time.monotonic() >= deadline:
