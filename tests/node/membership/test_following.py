@@ -5,13 +5,16 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ioint_node.membership import Membership, Terms, follow, found, next_version, recall, stamp
+from ioint_node.membership import Membership, Terms, client, files, follow, found, next_version, recall, stamp
+from ioint_node.membership.files import read_metadata
 from ioint_node.membership.keys import SodiumKey
 from ioint_protocol import Files, ProtocolError, RecordKey, bundle
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Key, Signature
+from tuf.api.metadata import Metadata
 
 from tests.node.membership.founding import (
     DAY_MS,
@@ -118,6 +121,48 @@ def test_files_of_two_versions_do_not_mix() -> None:
     for kind in ("snapshot", "targets"):
         name = next(name for name in second.files if bundle.kind_of(name) == kind)
         assert refusal(FIRST, {**second.files, name: other.files[name]}) == "mixed_files"
+
+
+def numbered(held: Membership, kind: str) -> dict[str, bytes]:
+    """Well-formed files of one kind under many numbers; no signature on them is good."""
+    name = next(name for name in held.files if bundle.kind_of(name) == kind)
+    metadata: Metadata[Any] = Metadata.from_bytes(held.files[name])
+    made = {}
+    for version in range(2, 50):
+        metadata.signed.version = version
+        made[f"{version}.{kind}.json"] = metadata.to_bytes()
+    return made
+
+
+STRANGER = found(
+    replace(TERMS, council=(seat("f"),), threshold=1), [seeded("f steward")], seeded("f clock"), NOW + 1_000
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (dict(FIRST.files) | numbered(FIRST, "root"), ["2.root.json"]),
+        (
+            {"timestamp.json": STRANGER.files["timestamp.json"]} | numbered(FIRST, "snapshot"),
+            ["timestamp.json"],
+        ),
+    ],
+)
+def test_of_files_that_nobody_signed_the_first_is_the_last_that_is_read(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, bytes], read: list[str]
+) -> None:
+    seen = []
+
+    def noted(name: str, data: bytes, kind: Any) -> Any:
+        if FIRST.files.get(name) != data:
+            seen.append(name)
+        return read_metadata(name, data, kind)
+
+    for module in (client, files):
+        monkeypatch.setattr(module, "read_metadata", noted)
+    assert refusal(FIRST, given) == "below_threshold"
+    assert seen == read
 
 
 def test_a_refused_bundle_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
