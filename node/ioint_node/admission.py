@@ -30,17 +30,22 @@ IGNORED: Final = frozenset(
     {
         "duplicate",  # we have it
         "gap",  # a segment before it is missing: catch-up will bring both
-        "fork",  # another history than the one we hold; no proof yet
+        "fork",  # another history than the one we hold: the segment before, from the same peer, is the proof
         "equivocation",  # two signed heads at one height: kept as a proof
         "quarantined",  # its author has signed two histories
         "busy",  # our store takes nothing now: it is to be sent again
         "no_roster",  # we have no roster in force
         "unknown_author",  # our roster, or the sender's, may be behind
         "inactive_author",
+        "unknown_signer",  # of a proof: its author's keys have changed, and somebody's roster is behind
         "early",  # says a day that has not begun, or forgets what is still alive: clocks differ
         "quota",  # its author is over its hourly share
     }
 )
+
+
+# What even an honest member that passes on what it has brings now and then: it cannot know what we hold or lack.
+PASSED_OVER: Final = frozenset({"duplicate", "gap", "busy", "no_roster", "unknown_author", "inactive_author"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +223,10 @@ class Floors:
     def learn(self, author: str, low: int) -> None:
         """Note the `low` of a header that an author on the roster signed; it never goes back."""
         self._low[author] = max(low, self.of(author))
+
+    def forget(self, author: str) -> None:
+        """What this author signed for stands no more."""
+        self._low.pop(author, None)
 
 
 class Recent:

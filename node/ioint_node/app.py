@@ -53,6 +53,7 @@ from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune
 from ioint_node.flows.refusals import Refusals
+from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
@@ -71,7 +72,7 @@ from ioint_node.web import Hub, WebParts, build_web, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
-QUIET = ("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "sqlalchemy")
+QUIET = ("aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "sqlalchemy", "tuf")
 YOUNG_OBJECTS = 20_000  # that may be made before the collector looks at them
 log = logging.getLogger("ioint")
 
@@ -143,7 +144,7 @@ class Node:
     bell: Bell
     refusals: Refusals
     ready_to_leave: asyncio.Event
-    met: asyncio.Event  # a catch-up with a member has succeeded since the start
+    met: asyncio.Event  # enough members were compared with since the start
     started_at: int  # in ms
     url: str = ""
 
@@ -253,6 +254,8 @@ async def _assemble(config: Config, keys: Keys, store: Store, roles: Sequence[st
         announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
     )
     await believe.reload(parts, _now())
+    with suppress(BusyError):  # where nothing can be written the node decides all the same
+        await take_back(parts, _now())  # a crash may have come between a newer roster and this
     await watch_own(parts)
     local = await open_local(
         config,

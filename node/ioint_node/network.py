@@ -23,10 +23,12 @@ from ioint_node.admission import Accepted, Decision, Ignored
 from ioint_node.delivery import Delivery
 from ioint_node.errors import BusyError
 from ioint_node.flows import believe
+from ioint_node.flows.contact import heard_enough
 from ioint_node.flows.intake import Intake
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.refusals import Refusals
+from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import Patience, RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
     CaughtUp,
@@ -50,6 +52,8 @@ from ioint_node.peers.selection import choose
 from ioint_node.store import outbox, peers
 
 SECRET_BYTES = 32
+MEET_S = 60.0
+"""For so long after the start more members are waited for than are connected, before anything is signed."""
 ROSTER_EXPIRED = "the roster has expired: nothing but a newer one is asked for"
 log = logging.getLogger("ioint")
 
@@ -57,8 +61,8 @@ log = logging.getLogger("ioint")
 class Network:
     """The exchange of one node.
 
-    `met` is set once a catch-up with a member has succeeded since the start; `connect` makes what speaks with members
-    from what they may ask; `settle` takes in a newer roster first; from `seed`, the node key's, the secret
+    `met` is set once enough members were compared with since the start (`flows.contact`); `connect` makes what speaks
+    with members from what they may ask; `settle` takes in a newer roster first; from `seed`, the node key's, the secret
     is derived by which links are chosen; `now` gives Unix milliseconds.
     """
 
@@ -80,6 +84,8 @@ class Network:
         self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
+        self._began = now()
+        self._compared: set[str] = set()  # since the start, until we have met
         self._newest: dict[str, tuple[int, str]] = {}  # of each author, what we told others last
         self.intake = Intake(parts, now)
         self.exchange = connect(self._handlers())
@@ -135,6 +141,10 @@ class Network:
         gone = [member.id for member in roster.members if member.state == "removed"] if roster else []
         await self._parts.store.write(partial(_drop_mail, members=gone))
         log.info("roster version=%d members=%d", self._book.version, len(roster.members) if roster else 0)
+        await take_back(self._parts, now)
+        # Keys may have changed, and with them what is held: who has what is learned anew.
+        self._newest.clear()
+        self.announcer.holders.clear()
         self.announcer.tell(self.exchange.connected(), {})
         await believe.refresh_all(self._parts, now)
 
@@ -145,13 +155,19 @@ class Network:
             return True
         with self._blaming(member):
             ask = partial(self._ask, member)
-            brought = await catch_up(self._parts, ask, member, self._now(), receive=self._receive_found)
+            brought = await catch_up(
+                self._parts,
+                ask,
+                member,
+                self._now(),
+                receive=self._receive_found,
+                spelled=not self._met.is_set(),
+            )
         self._note(member, brought)
         self._parts.beliefs.heard(self._now())
         await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
-        if brought.complete and brought.rejected is None and not self._met.is_set():
-            self._met.set()
-            self._parts.flush_soon()
+        if brought.complete and brought.rejected is None:
+            self._compare(member)
         return brought.complete
 
     async def pull(self, member: str, announced: sync.Announcement) -> bool:
@@ -257,12 +273,28 @@ class Network:
         match decision:
             case Accepted(author=author, seq=seq):
                 self.announcer.holders.note(member, author, seq)
-            case Ignored(reason="duplicate" | "gap"):
+            case Ignored(reason="duplicate" | "gap" | "fork"):
                 segment = parse_segment(wire)
-                author, seq = segment.header.author, segment.header.seq
+                author, seq, prev = segment.header.author, segment.header.seq, segment.header.prev
                 self.announcer.holders.note(member, author, seq)
                 if decision.reason == "gap":
                     self.puller.want(member, sync.Announcement(heads={author: (seq, segment.head)}, roster=0))
+                if decision.reason == "fork" and seq > 1:
+                    # What it has before this one is not what we have there: the two convict their author.
+                    self.puller.want(member, sync.Announcement(heads={author: (seq - 1, prev)}, roster=0))
+
+    def _compare(self, member: str) -> None:
+        """All that a member has was looked at: perhaps that is enough now to sign anew."""
+        roster = self._parts.roster()
+        if self._met.is_set() or roster is None:
+            return
+        self._compared.add(member)
+        waited = self._now() - self._began >= MEET_S * 1000
+        connected = self.exchange.connected()
+        if heard_enough(roster, self._parts.member, self._compared, connected, waited=waited):
+            self._met.set()
+            self._compared.clear()
+            self._parts.flush_soon()
 
     def _note(self, member: str, brought: CaughtUp) -> None:
         if brought.rejected is not None:

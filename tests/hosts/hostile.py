@@ -253,10 +253,12 @@ async def lying_source(us: Hostile) -> object:
 
 
 async def forged_proof(us: Hostile) -> object:
-    """Claim that another member has two histories, and prove it with our own signatures."""
+    """Claim that another member has two histories, and prove it with our own signatures under its key's name."""
     one, other = (us.segment(1, GENESIS, agents=agents, author=us.author) for agents in (3, 6))
     heads = sync.encode_heads_answer({us.author: sync.CONVICTED}, have="")
-    proof = sync.encode_proof_answer([equivocation_proof(one, other)])
+    # The key of a member's beginning and the member have one id.
+    ours, theirs = bytes.fromhex(load_keys(us.home).member), bytes.fromhex(us.author)
+    proof = sync.encode_proof_answer([equivocation_proof(one, other).replace(ours, theirs)])
     return await lure(us, sync.PROOF, {sync.ROSTER: b"", sync.HEADS: heads, sync.PROOF: proof})
 
 

@@ -184,7 +184,7 @@ async def test_a_roster_that_was_replaced_is_refused(
         ("oversized_frame", "frame_too_large"),
         ("thousand_streams", "too_many_streams"),
         ("lying_source", "bad_frame"),
-        ("forged_proof", "unknown_signer"),
+        ("forged_proof", "bad_signature"),
         ("pull_flood", "too_many_calls"),
         ("ten_megabytes", "bad_frame"),
         ("beyond_the_window", "buffers_full"),

@@ -93,6 +93,7 @@ def test_the_numbers_of_the_exchange_are_those_of_the_code() -> None:
         f"at most {links.everyone} other members",
         f"keeps **{links.outbound}** links",
         f"one of {peers.inbound} inbound places, of which one group has at most {peers.inbound_per_group}",
+        f"first turn ends after {PullLimits().first_s:.0f} s, catching up after {AntiEntropyLimits().first_s:.0f} s",
         f"a turn ends after {PullLimits().turn_s:.0f} s, catching up after {AntiEntropyLimits().turn_s:.0f} s",
         f"more than {limits.records_per_hour:,} records or {limits.segments_per_hour:,} segments an hour",
         f"older than {KEPT_DAYS} days",

@@ -73,7 +73,7 @@ def test_the_session_of_the_readme_works_as_written(tmp_path: Path) -> None:
     for block in PRINTED.findall((ROOT / "README.md").read_text()):
         assert block in text, text
     assert "clerk-7" in text
-    assert text.count('{"ready":true') == 4
+    assert text.count('{"ready":true') == 3
     assert '"ready":false' not in text
     assert "Beta  active" in text
     assert "approved by an operator" in text

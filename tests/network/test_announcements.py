@@ -195,7 +195,7 @@ async def test_what_failed_is_tried_again_a_few_times_and_then_left_to_comparing
 
 async def test_a_member_that_never_answers_costs_one_turn() -> None:
     source = Source()
-    puller = Puller(source.pull, PullLimits(grace_s=0.0, turn_s=0.01, again_s=0.01, attempts=2))
+    puller = Puller(source.pull, PullLimits(grace_s=0.0, first_s=0.01, turn_s=0.01, again_s=0.01, attempts=2))
 
     async def never(member: str) -> None:
         await asyncio.Event().wait()
@@ -204,3 +204,23 @@ async def test_a_member_that_never_answers_costs_one_turn() -> None:
     async with going(puller.run()):
         puller.want("bob", said(A))
         await until(lambda: len(source.asked) == 2)
+
+
+async def test_slow_members_hold_up_others_for_one_short_turn() -> None:
+    source = Source()
+    limits = PullLimits(grace_s=0.0, at_once=2, slow_at_once=1, first_s=0.05, turn_s=60.0, again_s=0.0)
+    puller = Puller(source.pull, limits)
+
+    async def only_bob_ends(member: str) -> None:
+        if member != "bob":
+            await asyncio.Event().wait()
+
+    source.wait = only_bob_ends
+    async with going(puller.run()):
+        for number in range(6):
+            puller.want(f"slow{number}", said(f"{number:032x}"))
+        await until(lambda: len({member for member, _ in source.asked}) == 6)
+        puller.want("bob", said(A))
+        await until(lambda: ("bob", said(A)) in source.asked)
+        puller.want("bob", said(B))
+        await until(lambda: ("bob", said(B)) in source.asked)

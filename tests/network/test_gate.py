@@ -31,25 +31,42 @@ def test_a_peer_off_the_list_gets_neither_stream_nor_answer() -> None:
     assert gate.allow({}) == {"alice"}
     with pytest.raises(Refused, match="not_a_member"), gate.stream("alice"):
         pass
-    with pytest.raises(Refused, match="not_a_member"), gate.call("alice"):
+    with pytest.raises(Refused, match="not_a_member"), gate.call("alice", 0.0):
         pass
 
 
 def test_a_peer_holds_no_more_streams_and_calls_than_its_own() -> None:
     gate = gate_for("alice", "bob", "carol")
-    with gate.stream("alice"), gate.call("alice"):
+    with gate.stream("alice"), gate.call("alice", 0.0):
         with pytest.raises(Refused, match="too_many_streams"), gate.stream("alice"):
             pass
-        with pytest.raises(Refused, match="too_many_calls"), gate.call("alice"):
+        with pytest.raises(Refused, match="too_many_calls"), gate.call("alice", 0.0):
             pass
         with (
             gate.stream("bob"),
-            gate.call("bob"),
+            gate.call("bob", 0.0),
             pytest.raises(Refused, match="too_many_calls"),
-            gate.call("carol"),
+            gate.call("carol", 0.0),
         ):
             pass
-    with gate.stream("alice"), gate.call("alice"):
+    with gate.stream("alice"), gate.call("alice", 0.0):
+        pass
+
+
+def test_who_asks_faster_than_its_share_waits_and_keeps_nobody_else_out() -> None:
+    gate = Gate(PeerLimits(calls_per_s_per_peer=2, burst_calls_per_peer=4))
+    gate.allow(dict.fromkeys(("alice", "bob"), "group"))
+    for _ in range(4):
+        with gate.call("alice", 0.0):
+            pass
+    for _ in range(9):  # what is refused costs no more
+        with pytest.raises(Refused, match="calls_too_fast"), gate.call("alice", 0.4):
+            pass
+    with gate.call("bob", 0.4):
+        pass
+    with gate.call("alice", 1.0, cost=2):
+        pass
+    with pytest.raises(Refused, match="calls_too_fast"), gate.call("alice", 1.0):
         pass
 
 

@@ -10,7 +10,7 @@ import click
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.names import or_see
-from ioint_node.cli.options import Commands, cell, emit, node_options, show_table, show_tree
+from ioint_node.cli.options import Commands, Whole, cell, emit, node_options, show_table, show_tree
 from ioint_node.cli.respond import respond
 from ioint_node.errors import RequestError
 
@@ -31,7 +31,7 @@ agents.add_command(respond)
 
 
 @agents.command("list")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
+@click.option("--limit", type=Whole(1, 1_000_000), default=100, show_default=True)
 @node_options
 def list_all(*, home: Path, form: str, limit: int) -> None:
     """List actors with their trust, friction and autonomy."""
@@ -119,7 +119,7 @@ def import_all(*, home: Path, form: str, source: Path) -> None:
 @click.option("--at-least", type=click.Choice(["standard"]), help="It counts as no less than this.")
 @click.option("--end", is_flag=True, help="End the override that holds.")
 @click.option("--reason", help="Why, at most 40 characters.")
-@click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="When it ends.")
+@click.option("--days", type=Whole(1, 90), default=7, show_default=True, help="When it ends.")
 @node_options
 def override(
     *,

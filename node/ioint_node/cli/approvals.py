@@ -14,6 +14,7 @@ from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import full_id, or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
+    Whole,
     cell,
     emit,
     node_options,
@@ -25,8 +26,6 @@ from ioint_node.cli.options import (
 from ioint_node.privacy.labels import SHAREABLE
 from ioint_node.privacy.standing import CATEGORIES
 
-ABOUT_CHARS: Final = 50
-WHY_CHARS: Final = 25
 ACTION_DIGITS: Final = 20  # the first twelve of a held action's id are its instant, which others may share
 SHOWN: Final = {"record": "id", "state": "state", "class": "category", "tlp": "tlp", "reason": "reason"}
 STANDING: Final = "ioint approvals standing"
@@ -50,7 +49,7 @@ def list_waiting(*, home: Path, form: str, kind: str | None) -> None:
         form=form,
         human=lambda: show_table(
             [_line(row) for row in rows],
-            ("id", "kind", "class", "about", "why"),
+            ("id", "kind", "class", "tlp", "since", "about", "why"),
             empty="nothing waits for approval",
         ),
     )
@@ -69,24 +68,41 @@ def show(*, home: Path, form: str, approval: str) -> None:
     emit(row, form=form, human=lambda: _show_record(row) if _kind(row) == "record" else show_tree(row))
 
 
+@approvals.command("left")
+@node_options
+def list_left(*, home: Path, form: str) -> None:
+    """List what left this node, the newest first."""
+    rows = list(connect(home).items("api", "v1", "outgoing", state="left"))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [{**_line(row), "left": row["left_at"], "tlp": row["tlp"]} for row in rows],
+            ("id", "left", "tlp", "about", "why"),
+            empty="nothing ever left this node",
+        ),
+    )
+
+
 @approvals.command()
 @click.argument("approval")
-@click.option("--approve/--refuse", default=None, help="Let it happen, or not; one of them is needed.")
+@click.option("--approve", is_flag=True, help="Let it happen.")
+@click.option("--refuse", is_flag=True, help="End it; one of the two is needed.")
 @click.option(
     "--workflow-gap", is_flag=True, help="The held action was the work: propose that its envelope holds it."
 )
 @click.option("--tlp", type=click.Choice(SHAREABLE), help="The label with which a record leaves.")
 @node_options
 def decide(
-    *, home: Path, form: str, approval: str, approve: bool | None, workflow_gap: bool, tlp: str | None
+    *, home: Path, form: str, approval: str, approve: bool, refuse: bool, workflow_gap: bool, tlp: str | None
 ) -> None:
     """Let what waits happen (--approve), or not (--refuse).
 
     A record leaves or never does; a held action may be done once within an hour, or not; a change of an envelope
     holds from the next session on, or does not.
     """
-    if approve is None:
-        raise click.UsageError("give --approve to let it happen, or --refuse to end it")
+    if approve == refuse:  # both contradict one another, and a refusal cannot be taken back
+        raise click.UsageError("give one of --approve, to let it happen, and --refuse, to end it")
     if workflow_gap and not approve:
         raise click.UsageError(
             "--workflow-gap says that the action was the work, --refuse that it was not: give --approve, or omit it"
@@ -124,7 +140,7 @@ def list_standing(*, home: Path, form: str) -> None:
 @click.option("--layer", help="Catalogue patterns of this layer.")
 @click.option("--class", "category", type=click.Choice(CATEGORIES), help="This class.")
 @click.option("--reason", required=True, help="Why, in at most 64 characters; kept here, told to nobody.")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="For how long.")
+@click.option("--days", type=Whole(1, 366), default=30, show_default=True, help="For how long.")
 @node_options
 def allow(
     *,
@@ -195,8 +211,10 @@ def _line(row: Mapping[str, Any]) -> dict[str, object]:
         "id": str(row["id"])[:ACTION_DIGITS] if kind == "action" else short_id(row["id"]),
         "kind": kind,
         "class": row["category"] if kind == "record" else "",
-        "about": _cut(about, ABOUT_CHARS),
-        "why": _cut(why, WHY_CHARS),
+        "tlp": row["tlp"] if kind == "record" else "",
+        "since": row["at"],
+        "about": about,
+        "why": why,
     }
 
 
@@ -212,11 +230,6 @@ def _decided(answer: Mapping[str, Any]) -> dict[str, object]:
     else:
         told["reason"] = answer["reason"]
     return told
-
-
-def _cut(text: str, most: int) -> str:
-    """A text that leaves room for its neighbours; `show` and `-o json` have it whole."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _show_record(row: Mapping[str, Any]) -> None:

@@ -19,28 +19,35 @@ from ioint_protocol import Member, Release
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.card import own_card
-from ioint_node.cli.cards import file_of_card, verified_card
+from ioint_node.cli.cards import file_of_card, new_founder, verified_card
 from ioint_node.cli.client import connect
 from ioint_node.cli.joining import applications_here, card_of, invite, join, settle_application
 from ioint_node.cli.leaving import leave
 from ioint_node.cli.names import short_id
-from ioint_node.cli.options import Commands, check_place, emit, node_options, show_table
-from ioint_node.cli.rosters import (
+from ioint_node.cli.options import Commands, Whole, check_place, emit, node_options, show_table
+from ioint_node.cli.proposals import (
+    Pending,
     carry_out,
     change_members,
+    check_threshold,
+    pending,
+    possible,
+    proposal_option,
+    proposed,
+    read_proposal_file,
+    show_changes,
+    stewards,
+    told_changes,
+)
+from ioint_node.cli.rosters import (
+    applied_at,
     find_member,
     in_consortium,
     known_height,
     now_ms,
-    possible,
-    proposal_option,
-    proposed,
     read_book,
-    read_proposal_file,
     roster_on_file,
-    show_changes,
     show_roster,
-    told_changes,
 )
 from ioint_node.cli.rotation import rotate
 from ioint_node.cli.votes import version_past
@@ -87,7 +94,7 @@ def card(*, home: Path, form: str, target: Path | None, steward: bool) -> None:
     "--card", "cards", type=_FILE, multiple=True, help="A founder's card; once for each other founder."
 )
 @click.option(
-    "--threshold", type=click.IntRange(1), help="Stewards who must sign a roster; by default more than half."
+    "--threshold", type=Whole(1), help="Stewards who must sign a roster; by default more than half."
 )
 @proposal_option
 @node_options
@@ -106,16 +113,17 @@ def create(
         )
     own = load_keys(home)
     keys = own if own.steward_key is not None else make_steward_key(home)
-    founders = [
-        read_card(json.dumps(own_card(config, keys, None)).encode(), None),
-        *(verified_card(file_of_card(path), None, path) for path in cards),
-    ]
+    founders = [read_card(json.dumps(own_card(config, keys, None)).encode(), None)]
+    for path in cards:
+        founders.append(new_founder(path, founders))
     council = tuple(each.steward for each in founders if each.steward is not None)
+    signing = threshold or len(council) // 2 + 1
+    check_threshold(signing, len(council))
     taxonomy = load_taxonomy()
     terms = Terms(
         members=tuple(founder(each) for each in founders),
         council=council,
-        threshold=threshold or len(council) // 2 + 1,
+        threshold=signing,
         taxonomy=Release(version=taxonomy.version, digest=taxonomy.digest),
         catalogue=load_catalogue().digest,
     )
@@ -196,9 +204,10 @@ def renew(*, home: Path, form: str, target: Path | None, abandon: bool) -> None:
 @consortium.command("sign")
 @click.argument("path", type=_FILE)
 @click.option("--yes", is_flag=True, help="Sign without asking: for who has read the table before.")
+@click.option("--name", default="", help="What this node calls the consortium.")
 @proposal_option
 @node_options
-def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path | None) -> int:
+def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, name: str, target: Path | None) -> int:
     """Sign, as a steward, a roster that another steward proposed. Shows first what it would change."""
     config = load_config(home)
     held = asyncio.run(read_book(config)).held
@@ -217,7 +226,7 @@ def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, target: Path 
             ),
         )
         return 1
-    carry_out(config, proposal, held, form, target=target or path)
+    carry_out(config, proposal, held, form, target=target or path, name=name)
     return 0
 
 
@@ -227,11 +236,27 @@ def show(*, home: Path, form: str) -> None:
     """Show the roster in force, and who applied for membership here."""
     config = load_config(home)
     book = asyncio.run(read_book(config))
+    waiting = pending(config, book.held)
     if book.last is None:
-        raise ConfigError(
-            "this node is in no consortium: `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
-        )
-    show_roster(config, book, form, applications=asyncio.run(applications_here(config, book.last)))
+        raise ConfigError(f"this node is in no consortium{_on_its_way(config, waiting)}")
+    applications = asyncio.run(applications_here(config, book.last))
+    for application in applications:
+        proposals = [each for each in waiting if each.roster.member(application["member"])]
+        if application["state"] == "waiting" and proposals:
+            application["state"] = f"proposed, {stewards(proposals[-1].missing)} must sign"
+    told = [
+        {"version": each.roster.version, "missing": each.missing, "file": str(each.path)} for each in waiting
+    ]
+    show_roster(config, book, form, applications=applications, proposals=told)
+
+
+def _on_its_way(config: Config, waiting: Sequence[Pending]) -> str:
+    """What a node that is in no consortium waits for, or what it may do."""
+    if waiting:
+        return f" yet: {stewards(waiting[-1].missing)} must run `ioint consortium sign` on {waiting[-1].path}"
+    if (url := applied_at(config)) is not None:
+        return f" yet: it applied at {url}, and asks there by itself while it runs"
+    return ": `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
 
 
 for command in (invite, join, leave, rotate):
@@ -265,7 +290,18 @@ def _show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
         }
         for row in rows
     ]
-    columns = ("id", "name", "state", "connected", "answered", "lag", "bytes", "version", "refused")
+    columns = (
+        "id",
+        "name",
+        "state",
+        "connected",
+        "answered",
+        "lag",
+        "bytes",
+        "version",
+        "passed_over",
+        "refused",
+    )
     show_table(told, columns, empty="no other member is on the roster")
     if restarts := max((row.get("restarts") or 0 for row in rows), default=0):
         click.echo(f"the exchange process was replaced {restarts} times since the node started")
@@ -283,8 +319,11 @@ def _lag(row: Mapping[str, Any]) -> str | None:
 
 
 def _peer(member: Mapping[str, Any], link: Mapping[str, Any]) -> dict[str, Any]:
-    """A member and its link as one row: instants as text, what was refused of its records and of its calls added."""
-    refused = Counter(member["refused"]) + Counter(link.get("refused", {}))
+    """A member and its link as one row: instants as text, what was refused of its records and of its calls added.
+
+    What was `passed_over` is nobody's fault, and no longer among what was refused.
+    """
+    refused = Counter(member["refused"]) + Counter(link.get("refused", {})) - Counter(member["passed_over"])
     instants = {name: _instant(link.get(name)) for name in ("connected_since", "last_success")}
     told = {name: value for name, value in member.items() if name != "last_success_at"}
     return {**link, **told, **instants, "refused": dict(sorted(refused.items()))}

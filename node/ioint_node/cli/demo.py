@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from ioint_node.cli.options import format_option
+from ioint_node.cli.options import Whole, format_option
 from ioint_node.demo import DemoOptions, run_demo
 from ioint_node.errors import ConfigError
 from ioint_node.scoring.predict import read_sessions
 
 
 @click.command(short_help="A consortium on this machine, one member hostile, and the story it tells.")
-@click.option(
-    "--orgs", type=click.IntRange(4, 20), default=5, show_default=True, help="The hostile one counts."
-)
+@click.option("--orgs", type=Whole(4, 20), default=5, show_default=True, help="The hostile one counts.")
 @click.option(
     "--sessions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -18,6 +18,7 @@ from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
+    Whole,
     check_place,
     emit,
     node_options,
@@ -43,8 +44,11 @@ COLUMNS = (
     "reporters",
     "seen_locally",
     "last_seen",
+    "tlp",
+    "marks",
     "why",
 )
+MARKS: Final = ("muted", "allowed", "disputed", "revoked")
 
 
 @click.group(cls=Commands, short_help="What goes round, and what we say about it.")
@@ -54,7 +58,7 @@ def indicators() -> None:
 
 @indicators.command("list")
 @click.option("--filter", "terms", help="A filter; docs/api.md has the language.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
+@click.option("--limit", type=Whole(1, 1_000_000), default=100, show_default=True)
 @node_options
 def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
     """List indicators, the newest change first."""
@@ -63,7 +67,10 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(
-            [{**row, "id": short_id(row["id"])} for row in rows],
+            [
+                {**row, "id": short_id(row["id"]), "marks": [mark for mark in MARKS if row[mark]]}
+                for row in rows
+            ],
             COLUMNS,
             empty="no indicator: no member has reported anything yet, or the filter leaves nothing",
         ),
@@ -84,9 +91,7 @@ def show(*, home: Path, form: str, pattern: str) -> None:
 
 @indicators.command()
 @click.argument("pattern")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=256, show_default=True, help="Newest records."
-)
+@click.option("--limit", type=Whole(1, 10_000), default=256, show_default=True, help="Newest records.")
 @node_options
 def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
     """Check that members signed what is said of a pattern.
@@ -284,9 +289,7 @@ _KEPT: Final = click.option(
     callback=_note,
     help="Why, in at most 64 characters; kept here, told to nobody.",
 )
-_DAYS: Final = click.option(
-    "--days", type=click.IntRange(1, 3_650), help="How long it holds; a month when not given."
-)
+_DAYS: Final = click.option("--days", type=Whole(1, 3_650), help="How long it holds; a month when not given.")
 
 
 def _opinion(kind: str, text: str, *options: Option) -> None:

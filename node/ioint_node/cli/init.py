@@ -9,7 +9,7 @@ from typing import Any
 import click
 from ioint_protocol.keys import peer_id
 
-from ioint_node.cli.options import emit, node_options, show_fields
+from ioint_node.cli.options import Whole, emit, node_options, show_fields
 from ioint_node.config import Config, make_keys, write_config, write_private
 from ioint_node.config.settings import MODES, PUBLISH_MODES
 from ioint_node.errors import ConfigError
@@ -23,11 +23,11 @@ from ioint_node.store.migrate import upgrade
 @click.option("--group", default="", help="Affiliation group: organisations of one owner share one voice.")
 @click.option("--mode", type=click.Choice(MODES), default="observe", show_default=True)
 @click.option("--publish", type=click.Choice(PUBLISH_MODES), default="hold", show_default=True)
-@click.option("--web-port", type=click.IntRange(0, 65_535), default=8470, show_default=True)
+@click.option("--web-port", type=Whole(0, 65_535), default=8470, show_default=True)
 @click.option(
     "--exchange-host", default="127.0.0.1", show_default=True, help="Where other members connect to."
 )
-@click.option("--exchange-port", type=click.IntRange(0, 65_535), default=4470, show_default=True)
+@click.option("--exchange-port", type=Whole(0, 65_535), default=4470, show_default=True)
 @click.option(
     "--announce", multiple=True, help="An address where members reach this node: /dns4/HOST/tcp/PORT."
 )

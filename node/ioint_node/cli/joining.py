@@ -9,6 +9,7 @@ import asyncio
 import re
 import sys
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,18 +18,17 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import add_fingerprint_keys, own_application
-from ioint_node.cli.options import check_place, emit, node_options
+from ioint_node.cli.options import Whole, check_place, emit, node_options, show_table
+from ioint_node.cli.proposals import show_changes, told_changes
 from ioint_node.cli.rosters import (
-    check_one_consortium,
+    check_free,
     in_consortium,
     install_files,
     named_consortium,
     now_ms,
     read_book,
     read_roster_file,
-    show_changes,
     show_roster,
-    told_changes,
 )
 from ioint_node.config import (
     Config,
@@ -54,7 +54,7 @@ from ioint_node.store.times import DAY_MS, to_text
 if TYPE_CHECKING:
     from ioint_node.applying import Answer
     from ioint_node.flows.roster import RosterBook
-    from ioint_node.store.invitations import Application
+    from ioint_node.store.invitations import Application, OpenInvitation
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -77,12 +77,32 @@ class _ConsortiumId(click.ParamType[str]):
 
 @click.command()
 @click.option("--url", help="Where the applicant reaches this node: https://HOST; by default as it listens.")
-@click.option("--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How long it is good.")
+@click.option("--days", type=Whole(1, 30), default=7, show_default=True, help="How long it is good.")
 @click.option("--output", "target", type=_NEW_FILE, help="Write it here.")
+@click.option("--list", "listing", is_flag=True, help="List the invitations that are open; make none.")
+@click.option("--revoke", metavar="ID", help="Take back the open invitation with this id; make none.")
 @node_options
-def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | None) -> None:
+def invite(  # click gives them by name
+    *,
+    home: Path,
+    form: str,
+    url: str | None,
+    days: int,
+    target: Path | None,
+    listing: bool,
+    revoke: str | None,
+) -> None:
     """Make an invitation: a string with a one-time code, good for one applicant. It is shown this once."""
     config = load_config(home)
+    if listing and revoke is not None:
+        raise click.UsageError("name one of --list and --revoke")
+    if listing:
+        _list_open(config, form)
+        return
+    if revoke is not None:
+        gone = asdict(asyncio.run(_revoke(config, revoke)))
+        emit(gone, form=form, human=lambda: click.echo(f"invitation {gone['id']} is worth nothing now"))
+        return
     held = in_consortium(config)
     identity, code = new_code()
     try:
@@ -97,7 +117,15 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
         check_place(target)
         replace_private(target, text.encode() + b"\n")
     made = {"id": identity, "expires": to_text(expires), "invitation": text}
-    emit(made, form=form, human=lambda: click.echo(str(target) if target is not None else text))
+
+    def human() -> None:
+        click.echo(str(target) if target is not None else text)
+        click.echo(
+            f"good until {made['expires']}; `ioint consortium invite --revoke {identity}` takes it back",
+            err=True,
+        )
+
+    emit(made, form=form, human=human)
 
 
 @click.command()
@@ -113,9 +141,7 @@ def invite(*, home: Path, form: str, url: str | None, days: int, target: Path | 
 @click.option(
     "--publish", type=click.Choice(["hold", "catalogue", "off"]), help="Set what leaves; see `ioint preview`."
 )
-@click.option(
-    "--wait", "wait_s", type=click.IntRange(0, 3_600), default=0, help="Seconds to wait for admission."
-)
+@click.option("--wait", "wait_s", type=Whole(0, 3_600), default=0, help="Seconds to wait for admission.")
 @click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
 @click.option(
     "--replace-fork",
@@ -136,7 +162,7 @@ def join(
     wait_s: int,
     yes: bool,
     fork: bool,
-) -> None:
+) -> int:
     """Join a consortium: apply with an invitation, or install a roster.
 
     With --roster, compare the id that it shows with what the founders tell you; an invitation holds it.
@@ -160,10 +186,17 @@ def join(
     if name:
         config = change_setting(config, "consortium", name)
     show_roster(config, book, form, **more)
-    if more and more["application"]["state"] == "waiting":
+    state = more["application"]["state"] if more else "admitted"
+    if state == "refused":
+        click.echo(
+            "the inviter refused this node: `ioint consortium leave` forgets that consortium", err=True
+        )
+        return 1
+    if state == "waiting":
         click.echo("a steward has to admit this node; it asks by itself while it runs", err=True)
     if publish is None and config.publish == "hold" and form == "human" and sys.stdin.isatty():
         _ask_to_publish(load_config(home))
+    return 0
 
 
 async def applications_here(config: Config, roster: Roster) -> list[dict[str, Any]]:
@@ -198,6 +231,31 @@ def settle_application(config: Config, form: str, application: str, *, export: P
         form=form,
         human=lambda: click.echo(str(export) if export is not None else f"{found.name} is refused"),
     )
+
+
+def _list_open(config: Config, form: str) -> None:
+    rows = [asdict(each) for each in asyncio.run(_still_open(config))]
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(rows, ("id", "created_at", "expires_at"), empty="no invitation is open"),
+    )
+
+
+async def _still_open(config: Config) -> tuple[OpenInvitation, ...]:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store, store.read() as connection:
+        return await invitations.still_open(connection, now_ms())
+
+
+async def _revoke(config: Config, identity: str) -> OpenInvitation:
+    from ioint_node.store import invitations  # noqa: PLC0415 - see above
+    from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
+
+    async with open_store(config.store_url) as store:
+        return await store.write(partial(invitations.revoke, identity=identity, now=now_ms()))
 
 
 def _own_url(config: Config) -> str:
@@ -248,11 +306,11 @@ def _take_roster(
     config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool, fork: bool
 ) -> RosterBook:
     """Install the roster of a file, if it is of the expected consortium and lists this node, or else is wanted."""
-    files, last = read_roster_file(path), asyncio.run(read_book(config)).last
+    files = read_roster_file(path)
     try:
         given = named_consortium(files)
         _check_expected(given, expected)
-        check_one_consortium(last, given)
+        last = asyncio.run(check_free(config, given))
         roster = recall(files).roster
     except ProtocolError as error:
         raise ConfigError(f"{path} is no roster ({error}): ask a steward for the roster.bin again") from None
@@ -285,8 +343,7 @@ def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Ans
     """Apply, install what the door gives, and ask again until admitted, refused or out of time."""
     from ioint_node.applying import TurnedAwayError, apply  # noqa: PLC0415 - see above
 
-    last, keys = asyncio.run(read_book(config)).last, load_keys(config.home)
-    check_one_consortium(last, invitation.consortium)
+    last, keys = asyncio.run(check_free(config, invitation.consortium)), load_keys(config.home)
     # While it waits it asks with the same invitation: it may have been admitted meanwhile.
     if last is not None and _lists(last, keys) and not config.invitation_file.exists():
         raise ConfigError("this node is a member already: the invitation is for whom it was made")

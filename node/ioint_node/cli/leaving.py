@@ -15,7 +15,8 @@ import click
 from ioint_protocol import Roster
 
 from ioint_node.cli.client import Client, connect
-from ioint_node.cli.options import emit, node_options, show_fields
+from ioint_node.cli.options import Whole, emit, node_options, show_fields
+from ioint_node.cli.proposals import PROPOSALS
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import Config, change_setting, load_config, load_keys, read_run
 from ioint_node.errors import ConfigError
@@ -28,7 +29,7 @@ _NOBODY: Final[dict[str, Any]] = {"standing": 0, "unsigned": 0, "undelivered": {
 @click.option(
     "--within",
     "within_s",
-    type=click.IntRange(0, 86_400),
+    type=Whole(0, 86_400),
     default=300,
     show_default=True,
     help="Seconds to wait.",
@@ -62,7 +63,7 @@ def leave(*, home: Path, form: str, within_s: int, yes: bool, at_once: bool) -> 
         seen = _take_back(connect(home), time.monotonic() + within_s, at_once=at_once)
     left = seen["done"] or at_once
     if left:
-        _forget(config)
+        _forget(config, at_once=at_once)
     result = {"left": left, "withdrawn": seen["withdrawn"], "member": member, **seen}
 
     def human() -> None:
@@ -98,14 +99,16 @@ def _take_back(node: Client, deadline: float, *, at_once: bool) -> dict[str, Any
         time.sleep(_POLL_S)
 
 
-def _forget(config: Config) -> None:
+def _forget(config: Config, *, at_once: bool) -> None:
     """Run alone from now on: by the running node, or else in its home."""
     if read_run(config) is not None:
-        connect(config.home).post("api", "v1", "consortium", "leave", body={"end": True})
+        connect(config.home).post("api", "v1", "consortium", "leave", body={"end": True, "at_once": at_once})
     else:
         asyncio.run(_forget_roster(config))
     config.roster_file.unlink(missing_ok=True)
     config.invitation_file.unlink(missing_ok=True)
+    for proposal in config.home.glob(PROPOSALS):
+        proposal.unlink(missing_ok=True)
     if config.consortium:
         change_setting(config, "consortium", "")
 

@@ -8,9 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from ioint_node.errors import NodeError, PredictionError
 
@@ -104,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = ioint.main(args=words, prog_name="ioint", standalone_mode=False)
+    except NoArgsIsHelpError as error:  # the question of somebody who looks round: no fault is told
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "ioint"
         return _fail(words, error.format_message(), f"see `{path} --help`", code=2)
@@ -156,8 +161,7 @@ def _fail(words: Sequence[str], message: str, remedy: str, *, code: int) -> int:
 
 
 def _asks_for_json(words: Sequence[str]) -> bool:
-    pairs = zip(words, [*words[1:], ""], strict=True)
     return any(
         word in {"-ojson", "--format=json"} or (word in {"-o", "--format"} and following == "json")
-        for word, following in pairs
+        for word, following in pairwise([*words, ""])
     )

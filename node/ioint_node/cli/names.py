@@ -40,7 +40,7 @@ def full_id(given: str, known: Iterable[str], *, what: str, listed: str) -> str:
     digits = given.lower()
     if not re.fullmatch(rf"[0-9a-f]{{{LEAST_DIGITS},{ALL_DIGITS}}}", digits):
         raise RequestError(
-            f"{given[:ALL_DIGITS]!r} is no id of a {what}: give at least its first {LEAST_DIGITS} hex digits, "
+            f"{given[:ALL_DIGITS]!r} is no id of {_one(what)}: give at least its first {LEAST_DIGITS} hex digits, "
             f"as `{listed}` shows them"
         )
     if len(digits) == ALL_DIGITS:
@@ -54,6 +54,10 @@ def full_id(given: str, known: Iterable[str], *, what: str, listed: str) -> str:
     if not found:
         raise NotFoundError(f"no {what} begins with {digits}: see `{listed}`")
     return found.pop()
+
+
+def _one(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 @contextmanager

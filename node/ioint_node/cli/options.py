@@ -17,6 +17,22 @@ SENTENCE_CHARS: Final = 1_000
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class Whole(click.IntRange):
+    """A whole number in a range, called so where it is refused."""
+
+    name = "whole number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """How the help writes its value; the range stands beside it."""
+        return "NUMBER"
+
+
+class Fraction(click.FloatRange):
+    """A number in a range that need not be whole, called so where it is refused."""
+
+    name = "number"
+
+
 def home_option(function: Function) -> Function:
     """Add `--home`."""
     return click.option(
@@ -127,14 +143,19 @@ def cell(value: object) -> str:
 def show_readers(readers: Mapping[str, Any]) -> None:
     """Show who will be able to read a record, and what its label lets them pass on."""
     if not readers["members"]:
-        click.echo("\nnobody will be able to read it: this node is in no consortium")
+        click.echo("\nnobody else will be able to read it: this node knows of no other active member")
         return
     names = ", ".join(cell(name) for name in readers["members"][:READERS_SHOWN])
     more = len(readers["members"]) - READERS_SHOWN
     click.echo(
-        f"\n{len(readers['members'])} members of {readers['groups']} groups will be able to read it"
+        f"\n{_several(len(readers['members']), 'other member')} of {_several(readers['groups'], 'group')} "
+        "will be able to read it"
         f"{': ' if names else ''}{names}{f' and {more} more' if more > 0 else ''}"
     )
     click.echo(
         f"TLP:{cell(readers['tlp']).upper().replace('_', '+')}: they may pass it on {cell(readers['pass_on'])}"
     )
+
+
+def _several(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -10,7 +10,17 @@ import click
 
 from ioint_node.cli.client import Client, connect
 from ioint_node.cli.names import LEAST_DIGITS, or_see, short_id
-from ioint_node.cli.options import Commands, cell, emit, node_options, show_fields, show_table, show_tree
+from ioint_node.cli.options import (
+    Commands,
+    Fraction,
+    Whole,
+    cell,
+    emit,
+    node_options,
+    show_fields,
+    show_table,
+    show_tree,
+)
 from ioint_node.config import Config, load_config
 from ioint_node.errors import NotFoundError, RequestError
 from ioint_node.scoring.staging import LEAST_TOLERANCE, MOST_TOLERANCE
@@ -58,7 +68,7 @@ def show(*, home: Path, form: str, proposal: str | None) -> None:
 @policy.command()
 @click.option(
     "--tolerance",
-    type=click.FloatRange(LEAST_TOLERANCE, MOST_TOLERANCE),
+    type=Fraction(LEAST_TOLERANCE, MOST_TOLERANCE),
     required=True,
     help="False blocks per 1,000 actions.",
 )
@@ -90,7 +100,7 @@ def replay(*, home: Path, form: str, proposal: str) -> None:
 @click.option("--sensitivity", help="The most sensitive data it reaches.")
 @click.option("--boundary", help="The farthest it reaches.")
 @click.option("--narrower", is_flag=True, help="Cut the family's envelope to this; holds at once.")
-@click.option("--days", type=click.IntRange(1, 3_650), help="With --narrower: how long it holds (90).")
+@click.option("--days", type=Whole(1, 3_650), help="With --narrower: how long it holds (90).")
 @node_options
 def propose(
     *,
@@ -132,7 +142,7 @@ def propose(
 
 @policy.command()
 @click.argument("proposal")
-@click.option("--days", type=click.IntRange(1, 3_650), help="How long it holds; 90 when not given.")
+@click.option("--days", type=Whole(1, 3_650), help="How long it holds; 90 when not given.")
 @click.option("--for-good", is_flag=True, help="It has no end.")
 @node_options
 def accept(*, home: Path, form: str, proposal: str, days: int | None, for_good: bool) -> None:

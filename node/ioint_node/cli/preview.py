@@ -7,7 +7,7 @@ import base64
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from ioint_taxonomy import load_catalogue, load_taxonomy
@@ -23,6 +23,11 @@ from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.model import load_model
 from ioint_node.store.engine import open_store
 
+SAMPLE: Final = (
+    "a made-up sample, of nothing that this node saw; "
+    "what one of its sessions would tell: `ioint preview --session ID`\n"
+)
+
 
 @click.command(short_help="The exact bytes that would leave, field by field, and why each is safe.")
 @click.option("--session", help="What this session would tell; without it, a sample report of the catalogue.")
@@ -37,14 +42,24 @@ def preview(*, home: Path, form: str, session: str | None, source: Path | None) 
     """The exact bytes that would leave, field by field, and why each is safe."""
     if session is not None and source is not None:
         raise click.UsageError("--session and --input exclude one another")
+    is_sample = session is None and source is None
     with or_see("ioint agents show ACTOR"):  # its newest sessions
         records = asyncio.run(_preview(load_config(home), session, source))
-    emit({"items": records, "next": None}, form=form, human=lambda: show_records(records))
+    emit(
+        {"items": records, "next": None, "sample": is_sample},
+        form=form,
+        human=lambda: _show_sample(records) if is_sample else show_records(records),
+    )
 
 
 def show_sample(config: Config) -> None:
     """Show what a report of this node would look like."""
-    show_records(asyncio.run(_preview(config, None, None)))
+    _show_sample(asyncio.run(_preview(config, None, None)))
+
+
+def _show_sample(records: Sequence[Mapping[str, Any]]) -> None:
+    click.echo(SAMPLE)
+    show_records(records)
 
 
 def show_records(records: Sequence[Mapping[str, Any]]) -> None:

@@ -13,15 +13,18 @@ from ioint_protocol import Roster, Steward
 
 from ioint_node.card import own_card
 from ioint_node.cli.cards import file_of_card, verified_card
-from ioint_node.cli.options import check_place, emit, node_options
-from ioint_node.cli.rosters import (
+from ioint_node.cli.options import Whole, check_place, emit, node_options
+from ioint_node.cli.proposals import (
     carry_out,
+    check_threshold,
+    possible,
+    proposal_option,
+)
+from ioint_node.cli.rosters import (
     find_member,
     in_consortium,
     known_height,
     now_ms,
-    possible,
-    proposal_option,
 )
 from ioint_node.config import Config, load_config, load_keys, make_next_keys, make_record_key
 from ioint_node.errors import ConfigError
@@ -46,7 +49,7 @@ AHEAD_SEGMENTS: Final = 64
 @click.option(
     "--card", "path", type=_FILE, help="The card of a member who becomes a steward (`card --steward`)."
 )
-@click.option("--threshold", type=click.IntRange(1), help="Stewards who must sign from then on.")
+@click.option("--threshold", type=Whole(1), help="Stewards who must sign from then on.")
 @proposal_option
 @node_options
 def rotate(
@@ -74,11 +77,11 @@ def rotate(
         _own_keys(config, held.roster, form, record=record_key, node=node_key, target=target)
         return
     if steward_key:
+        leaving = load_keys(home).member
+        if not _sits(held.roster, leaving):
+            raise ConfigError("this node is no steward: `ioint consortium card --steward` offers it")
         make_next_keys(home, "steward", "clock")
         card = verified_card(json.dumps(own_card(config, load_keys(home), held.roster)).encode(), held.roster)
-        leaving = card.member if card.steward is not None and _sits(held.roster, card.member) else None
-        if leaving is None:
-            raise ConfigError("this node is no steward: `ioint consortium card --steward` offers it")
         joining = card.steward
     else:
         joining = _offered(held.roster, path)
@@ -119,6 +122,9 @@ def _offered(roster: Roster, path: Path | None) -> Steward | None:
         raise ConfigError(
             f"{path} offers no steward's keys: let it be made with `ioint consortium card --steward`"
         )
+    listed = roster.member(card.member)
+    if listed is None or listed.state != "active":
+        raise ConfigError(f"{card.name} is no active member: admit it first, `ioint consortium admit --card`")
     return card.steward
 
 
@@ -141,6 +147,7 @@ def _change_council(
     council = (*(each for each in roster.council if each.member not in dropped), *new)
     most = len(council) // 2 + 1
     kept = roster.threshold if most <= roster.threshold <= len(council) else most
+    check_threshold(threshold or kept, len(council))
     terms = replace(Terms.of(roster), council=council, threshold=threshold or kept)
     with possible():
         proposal = propose_change(held, terms, now_ms())

@@ -9,6 +9,7 @@ import click
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.options import emit, node_options, show_tree
+from ioint_node.cli.rosters import applied_at
 from ioint_node.config import load_config, read_run
 
 
@@ -19,6 +20,8 @@ def status(*, home: Path, form: str) -> int:
     config = load_config(home)
     running = read_run(config)
     result: dict[str, Any] = {"home": str(home), "org": config.org, "running": running is not None}
+    if (waits := applied_at(config)) is not None:
+        result["applied_at"] = waits
     if running is not None:
         result |= {"url": running.url, "pid": running.pid, "peer_id": running.peer_id}
         result |= connect(home).get("api", "v1", "status")

@@ -13,7 +13,7 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.cli.names import or_see
-from ioint_node.cli.options import Commands, emit, node_options, show_fields, show_table
+from ioint_node.cli.options import Commands, Whole, emit, node_options, show_fields, show_table
 from ioint_node.config import Config, load_config, read_private, replace_private
 from ioint_node.store import tokens as store
 from ioint_node.store.clearance import LABELS
@@ -48,7 +48,7 @@ def token() -> None:
 @click.option("--role", type=click.Choice(store.ROLES), required=True, help="What the holder may do.")
 @click.option("--actor", help="The one actor of an agent's token.")
 @click.option("--tlp", type=click.Choice(LABELS), default="amber", show_default=True, help="Clearance.")
-@click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; else never.")
+@click.option("--days", type=Whole(1, 3650), help="Expires after so many days; else never.")
 @node_options
 def create(*, home: Path, form: str, role: str, actor: str | None, tlp: str, days: int | None) -> None:
     """Make a token and show it, this once."""
@@ -83,7 +83,7 @@ def list_all(*, home: Path, form: str) -> None:
 @click.option(
     "--grace",
     "grace_s",
-    type=click.IntRange(0, store.GRACE_S),
+    type=Whole(0, store.GRACE_S),
     default=0,
     show_default=True,
     help="Seconds for which the old secret still works.",

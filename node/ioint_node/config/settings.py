@@ -320,15 +320,16 @@ def _check_ranges(config: Config) -> None:
 
 
 def _check_addresses(config: Config) -> None:
-    for name in ("web_host", "exchange_host"):
-        try:
-            ipaddress.ip_address(getattr(config, name))
-        except ValueError:
-            raise ConfigError(
-                f"{name} = {getattr(config, name)!r}: write the IP address to listen on, such as 127.0.0.1"
-            ) from None
+    hosts = tuple(_host(config, name) for name in ("web_host", "exchange_host"))
+    # An unspecified address takes the port on every other one too.
+    same_place = hosts[0] == hosts[1] or any(host.is_unspecified for host in hosts)
+    if same_place and config.web_port == config.exchange_port != 0:
+        raise ConfigError(
+            f"web_port and exchange_port are both {config.web_port}: give each a port of its own, "
+            "or 0 for any that is free"
+        )
     # Tokens travel in a header and this server speaks plain HTTP: away from here only TLS keeps them secret.
-    if not ipaddress.ip_address(config.web_host).is_loopback and not config.web_tls_proxy:
+    if not hosts[0].is_loopback and not config.web_tls_proxy:
         raise ConfigError(
             f"web_host = {config.web_host!r} would show tokens to the network: "
             "put a proxy with TLS in front and set web_tls_proxy = true, or listen on 127.0.0.1"
@@ -340,6 +341,15 @@ def _check_addresses(config: Config) -> None:
     for address in config.announce:
         if len(address) > LIMITS.address_chars or not ADDRESS.fullmatch(address):
             raise ConfigError(f"announce: {address!r}: write addresses like /dns4/node.example.org/tcp/4470")
+
+
+def _host(config: Config, name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(getattr(config, name))
+    except ValueError:
+        raise ConfigError(
+            f"{name} = {getattr(config, name)!r}: write the IP address to listen on, such as 127.0.0.1"
+        ) from None
 
 
 def _check_policy(config: Config) -> None:

@@ -221,16 +221,20 @@ def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
 def _conclude(
     parts: ExchangeParts, case: Case, roster: Roster, *, fits: bool, measured_from: int | None, today: int
 ) -> Conclusion | None:
-    """What follows from the evidence about one subject; None when nothing that was ever said of it is live."""
+    """What follows from the evidence about one subject; None when nothing that was ever said of it is live.
+
+    Of what nothing is left that was believed, the last word is that it is unknown.
+    """
     before = case.dossier.concluded
-    if not case.dossier.heard_since(today - REMEMBERED_DAYS) or (
-        before is None and case.network.state == "unknown"
-    ):
+    silent = not case.dossier.heard_since(today - REMEMBERED_DAYS)
+    if before is None and (silent or case.network.state == "unknown"):
         return None
     old = before or NEVER
+    if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
+        return None
     local = case.judged(fits=fits, placed=measured_from is not None)
     facts = _facts(parts, roster, case)
-    if case.network.state == "withdrawn" and before is not None:
+    if before is not None and (case.network.state == "withdrawn" or silent):
         # Whoever was warned hears that the warning is taken back, and no more than that warning told.
         facts = replace(facts, tlp=before.tlp, first_reporter=before.first_reporter)
     row = indicator_row(

@@ -26,12 +26,17 @@ class Inclusion:
 async def prove(
     connection: AsyncConnection, record: str, authors: Collection[str], *, clearance: str
 ) -> tuple[Inclusion, ...]:
-    """Prove a record by its id: once for each of `authors` who signed it, as far as `clearance` sees it."""
+    """Prove a record by its id: once for each of `authors` who signed it, as far as `clearance` sees it.
+
+    A proof holds digests of the records beside it, and a record can be found from its digest by trying: only what
+    stands among records that this clearance sees as well is proven.
+    """
     statements = {log.statement_id(author, record) for author in authors}
     found = []
     for row in await listings.statements(connection, statements, clearance=clearance):
         wire = await log.wire_of(connection, row["author"], row["segment"])
-        if wire is not None:
+        hidden = await listings.hidden_in(connection, row["author"], row["segment"], clearance=clearance)
+        if wire is not None and not hidden:
             found.append(_inclusion(wire, bytes(row["body"])))
     return tuple(found)
 

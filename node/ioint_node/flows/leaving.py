@@ -6,6 +6,7 @@ The last step is the operator's: how long to wait for members that are away is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from ioint_protocol import Roster, record_id
 from sqlalchemy import delete, func, select
@@ -15,7 +16,9 @@ from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import opinions
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.publish import LEAVING
 from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.store.outgoing import refuse_unsaid
 from ioint_node.store.schema import outbox, outgoing, records, roster_files
 from ioint_node.store.times import day_of
 
@@ -46,7 +49,8 @@ async def withdraw_all(
 ) -> int:
     """Take back all that this node said; returns how many withdrawals that made.
 
-    A steward hands over first, unless it has to leave `at_once`: the others may be out of reach for ever.
+    From then on it says nothing new, until it has left or is started again. A steward hands over first, unless it has
+    to leave `at_once`: the others may be out of reach for ever.
 
     Raises:
         ConflictError: this node is a steward, is no member, or publishing is off.
@@ -59,9 +63,9 @@ async def withdraw_all(
             f"this node is a steward: first another one runs `ioint consortium rotate --steward {parts.member}`; "
             "where none is left, run this with --now"
         )
+    parts.farewell.begun = True
     withdrawn = 0
-    async with parts.store.read() as connection:
-        subjects = await _standing(connection, parts.member, now)
+    subjects = await parts.store.write(partial(_last_word, member=parts.member, now=now))
     for subject in subjects:
         try:
             made = await opinions.withdraw_pattern(parts, subject, reason="policy", by=by, now=now)
@@ -94,11 +98,27 @@ async def progress(parts: ExchangeParts, now: int) -> Leaving:
         )
 
 
-async def end(joining: JoiningParts) -> None:
-    """Forget the roster: from now on this node is alone."""
-    await joining.store.write(forget)
-    joining.book.held = None
+async def end(parts: ExchangeParts, joining: JoiningParts, now: int, *, at_once: bool = False) -> None:
+    """Forget the roster: from now on this node is alone.
+
+    Raises:
+        ConflictError: something that it said still counts, and nobody could take it back any more; unless `at_once`.
+    """
+    last = joining.book.last
+    heard = last is not None and parts.member is not None and not nobody_hears(last, parts.member)
+    if heard and not at_once and not (await progress(parts, now)).done:
+        raise ConflictError("some have not heard yet that all was taken back: wait, or leave at once")
+    async with joining.book.turn:  # a roster that is being installed would come back
+        await joining.store.write(forget)
+        joining.book.held = None
+    parts.farewell.begun = False
     await joining.left()
+
+
+async def _last_word(connection: AsyncConnection, *, member: str, now: int) -> tuple[str, ...]:
+    """Let nothing more be said; gives the subjects that are to be taken back."""
+    await refuse_unsaid(connection, LEAVING)
+    return await _standing(connection, member, now)
 
 
 async def forget(connection: AsyncConnection) -> None:

@@ -97,7 +97,13 @@ async def principal_of(parts: AssessParts, actor: LiveActor, request: OpenSessio
         return unknown(parts.principal_key)
     if request.parent is None:
         named = None if request.by_actor else request.on_behalf_of
-        return principal(on_behalf_of=named, owner=actor.owner, actor=actor.id, key=parts.principal_key)
+        return principal(
+            on_behalf_of=named,
+            owner=actor.owner,
+            actor=actor.id,
+            kind=actor.trust.kind,
+            key=parts.principal_key,
+        )
     above = request.parent["session_id"]
     live = parts.live.get(above)
     if live is not None:

@@ -72,6 +72,13 @@ def _no_later_key(seq: int) -> SigningKey | None:
     return None
 
 
+@dataclass(slots=True)
+class Farewell:
+    """Whether this node is taking everything back: meanwhile it signs withdrawals and nothing else."""
+
+    begun: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeParts:
     """The parts that receive, believe, publish and why share.
@@ -96,7 +103,7 @@ class ExchangeParts:
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
         later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
-        in_contact: whether a catch-up with a member has succeeded since the start; nothing is signed before.
+        in_contact: whether enough members were compared with since the start; nothing is signed before.
     """
 
     store: Store
@@ -124,14 +131,16 @@ class ExchangeParts:
     later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    farewell: Farewell = field(default_factory=Farewell)
     recent: Recent = field(default_factory=Recent)
     dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)
 
     def audience(self) -> Audience:
-        """Who receives what leaves now: the active members of the roster in force."""
+        """Who receives what leaves now: the other active members of the roster in force."""
         roster = self.roster()
-        active = [member for member in roster.members if member.state == "active"] if roster else []
-        names = tuple(sorted(member.name for member in active))
-        return Audience(members=names, groups=len({member.group for member in active}))
+        listed = roster.members if roster else ()
+        others = [member for member in listed if member.state == "active" and member.id != self.member]
+        names = tuple(sorted(member.name for member in others))
+        return Audience(members=names, groups=len({member.group for member in others}))

@@ -32,6 +32,8 @@ async def receive_proof(parts: ExchangeParts, proof: bytes, delivered_by: str, n
     except ProtocolError as error:
         if error.name == "unknown_member":
             return Ignored(reason="unknown_author")
+        if error.name == "unknown_signer":
+            return Ignored(reason="unknown_signer")
         return Rejected(reason=error.name)
     if not await convict(parts, author, seq, proof, now):
         return Ignored(reason="duplicate")

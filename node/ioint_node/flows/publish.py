@@ -57,6 +57,9 @@ class _Sender:
     consortium: str
 
 
+LEAVING: Final = "this node is leaving the consortium"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flushed:
     records: int = 0
@@ -200,6 +203,8 @@ async def _approve(
     if not isinstance(draft.outcome, Release):
         raise ConflictError(f"record {held.id[:12]} cannot leave: {draft.outcome.reason}")
     reason = f"approved by an operator: {draft.outcome.reason}"
+    if draft.id != held.id:
+        reason += f"; labelled {label}, in place of record {held.id[:12]}"
     if draft.id == held.id:
         await outgoing.decide(
             connection, held.id, state="ready", reason=reason, not_before=draft.outcome.not_before, by=by
@@ -271,6 +276,8 @@ async def _flush(connection: AsyncConnection, *, parts: ExchangeParts, sender: _
         case Lost(segment=segment):
             await ownlog.note_left(connection, parts, segment, now)
         case Next(seq=seq, prev=prev):
+            if parts.farewell.begun:
+                await outgoing.refuse_unsaid(connection, LEAVING)
             ready = await outgoing.ready(connection, now, parts.limits.flush_records)
             key = parts.later_key(seq + 1) or sender.key
             if not ready or not _may_sign(sender, seq + 1, key):

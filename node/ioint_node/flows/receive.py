@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from ioint_protocol import Roster, Segment, Unread, VerifiedSegment, equivocation_proof
+from ioint_protocol import (
+    ProtocolError,
+    Roster,
+    Segment,
+    Unread,
+    VerifiedSegment,
+    equivocation_proof,
+    verify_equivocation,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import (
@@ -35,6 +43,7 @@ from ioint_node.flows import ownlog
 from ioint_node.flows.believe import Believed, enter, put_in_force
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import convict
+from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.spread import pass_on
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store import log
@@ -291,7 +300,15 @@ async def _convict(parts: ExchangeParts, segment: VerifiedSegment, now: int) -> 
     """An author signed two segments of one height: that is a proof against it, wherever it came from."""
     async with parts.store.read() as connection:
         held = await log.wire_of(connection, segment.author, segment.seq)
-    if held is not None:
-        proof = equivocation_proof(held, segment.wire)
-        await convict(parts, segment.author, segment.seq, proof, now)
+    roster, consortium = parts.roster(), parts.consortium()
+    if held is None or roster is None or consortium is None:
+        return Ignored(reason="gap")
+    proof = equivocation_proof(held, segment.wire)
+    try:
+        verify_equivocation(proof, consortium, roster)
+    except ProtocolError:
+        # The one held is by a key that has ended since; without it, the one at hand is next when it comes again.
+        await take_back(parts, now)
+        return Ignored(reason="gap")
+    await convict(parts, segment.author, segment.seq, proof, now)
     return Ignored(reason="equivocation")

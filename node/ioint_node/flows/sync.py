@@ -65,11 +65,15 @@ class _Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pulled:
-    """Of one range: the height that we now have, how many segments are new, and why one was rejected."""
+    """Of one range: the height that we now have, how many segments are new, and why one was rejected.
+
+    `forked` when the next does not follow what we hold at the height reached.
+    """
 
     reached: int
     new: int = 0
     rejected: str | None = None
+    forked: bool = False
 
 
 async def receive_found(
@@ -128,9 +132,17 @@ async def answer_pull(store: Store, body: bytes) -> bytes:
 
 
 async def catch_up(
-    parts: ExchangeParts, ask: Ask, member: str, now: int, *, receive: Receive = receive_found
+    parts: ExchangeParts,
+    ask: Ask,
+    member: str,
+    now: int,
+    *,
+    receive: Receive = receive_found,
+    spelled: bool = False,
 ) -> CaughtUp:
     """Bring from a peer whatever it has and we have not, and receive it.
+
+    With `spelled` the peer must say what it has, and not only whether it has the same as we: saying that costs nothing.
 
     `ask(protocol, body)` returns the peer's answer and raises when there is none; what it raises passes through.
 
@@ -139,9 +151,10 @@ async def catch_up(
     """
     async with parts.store.read() as connection:
         own = await own_vector(connection, parts)
-    other = sync.decode_heads_answer(await ask(sync.HEADS, sync.encode_heads_request(own)))
+    request = sync.encode_heads_request({} if spelled else own)
+    other = sync.decode_heads_answer(await ask(sync.HEADS, request))
     if other is None:
-        return CaughtUp()
+        return CaughtUp(ahead=sync.lag({}, own) if spelled else 0)
     source = _Source(parts=parts, ask=ask, member=member, now=now, receive=receive)
     return await _bring(source, own, other)
 
@@ -204,6 +217,11 @@ async def _follow(source: _Source, first: Range, other: Vector) -> CaughtUp:
         while accepted < SEGMENTS_PER_AUTHOR:
             pulled = await _pull(source, wanted, height)
             accepted += pulled.new
+            if pulled.forked:
+                # The peer holds another segment at the height where ours ends: the two convict their author.
+                end = Range(author=author, from_seq=pulled.reached, to_seq=pulled.reached)
+                pulled = await _pull(source, end, height)
+                return CaughtUp(accepted=accepted, rejected=pulled.rejected)
             if pulled.rejected is not None or pulled.reached < wanted.from_seq or pulled.reached >= height:
                 return CaughtUp(accepted=accepted, rejected=pulled.rejected)
             (wanted,) = sync.missing({author: (pulled.reached, "")}, {author: (height, head)})
@@ -217,17 +235,18 @@ async def _pull(source: _Source, wanted: Range, height: int) -> _Pulled:
         if wires and parse_segment(wires[0]).header.seq > wanted.from_seq:
             await _learn_floor(source, wanted.author, height)
         decisions = await source.receive(source.parts, wires, source.member, source.now)
-        reached, new = wanted.from_seq - 1, 0
+        reached, new, forked = wanted.from_seq - 1, 0, False
         for wire, decision in zip(wires, decisions, strict=False):
             if isinstance(decision, Rejected):
                 return _Pulled(reached=reached, new=new, rejected=decision.reason)
             if not _held(decision):
+                forked = decision == Ignored(reason="fork") and reached > 0
                 break
             reached = parse_segment(wire).header.seq
             new += isinstance(decision, Accepted)
     except ProtocolError as error:
         return _Pulled(reached=wanted.from_seq - 1, rejected=error.name)
-    return _Pulled(reached=reached, new=new)
+    return _Pulled(reached=reached, new=new, forked=forked)
 
 
 async def _learn_floor(source: _Source, author: str, height: int) -> None:

@@ -285,18 +285,38 @@ def stamp(trusted: Membership, clock: SigningKey, now: int, *, lifetimes: Lifeti
     return {**others, **_clocked(version, trusted.files[name], after, clock, now, lifetimes=lifetimes)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dates:
+    """Until when each part of a roster holds, in Unix seconds."""
+
+    stewards: int
+    """The list of stewards."""
+    roster: int
+    """What it says of the members."""
+    newest: int
+    """That nothing is newer; a steward's node says so again every day."""
+
+
+def dates(trusted: Membership) -> Dates:
+    """Give the dates of a roster; the first of them ends it."""
+    name = next(name for name in trusted.files if bundle.kind_of(name) == "targets")
+    newest = read_metadata("timestamp.json", trusted.files["timestamp.json"], Timestamp)
+    return Dates(
+        stewards=seconds(newest_root(trusted).expires),
+        roster=seconds(read_metadata(name, trusted.files[name], Targets).signed.expires),
+        newest=seconds(newest.signed.expires),
+    )
+
+
 def stamp_due(trusted: Membership, now: int, lifetimes: Lifetimes = LIFETIMES) -> bool:
     """Whether the timestamp is old enough to be signed anew."""
-    expires = read_metadata("timestamp.json", trusted.files["timestamp.json"], Timestamp).signed.expires
-    return seconds(expires) - now // 1000 <= lifetimes.timestamp_s - lifetimes.stamp_every_s
+    return dates(trusted).newest - now // 1000 <= lifetimes.timestamp_s - lifetimes.stamp_every_s
 
 
 def renewal_due(trusted: Membership, now: int, lifetimes: Lifetimes = LIFETIMES) -> bool:
     """Whether stewards had better sign anew, changed or not, because what they signed expires soon."""
-    name = next(name for name in trusted.files if bundle.kind_of(name) == "targets")
-    targets = read_metadata(name, trusted.files[name], Targets).signed
-    soonest = min(seconds(targets.expires), seconds(newest_root(trusted).expires))
-    return soonest - now // 1000 <= lifetimes.renew_before_s
+    until = dates(trusted)
+    return min(until.stewards, until.roster) - now // 1000 <= lifetimes.renew_before_s
 
 
 def found(

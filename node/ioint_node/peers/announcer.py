@@ -57,6 +57,10 @@ class Holders:
         """Whether a member is known to have this."""
         return member in self._members.get((author, seq), ())
 
+    def clear(self) -> None:
+        """Forget everything: heights may have other segments from now on."""
+        self._members.clear()
+
 
 class Announcer:
     """The loop that announces; `counts` are announcements by what became of them."""

@@ -11,12 +11,14 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from ioint_protocol import ProtocolError
 
 from ioint_node.errors import BusyError
 from ioint_node.peers.life import PeerUnavailable
+from ioint_node.peers.turns import Turns
 
 log = logging.getLogger("ioint.peers")
 CatchUp: TypeAlias = Callable[[str], Awaitable[bool]]
@@ -35,8 +37,11 @@ class AntiEntropyLimits:
     again_first_s: float = 1.0
     again_max_s: float = 30.0
     """After a call that failed, while the member stays connected: doubling between these."""
+    slow_at_once: int = 2
+    """Of them with members whose last turn was cut off."""
+    first_s: float = 5.0
     turn_s: float = 60.0
-    """With one member; a slow one goes on in another turn."""
+    """With one member: the first turn, and those after one that was cut off."""
 
 
 class Reachable(Protocol):
@@ -68,7 +73,12 @@ class _Rounds:
         self._joined: dict[str, None] = {}
         self._busy: set[str] = set()
         self._failures: Counter[str] = Counter()
-        self._turns = asyncio.Semaphore(limits.at_once)
+        self._turns = Turns(
+            at_once=limits.at_once,
+            slow_at_once=limits.slow_at_once,
+            first_s=limits.first_s,
+            slow_s=limits.turn_s,
+        )
         self._woken = asyncio.Event()
 
     def join(self, member: str) -> None:
@@ -101,8 +111,8 @@ class _Rounds:
         return chosen
 
     async def _meet(self, member: str) -> None:
-        async with self._turns:
-            well = await attempt("catching up with", member, self._bounded(member))
+        turn = self._turns.give(member, partial(self._ask_until_done, member))
+        well = await attempt("catching up with", member, turn)
         self._busy.discard(member)
         if well:
             del self._failures[member]
@@ -112,15 +122,10 @@ class _Rounds:
         pause_s = min(self._limits.again_max_s, self._limits.again_first_s * 2.0**doublings)
         asyncio.get_running_loop().call_later(pause_s, self._again, member)
 
-    async def _bounded(self, member: str) -> bool:
-        try:
-            async with asyncio.timeout(self._limits.turn_s):
-                for _ in range(self._limits.rounds):
-                    if await self._catch_up(member):
-                        break
-        except TimeoutError:
-            log.info("catching up with member %s goes on later", member)
-            return False
+    async def _ask_until_done(self, member: str) -> bool:
+        for _ in range(self._limits.rounds):
+            if await self._catch_up(member):
+                break
         return True
 
     def _again(self, member: str) -> None:

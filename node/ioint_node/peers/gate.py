@@ -16,6 +16,7 @@ REASONS = frozenset(
     {
         "bad_frame",  # a length that does not end
         "buffers_full",  # a connection sent more than is read of it
+        "calls_too_fast",  # more requests than its share of our time
         "connection_replaced",  # more connections of one peer than allowed: the oldest went
         "frame_too_large",
         "handshake",  # no Noise, or not to the end
@@ -46,7 +47,7 @@ class Refused(Exception):  # noqa: N818 - an outcome with a name, not a fault
 
 
 class Bucket:
-    """A token bucket of bytes: may go into debt by one read, then says how long to wait."""
+    """A token bucket: of bytes, which may go into debt by one read, or of requests, which may not."""
 
     def __init__(self, *, rate: int, burst: int, now: float) -> None:
         self._rate, self._burst = rate, burst
@@ -54,9 +55,21 @@ class Bucket:
 
     def take(self, count: int, now: float) -> float:
         """Spend `count` bytes at `now` (s, monotonic); returns seconds to wait before the next."""
-        self._tokens = min(float(self._burst), self._tokens + (now - self._at) * self._rate) - count
-        self._at = now
+        self._fill(now)
+        self._tokens -= count
         return max(0.0, -self._tokens / self._rate)
+
+    def spend(self, count: int, now: float) -> bool:
+        """Spend `count` tokens at `now` (s, monotonic) if there are as many; what is refused costs none."""
+        self._fill(now)
+        if self._tokens < count:
+            return False
+        self._tokens -= count
+        return True
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(float(self._burst), self._tokens + (now - self._at) * self._rate)
+        self._at = now
 
 
 class Gate:
@@ -70,6 +83,7 @@ class Gate:
         self._streams: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
         self._buckets: dict[str, Bucket] = {}
+        self._shares: dict[str, Bucket] = {}  # of requests
         self.refused: Counter[tuple[str, str]] = Counter()
         self.bytes_in: Counter[str] = Counter()
         self.bytes_out: Counter[str] = Counter()
@@ -81,6 +95,7 @@ class Gate:
         self._groups = dict(members)
         for peer in gone:
             self._buckets.pop(peer, None)
+            self._shares.pop(peer, None)
         return gone
 
     def is_member(self, peer: str) -> bool:
@@ -144,16 +159,22 @@ class Gate:
             yield
 
     @contextmanager
-    def call(self, peer: str) -> Iterator[None]:
-        """A place for a request that is being answered.
+    def call(self, peer: str, now: float, cost: int = 1) -> Iterator[None]:
+        """A place for a request that is being answered; `cost` is how many it counts for, `now` s, monotonic.
 
         Raises:
-            Refused: the peer is no longer a member, or too many requests are being answered.
+            Refused: the peer is no longer a member, too many requests are being answered, or it asks too fast.
         """
         if not self.is_member(peer):
             raise Refused("not_a_member")
         if self._calls[peer] >= self._limits.calls_per_peer or self._calls.total() >= self._limits.calls:
             raise Refused("too_many_calls")
+        share = self._shares.get(peer)
+        if share is None:
+            rate, burst = self._limits.calls_per_s_per_peer, self._limits.burst_calls_per_peer
+            share = self._shares[peer] = Bucket(rate=rate, burst=burst, now=now)
+        if not share.spend(cost, now):
+            raise Refused("calls_too_fast")
         with _counted(self._calls, peer):
             yield
 

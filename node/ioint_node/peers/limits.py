@@ -43,6 +43,10 @@ class PeerLimits(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 64
     """Requests of all peers that this node is answering."""
     calls_per_peer: int = 8
+    calls_per_s_per_peer: int = 300
+    burst_calls_per_peer: int = 1_500
+    comparing_calls: int = 15
+    """For so many counts a request that looks at all that we hold (`heads`, `roster`), however little it says."""
     answer_s: float = 20.0
     frame_s: float = 20.0
     """From the first byte of a frame to its last."""

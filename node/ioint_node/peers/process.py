@@ -39,7 +39,7 @@ from ioint_node.peers.gate import Gate, Refused
 from ioint_node.peers.guard import HostError
 from ioint_node.peers.host import Node, Stream, open_node
 from ioint_node.peers.limits import PeerLimits
-from ioint_node.peers.protocols import version_of
+from ioint_node.peers.protocols import COMPARING, version_of
 from ioint_node.peers.wire import Unframer, WireError, frame
 
 PIPE_READ_BYTES = 65_536
@@ -203,10 +203,11 @@ class Child:
 
     async def _serve(self, stream: Stream, peer: str, protocol: str) -> None:
         self._node.note_version(peer, version_of(protocol))
+        cost = self._limits.comparing_calls if self._named[protocol] in COMPARING else 1
         try:
             unframer = Unframer(self._limits.frame_bytes)
             while (body := await self._next_request(stream, unframer)) is not None:
-                with self._gate.call(peer):
+                with self._gate.call(peer, trio.current_time(), cost):
                     answer = await self._call(peer, self._named[protocol], body)
                 with trio.fail_after(self._limits.frame_s):
                     await stream.write(frame(answer))

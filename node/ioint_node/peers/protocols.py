@@ -7,10 +7,24 @@ from typing import Final
 
 from ioint_protocol.sync import ANNOUNCE, HEADS, PROOF, PROTOCOLS, PULL, PUSH, ROSTER
 
-__all__ = ["ANNOUNCE", "HEADS", "OFFERS", "PROOF", "PROTOCOLS", "PULL", "PUSH", "ROSTER", "version_of"]
+__all__ = [
+    "ANNOUNCE",
+    "COMPARING",
+    "HEADS",
+    "OFFERS",
+    "PROOF",
+    "PROTOCOLS",
+    "PULL",
+    "PUSH",
+    "ROSTER",
+    "version_of",
+]
 
 OFFERS: Final[Mapping[str, tuple[str, ...]]] = {protocol: (protocol,) for protocol in PROTOCOLS}
 """For each protocol of this version the ids that we speak, the newest first: SPEC, "Versions"."""
+
+COMPARING: Final = frozenset({HEADS, ROSTER})
+"""A small request that makes us look at all that we hold."""
 
 
 def version_of(protocol: str) -> str:

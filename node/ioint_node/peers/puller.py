@@ -10,12 +10,14 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from ioint_protocol import LIMITS as PROTOCOL
 from ioint_protocol.sync import Announcement
 
 from ioint_node.peers.antientropy import attempt
+from ioint_node.peers.turns import Turns
 
 Pull: TypeAlias = Callable[[str, Announcement], Awaitable[bool]]
 """Fetch from a member what it announced; True when nothing of it is left to fetch."""
@@ -27,8 +29,11 @@ class PullLimits:
 
     grace_s: float = 0.15
     at_once: int = 16
+    slow_at_once: int = 4
+    """Of them members whose last turn was cut off."""
+    first_s: float = 2.0
     turn_s: float = 30.0
-    """With one member; what it has not given by then is tried again."""
+    """With one member: the first turn, and those after one that was cut off. What it has not given is tried again."""
     claim_s: float = 1.0
     """For so long nobody else is asked for a log that one member is giving: a slow one holds nothing up for longer."""
     again_s: float = 1.0
@@ -55,6 +60,12 @@ class Puller:
         self._busy: set[str] = set()
         self._claims: dict[str, float] = {}  # author → until when one member alone is asked
         self._wakened = asyncio.Event()
+        self._turns = Turns(
+            at_once=self._limits.at_once,
+            slow_at_once=self._limits.slow_at_once,
+            first_s=self._limits.first_s,
+            slow_s=self._limits.turn_s,
+        )
 
     def want(self, member: str, announced: Announcement) -> None:
         """A member has this; it is fetched from there unless it comes by itself."""
@@ -73,18 +84,25 @@ class Puller:
     def _start_due(self, tasks: asyncio.TaskGroup) -> float | None:
         """Start a task for each member that is due; returns seconds until the next is, None when there is none."""
         now, waits = time.monotonic(), []
-        for member, wanted in list(self._wanted.items()):
-            if member in self._busy or len(self._busy) >= self._limits.at_once:
+        for member, wanted in self._wanted.items():
+            if member in self._busy:
                 continue  # whoever ends wakes the loop
             if wanted.due > now:
                 waits.append(wanted.due - now)
                 continue
             self._busy.add(member)
-            del self._wanted[member]
-            tasks.create_task(self._fetch(member, wanted), name=f"pull-{member}")
+            tasks.create_task(self._serve(member), name=f"pull-{member}")
         return min(waits, default=None)
 
-    async def _fetch(self, member: str, wanted: _Wanted) -> None:
+    async def _serve(self, member: str) -> None:
+        try:
+            await attempt("pulling from", member, self._turns.give(member, partial(self._fetch, member)))
+        finally:
+            self._busy.discard(member)
+            self._wakened.set()
+
+    async def _fetch(self, member: str) -> bool:
+        wanted = self._wanted.pop(member)
         # Another member may be giving us the same log: then look again whether this one has more.
         now = time.monotonic()
         claimed = {author for author in wanted.heads if self._claims.get(author, 0.0) > now}
@@ -93,25 +111,16 @@ class Puller:
         until = now + self._limits.claim_s
         self._claims |= dict.fromkeys(heads, until)
         asked = Announcement(heads=heads, roster=wanted.roster)
+        done = not heads and not wanted.roster
         try:
-            done = await attempt("pulling from", member, self._bounded(member, asked))
+            done = done or await self._pull(member, asked)
         finally:
             self._claims = {a: end for a, end in self._claims.items() if a not in heads or end != until}
-            self._busy.discard(member)
-            self._wakened.set()
-        if later:
-            self._put(member, Announcement(heads=later, roster=0), self._limits.grace_s, attempts=0)
-        if not done and wanted.attempts + 1 < self._limits.attempts:
-            self._put(member, asked, self._limits.again_s, attempts=wanted.attempts + 1)
-
-    async def _bounded(self, member: str, asked: Announcement) -> bool:
-        if not asked.heads and not asked.roster:
-            return True
-        try:
-            async with asyncio.timeout(self._limits.turn_s):
-                return await self._pull(member, asked)
-        except TimeoutError:
-            return False
+            if later:
+                self._put(member, Announcement(heads=later, roster=0), self._limits.grace_s, attempts=0)
+            if not done and wanted.attempts + 1 < self._limits.attempts:
+                self._put(member, asked, self._limits.again_s, attempts=wanted.attempts + 1)
+        return done
 
     def _put(self, member: str, announced: Announcement, wait_s: float, *, attempts: int) -> None:
         due = time.monotonic() + wait_s

@@ -32,14 +32,16 @@ PASS_ON: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Who receives what leaves: the names of the consortium's active members, and how many groups they are."""
+    """Who receives what leaves: the names of the other active members, and how many groups they are."""
 
     members: tuple[str, ...] = ()
     groups: int = 0
 
     def text(self, label: str) -> str:
         """One line: how many read it, and what its label lets them pass on."""
-        return f"{len(self.members)} members of {self.groups} groups, who may pass it on {PASS_ON[label]}"
+        return (
+            f"{len(self.members)} other members of {self.groups} groups, who may pass it on {PASS_ON[label]}"
+        )
 
     def to_json(self, label: str) -> dict[str, Any]:
         """The same with every name, for the API and the preview."""

@@ -16,6 +16,10 @@ from ioint_protocol.records import PUBLIC_SUBJECT
 NAMES_BYTES: Final = 268_435_456  # of a file of public names
 _VERSION: Final = re.compile(r"(?P<name>[^@]+)@(?P<version>.+)\Z")
 _SEMANTIC: Final = re.compile(r"v?(?P<kept>[0-9]{1,9}\.[0-9]{1,9})(?:[.+-].*)?\Z")
+# Numbers, and one word that says how finished it is; anything else could say something of ours.
+_PLAIN_VERSION: Final = re.compile(
+    r"v?[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}(?:[.-]?(?:alpha|beta|rc|a|b|dev|pre|post)[.-]?[0-9]{0,6})?\Z"
+)
 _SCOPED: Final = re.compile(r"pkg:[a-z]+/(?P<scope>[^/]+)/")
 
 
@@ -48,12 +52,17 @@ def why_not_public(
         return (
             "it is no package URL of a type whose default registry is public, without qualifiers and subpath"
         )
-    name = name_of(subject)
+    name, _, version = subject.partition("@")
+    if version and not _PLAIN_VERSION.match(version):
+        return "its version is more than numbers and one word such as rc1: leave it out"
     if _is_private(name, private):
         return "its scope or name is one that `private_names` keeps here"
     if name in snapshot or any(name_of(one) == name for one in said):
         return None
-    return "its name is in no list of public names that this node has, and no other member has published it"
+    return (
+        "its name is in no list of public names that this node has, and no other member has published it: "
+        "if it is public, add it to the file of the setting public_names"
+    )
 
 
 def parse_names(text: str) -> frozenset[str]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import aiosqlite
 
 CHUNK_ROWS: Final = 64  # of an iteration, which nothing here uses
-STATEMENTS_CACHED: Final = 512
+STATEMENTS_CACHED: Final = 128
 
 
 @dataclass(frozen=True, slots=True)

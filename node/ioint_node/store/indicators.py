@@ -12,7 +12,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import Concluded
-from ioint_node.store.rows import insert_rows
+from ioint_node.store.rows import among, insert_rows
 from ioint_node.store.schema import indicators
 from ioint_node.store.times import from_text, to_text
 
@@ -60,7 +60,7 @@ def digest(body: str) -> bytes:
 async def concluded(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Concluded]:
     """What each indicator that exists says now, by id."""
     rows = await connection.execute(
-        select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(list(ids)))
+        select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(among(connection, ids)))
     )
     found = {}
     for key, body in rows:

@@ -25,6 +25,15 @@ Outcome = Literal["new", "known", "wrong_code", "expired_code", "used_code", "li
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenInvitation:
+    """An invitation with which nobody has applied yet."""
+
+    id: str
+    created_at: str
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """Who applied with an invitation, whose id names it: the member id of the card, its name, and the card."""
 
@@ -99,6 +108,36 @@ async def note_wrong(connection: AsyncConnection, code: str) -> int:
     return wrong
 
 
+async def still_open(connection: AsyncConnection, now: int) -> tuple[OpenInvitation, ...]:
+    """The invitations with which somebody may still apply, the oldest first."""
+    rows = await connection.execute(
+        select(invitations.c.id, invitations.c.created_at, invitations.c.expires_at)
+        .where(
+            invitations.c.member.is_(None),
+            invitations.c.expires_at > to_text(now),
+            invitations.c.wrong < WRONG,
+        )
+        .order_by(invitations.c.created_at)
+    )
+    return tuple(OpenInvitation(**row) for row in rows.mappings())
+
+
+async def revoke(connection: AsyncConnection, identity: str, now: int) -> OpenInvitation:
+    """Take back an open invitation by the first digits of its id.
+
+    Raises:
+        NotFoundError: none, or more than one.
+    """
+    found = [each for each in await still_open(connection, now) if each.id.startswith(identity)]
+    if len(identity) < 4 or len(found) != 1:
+        raise NotFoundError(
+            f"{identity[:32]!r} names {len(found)} open invitations: see `ioint consortium invite --list`; "
+            "an application is refused by `admit --application ID --refuse`"
+        )
+    await connection.execute(delete(invitations).where(invitations.c.id == found[0].id))
+    return found[0]
+
+
 async def applications(connection: AsyncConnection) -> tuple[Application, ...]:
     """Everyone who applied, the oldest first."""
     rows = await connection.execute(
@@ -114,8 +153,13 @@ async def application(connection: AsyncConnection, identity: str) -> Application
         NotFoundError: none, or more than one.
     """
     found = [each for each in await applications(connection) if each.id.startswith(identity)]
-    if len(identity) < 4 or len(found) != 1:
-        raise NotFoundError(f"{identity[:32]!r} names {len(found)} applications: see `ioint consortium show`")
+    if len(identity) < 4 or not found:
+        raise NotFoundError(
+            f"no application {identity[:32]!r} is at this node; it lies at the node that invited: "
+            "there `ioint consortium show` lists it"
+        )
+    if len(found) > 1:
+        raise NotFoundError(f"{identity[:32]!r} names {len(found)} applications: write more of the id")
     return found[0]
 
 

@@ -190,6 +190,20 @@ async def statements(
     return tuple(dict(row) for row in (await connection.execute(statement)).mappings())
 
 
+async def hidden_in(connection: AsyncConnection, author: str, segment: int, *, clearance: str) -> bool:
+    """Whether a segment holds a record that may not be seen."""
+    statement = (
+        select(records.c.seq)
+        .where(
+            records.c.author == author,
+            records.c.segment == segment,
+            records.c.tlp.not_in(visible(clearance)),
+        )
+        .limit(1)
+    )
+    return (await connection.execute(statement)).scalar_one_or_none() is not None
+
+
 async def session_actor(connection: AsyncConnection, session_id: str) -> str | None:
     """Whose session this is, None when there is none."""
     return (

@@ -26,13 +26,24 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
-from sqlalchemy import JSON, Row, TableValuedAlias, bindparam, case, func, literal, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    FromClause,
+    Row,
+    Select,
+    bindparam,
+    case,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
 from ioint_node.reputation.rule import LIFE_DAYS
-from ioint_node.store.rows import insert_rows
+from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
 from ioint_node.store.upsert import upserting
@@ -108,16 +119,8 @@ async def vector(
     connection: AsyncConnection, authors: Collection[str] | None = None
 ) -> dict[str, tuple[int, str]]:
     """Height and head of every author's log that we hold, or of these authors' alone."""
-    newest = select(segments.c.author, func.max(segments.c.seq).label("seq")).group_by(segments.c.author)
-    if authors is not None:
-        newest = newest.where(segments.c.author.in_(list(authors)))
-    heights = newest.subquery()
-    rows = await connection.execute(
-        select(segments.c.author, segments.c.seq, segments.c.head).join(
-            heights, (segments.c.author == heights.c.author) & (segments.c.seq == heights.c.seq)
-        )
-    )
-    return {row.author: (row.seq, row.head) for row in rows}
+    among = _authors() if authors is None else listed(connection, authors)
+    return {row.author: (row.seq, row.head) for row in await connection.execute(_ends(among))}
 
 
 async def head(connection: AsyncConnection, author: str) -> tuple[int, str] | None:
@@ -139,19 +142,7 @@ async def places(
     floor: Callable[[str], int] = lambda _: 0,
 ) -> Places:
     """Where the logs of the authors of these segments (author, height) end, and which of the segments are held."""
-    # Asked author by author, the end of a log is the last entry of the key; grouped, it is found by reading all of it.
-    authors = _listed(connection, {author for author, _ in wanted})
-    end = (
-        select(func.max(segments.c.seq))
-        .where(segments.c.author == authors.c.value)
-        .scalar_subquery()
-        .correlate(authors)
-    )
-    rows = await connection.execute(
-        select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
-            authors, (segments.c.author == authors.c.value) & (segments.c.seq == end)
-        )
-    )
+    rows = await connection.execute(_ends(listed(connection, {author for author, _ in wanted})))
     newest = {row.author: Known(seq=row.seq, head=row.head, low=row.low) for row in rows}
     # What lies beyond the end of its log is not held.
     old = [(author, seq) for author, seq in wanted if author in newest and seq <= newest[author].seq]
@@ -276,7 +267,7 @@ async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> 
             records.c.seq,
             place.label("place"),
         )
-        .where(records.c.subject.in_(list(subjects)))
+        .where(records.c.subject.in_(among(connection, subjects)))
         .subquery()
     )
     rows = await connection.execute(
@@ -304,7 +295,7 @@ async def records_about(
     )
     newest = (
         select(records.c.seq, place.label("place"))
-        .where(records.c.subject.in_(list(subjects)), records.c.day >= since_day)
+        .where(records.c.subject.in_(among(connection, subjects)), records.c.day >= since_day)
         .subquery()
     )
     rows = await connection.execute(
@@ -368,12 +359,25 @@ async def add_equivocation(
 Item: TypeAlias = tuple[VerifiedSegment, VerifiedRecord]
 
 
-def _listed(connection: AsyncConnection, values: Collection[str]) -> TableValuedAlias:
-    """Some values as a table with one column, `value`."""
-    listed = literal(sorted(values), JSON)
-    if connection.dialect.name == "postgresql":
-        return func.json_array_elements_text(listed).table_valued("value")
-    return func.json_each(listed).table_valued("value")
+def _ends(authors: FromClause) -> Select[tuple[str, int, str, int]]:
+    """Author, height, hash and `low` of the newest segment of each of these authors (column `value`)."""
+    # Asked author by author, the end of a log is the last entry of the key; grouped, it is found by reading all of it.
+    end = (
+        select(func.max(segments.c.seq))
+        .where(segments.c.author == authors.c.value)
+        .scalar_subquery()
+        .correlate(authors)
+    )
+    return select(segments.c.author, segments.c.seq, segments.c.head, segments.c.low).join(
+        authors, (segments.c.author == authors.c.value) & (segments.c.seq == end)
+    )
+
+
+def _authors() -> CTE:
+    """Every author, as a table with one column, `value`; each found by a step in the key and not by reading it."""
+    first = select(func.min(segments.c.author).label("value")).cte("authors", recursive=True)
+    following = select(func.min(segments.c.author)).where(segments.c.author > first.c.value).scalar_subquery()
+    return first.union_all(select(following).where(first.c.value.is_not(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +420,9 @@ async def _about_reports(connection: AsyncConnection, ids: Collection[str]) -> d
     if not ids:
         return {}
     columns = select(records.c.of, records.c.subject, records.c.tlp)
-    rows = await connection.execute(columns.where(records.c.of.in_(list(ids)), records.c.kind == "report"))
+    rows = await connection.execute(
+        columns.where(records.c.of.in_(among(connection, ids)), records.c.kind == "report")
+    )
     return {of: About(subject, label) for of, subject, label in rows}
 
 
@@ -424,7 +430,7 @@ async def _about_statements(connection: AsyncConnection, ids: Collection[str]) -
     if not ids:
         return {}
     columns = select(records.c.id, records.c.subject, records.c.tlp)
-    rows = await connection.execute(columns.where(records.c.id.in_(list(ids))))
+    rows = await connection.execute(columns.where(records.c.id.in_(among(connection, ids))))
     return {name: About(subject, label) for name, subject, label in rows}
 
 
@@ -437,7 +443,7 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
     if (await connection.execute(waits)).scalar_one_or_none() is None:
         return frozenset()
     reports = {item.id: _reported(item.record) for _, item in items if isinstance(item.record, Report)}
-    waiting = records.c.of.in_(list(reports)) & (records.c.subject == NO_SUBJECT)
+    waiting = records.c.of.in_(among(connection, reports)) & (records.c.subject == NO_SUBJECT)
     rows = (await connection.execute(select(records.c.author, records.c.of).where(waiting).distinct())).all()
     if not rows:
         return frozenset()
@@ -448,7 +454,7 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
     await connection.execute(update(records).where(waiting).values(subject=subject, tlp=label))
     orphans = await connection.execute(
         select(records.c.seq, records.c.author, records.c.of).where(
-            records.c.author.in_({row.author for row in rows}),
+            records.c.author.in_(among(connection, {row.author for row in rows})),
             records.c.kind == "withdrawal",
             records.c.subject == NO_SUBJECT,
         )
@@ -482,7 +488,7 @@ async def _said_before(connection: AsyncConnection, rows: Sequence[tuple[Any, ..
         places.setdefault(name, []).append(segment)
         subjects[name] = subject
     held = await connection.execute(
-        select(records.c.id, records.c.segment).where(records.c.id.in_(list(places)))
+        select(records.c.id, records.c.segment).where(records.c.id.in_(among(connection, places)))
     )
     return frozenset(subjects[name] for name, segment in held if places[name] != [segment]) - {NO_SUBJECT}
 
@@ -500,7 +506,11 @@ async def _without_excess(
     waiting = dict.fromkeys(orphans, 0)
     counted = await connection.execute(
         select(records.c.author, func.count())
-        .where(records.c.author.in_(list(orphans)), records.c.subject == NO_SUBJECT, records.c.kind != UNREAD)
+        .where(
+            records.c.author.in_(among(connection, orphans)),
+            records.c.subject == NO_SUBJECT,
+            records.c.kind != UNREAD,
+        )
         .group_by(records.c.author)
     )
     waiting.update((author, count) for author, count in counted)

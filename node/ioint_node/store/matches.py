@@ -13,6 +13,7 @@ from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import FirstReport
+from ioint_node.store.rows import among
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
 from ioint_node.store.upsert import upserting
 
@@ -95,7 +96,10 @@ async def local_evidence(
     ordinary = {row.day: row.judged - row.flagged for row in days}
     rows = await connection.execute(
         select(matches.c.pattern, matches.c.day, matches.c.judged, func.count())
-        .where(matches.c.pattern.in_(list(anchors)), matches.c.day >= min(opens, today - WINDOW_DAYS + 1))
+        .where(
+            matches.c.pattern.in_(among(connection, anchors)),
+            matches.c.day >= min(opens, today - WINDOW_DAYS + 1),
+        )
         .group_by(matches.c.pattern, matches.c.day, matches.c.judged)
     )
     matched = dict.fromkeys(anchors, 0)
@@ -162,7 +166,9 @@ async def first_reports_of(
     connection: AsyncConnection, patterns: Collection[str]
 ) -> dict[str, list[FirstReport]]:
     """The first reports of each pattern, as this node received them, also those of more than 30 days ago."""
-    rows = await connection.execute(select(first_reports).where(first_reports.c.pattern.in_(list(patterns))))
+    rows = await connection.execute(
+        select(first_reports).where(first_reports.c.pattern.in_(among(connection, patterns)))
+    )
     found: dict[str, list[FirstReport]] = {}
     for row in rows:
         found.setdefault(row.pattern, []).append(_first(row))
@@ -175,7 +181,7 @@ async def first_report_days(
     """The days of the last week on which each group made first reports that counted."""
     rows = await connection.execute(
         select(first_reports.c.group, first_reports.c.day).where(
-            first_reports.c.group.in_(list(groups)),
+            first_reports.c.group.in_(among(connection, groups)),
             first_reports.c.counts == 1,
             first_reports.c.day > today - WEEK_DAYS,
         )
@@ -204,7 +210,7 @@ async def add_first_reports(connection: AsyncConnection, firsts: Collection[tupl
 async def _actors(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, int]:
     rows = await connection.execute(
         select(matches.c.pattern, func.count(matches.c.actor.distinct()))
-        .where(matches.c.pattern.in_(list(patterns)), matches.c.day > today - WINDOW_DAYS)
+        .where(matches.c.pattern.in_(among(connection, patterns)), matches.c.day > today - WINDOW_DAYS)
         .group_by(matches.c.pattern)
     )
     return {row[0]: row[1] for row in rows}

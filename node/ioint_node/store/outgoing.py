@@ -130,6 +130,15 @@ async def replace(connection: AsyncConnection, ids: Sequence[str], reason: str) 
     )
 
 
+async def refuse_unsaid(connection: AsyncConnection, reason: str) -> None:
+    """End the waiting of everything that would say something new: of all but withdrawals."""
+    await connection.execute(
+        update(outgoing)
+        .where(outgoing.c.state.in_(("held", "ready")), outgoing.c.kind != "withdrawal")
+        .values(state="refused", reason=reason)
+    )
+
+
 async def mark_left(connection: AsyncConnection, ids: Sequence[str], segment: int, now: int) -> None:
     """Note that records left in a segment of our own log."""
     await connection.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.schema import equivocations
@@ -24,3 +24,8 @@ async def of(connection: AsyncConnection, authors: Collection[str]) -> list[byte
         .order_by(equivocations.c.author)
     )
     return [bytes(proof) for proof in rows.scalars()]
+
+
+async def forget(connection: AsyncConnection, author: str) -> None:
+    """Keep no proof against an author any more."""
+    await connection.execute(delete(equivocations).where(equivocations.c.author == author))

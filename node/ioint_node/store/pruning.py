@@ -1,4 +1,4 @@
-"""Forgetting what is dead: the beginning of a log, of which its author says that nothing lives there any more."""
+"""Forgetting what is dead, the beginning of a log; and dropping what stands no more, the end of one."""
 
 from __future__ import annotations
 
@@ -50,3 +50,15 @@ async def drop_below(connection: AsyncConnection, author: str, seq: int) -> int:
     await connection.execute(delete(records).where(records.c.author == author, records.c.segment < seq))
     gone = await connection.execute(delete(segments).where(segments.c.author == author, segments.c.seq < seq))
     return gone.rowcount
+
+
+async def drop_from(connection: AsyncConnection, author: str, seq: int) -> tuple[str, ...]:
+    """Drop the segments of an author from `seq` on and the records in them; returns what those were about."""
+    gone = (records.c.author == author) & (records.c.segment >= seq)
+    subjects = await connection.execute(
+        select(records.c.subject).where(gone, records.c.subject != "").distinct()
+    )
+    named = tuple(sorted(subjects.scalars()))
+    await connection.execute(delete(records).where(gone))
+    await connection.execute(delete(segments).where(segments.c.author == author, segments.c.seq >= seq))
+    return named

@@ -5,10 +5,10 @@ SQLAlchemy makes a dictionary and a set of parameters of each row; for the rows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import JSON, Dialect, Select, Table, TableValuedAlias, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,6 +33,23 @@ async def insert_rows(
     ordered = rows if places is None else [tuple(row[place] for place in places) for row in rows]
     done = await connection.exec_driver_sql(text, list(ordered))
     return done.rowcount if done.rowcount >= 0 else None
+
+
+def listed(connection: AsyncConnection, values: Iterable[str]) -> TableValuedAlias:
+    """Some values as a table with one column, `value`.
+
+    However many they are, the statement is the same: as places in a list each number of them would be a statement of
+    its own, to be built, parsed, and kept by the driver.
+    """
+    written = literal(sorted(values), JSON)
+    if connection.dialect.name == "postgresql":
+        return func.json_array_elements_text(written).table_valued("value")
+    return func.json_each(written).table_valued("value")
+
+
+def among(connection: AsyncConnection, values: Iterable[str]) -> Select[tuple[str]]:
+    """Some values to look for a column's in."""
+    return select(listed(connection, values).c.value)
 
 
 @lru_cache(maxsize=64)

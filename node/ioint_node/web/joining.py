@@ -103,7 +103,7 @@ def _count(site: Site, who: str, now: int) -> None:
 class LeaveBody(Body, frozen=True):
     """`POST /api/v1/consortium/leave`: take everything back, or with `end` forget the roster.
 
-    `at_once`: also as a steward that hands over to nobody.
+    `at_once`: also as a steward that hands over to nobody, and also while some have not heard.
     """
 
     end: bool = False
@@ -116,7 +116,7 @@ def _leave(parts: JoiningParts) -> Handler:
         body = await read_json(request, LeaveBody, site.parts.limits)
         exchange, now = site.parts.exchange, site.parts.now()
         if body.end:
-            await leaving.end(parts)
+            await leaving.end(exchange, parts, now, at_once=body.at_once)
             return json_answer({"left": True})
         made = await leaving.withdraw_all(
             exchange, parts, by=f"token:{caller.id}", now=now, at_once=body.at_once

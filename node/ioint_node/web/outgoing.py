@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from ioint_node.errors import unknown_name
 from ioint_node.flows import novel, opinions
 from ioint_node.privacy.labels import why_not_shareable
 from ioint_node.privacy.standing import CATEGORIES
@@ -180,5 +181,5 @@ def _scope(site: Site, body: StandingBody) -> tuple[str, str]:
     }
     if scope in known and value not in known[scope]:
         name = "class" if scope == "category" else scope
-        raise bad_field(name, f"{value[:32]!r} is none of {', '.join(known[scope])}")
+        raise unknown_name(name, value, known[scope], f"{scope}s")
     return scope, value

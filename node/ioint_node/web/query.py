@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -20,6 +21,7 @@ from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
 from ioint_node.web.filters import KEYS, indicator_filter
+from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     cursor_of,
     cursor_text,
@@ -31,6 +33,8 @@ from ioint_node.web.requests import (
 )
 from ioint_node.web.site import Route, Site
 
+_RECORD: Final = re.compile(r"[0-9a-f]{64}")
+_AUTHOR: Final = re.compile(r"[0-9a-f]{32}")
 AGENT_KINDS = ("agent", "user", "workload")
 SESSION_STATES = ("open", "closed")
 VERDICTS = tuple(verdict.value for verdict in Verdict)
@@ -120,9 +124,14 @@ async def prove_record(site: Site, request: web.Request, caller: Caller) -> web.
     """The proofs that members signed a record, one for each that did; `author=` asks for one."""
     given = parameters(request, "author")
     record, roster = request.match_info["record"], site.parts.exchange.roster()
-    authors = {given["author"]} if "author" in given else {m.id for m in roster.members} if roster else set()
+    authors = {member.id for member in roster.members} if roster else set()
+    if (author := given.get("author")) is not None:
+        if not _AUTHOR.fullmatch(author):
+            raise bad_field("author", "not 32 lower-case hex digits")
+        authors = {author}
     async with site.parts.store.read() as connection:
-        found = await prove(connection, record, authors, clearance=caller.tlp)
+        is_id = _RECORD.fullmatch(record) is not None
+        found = await prove(connection, record, authors, clearance=caller.tlp) if is_id else ()
     if not found:
         raise NotFoundError("no member signed such a record, or it is forgotten: see /api/v1/records")
     return _page([rows.inclusion_row(record, one) for one in found], None)

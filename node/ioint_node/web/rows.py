@@ -10,6 +10,7 @@ from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.admission import PASSED_OVER
 from ioint_node.flows.inclusion import Inclusion
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
@@ -26,7 +27,7 @@ async def indicator_rows(
     subjects = [one.subject for one in found]
     own = await own_records(connection, subjects, day_of(now))
     said_by = await listings.reporters(connection, subjects, clearance)
-    muted = {one.subject for one in await overrides.active(connection, now, kind="mute")}
+    decided = {(one.subject, one.kind) for one in await overrides.active(connection, now)}
     return [
         {
             **one.row,
@@ -34,7 +35,8 @@ async def indicator_rows(
             # Own hits are counted now, not when the indicator last changed.
             **_seen(own.get(one.subject, OwnRecord())),
             "reported_by": list(said_by.get(one.subject, ())),
-            "muted": one.subject in muted,
+            "muted": (one.subject, "mute") in decided,
+            "allowed": (one.subject, "allow") in decided,
         }
         for one in found
     ]
@@ -66,7 +68,12 @@ def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dic
         "why": "no member has reported this pattern",
         "seq": 0,
     }
-    return {**{name: known.get(name) for name in COLUMNS}, "reported_by": [], "muted": False}
+    return {
+        **{name: known.get(name) for name in COLUMNS},
+        "reported_by": [],
+        "muted": False,
+        "allowed": False,
+    }
 
 
 def _seen(own: OwnRecord) -> dict[str, Any]:
@@ -107,6 +114,7 @@ def _memory(row: PeerRow) -> dict[str, Any]:
     return {
         "last_success_at": row.last_success_at,
         "refused": dict(row.refused),
+        "passed_over": {name: count for name, count in row.refused.items() if name in PASSED_OVER},
         "quarantined_at": row.quarantined_at,
         "quarantine_reason": row.quarantine_reason,
     }

@@ -33,10 +33,10 @@ async def test_the_owner_of_the_import_stands_for_an_agent_without_a_user(node: 
     assert len(set((await principals(node)).values())) == 1
 
 
-async def test_without_user_and_owner_an_agent_stands_for_itself(node: Node) -> None:
+async def test_agents_without_user_and_owner_are_one_unknown_person(node: Node) -> None:
     await node.open("s1", actor="a1")
     await node.open("s2", actor="a2")
-    assert len(set((await principals(node)).values())) == 2
+    assert len(set((await principals(node)).values())) == 1
 
 
 async def test_what_is_delegated_is_about_whom_the_first_session_is_about(node: Node) -> None:

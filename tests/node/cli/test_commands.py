@@ -115,6 +115,12 @@ def test_a_wrong_option_is_a_usage_error_and_names_the_help(shell: Shell) -> Non
     assert err.splitlines()[-1] == "ioint: see `ioint token create --help`"
 
 
+@pytest.mark.parametrize("words", [(), ("consortium",), ("token",)])
+def test_who_names_no_command_gets_the_help_and_no_fault(shell: Shell, words: tuple[str, ...]) -> None:
+    _, help_text, _ = shell.run(*words, "--help")
+    assert shell.run(*words) == (2, "", help_text)
+
+
 def test_an_unknown_command_is_a_usage_error(shell: Shell) -> None:
     code, _, err = shell.run("frobnicate")
     assert code == 2
@@ -125,6 +131,22 @@ def test_a_mistyped_command_is_answered_with_the_nearest_one(shell: Shell) -> No
     code, _, err = shell.run("statsu")
     assert code == 2
     assert "did you mean status?" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("init", "--org", "Alpha", "--web-port", "80x"), "whole number"),
+        (("agents", "list", "--limit", "many"), "whole number"),
+        (("policy", "test", "--tolerance", "much"), "number"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_plain_words(
+    shell: Shell, words: tuple[str, ...], wanted: str
+) -> None:
+    code, _, err = shell.run(*words)
+    assert code == 2
+    assert f"is not a valid {wanted}." in err.splitlines()[0]
 
 
 def test_no_help_is_cut_in_a_list_of_commands(shell: Shell) -> None:
@@ -281,11 +303,13 @@ def test_foreign_text_cannot_move_the_cursor(shell: Shell) -> None:
 
 def test_a_preview_shows_the_very_bytes_before_anything_can_leave(shell: Shell, tmp_path: Path) -> None:
     make_node(shell, tmp_path / "node", "Alpha")
-    (record,) = shell.json("preview", "--home", tmp_path / "node")["items"]
+    shown = shell.json("preview", "--home", tmp_path / "node")
+    (record,) = shown["items"]
     told = json.loads(base64.b64decode(record["bytes_b64"]))
     explained = {row["field"].removesuffix("[]") for row in record["fields"]}
     assert explained == {name for name, value in told.items() if value != []}
-    assert record["state"] == "held"
+    assert (record["state"], shown["sample"]) == ("held", True)
     code, out, err = shell.run("preview", "--home", tmp_path / "node")
     assert code == 0, err
+    assert out.startswith("a made-up sample")
     assert all(row["why"] in out for row in record["fields"])

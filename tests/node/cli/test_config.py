@@ -72,6 +72,8 @@ def test_one_setting_changes_and_the_rest_of_the_file_stays(home: Path) -> None:
         ('mode = "block"', "observe, enforce"),
         ('publish = "all"', "hold, catalogue, off"),
         ("web_port = 70000", "from 0 to 65535"),
+        ("web_port = 4470", "give each a port of its own"),
+        ('exchange_host = "0.0.0.0"\nexchange_port = 8470', "give each a port of its own"),
         ("retention_days = 0", "from 1 to"),
         ("tolerance = 0", "from 0.1 to 30"),
         ("tolerance = nan", "from 0.1 to 30"),
@@ -102,6 +104,18 @@ def test_a_wrong_setting_is_refused_with_what_to_write(home: Path, line: str, re
     with pytest.raises(ConfigError, match=r".*") as caught:
         load_config(home)
     assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ports",
+    ["web_port = 0\nexchange_port = 0", 'web_port = 4470\nexchange_host = "192.0.2.1"'],
+    ids=["any that are free", "on addresses of their own"],
+)
+def test_both_doors_may_have_one_port_where_they_do_not_meet(home: Path, ports: str) -> None:
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text(f'org = "Org"\n{ports}\n')
+    config = load_config(home)
+    assert config.web_port == config.exchange_port
 
 
 def test_a_whole_number_is_a_tolerance_too(home: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ioint_node import membership
-from ioint_node.cli import rosters
+from ioint_node.cli import proposals
 from ioint_node.cli.rosters import now_ms
 from ioint_node.config import load_config, load_keys
 from ioint_node.membership import Terms
@@ -176,7 +176,65 @@ def test_a_threshold_of_half_is_refused(consortium: Consortium) -> None:
     alpha = consortium.node("alpha")
     consortium.node("beta", steward=True)
     create = ("consortium", "create", "--home", alpha, "--card", consortium.card("beta"), "--threshold", 1)
-    assert "more than half" in consortium.fails(*create)
+    assert consortium.fails(*create).endswith("--threshold 1: of 2 stewards 2 must sign, more than half")
+
+
+def test_more_signatures_than_stewards_are_not_asked_for(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    rotate = ("consortium", "rotate", "--home", three[0], "--threshold", 4)
+    assert "of 3 stewards 2 to 3 must sign" in consortium.fails(*rotate)
+
+
+def test_a_founder_is_named_once(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta")
+    twice = ("--card", consortium.card("beta")) * 2
+    assert "beta is among the founders" in consortium.fails("consortium", "create", "--home", alpha, *twice)
+    own = ("consortium", "create", "--home", alpha, "--card", consortium.card("alpha"))
+    assert "alpha is among the founders" in consortium.fails(*own)
+
+
+def test_a_steward_is_a_member_first(consortium: Consortium) -> None:
+    alpha = consortium.node("alpha")
+    consortium.node("beta", steward=True)
+    consortium.json("consortium", "create", "--home", alpha)
+    rotate = ("consortium", "rotate", "--home", alpha, "--card", consortium.card("beta"))
+    assert "admit it first" in consortium.fails(*rotate)
+
+
+def test_who_is_no_steward_makes_no_stewards_keys(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    assert "no steward" in consortium.fails("consortium", "rotate", "--steward-key", "--home", beta)
+    assert not load_keys(beta).next_seeds
+
+
+def test_the_last_signature_says_what_the_others_do(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta", steward=True)
+    made = consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    sign = ("consortium", "sign", made["proposal"], "--home", beta, "--yes", "--name", "Pact")
+    code, out, _ = consortium.run(*sign)
+    assert code == 0
+    shown = consortium.json("consortium", "show", "--home", beta)
+    assert out.splitlines()[-1].endswith(
+        f"ioint consortium join --roster roster.bin --consortium {shown['consortium']}`"
+    )
+    assert shown["name"] == "Pact"
+
+
+def test_who_founds_alone_is_told_how_others_come(consortium: Consortium) -> None:
+    code, out, _ = consortium.run("consortium", "create", "--home", consortium.node("alpha"))
+    assert (code, "only this node is a member" in out) == (0, True)
+
+
+def test_a_roster_says_which_of_its_dates_is_renewed_daily(consortium: Consortium) -> None:
+    made = consortium.json("consortium", "create", "--home", consortium.node("alpha"))
+    dates = [made["newest_until"], made["roster_until"], made["stewards_until"]]
+    assert dates == sorted(dates)
+    assert made["expires"] == dates[0]
+    assert len(set(dates)) == 3
 
 
 def test_a_record_key_is_rotated_by_a_card_of_the_old_one(consortium: Consortium) -> None:
@@ -194,6 +252,8 @@ def test_a_record_key_is_rotated_by_a_card_of_the_old_one(consortium: Consortium
     assert bytes(new.record_key_at(begins - 1).verify_key) == old.record_public
     assert bytes(new.record_key_at(begins).verify_key) == new.record_public
     assert consortium.json("consortium", "card", "--home", beta)["record_key"] == new.record_public.hex()
+    admit = ("consortium", "admit", "--home", alpha, "--card", consortium.card("beta"))
+    assert "is an older card" in consortium.fails(*admit)
 
 
 def test_a_record_key_cannot_begin_where_something_is_signed_already(consortium: Consortium) -> None:
@@ -298,7 +358,7 @@ def forked(
     sign(consortium, second, beta)
     (gamma / "keys" / "signed.json").unlink()
     later = now_ms() + 2_000
-    monkeypatch.setattr(rosters, "now_ms", lambda: later)
+    monkeypatch.setattr(proposals, "now_ms", lambda: later)
     sign(consortium, first, gamma)
     return beta, gamma
 

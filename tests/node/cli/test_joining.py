@@ -102,6 +102,35 @@ async def test_an_applicant_joins_through_the_inviters_door(tmp_path: Path, comm
         assert not (beta / "invitation").exists()
 
 
+async def test_who_waits_for_admission_sees_where(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha) as url:
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        await in_thread(command, "consortium", "join", "--home", beta, "--invitation", made["invitation"])
+    shown = await in_thread(command, "consortium", "show", "--home", beta)
+    assert (shown["this_node"], shown["applied_at"]) == ("waiting", url)
+    for words in (("doctor",), ("status",)):
+        capsys.readouterr()
+        await in_thread(main, [*words, "--home", str(beta), "-o", "json"])
+        assert url in capsys.readouterr().out
+
+
+async def test_doctor_notes_that_nobody_is_connected(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    async with door(alpha):
+        capsys.readouterr()
+        await in_thread(main, ["doctor", "--home", str(alpha)])
+    assert "note     peers: connected to 0 of 1 other members" in capsys.readouterr().out
+
+
 async def test_a_running_applicant_asks_by_itself(tmp_path: Path, command: Command) -> None:
     alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
     await in_thread(command, "consortium", "create", "--home", alpha)
@@ -283,6 +312,25 @@ async def test_a_member_does_not_spend_an_invitation(
     assert applied["application"]["state"] == "waiting"
 
 
+async def test_an_invitation_that_went_astray_is_taken_back(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha):
+        invite = ("consortium", "invite", "--home", alpha)
+        astray, kept = [await in_thread(command, *invite) for _ in range(2)]
+        listed = (await in_thread(command, *invite, "--list"))["items"]
+        assert {each["id"] for each in listed} == {astray["id"], kept["id"]}
+        await in_thread(command, *invite, "--revoke", astray["id"])
+        assert [each["id"] for each in (await in_thread(command, *invite, "--list"))["items"]] == [kept["id"]]
+        join = ["consortium", "join", "--home", str(beta), "--invitation", astray["invitation"]]
+        assert await in_thread(main, join) == 1
+        assert "no longer good" in capsys.readouterr().err
+    assert await in_thread(main, [*map(str, invite), "--revoke", astray["id"]]) == 1
+    assert "0 open invitations" in capsys.readouterr().err
+
+
 async def test_an_inviter_who_is_no_steward_hands_the_card_on(tmp_path: Path, command: Command) -> None:
     alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
     card, passed_on = tmp_path / "beta.json", tmp_path / "gamma.json"
@@ -301,7 +349,9 @@ async def test_an_inviter_who_is_no_steward_hands_the_card_on(tmp_path: Path, co
         assert (await in_thread(command, *join, "--wait", 60))["application"]["state"] == "admitted"
 
 
-async def test_an_applicant_that_is_refused_is_told_so(tmp_path: Path, command: Command) -> None:
+async def test_an_applicant_that_is_refused_is_told_so(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
     await in_thread(command, "consortium", "create", "--home", alpha)
     async with door(alpha):
@@ -311,5 +361,10 @@ async def test_an_applicant_that_is_refused_is_told_so(tmp_path: Path, command: 
         await in_thread(
             command, "consortium", "admit", "--home", alpha, "--application", waiting["id"], "--refuse"
         )
-        assert (await in_thread(command, *join))["application"]["state"] == "refused"
+        capsys.readouterr()
+        assert await in_thread(main, [*map(str, join), "-o", "json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["application"]["state"] == "refused"
+    assert told.err.splitlines()[-1].startswith("the inviter refused this node")
     assert not (beta / "invitation").exists()
+    assert (await in_thread(command, "consortium", "leave", "--home", beta, "--yes"))["left"]

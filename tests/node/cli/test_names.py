@@ -53,6 +53,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
         "state": "held",
         "reason": "r" * 90,
         "category": "catalogue",
+        "at": "2026-11-30T12:00:00.000Z",
         "tlp": "green",
         "readers": {"members": ["Beta"], "groups": 1, "tlp": "green", "pass_on": "to their communities"},
     }
@@ -75,8 +76,17 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "indicators": {"items": [{"id": each} for each in IDS]},
             f"patterns/{PATTERN}": {"id": PATTERN, "state": "unknown"},
             f"patterns/{PATTERN}/opinion": {"kind": "mute"},
-            "members": {"items": [{**member, "refused": {"replay": 2}, "last_success_at": None}]},
-            "peers": {"items": [{**link, "refused": {"replay": 1, "too_large": 3}}]},
+            "members": {
+                "items": [
+                    {
+                        **member,
+                        "refused": {"bad_root": 2, "duplicate": 3},
+                        "passed_over": {"duplicate": 3},
+                        "last_success_at": None,
+                    }
+                ]
+            },
+            "peers": {"items": [{**link, "refused": {"bad_root": 1, "too_large": 3}}]},
         }
     )
     for module in (approvals, consortium, indicators):
@@ -156,10 +166,15 @@ def test_what_waits_is_listed_in_lines_a_person_can_read(
     assert main(["approvals", "list"]) == 0
     printed = capsys.readouterr().out
     assert IDS[0][:12] in printed
-    assert load_catalogue().entries[PATTERN].title[:40] in printed
-    assert max(map(len, printed.splitlines())) <= 120
+    for told in (load_catalogue().entries[PATTERN].title, "r" * 90, "green", "2026-11-30T12:00:00.000Z"):
+        assert told in printed
     assert main(["approvals", "list", "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"][0]["id"] == IDS[0]
+
+
+def test_what_is_no_id_is_refused_in_plain_words(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["approvals", "show", "nonsense"]) == 1
+    assert "'nonsense' is no id of an approval that waits" in capsys.readouterr().err
 
 
 def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,6 +182,7 @@ def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert '7 bytes: {"v":1}' in printed
     assert "a small number" in printed
+    assert "1 other member of 1 group will be able to read it: Beta" in printed
     assert main(["approvals", "show", IDS[1]]) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith("see `ioint approvals list`")
 
@@ -174,8 +190,9 @@ def test_a_record_that_waits_is_shown_to_the_byte(node: Node, capsys: pytest.Cap
 def test_a_decision_is_asked_for_and_told_in_three_lines(
     node: Node, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["approvals", "decide", IDS[0][:9]]) == 2
-    assert "give --approve" in capsys.readouterr().err
+    for contradiction in ([], ["--approve", "--refuse"], ["--refuse", "--approve"]):
+        assert main(["approvals", "decide", IDS[0][:9], *contradiction]) == 2
+        assert "give one of --approve" in capsys.readouterr().err
     assert node.sent == []
     assert main(["approvals", "decide", IDS[0][:9], "--approve"]) == 0
     assert node.sent == [(f"approvals/{IDS[0]}", {"approve": True})]
@@ -188,7 +205,7 @@ def test_peers_are_told_with_instants_and_the_names_of_refusals(
     assert main(["peers"]) == 0
     _, line = capsys.readouterr().out.splitlines()
     assert "Beta  active  2023-11-14T22:13:20Z  2023-11-14T22:13:21Z  2 behind, 0 ahead" in line
-    assert line.endswith("70000 in, 512 out  1.0.0    replay 3, too_large 3")
+    assert line.endswith("70000 in, 512 out  1.0.0    duplicate 3  bad_root 3, too_large 3")
 
 
 def test_a_file_without_sessions_is_no_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,15 @@ def test_a_node_becomes_ready_answers_and_ends_when_it_is_told_to(home: Path) ->
     assert read_run(load_config(home)) is None
 
 
+@pytest.mark.network
+def test_the_log_of_a_member_is_the_nodes_own_and_no_librarys(home: Path) -> None:
+    assert main(["consortium", "create", "--home", str(home), "--name", "Pact"]) == 0
+    with running(home) as process:
+        ready(home, process)
+        said = stopped(process)
+    assert {line.split()[3].partition(".")[0] for line in said.splitlines()} <= {"ioint", "ioint_node"}
+
+
 def test_a_node_does_not_start_where_others_can_read_and_says_the_command(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,14 +88,9 @@ def test_a_member_with_others_leaves_by_its_running_node_alone(consortium: Conso
     assert "ioint run" in consortium.fails("consortium", "leave", "--home", alpha, "--yes")
 
 
-def test_what_was_said_in_one_consortium_does_not_go_into_another(
-    consortium: Consortium, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_said_in_one_consortium_does_not_go_into_another(consortium: Consortium) -> None:
     alpha = consortium.node("alpha")
-    first = consortium.json("consortium", "create", "--home", alpha)["consortium"]
-    asyncio.run(say(alpha, first))
-    consortium.json("consortium", "leave", "--home", alpha, "--yes")
-    later(monkeypatch)
+    asyncio.run(say(alpha, "ab" * 32))
     assert "home of its own" in consortium.fails("consortium", "create", "--home", alpha)
 
 
@@ -108,6 +103,28 @@ def test_the_fingerprint_names_a_consortium_as_its_id_does(consortium: Consortiu
     assert (code, "64 hex digits" in err) == (2, True)
     assert consortium.json(*join, made["fingerprint"])["consortium"] == made["consortium"]
     assert consortium.json(*join, made["consortium"].upper())["version"] == 1
+
+
+def test_a_home_with_words_for_another_consortium_keeps_no_invitation(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha)
+    made = consortium.json("consortium", "invite", "--home", alpha, "--url", "http://127.0.0.1:1")
+    asyncio.run(say(beta, "ab" * 32))
+    join = ("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+    assert "home of its own" in consortium.fails(*join)
+    assert not (beta / "invitation").exists()
+
+
+def test_who_was_removed_is_told_so_by_its_old_card_too(consortium: Consortium) -> None:
+    alpha, beta = consortium.node("alpha"), consortium.node("beta")
+    consortium.json("consortium", "create", "--home", alpha, "--card", consortium.card("beta"))
+    consortium.json("consortium", "join", "--home", beta, "--roster", alpha / "roster.bin")
+    card = consortium.root / "new.json"
+    consortium.json("consortium", "rotate", "--record-key", "--home", beta, "--output", card)
+    consortium.json("consortium", "admit", "--home", alpha, "--card", card)
+    consortium.json("consortium", "remove", consortium.member("beta"), "--home", alpha)
+    admit = ("consortium", "admit", "--home", alpha, "--card", consortium.card("beta"))
+    assert "beta was removed for good" in consortium.fails(*admit)
 
 
 async def say(home: Path, consortium: str) -> None:

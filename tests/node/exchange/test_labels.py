@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from ioint_node.flows.inclusion import prove
 from ioint_node.flows.opinions import dispute_pattern
 from ioint_node.flows.why import why
 from ioint_node.store import indicators, listings, outgoing
@@ -180,3 +181,13 @@ async def test_an_older_database_is_labelled_anew_as_if_labels_had_always_been_i
 def label_anew(connection: Any) -> None:
     with Operations.context(MigrationContext.configure(connection)):
         v0005_privacy._label_anew()
+
+
+async def test_a_proof_tells_nothing_of_a_record_beside_it_that_may_not_be_seen(make: Make) -> None:
+    net = await make()
+    opened, closed = report(net.patterns[0], "green"), report(net.patterns[1], "amber")
+    await says(net, net[0], net[1], [opened, closed])
+    async with net[0].store.read() as connection:
+        for clearance, proofs in (("green", 0), ("amber", 1)):
+            found = await prove(connection, record_id(opened), [net[1].member], clearance=clearance)
+            assert len(found) == proofs

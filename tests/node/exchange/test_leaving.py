@@ -332,7 +332,7 @@ async def test_fingerprints_go_with_a_confirmed_report(make: Make) -> None:
     parts = replace(node.parts, fingerprint_key=FingerprintKey(epoch=2_950, key=bytes(32)))
     pattern = min(parts.catalogue.entries)
     await node.see(pattern, session="s", judged="flagged")
-    value = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    value = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a"
     await confirm_pattern(parts, pattern, by="t", now=NOW, fps=fingerprints(parts, [value]))
     (report,) = await told(node)
     assert [one.epoch for one in report.fps] == [2_950]

@@ -21,6 +21,7 @@ from ioint_node.store import log
 from ioint_node.store.schema import indicators, records
 from ioint_protocol import (
     Dispute,
+    RecordKey,
     Report,
     Sighting,
     Withdrawal,
@@ -31,7 +32,8 @@ from ioint_protocol import (
     record_id,
 )
 from ioint_protocol.segment import GENESIS
-from sqlalchemy import select
+from nacl.signing import SigningKey
+from sqlalchemy import event, select
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -325,3 +327,48 @@ async def test_a_database_that_fails_makes_everyone_wait_and_loses_nothing(
     fresh = replace(net[4].parts, beliefs=Beliefs())
     answers = await receive_segments(fresh, wires, net[0].member, NOW)
     assert [type(answer) for answer in answers] == [Accepted] * 3
+
+
+async def test_what_a_newer_roster_no_longer_lets_stand_convicts_nobody(make: Make) -> None:
+    net = await make()
+    liar, new_key = net[0], SigningKey(b"a new record key, from height 2.")
+    first, second = chain(net, liar, [report(net.patterns[0])], [report(net.patterns[1])])
+    await receive_segments(net[4].parts, [first, second], liar.member, NOW)
+    rotated = replace(
+        net.roster,
+        members=tuple(
+            replace(
+                member,
+                record_keys=(*member.record_keys, RecordKey(key=bytes(new_key.verify_key).hex(), from_seq=2)),
+            )
+            if member.id == liar.member
+            else member
+            for member in net.roster.members
+        ),
+    )
+    parts = replace(net[4].parts, roster=lambda: rotated)
+    head = parse_segment(first).head
+    other = build_segment(new_key, net.consortium, liar.member, 2, head, 1, [report(net.patterns[2])])
+    assert await receive_segments(parts, [other], net[1].member, NOW) == [Ignored(reason="gap")]
+    async with net[4].store.read() as connection:
+        assert await log.equivocators(connection) == frozenset()
+    # The one that fell is gone: now there is room for the one that stands.
+    (taken,) = await receive_segments(parts, [other], net[1].member, NOW)
+    assert isinstance(taken, Accepted)
+
+
+async def test_heads_are_found_without_reading_the_logs(make: Make) -> None:
+    net = await make()
+    wires = chain(net, net[0], *[[report(p)] for p in net.patterns[:5]])
+    await receive_segments(net[4].parts, wires, net[0].member, NOW)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: object, _r: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(net[4].store.engine.sync_engine, "before_cursor_execute", note)
+    async with net[4].store.read() as connection:
+        assert await log.vector(connection) == {net[0].member: (5, parse_segment(wires[-1]).head)}
+        statement, parameters = asked[-1]
+        plan = (await connection.exec_driver_sql(f"explain query plan {statement}", parameters)).all()
+    assert not [row for row in plan if "SCAN segments" in row[3]]

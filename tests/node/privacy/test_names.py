@@ -79,3 +79,17 @@ def test_a_line_that_is_no_name_is_named_by_its_number() -> None:
 
 def test_a_name_is_what_stands_before_the_version() -> None:
     assert name_of("pkg:npm/%40scope/name@1.0") == "pkg:npm/%40scope/name"
+
+
+@pytest.mark.parametrize(
+    ("version", "leaves"),
+    [
+        ("1.3.9", True),
+        ("2.0.0-rc1", True),
+        ("v1.2.3.4", True),
+        ("1.3.9-acme.billing.prod", False),
+        ("1.0+acme", False),
+    ],
+)
+def test_a_version_leaves_only_as_numbers_and_one_known_word(version: str, *, leaves: bool) -> None:
+    assert (refusal(f"{LEFT_PAD}@{version}", snapshot={LEFT_PAD}) is None) is leaves

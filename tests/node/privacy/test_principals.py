@@ -10,8 +10,8 @@ KEY, OTHER = bytes(range(32)), bytes(32)
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=40)
 
 
-def who(actor: str, *, user: str | None = None, owner: str = "", key: bytes = KEY) -> str:
-    return principal(on_behalf_of=user, owner=owner, actor=actor, key=key)
+def who(actor: str, *, user: str | None = None, owner: str = "", kind: str = "user", key: bytes = KEY) -> str:
+    return principal(on_behalf_of=user, owner=owner, actor=actor, kind=kind, key=key)
 
 
 def test_fifty_agents_of_one_user_are_one_principal() -> None:
@@ -33,6 +33,26 @@ def test_a_person_is_the_same_whether_as_user_owner_or_actor() -> None:
 
 def test_the_unknown_person_is_nobody_that_has_a_name() -> None:
     assert unknown(KEY) != who("unknown")
+
+
+def test_agents_without_user_and_owner_are_one_unknown_person() -> None:
+    assert {who(f"bot-{number}", kind=kind) for number in range(9) for kind in ("agent", "workload")} == {
+        unknown(KEY)
+    }
+
+
+def test_a_person_is_one_however_the_name_is_spelled() -> None:
+    spellings = (
+        "alice",
+        "Alice ",
+        "ALICE",
+        "\uff41lice",
+        "al\u0131ce",
+        "al\u200bice",
+        "\u00e1lice",
+        "a\u0301lice",
+    )
+    assert len({who("bot", user=spelling) for spelling in spellings}) == 1
 
 
 @given(NAMES, NAMES)

@@ -47,7 +47,7 @@ async def test_what_waits_shows_its_class_and_every_member_that_will_read_it(nod
     await held(node)
     (row,) = (await node.json("/api/v1/approvals?kind=record"))["items"]
     assert (row["category"], row["tlp"]) == ("catalogue", "green")
-    assert len(row["readers"]["members"]) == row["readers"]["groups"] == 5
+    assert len(row["readers"]["members"]) == row["readers"]["groups"] == 4  # but for ourselves
     assert row["readers"]["pass_on"] == "to their communities"
 
 
@@ -140,6 +140,12 @@ async def test_only_a_confirmation_has_a_label_and_values(node: Node) -> None:
 async def test_candidates_are_a_list_for_who_may_query(node: Node) -> None:
     assert await node.json("/api/v1/novel-patterns") == {"items": [], "next": None}
     assert (await node.get("/api/v1/novel-patterns", "agent")).status == 403
+
+
+async def test_a_mistyped_intent_is_answered_with_the_nearest_and_not_with_all(node: Node) -> None:
+    _, problem = await answered(node, STANDING, {"reason": "x", "intent": "goal_hijak"}, "admin")
+    assert "did you mean goal_hijack" in problem["detail"]
+    assert len(problem["detail"]) < 240
 
 
 async def test_standing_approvals_come_in_pages_the_newest_first(node: Node) -> None:

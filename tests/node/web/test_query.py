@@ -6,12 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ioint_node.store import peers
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.schema import matches
 from ioint_node.store.times import day_of, to_text
 from ioint_protocol import Withdrawal, encode_record, record_id, verify_inclusion
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from tests.node.web.conftest import Node
 
 
@@ -160,6 +163,18 @@ async def test_allow_takes_the_effect_away_until_it_is_taken_back(node: Node) ->
     assert (await node.json(f"/api/v1/patterns/{pattern}"))["effect"] == before
 
 
+async def test_what_an_honest_relay_brings_now_and_then_is_told_from_what_is_refused(node: Node) -> None:
+    relay = node.consortium.member("contoso")
+
+    async def count(connection: AsyncConnection) -> None:
+        for reason in ("duplicate", "gap", "inactive_author", "bad_root", "quota"):
+            await peers.note_refusal(connection, relay, reason)
+
+    await node.parts.store.write(count)
+    (row,) = [row for row in (await node.json("/api/v1/members"))["items"] if row["id"] == relay]
+    assert set(row["refused"]) - set(row["passed_over"]) == {"bad_root", "quota"}
+
+
 async def test_a_muted_pattern_says_so(node: Node) -> None:
     (pattern,) = node.patterns(1)
     await node.hear("contoso", node.report(pattern))
@@ -225,6 +240,14 @@ async def test_one_record_of_two_members_has_a_proof_for_each(node: Node) -> Non
     for author in authors:
         (item,) = (await node.json(path, params={"author": author}))["items"]
         assert item["author"] == author
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("%C3%A9/proof", 404), (f"{'A' * 64}/proof", 404), (f"{'0' * 64}/proof?author=%C3%A9", 400)],
+)
+async def test_a_proof_is_asked_for_by_ids_alone(node: Node, path: str, status: int) -> None:
+    assert (await node.get(f"/api/v1/records/{path}")).status == status
 
 
 async def test_there_is_no_proof_of_what_nobody_signed(node: Node) -> None:

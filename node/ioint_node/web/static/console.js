@@ -227,6 +227,7 @@ function peer(member, connection) {
   const up = member.own || Boolean(connection && connection.connected_since);
   const refusals = { ...(member.refused || {}) };
   for (const [name, count] of Object.entries((connection && connection.refused) || {})) refusals[name] = (refusals[name] || 0) + count;
+  for (const name of Object.keys(member.passed_over || {})) delete refusals[name]; // nobody's fault
   const refused = Object.values(refusals).reduce((sum, count) => sum + count, 0);
   const kind = member.quarantined_at ? " quarantined" : up ? " up" : "";
   const said = member.own ? "this node" : member.quarantined_at ? `quarantined: ${member.quarantine_reason}` : up ? `connected since ${when(moment(connection.connected_since))}` : `last success ${when(member.last_success_at)}`;

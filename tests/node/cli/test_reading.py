@@ -1,0 +1,207 @@
+"""Every command that only reads, against a node that runs: what the command asks for, the node's doors take."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from ioint_node.admission import Accepted
+from ioint_node.cli import main
+from ioint_node.cli.client import Client, connect
+from ioint_node.cli.main import ioint
+from ioint_node.config import Keys, load_config, load_keys
+from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.receive import receive_segment
+from ioint_node.flows.roster import open_book
+from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.store.engine import open_store
+from ioint_node.store.times import day_of
+from ioint_protocol import Report, build_segment, encode_record
+from ioint_protocol.segment import GENESIS
+from ioint_taxonomy import load_catalogue, load_taxonomy
+
+from tests.node.cli.test_run import ready, running
+
+pytestmark = pytest.mark.network
+
+PATTERN = min(load_catalogue().entries)
+# What each is asked for; a name in braces is a field of `Running`.
+READING: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("agents", "list"): (),
+    ("agents", "show"): ("a-17",),
+    ("approvals", "left"): (),
+    ("approvals", "list"): (),
+    ("approvals", "show"): ("{proposal}",),
+    ("approvals", "standing"): (),
+    ("consortium", "show"): (),
+    ("doctor",): (),
+    ("explain",): ("s-1",),
+    ("indicators", "export"): ("--output", "{home}/rows.jsonl"),
+    ("indicators", "list"): (),
+    ("indicators", "novel"): (),
+    ("indicators", "show"): (PATTERN[:12],),
+    ("indicators", "verify"): (PATTERN[:12],),
+    ("peers",): (),
+    ("policy", "replay"): ("{proposal}",),
+    ("policy", "show"): (),
+    ("policy", "test"): ("--tolerance", "2"),
+    ("preview",): (),
+    ("status",): (),
+    ("support-dump",): (),
+    ("token", "list"): (),
+    ("why",): (PATTERN[:12],),
+}
+WIDER = {"family": "research", "verbs": ["send"], "resources": ["email"], "boundary": "external"}
+CHANGING = {
+    "agents": {"baseline", "import", "override", "respond"},
+    "approvals": {"allow", "decide", "revoke"},
+    "consortium": {
+        "admit", "card", "create", "invite", "join", "leave", "remove", "renew", "rotate", "sign", "suspend",
+    },
+    "db": {"upgrade"},
+    "indicators": {"allow", "confirm", "dispute", "mute", "withdraw"},
+    "policy": {"accept", "propose", "refuse", "withdraw"},
+    "token": {"create", "revoke", "rotate"},
+}  # fmt: skip
+WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "train"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A node that runs and has something of what each command lists."""
+
+    home: Path
+    proposal: str
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    root = tmp_path_factory.mktemp("reading")
+    home, other = root / "alpha", root / "beta"
+    for place in (home, other):
+        done("init", "--home", place, "--org", place.name, "--web-port", 0, "--exchange-port", 0)
+    done("consortium", "card", "--home", other, "--output", root / "beta.json")
+    done("consortium", "create", "--home", home, "--card", root / "beta.json")
+    asyncio.run(hear(home, load_keys(other)))
+    with running(home) as process:
+        ready(home, process)
+        door = connect(home)
+        act(door)
+        done("approvals", "allow", "--class", "novel", "--reason", "a trial", "--home", home)
+        made = door.post("api", "v1", "policies", body=WIDER)
+        yield Running(home=home, proposal=str(made["id"])[:12])
+
+
+def done(*words: object) -> None:
+    assert main([str(word) for word in words]) == 0, words
+
+
+async def hear(home: Path, teller: Keys) -> None:
+    """Let a node that does not run yet hear another member's report."""
+    now = time.time_ns() // 1_000_000
+    async with open_store(load_config(home).store_url) as store:
+        book = await open_book(store)
+        parts = ExchangeParts(
+            store=store,
+            member=load_keys(home).member,
+            record_key=None,  # nothing is signed here
+            roster=lambda: book.in_force(now),
+            consortium=lambda: book.consortium,
+            taxonomy=load_taxonomy(),
+            catalogue=load_catalogue(),
+            beliefs=Beliefs(),
+            publish_mode="hold",
+            detector="00" * 32,
+        )
+        body = encode_record(report(day_of(now)))
+        wire = build_segment(
+            teller.record_key, book.consortium or "", teller.member, 1, GENESIS, book.version, [body]
+        )
+        decision = await receive_segment(parts, wire, teller.member, now)
+    assert isinstance(decision, Accepted), decision
+
+
+def report(today: int) -> Report:
+    return Report(
+        tax=load_taxonomy().version,
+        kind="pattern",
+        pat=PATTERN,
+        intents=tuple(sorted(load_catalogue().entries[PATTERN].intents))[:1],
+        basis="threshold",
+        bad=1,
+        seen=1,
+        agents=0,
+        day_from=today,
+        day_until=today,
+        det="00" * 32,
+        tlp="green",
+    )
+
+
+def act(door: Client) -> None:
+    """One session of one agent with one action."""
+    actor = {"id": "a-17", "kind": "agent"}
+    opened = {"session_id": "s-1", "actor": actor, "declared": {"text": "answer questions about orders"}}
+    door.post("api", "v1", "sessions", body=opened)
+    action = {"action_id": "1", "tool": "read_file", "arguments": {"path": "orders.txt"}}
+    door.post("api", "v1", "sessions", "s-1", "actions", body=action)
+
+
+@pytest.mark.parametrize("path", READING, ids=" ".join)
+def test_every_reading_command_is_answered_by_a_node(
+    node: Running, path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word.format_map(asdict(node)) for word in READING[path]]
+    command = [*path, *words, "--home", str(node.home)]
+    assert main(command) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.strip()
+    assert main([*command, "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+def test_every_command_is_known_to_read_or_to_change() -> None:
+    found = {path for path in leaves() if path[0] not in WITHOUT_A_NODE}
+    assert found == set(READING) | {(name, inner) for name, inners in CHANGING.items() for inner in inners}
+
+
+def leaves() -> Iterator[tuple[str, ...]]:
+    """The path of every command that is no group."""
+    context = click.Context(ioint)
+    for name in ioint.list_commands(context):
+        command = ioint.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((name, inner) for inner in command.list_commands(context))
+        else:
+            yield (name,)
+
+
+def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    for opinion in ("mute", "allow"):
+        done("indicators", opinion, PATTERN, "--reason", "known here", "--home", node.home)
+    capsys.readouterr()
+    done("indicators", "list", "--home", node.home)
+    head, line = capsys.readouterr().out.splitlines()
+    assert line[head.index("tlp") : head.index("why")].split("  ") == ["green", "muted, allowed", ""]
+
+
+def test_a_standing_approval_is_revoked_by_the_digits_that_the_list_shows(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--home", str(node.home), "-o", "json")
+
+    def told(*words: str) -> Any:
+        capsys.readouterr()
+        assert main(["approvals", *words, *at]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    given = told("allow", "--class", "catalogue", "--reason", "a trial")
+    told("revoke", given["id"][:8])
+    (row,) = [row for row in told("standing")["items"] if row["id"] == given["id"]]
+    assert row["revoked_at"] is not None
