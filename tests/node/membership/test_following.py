@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ioint_node.membership import Membership, Terms, client, files, follow, found, next_version, recall, stamp
+from ioint_node.membership.client import AHEAD_S
 from ioint_node.membership.files import read_metadata
 from ioint_node.membership.keys import SodiumKey
 from ioint_protocol import Files, ProtocolError, RecordKey, bundle
@@ -85,13 +86,31 @@ def test_a_steward_who_was_dropped_signs_nothing_any_more() -> None:
     assert refusal(second, stamp(second, seeded("a clock"), NOW + 5_000)) == "below_threshold"
 
 
-def test_a_stolen_clock_that_signed_an_enormous_version_ends_with_the_root_that_drops_it() -> None:
-    ahead = replace(FIRST, versions=replace(FIRST.versions, timestamp=2**52))
-    stolen = follow(FIRST, stamp(ahead, seeded("a clock"), NOW))
-    assert stolen.versions.timestamp == 2**52 + 1
+def numbered_from(version: int) -> Files:
+    """What a stolen clock signs with the number after this one."""
+    ahead = replace(FIRST, versions=replace(FIRST.versions, timestamp=version))
+    return stamp(ahead, seeded("a clock"), NOW)
+
+
+def test_a_stolen_clock_that_numbered_ahead_ends_with_the_root_that_drops_it() -> None:
+    number = NOW // 1000 + AHEAD_S - 60
+    stolen = follow(FIRST, numbered_from(number))
+    assert stolen.versions.timestamp == number + 1
     assert refusal(stolen, stamp(FIRST, seeded("b clock"), NOW + DAY_MS)) == "rollback"
     mended = after(FIRST, by="bcd", clock="b", council=(*TERMS.council[1:], seat("f")))
     assert follow(stolen, mended.files).versions.timestamp == mended.versions.timestamp
+
+
+def test_a_stolen_clock_takes_no_number_that_honest_ones_cannot_go_on_from() -> None:
+    assert refusal(FIRST, numbered_from(2**53 - 3)) == "bad_field"
+    assert refusal(None, {**FIRST.files, **numbered_from(2**53 - 3)}) == "bad_field"
+
+
+def test_stewards_who_took_the_highest_number_there_may_be_go_on_and_drop_the_clock() -> None:
+    stolen = follow(FIRST, numbered_from(NOW // 1000 + AHEAD_S - 60))
+    stamped = follow(stolen, stamp(stolen, seeded("b clock"), NOW + 1_000))
+    mended = after(stamped, by="bcd", clock="b", council=(*TERMS.council[1:], seat("f")))
+    assert follow(stamped, mended.files) == mended
 
 
 def test_a_freeze_is_noticed_when_the_timestamp_runs_out() -> None:
