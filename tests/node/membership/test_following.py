@@ -8,7 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ioint_node.membership import Membership, Terms, client, files, follow, found, next_version, recall, stamp
+from ioint_node.membership import (
+    Membership,
+    Terms,
+    client,
+    files,
+    follow,
+    found,
+    next_version,
+    propose_change,
+    publish,
+    recall,
+    sign,
+    stamp,
+)
 from ioint_node.membership.client import AHEAD_S
 from ioint_node.membership.files import read_metadata
 from ioint_node.membership.keys import SodiumKey
@@ -62,6 +75,15 @@ def test_a_member_that_was_away_is_brought_to_the_newest_version_at_once() -> No
 def test_two_of_five_change_nothing() -> None:
     with pytest.raises(ProtocolError, match="below_threshold: 1 more"):
         after(FIRST, by="ab")
+
+
+def test_who_took_a_proposal_that_the_others_gave_up_follows_past_it() -> None:
+    late = after(FIRST, members=(*FIRST.roster.members, member("g", since=2)))
+    past = propose_change(FIRST, Terms.of(FIRST.roster), NOW + 2_000, version=4)
+    for key in stewards("cde"):
+        past = sign(past, key)
+    given = publish(past, FIRST, seeded("c clock"), NOW + 2_000)
+    assert follow(late, given).roster == follow(FIRST, given).roster
 
 
 def test_absent_stewards_stop_nothing() -> None:
