@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node import __version__
 from ioint_node.admission import Limits
 from ioint_node.applying import apply
-from ioint_node.card import fingerprint_keys, own_card, write_fingerprint_keys
+from ioint_node.card import add_fingerprint_keys, fingerprint_keys, own_application
 from ioint_node.config import (
     Config,
     Keys,
@@ -44,7 +44,7 @@ from ioint_node.config import (
     settle_keys,
     write_run,
 )
-from ioint_node.errors import BusyError, NodeError
+from ioint_node.errors import BusyError, ConfigError, NodeError
 from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
@@ -401,14 +401,17 @@ async def _ask_admission(node: Node) -> None:
     if listed is None or listed.state != "active":
         invitation = read_invitation(read_private(config.invitation_file).decode())
         try:
-            answer = await apply(invitation, own_card(config, node.keys, last))
+            answer = await apply(invitation, own_application(config, node.keys, last, invitation))
             changed = await install(
                 node.store, node.book, answer.files, _now(), consortium=invitation.consortium
             )
         except (NodeError, ProtocolError) as error:
             log.warning("the application waits: %s", error)
             return
-        write_fingerprint_keys(config, answer.keys)
+        try:
+            add_fingerprint_keys(config, node.keys, node.book.last, answer.sealed_keys)
+        except ConfigError as error:
+            log.warning("%s", error)
         if changed:
             await node.network.roster_changed()
         if answer.state == "waiting":
@@ -465,6 +468,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
             keys=partial(fingerprint_keys, config),
             left=partial(_left, node),
         ),
+        behind_proxy=config.web_tls_proxy,
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url

@@ -1,4 +1,4 @@
-"""The applicant's side of an invitation: post the own card to the inviter's door, and take what it answers.
+"""The applicant's side of an invitation: post the own application to the inviter's door, and take what it answers.
 
 The door is somebody else's: what it sends is bounded, and believed only as far as the roster in it verifies and is of
 the consortium that the invitation names.
@@ -10,7 +10,6 @@ import base64
 import binascii
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -24,9 +23,6 @@ from ioint_node.membership.invitations import Invitation
 DOOR: Final = "/api/v1/consortium/applications"
 REQUEST_S: Final = 30.0
 ANSWER_BYTES: Final = LIMITS.bundle_bytes * 4 // 3 + 65_536
-KEYS: Final = 64
-_EPOCH: Final = re.compile(r"[0-9]{1,6}")
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _SAID_CHARS: Final = 300
 
 
@@ -36,22 +32,21 @@ class TurnedAwayError(NodeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How the application stands, the roster's files, unverified, and fingerprint keys by epoch for a member."""
+    """How the application stands, the roster's files, unverified, and for a member fingerprint keys, sealed to it."""
 
     application: str
     state: Literal["waiting", "admitted", "refused"]
     files: Files = field(repr=False)
-    keys: Mapping[str, str] = field(repr=False)
+    sealed_keys: bytes = field(repr=False)
 
 
-async def apply(invitation: Invitation, card: Mapping[str, Any]) -> Answer:
-    """Apply, or ask how the application stands.
+async def apply(invitation: Invitation, application: Mapping[str, Any]) -> Answer:
+    """Apply with what `card.own_application` gives, or ask how the application stands.
 
     Raises:
         TurnedAwayError: the code or the card was refused.
         NodeError: no answer, or one that makes no sense.
     """
-    body = {"code": invitation.code, "card": dict(card)}
     try:
         async with (
             ClientSession(
@@ -59,7 +54,7 @@ async def apply(invitation: Invitation, card: Mapping[str, Any]) -> Answer:
                 cookie_jar=DummyCookieJar(),
                 trust_env=invitation.url.startswith("https:"),
             ) as client,
-            client.post(invitation.url + DOOR, json=body, allow_redirects=False) as answer,
+            client.post(invitation.url + DOOR, json=dict(application), allow_redirects=False) as answer,
         ):
             data = await _bounded(answer)
     except (ClientError, OSError, TimeoutError) as error:
@@ -103,17 +98,13 @@ def _read(data: bytes, url: str) -> Answer:
             raise ProtocolError("too_large", f"more than {ANSWER_BYTES} bytes")
         value = json.loads(data)
         state = value["state"]
-        keys = dict(value.get("fingerprint_keys", {}))
-        if state not in {"waiting", "admitted", "refused"} or len(keys) > KEYS:
+        if state not in {"waiting", "admitted", "refused"}:
             raise ValueError(state)
-        for epoch, key in keys.items():
-            if not (_EPOCH.fullmatch(epoch) and _KEY.fullmatch(key)):
-                raise ValueError(epoch)
         return Answer(
             application=str(value["application"])[:32],
             state=state,
             files=bundle.read_bundle(base64.b64decode(value["roster_b64"], validate=True)),
-            keys=keys,
+            sealed_keys=base64.b64decode(value.get("fingerprint_keys_b64", ""), validate=True),
         )
     except (ValueError, LookupError, TypeError, AttributeError, binascii.Error, ProtocolError) as error:
         raise NodeError(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ioint_protocol import Roster
+from ioint_protocol import ProtocolError, Roster
+from nacl.signing import SigningKey
 
 from ioint_node.config import Config, Keys, read_private, replace_private
 from ioint_node.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ioint_node.membership.invitations import Invitation
 
 
 def own_card(config: Config, keys: Keys, roster: Roster | None) -> dict[str, Any]:
@@ -22,14 +25,7 @@ def own_card(config: Config, keys: Keys, roster: Roster | None) -> dict[str, Any
     """
     from ioint_node.membership.cards import make_card  # noqa: PLC0415 - brings the TUF library, which few commands need
 
-    listed = None if roster is None else roster.member(keys.member)
-    wanted = bytes(keys.record_keys[0].verify_key).hex() if listed is None else listed.record_key
-    signer = next((key for key in keys.record_keys if bytes(key.verify_key).hex() == wanted), None)
-    if signer is None:
-        raise ConfigError(
-            "the record key that the roster names for this member is not here: restore it from a backup, "
-            "or ask a steward to put another in its place (docs/consortium.md)"
-        )
+    signer = _signer(keys, roster)
     fields: dict[str, Any] = {
         "v": 1,
         "member": keys.member,
@@ -39,12 +35,40 @@ def own_card(config: Config, keys: Keys, roster: Roster | None) -> dict[str, Any
         "record_key": keys.record_public.hex(),
         "addresses": _addresses(config),
     }
-    if keys.record_public.hex() != wanted:
+    if keys.record_public != bytes(signer.verify_key):
         fields["from_seq"] = max(keys.later_record_seeds)
     if keys.steward_key is not None and keys.clock_key is not None:
         fields["steward_key"] = _public(keys, "steward", bytes(keys.steward_key.verify_key).hex())
         fields["clock_key"] = _public(keys, "clock", bytes(keys.clock_key.verify_key).hex())
     return make_card(fields, signer)
+
+
+def own_application(
+    config: Config, keys: Keys, roster: Roster | None, invitation: Invitation
+) -> dict[str, Any]:
+    """What this node posts to an inviter's door: the code, its card, and that it holds the card's key.
+
+    Raises:
+        ConfigError: as `own_card`.
+    """
+    from ioint_node.membership.cards import prove_application  # noqa: PLC0415 - as above
+
+    proof = prove_application(invitation.code, invitation.consortium, _signer(keys, roster))
+    return {"code": invitation.code, "card": own_card(config, keys, roster), "proof": proof}
+
+
+def _signer(keys: Keys, roster: Roster | None) -> SigningKey:
+    """The record key that speaks for this member: that on the roster, or the first."""
+    listed = None if roster is None else roster.member(keys.member)
+    if listed is None:
+        return keys.record_keys[0]
+    for key in keys.record_keys:
+        if bytes(key.verify_key).hex() == listed.record_key:
+            return key
+    raise ConfigError(
+        "the record key that the roster names for this member is not here: restore it from a backup, "
+        "or ask a steward to put another in its place (docs/consortium.md)"
+    )
 
 
 def fingerprint_keys(config: Config) -> dict[str, str]:
@@ -59,10 +83,30 @@ def fingerprint_keys(config: Config) -> dict[str, str]:
     return held
 
 
-def write_fingerprint_keys(config: Config, keys: Mapping[str, str]) -> None:
-    """Keep the keys of fingerprints that an inviter's node handed on; none is nothing."""
-    if keys:
-        replace_private(config.fingerprint_file, json.dumps({"keys": dict(keys)}).encode())
+def add_fingerprint_keys(config: Config, keys: Keys, roster: Roster | None, sealed: bytes) -> None:
+    """Keep the keys of fingerprints that an inviter's node handed on, sealed to this node's key; none is nothing.
+
+    A door is believed only where the roster that it gave lists this node, and no epoch's key takes another's place.
+
+    Raises:
+        ConfigError: they are sealed to another key, or are none.
+    """
+    from ioint_node.membership.sealed import unseal  # noqa: PLC0415 - as above
+
+    listed = None if roster is None else roster.member(keys.member)
+    if not sealed or listed is None or listed.state != "active":
+        return
+    own = (SigningKey(keys.node_seed), keys.next_key("node"))
+    try:
+        opened = unseal(sealed, [key for key in own if key is not None])
+    except ProtocolError as error:
+        raise ConfigError(
+            f"the fingerprint keys that the inviter sent cannot be read ({error}): "
+            "ask another member for its keys/fingerprints.json"
+        ) from None
+    held = fingerprint_keys(config)
+    if opened.keys() - held.keys():
+        replace_private(config.fingerprint_file, json.dumps({"keys": opened | held}).encode())
 
 
 def _public(keys: Keys, name: str, now: str) -> str:

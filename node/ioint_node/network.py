@@ -29,7 +29,7 @@ from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import answer_proofs
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.rekeyed import take_back
-from ioint_node.flows.roster import RosterBook, answer_roster, ask_roster, install, look_again
+from ioint_node.flows.roster import Patience, RosterBook, answer_roster, ask_roster, install, look_again
 from ioint_node.flows.sync import (
     CaughtUp,
     answer_heads,
@@ -82,6 +82,7 @@ class Network:
         anti_entropy: AntiEntropyLimits | None = None,
     ) -> None:
         self._parts, self._book, self._refusals, self._met = parts, book, refusals, met
+        self._patience = Patience()
         self._now, self._anti_entropy, self._settle = now, anti_entropy, settle
         self._secret = hashlib.blake2b(b"links", key=seed, digest_size=SECRET_BYTES).digest()
         self._peers: tuple[PeerAddress, ...] = ()
@@ -341,10 +342,14 @@ class Network:
 
     async def _fetch_roster(self, member: str) -> None:
         """Take over what a member has of the roster and we lack; what is refused of it keeps nothing else away."""
+        if not self._patience.may_ask(member, self._now()):
+            return
         try:
             files = await ask_roster(partial(self._ask, member), self._book.versions)
             changed = bool(files) and await install(self._parts.store, self._book, files, self._now())
+            self._patience.note(member, self._now(), refused=False)
         except ProtocolError as error:
+            self._patience.note(member, self._now(), refused=True)
             self._refusals.note(member, error.name)
             log.info("member %s: its roster is refused: %s", member, error.name)
             return

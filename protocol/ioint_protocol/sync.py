@@ -320,7 +320,19 @@ def encode_roster_answer(held: Files, own: RosterVersions, asker: RosterVersions
     return whole if len(whole) <= LIMITS.frame_bytes else bundle.write_files(answer)
 
 
-def decode_roster_answer(data: bytes) -> dict[str, bytes]:
-    """Read the files of an answer, none when there is nothing newer; raises ProtocolError. They are unverified."""
+def decode_roster_answer(data: bytes, asker: RosterVersions) -> dict[str, bytes]:
+    """Read the files of an answer, none when there is nothing newer. They are unverified, and those asked for.
+
+    Raises:
+        ProtocolError: `too_large`, `bad_frame`: other files than the asker's next roots and then the four others.
+    """
     frame.check_size(data, LIMITS.frame_bytes)
-    return bundle.read_files(data)
+    files = bundle.read_files(data)
+    kinds = [bundle.kind_of(name) for name in files]
+    roots = kinds.count("root")
+    expected = [f"{asker.root + step}.root.json" for step in range(1, roots + 1)]
+    if list(files)[:roots] != expected or kinds[roots:] not in ([], list(bundle.KINDS[1:])):
+        raise ProtocolError("bad_frame", "files of a roster that were not asked for, or out of order")
+    if asker.root + roots > LIMITS.root_versions:
+        raise ProtocolError("too_large", f"more than {LIMITS.root_versions} roots")
+    return files

@@ -274,6 +274,9 @@ def _stale() -> Iterator[Row]:
         "first",
         "expired",
     )
+    last = 2**53 - 1
+    yield "a timestamp numbered far ahead", repository(document(), last), "first", "bad_field"
+    yield "a timestamp numbered far ahead with nothing trusted", repository(document(), last), "", "bad_field"
     yield "an older timestamp", FIRST, "second", "rollback"
     older = repository(document(2), 21, edits={"timestamp": inside("meta", "snapshot.json", version=9)})
     older["9.snapshot.json"] = older.pop("21.snapshot.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "pull request": sync.decode_pull_request,
     "pull answer": sync.decode_pull_answer,
     "roster request": sync.decode_roster_request,
-    "roster answer": sync.decode_roster_answer,
+    "roster answer": partial(sync.decode_roster_answer, asker=sync.RosterVersions()),
 }
 MAGIC = (b"", b"IOSG\x01", b"IOEQ\x01", b"IORB\x01", b"{")
 KNOWN = [

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ioint_protocol import ProtocolError, sync
+from ioint_protocol import ProtocolError, bundle, frame, sync
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.sync import PushAnswer, Range, missing
 
@@ -105,7 +105,7 @@ def roster_files(roots: int = 2, root_bytes: int = 100, roster_bytes: int = 100)
 def answered(files: dict[str, bytes], root: int, timestamp: int) -> list[str]:
     own = sync.RosterVersions(root=sum("root" in name for name in files), timestamp=9)
     have = sync.RosterVersions(root=root, timestamp=timestamp)
-    return list(sync.decode_roster_answer(sync.encode_roster_answer(files, own, have)))
+    return list(sync.decode_roster_answer(sync.encode_roster_answer(files, own, have), have))
 
 
 def test_a_roster_answer_gives_roots_first_and_then_the_rest() -> None:
@@ -127,6 +127,34 @@ def test_what_one_frame_does_not_hold_is_left_for_the_next() -> None:
     assert answered(files, 0, 0) == [f"{version}.root.json" for version in range(1, 10)]
     assert answered(files, 9, 0) == [f"{version}.root.json" for version in range(10, 13)]
     assert len(answered(files, 12, 0)) == 4
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["2.root.json"],
+        ["4.root.json"],
+        ["3.root.json", "5.root.json"],
+        ["timestamp.json"],
+        [
+            "timestamp.json",
+            "8.snapshot.json",
+            "9.snapshot.json",
+            "3.targets.json",
+            f"{'ab' * 32}.roster.json",
+        ],
+    ],
+)
+def test_files_that_were_not_asked_for_are_refused(names: list[str]) -> None:
+    sent = b"".join(frame.block(1, name.encode()) + frame.block(4, b"x") for name in names)
+    with pytest.raises(ProtocolError, match="bad_frame"):
+        sync.decode_roster_answer(sent, sync.RosterVersions(root=2))
+
+
+def test_more_roots_than_a_consortium_has_are_refused() -> None:
+    sent = bundle.write_files({f"{LIMITS.root_versions + 1}.root.json": b"x"})
+    with pytest.raises(ProtocolError, match="too_large"):
+        sync.decode_roster_answer(sent, sync.RosterVersions(root=LIMITS.root_versions))
 
 
 @given(st.binary(max_size=64))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -234,7 +235,7 @@ def read_message(name: str, data: bytes) -> object:
         "proof_request": sync.decode_proof_request,
         "proof_answer": sync.decode_proof_answer,
         "roster_request": sync.decode_roster_request,
-        "roster_answer": sync.decode_roster_answer,
+        "roster_answer": partial(sync.decode_roster_answer, asker=sync.RosterVersions()),
     }
     return decode[name](data)
 

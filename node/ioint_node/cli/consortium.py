@@ -50,6 +50,7 @@ from ioint_node.cli.rosters import (
     show_roster,
 )
 from ioint_node.cli.rotation import rotate
+from ioint_node.cli.votes import version_past
 from ioint_node.config import Config, load_config, load_keys, make_steward_key
 from ioint_node.errors import ConfigError
 from ioint_node.membership import Membership, Terms, propose_founding
@@ -185,13 +186,19 @@ def remove(*, home: Path, form: str, member: str, target: Path | None) -> None:
 
 
 @consortium.command()
+@click.option(
+    "--abandon",
+    is_flag=True,
+    help="Give up a proposal that this steward signed and that will not be finished.",
+)
 @proposal_option
 @node_options
-def renew(*, home: Path, form: str, target: Path | None) -> None:
+def renew(*, home: Path, form: str, target: Path | None, abandon: bool) -> None:
     """Sign the roster anew as it is, before it expires. A steward who alone is enough has its node do it."""
     config = load_config(home)
     held = in_consortium(config)
-    change_members(config, held, held.roster.members, form, target)
+    version = version_past(config.home, held.roster) if abandon else None
+    change_members(config, held, held.roster.members, form, target, version=version)
 
 
 @consortium.command("sign")

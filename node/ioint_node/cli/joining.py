@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from ioint_protocol import ProtocolError, Roster
 
-from ioint_node.card import own_card, write_fingerprint_keys
+from ioint_node.card import add_fingerprint_keys, own_application
 from ioint_node.cli.options import Whole, check_place, emit, node_options, show_table
+from ioint_node.cli.proposals import show_changes, told_changes
 from ioint_node.cli.rosters import (
     check_free,
     in_consortium,
@@ -142,6 +143,12 @@ def invite(  # click gives them by name
 )
 @click.option("--wait", "wait_s", type=Whole(0, 3_600), default=0, help="Seconds to wait for admission.")
 @click.option("--yes", is_flag=True, help="Install the roster also where it does not list this node.")
+@click.option(
+    "--replace-fork",
+    "fork",
+    is_flag=True,
+    help="Put the file in the place of a roster that it does not follow from; shows what differs, and asks.",
+)
 @node_options
 def join(
     *,
@@ -154,6 +161,7 @@ def join(
     publish: str | None,
     wait_s: int,
     yes: bool,
+    fork: bool,
 ) -> int:
     """Join a consortium: apply with an invitation, or install a roster.
 
@@ -161,10 +169,13 @@ def join(
     """
     if (text is None) == (path is None):
         raise click.UsageError("name one of --invitation TEXT and --roster FILE")
+    if fork and path is None:
+        raise click.UsageError("--replace-fork goes with --roster FILE")
     config = load_config(home)
     more: dict[str, Any] = {}
     if path is not None:
-        book = _take_roster(config, path, expected, may_ask=form == "human" and sys.stdin.isatty(), yes=yes)
+        may_ask = form == "human" and sys.stdin.isatty()
+        book = _take_roster(config, path, expected, may_ask=may_ask, yes=yes, fork=fork)
     else:
         invitation = _given(text or "", expected)
         answer = _apply_until(config, invitation, time.monotonic() + wait_s)
@@ -291,7 +302,9 @@ def _given(text: str, expected: str | None) -> Invitation:
     return invitation
 
 
-def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool) -> RosterBook:
+def _take_roster(
+    config: Config, path: Path, expected: str | None, *, may_ask: bool, yes: bool, fork: bool
+) -> RosterBook:
     """Install the roster of a file, if it is of the expected consortium and lists this node, or else is wanted."""
     files = read_roster_file(path)
     try:
@@ -308,7 +321,11 @@ def _take_roster(config: Config, path: Path, expected: str | None, *, may_ask: b
                 f"{told}: give a steward the file of `ioint consortium card` and join with the roster.bin that "
                 "comes of it; --yes installs this one"
             )
-    return asyncio.run(install_files(config, files))
+    if fork and last is not None and not yes:
+        show_changes(told_changes(last, roster))
+        if not (may_ask and click.confirm("\nPut that in the place of the roster here?")):
+            raise ConfigError("nothing was replaced: run it again with --yes when this is what you want")
+    return asyncio.run(install_files(config, files, fork=fork and last is not None))
 
 
 def _lists(roster: Roster, keys: Keys) -> bool:
@@ -334,12 +351,13 @@ def _apply_until(config: Config, invitation: Invitation, deadline: float) -> Ans
     while True:
         last = asyncio.run(read_book(config)).last
         try:
-            answer = asyncio.run(apply(invitation, own_card(config, load_keys(config.home), last)))
+            application = own_application(config, load_keys(config.home), last, invitation)
+            answer = asyncio.run(apply(invitation, application))
         except TurnedAwayError:
             config.invitation_file.unlink(missing_ok=True)
             raise
-        asyncio.run(install_files(config, answer.files, invitation.consortium))
-        write_fingerprint_keys(config, answer.keys)
+        last = asyncio.run(install_files(config, answer.files, invitation.consortium)).last
+        add_fingerprint_keys(config, load_keys(config.home), last, answer.sealed_keys)
         if answer.state != "waiting":
             config.invitation_file.unlink(missing_ok=True)
         if answer.state != "waiting" or time.monotonic() >= deadline:

@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 
 from ioint_node.cli.options import emit, show_table
 from ioint_node.cli.rosters import install_files, now_ms, read_files, show_roster
+from ioint_node.cli.votes import cast_vote
 from ioint_node.config import Config, Keys, change_setting, load_keys, replace_private
 from ioint_node.errors import ConfigError
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PROPOSALS: Final = "proposal-*.bin"
 """The names of proposals in the home directory."""
+SKIPPED: Final = 64
+"""Versions by which a proposal may be ahead: as many as are given up, but no number that ends the counting."""
 _ASK_AGAIN: Final = "ask the steward who made it for the file again"
 
 proposal_option = click.option(
@@ -91,6 +94,7 @@ def carry_out(
     for key in signers:
         signed = membership.sign(signed, key)
     missing = membership.missing_signatures(signed, held)
+    cast_vote(config.home, after, proposal.digest)
     if not missing and clock is not None:
         book = asyncio.run(install_files(config, membership.publish(signed, held, clock, now_ms())))
         if name:
@@ -180,14 +184,20 @@ def check_threshold(threshold: int, stewards: int) -> None:
 
 
 def change_members(
-    config: Config, held: Membership, members: Sequence[Member], form: str, target: Path | None
+    config: Config,
+    held: Membership,
+    members: Sequence[Member],
+    form: str,
+    target: Path | None,
+    *,
+    version: int | None = None,
 ) -> None:
-    """Propose a roster with these members, and carry it out."""
+    """Propose a roster with these members, of the next version or a later one, and carry it out."""
     from ioint_node.membership import Terms, propose_change  # noqa: PLC0415 - see above
 
     with possible():
         terms = replace(Terms.of(held.roster), members=tuple(members))
-        proposal = propose_change(held, terms, now_ms())
+        proposal = propose_change(held, terms, now_ms(), version=version)
     carry_out(config, proposal, held, form, target=target)
 
 
@@ -216,7 +226,7 @@ def proposed(proposal: Proposal, held: Membership | None) -> Roster:
     version = 0 if held is None else held.roster.version
     with _undamaged("the proposal"):
         after = proposal.roster_after(held)
-    if after.version != version + 1:
+    if not version < after.version <= version + SKIPPED:
         raise ConfigError(
             f"the proposal is for version {after.version}, and version {version} is in force: "
             "make it anew, or install the newest roster first"

@@ -37,20 +37,25 @@ async def read_book(config: Config) -> RosterBook:
         return await open_book(store)
 
 
-async def install_files(config: Config, files: Files, consortium: str | None = None) -> RosterBook:
-    """Take over files that follow from what is there, and write `roster.bin` anew.
+async def install_files(
+    config: Config, files: Files, consortium: str | None = None, *, fork: bool = False
+) -> RosterBook:
+    """Take over files that follow from what is there, or with `fork` replace it, and write `roster.bin` anew.
 
     Raises:
         ConfigError: they do not follow, or are of another consortium than the expected one, or than this node was in.
     """
-    from ioint_node.flows.roster import install, open_book  # noqa: PLC0415 - see above
+    from ioint_node.flows.roster import install, open_book, replace_fork  # noqa: PLC0415 - see above
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
 
     async with open_store(config.store_url) as store:
         book = await open_book(store)
         try:
             await _check_free(config, store, book, named_consortium({**book.files, **files}))
-            await install(store, book, files, now_ms(), consortium=consortium)
+            if fork:
+                await replace_fork(store, book, files, now_ms())
+            else:
+                await install(store, book, files, now_ms(), consortium=consortium)
         except ProtocolError as error:
             raise ConfigError(f"the roster is refused ({error}): {_remedy(error.name)}") from None
     replace_private(config.roster_file, bundle.write_bundle(book.files))
@@ -289,4 +294,9 @@ def _remedy(name: str) -> str:
             return "do not join; ask the founders which id is theirs"
         case "rollback":
             return "what is in force here is newer; there is nothing to do"
+        case "roster_fork" | "member_changed":
+            return (
+                "the stewards signed two rosters that do not agree, or this is a false one: ask several of them which "
+                "one goes on, and take that with `ioint consortium join --roster FILE --replace-fork`"
+            )
     return "ask a steward for the whole roster.bin of this consortium"

@@ -15,7 +15,8 @@ from ioint_protocol import Roster, bundle
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.roster import RosterBook
-from ioint_node.membership.cards import read_card
+from ioint_node.membership.cards import check_application, read_card
+from ioint_node.membership.sealed import seal
 from ioint_node.store import invitations
 from ioint_node.store.engine import Store
 from ioint_node.store.invitations import Application
@@ -42,13 +43,13 @@ class JoiningParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What an applicant is told: how it stands, and the roster."""
+    """What an applicant is told: how it stands, the roster, and for a member fingerprint keys, sealed to its node."""
 
     application: str
     state: State
     consortium: str
     roster: bytes
-    keys: dict[str, str]
+    sealed_keys: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,32 +59,48 @@ class Turned:
     reason: str
 
 
+async def knows_code(parts: JoiningParts, code: str) -> bool:
+    """Whether somebody comes with a code of this node; nothing else is looked at before."""
+    async with parts.store.read() as connection:
+        return await invitations.is_good(connection, code)
+
+
 async def receive_application(
-    parts: JoiningParts, code: str, card_bytes: bytes, now: int
+    parts: JoiningParts, code: str, card_bytes: bytes, proof: str, now: int
 ) -> Received | Turned:
-    """Note an application, or what became of it.
+    """Note an application, or what became of it. `proof` is the applicant's signature on this code, in hex.
 
     Raises:
-        ProtocolError: the card is none.
+        ProtocolError: the card is none, or is another's.
     """
     roster = parts.book.in_force(now)
     if roster is None:
         return Turned(reason="no_roster")
     card = read_card(card_bytes, roster)
+    check_application(card, roster, code, proof)
+    listed = roster.member(card.member)
     outcome = await parts.store.write(
-        partial(invitations.apply, code=code, member=card.member, name=card.name, card=card_bytes, now=now)
+        partial(
+            invitations.apply,
+            code=code,
+            member=card.member,
+            name=card.name,
+            card=card_bytes,
+            now=now,
+            listed=listed is not None,
+        )
     )
     if outcome not in {"new", "known"}:
         return Turned(reason=outcome)
     async with parts.store.read() as connection:
         found = await invitations.application(connection, code.partition(".")[0])
-    state = state_of(found, roster)
+    state, keys = state_of(found, roster), parts.keys()
     return Received(
         application=found.id,
         state=state,
         consortium=roster.consortium,
         roster=bundle.write_bundle(parts.book.files),
-        keys=parts.keys() if state == "admitted" else {},
+        sealed_keys=seal(keys, listed.node_key) if keys and listed and state == "admitted" else b"",
     )
 
 

@@ -29,6 +29,9 @@ Ask: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]
 
 ANSWERS_IN_A_ROW: Final = 64
 """Requests for one roster: roots that fill a frame each, then the rest."""
+FIRST_PAUSE_S: Final = 10
+MOST_PAUSE_S: Final = 600
+"""Pauses after which a member whose roster was refused is asked again; the honest ones are up to date by then."""
 _STAMP: Final = "timestamp.json"
 
 
@@ -98,6 +101,22 @@ async def install(
         return True
 
 
+async def replace_fork(store: Store, book: RosterBook, files: Files, now: int) -> None:
+    """Put a roster of the same consortium in the place of that in force, from which it does not follow.
+
+    For an operator who was told by several stewards which of two rosters goes on: nothing else joins the halves again.
+
+    Raises:
+        ProtocolError: the files prove no roster by themselves, or `rollback`: it is an older one.
+    """
+    async with book.turn:
+        new = await asyncio.to_thread(membership.follow, None, files, consortium=book.consortium)
+        if new.roster.version < book.version:
+            raise ProtocolError("rollback", f"version {new.roster.version}, older than {book.version}")
+        if await store.write(partial(_keep, before=book.files, files=new.files, now=now)):
+            book.held = new
+
+
 async def look_again(store: Store, book: RosterBook) -> bool:
     """Take over what a command of the operator installed meanwhile; True when there is something newer."""
     async with store.read() as connection:
@@ -127,11 +146,31 @@ async def ask_roster(ask: Ask, have: RosterVersions) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for _ in range(ANSWERS_IN_A_ROW):
         asked = RosterVersions(root=max(have.root, bundle.newest_root(files)), timestamp=have.timestamp)
-        answer = sync.decode_roster_answer(await ask(sync.ROSTER, sync.encode_roster_request(asked)))
+        answer = sync.decode_roster_answer(await ask(sync.ROSTER, sync.encode_roster_request(asked)), asked)
         files |= answer
         if not answer or _STAMP in answer:
             return files
     raise ProtocolError("too_large", f"a roster of more than {ANSWERS_IN_A_ROW} answers")
+
+
+@dataclass(slots=True)
+class Patience:
+    """Whom not to ask for a roster now: a member whose last ones were refused, for a pause that doubles."""
+
+    _refused: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # member → refusals in a row, until when (ms)
+
+    def may_ask(self, member: str, now: int) -> bool:
+        """Whether this member's pause is over, if it has one; `now` in ms."""
+        return now >= self._refused.get(member, (0, 0))[1]
+
+    def note(self, member: str, now: int, *, refused: bool) -> None:
+        """Remember how asking ended."""
+        times = self._refused.pop(member, (0, 0))[0]
+        if refused:
+            pause_s = min(FIRST_PAUSE_S << min(times, 16), MOST_PAUSE_S)
+            self._refused[member] = (times + 1, now + pause_s * 1000)
 
 
 async def keep_fresh(

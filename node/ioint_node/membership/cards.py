@@ -6,6 +6,7 @@ brings a new record key. Only a steward's word can put another key in the place 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ioint_protocol import Member, ProtocolError, RecordKey, Roster, Steward, canonical, member_id
-from ioint_protocol.envelope import sign, verify
+from ioint_protocol.envelope import payload_type, sign, verify
 from ioint_protocol.fields import HEX_32, HEX_64, check_keys, take_int, take_object, take_text
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.members import parse_member, parse_steward
@@ -65,12 +66,28 @@ def read_card(data: bytes, roster: Roster | None) -> Card:
     signature = bytes.fromhex(take_text(value, "sig", _SIGNATURE))
     body = canonical.encode({name: item for name, item in value.items() if name != "sig"})
     card = _parse(value)
-    listed = roster.member(card.member) if roster is not None else None
-    signer = card.record_key if listed is None else listed.record_key
-    verify(bytes.fromhex(signer), CARD_TYPE, body, signature)
-    if listed is None and member_id(bytes.fromhex(card.record_key)) != card.member:
+    verify(_speaker(card, roster), CARD_TYPE, body, signature)
+    listed = roster is not None and roster.member(card.member) is not None
+    if not listed and member_id(bytes.fromhex(card.record_key)) != card.member:
         raise ProtocolError("bad_field", "member is not the key id of the record key")
     return card
+
+
+def prove_application(code: str, consortium: str, signer: SigningKey) -> str:
+    """Sign that who applies with a code holds the key that signed its card, which anybody may have: hex."""
+    return sign(signer, payload_type("application", consortium), _application(code)).hex()
+
+
+def check_application(card: Card, roster: Roster, code: str, proof: str) -> None:
+    """See that an application with this code comes from whom the card is of.
+
+    Raises:
+        ProtocolError: `bad_field`, `bad_signature`.
+    """
+    if not _SIGNATURE.fullmatch(proof):
+        raise ProtocolError("bad_field", "proof is no signature in hex")
+    context = payload_type("application", roster.consortium)
+    verify(_speaker(card, roster), context, _application(code), bytes.fromhex(proof))
 
 
 def admitted(card: Card, roster: Roster, *, sponsor: str) -> Member:
@@ -122,6 +139,16 @@ def replaced(card: Card, lost: Member, from_seq: int) -> Member:
 def founder(card: Card) -> Member:
     """The entry of version 1 for whom a card speaks."""
     return _entry(card, since=1)
+
+
+def _speaker(card: Card, roster: Roster | None) -> bytes:
+    """The public key that speaks for whom a card is of: on the roster, or else the card's own."""
+    listed = None if roster is None else roster.member(card.member)
+    return bytes.fromhex(card.record_key if listed is None else listed.record_key)
+
+
+def _application(code: str) -> bytes:
+    return canonical.encode({"v": 1, "code": hashlib.sha256(code.encode()).hexdigest()})
 
 
 def _next_key(listed: Member, key: str, from_seq: int) -> RecordKey:

@@ -7,6 +7,7 @@ for some milliseconds: call them in a thread.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ from ioint_node.membership.files import (
 
 _PLACE: Final = "memory:"
 _CACHED: Final = ("timestamp", "snapshot", "targets")
+AHEAD_S: Final = 8 * 86_400
+"""By how much the number of a timestamp may be ahead of the own clock, in seconds: one lifetime and a day."""
 _CONFIG: Final = UpdaterConfig(
     max_root_rotations=LIMITS.root_versions,
     max_delegations=0,
@@ -107,18 +110,46 @@ def follow(trusted: Membership | None, given: Files, *, consortium: str | None =
         ProtocolError: `expired`, `rollback`, `below_threshold`, `missing_file`, `mixed_files`, `roster_fork`,
             `wrong_consortium`, `member_changed`, `bad_key`, `too_large`, or a fault of shape.
     """
-    read_all(given)
     roots = _roots(given) if trusted is None else {**_roots(trusted.files), **_later_roots(trusted, given)}
     _check_whole(roots)
     expected = consortium if trusted is None else trusted.roster.consortium
     first = given.get(root_name(1), roots[root_name(1)])
     if expected is not None and (found := consortium_of(first)) != expected:
         raise ProtocolError("wrong_consortium", f"{found}, not {expected}")
+    _check_in_turn(roots, trusted, given)
     files = roots | _refresh(roots, trusted, given)
     membership = recall(files)
     if trusted is not None:
         check_follows(membership.roster, trusted.roster)
     return membership
+
+
+def _check_in_turn(roots: Files, trusted: Membership | None, given: Files) -> None:
+    """See to every given file's shape, and to no file before the signatures on those that it hangs on.
+
+    Reading costs more than sending: who is no steward and no clock gets one file read that is not signed, not all.
+    """
+    known = 0 if trusted is None else trusted.versions.root
+    root = None if trusted is None else read_metadata(root_name(known), roots[root_name(known)], Root).signed
+    for version in range(known + 1, bundle.newest_root(roots) + 1):
+        root = _signed_by(root, root_name(version), roots, Root)
+    _check_number(_signed_by(root, "timestamp.json", given, Timestamp), trusted)
+    read_all({name: data for name, data in given.items() if roots.get(name) != data})
+
+
+def _check_number(timestamp: Timestamp, trusted: Membership | None) -> None:
+    """Refuse a timestamp or snapshot numbered far ahead of the clock: after the highest number none could follow.
+
+    Honest ones are numbered by the second at which they were signed, or by one more than the last.
+    """
+    last = 0 if trusted is None else max(trusted.versions.timestamp, _snapshot_version(trusted))
+    most = max(last + 1, int(time.time()) + AHEAD_S)
+    if max(timestamp.version, timestamp.snapshot_meta.version) > most:
+        raise ProtocolError("bad_field", f"timestamp.json: a version above {most}, that of its last second")
+
+
+def _snapshot_version(trusted: Membership) -> int:
+    return next(bundle.version_of(name) for name in trusted.files if bundle.kind_of(name) == "snapshot")
 
 
 def recall(files: Files) -> Membership:

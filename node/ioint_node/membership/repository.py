@@ -110,6 +110,12 @@ class Proposal:
         name = next(name for name in self.files if bundle.kind_of(name) == "targets")
         return read_metadata(name, self.files[name], Targets)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex that tells it from every other: of what stewards sign, without the signatures."""
+        files = [file.signed_bytes for file in (self.root, self.targets) if file is not None]
+        return hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in files)).hexdigest()
+
     def roster_after(self, trusted: Membership | None) -> Roster:
         """What the roster would say; its expiry is that of nothing yet."""
         document = self.files[roster_name(self.targets.signed)]
@@ -151,8 +157,15 @@ def propose_founding(terms: Terms, now: int, lifetimes: Lifetimes = LIFETIMES) -
     return _proposal(root, document, now, lifetimes)
 
 
-def propose_change(trusted: Membership, terms: Terms, now: int, lifetimes: Lifetimes = LIFETIMES) -> Proposal:
-    """Give the version after the trusted one, to be signed; `now` in ms.
+def propose_change(
+    trusted: Membership,
+    terms: Terms,
+    now: int,
+    lifetimes: Lifetimes = LIFETIMES,
+    *,
+    version: int | None = None,
+) -> Proposal:
+    """Give the version after the trusted one, or a later `version`, to be signed; `now` in ms.
 
     It comes with a new root where the council changes, or where the present root is to be renewed.
 
@@ -162,7 +175,7 @@ def propose_change(trusted: Membership, terms: Terms, now: int, lifetimes: Lifet
     before = trusted.roster
     document = _document(
         terms,
-        version=before.version + 1,
+        version=before.version + 1 if version is None else version,
         consortium=before.consortium,
         issued_day=max(now // 1000 // DAY_S, before.issued_day),
     )

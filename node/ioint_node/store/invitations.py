@@ -21,7 +21,7 @@ WRONG: Final = 10
 KEPT_DAYS: Final = 30
 """For which an invitation is kept after it expired, and its applicant may ask what became of it."""
 
-Outcome = Literal["new", "known", "unknown_code", "wrong_code", "expired_code", "used_code"]
+Outcome = Literal["new", "known", "wrong_code", "expired_code", "used_code", "listed_member"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,27 +68,44 @@ async def create(connection: AsyncConnection, identity: str, code: str, now: int
 
 
 async def apply(
-    connection: AsyncConnection, code: str, *, member: str, name: str, card: bytes, now: int
+    connection: AsyncConnection, code: str, *, member: str, name: str, card: bytes, now: int, listed: bool
 ) -> Outcome:
-    """Note who applies with a code. The same member again is `known`, with its newest card."""
-    identity = code.partition(".")[0]
-    row = (await connection.execute(select(invitations).where(invitations.c.id == identity))).one_or_none()
-    if row is None:
-        return "unknown_code"
-    here = update(invitations).where(invitations.c.id == identity)
-    if row.wrong >= WRONG or not hmac.compare_digest(row.code_hash, _hash(code)):
-        await connection.execute(here.values(wrong=min(row.wrong + 1, WRONG)))
+    """Note who applies with a code. The same member again is `known`, with its newest card.
+
+    Who is `listed` on the roster has nothing to apply for, unless it applied before: the code stays unused.
+    """
+    row = await _row(connection, code)
+    if row is None or not _is_good(row, code):
         return "wrong_code"
+    here = update(invitations).where(invitations.c.id == row.id)
     if row.member not in {None, member}:
         return "used_code"
     if row.member is None and row.expires_at <= to_text(now):
         return "expired_code"
+    if row.member is None and listed:
+        return "listed_member"
     fresh = {"member": member, "name": name, "card": card}
     if row.member is None:
         await connection.execute(here.values(**fresh, applied_at=to_text(now)))
         return "new"
     await connection.execute(here.values(**fresh))
     return "known"
+
+
+async def is_good(connection: AsyncConnection, code: str) -> bool:
+    """Whether a code is one that this node gave out and still stands by; it may have expired, or be used."""
+    row = await _row(connection, code)
+    return row is not None and _is_good(row, code)
+
+
+async def note_wrong(connection: AsyncConnection, code: str) -> int:
+    """Count a wrong code against the invitation that it names; gives how many there were, 0 when it names none."""
+    row = await _row(connection, code)
+    if row is None:
+        return 0
+    wrong = min(int(row.wrong) + 1, WRONG)
+    await connection.execute(update(invitations).where(invitations.c.id == row.id).values(wrong=wrong))
+    return wrong
 
 
 async def still_open(connection: AsyncConnection, now: int) -> tuple[OpenInvitation, ...]:
@@ -151,6 +168,16 @@ async def refuse(connection: AsyncConnection, identity: str, now: int) -> None:
     await connection.execute(
         update(invitations).where(invitations.c.id == identity).values(refused_at=to_text(now))
     )
+
+
+async def _row(connection: AsyncConnection, code: str) -> Row[Any] | None:
+    identity = code.partition(".")[0]
+    found = await connection.execute(select(invitations).where(invitations.c.id == identity))
+    return found.one_or_none()
+
+
+def _is_good(row: Row[Any], code: str) -> bool:
+    return row.wrong < WRONG and hmac.compare_digest(row.code_hash, _hash(code))
 
 
 def _hash(code: str) -> str:

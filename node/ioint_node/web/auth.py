@@ -63,7 +63,7 @@ async def _signed_in(site: Site, request: web.Request) -> Caller:
         raise _unauthorised(request, "no_token", "send the token as `Authorization: Bearer TOKEN`")
     if _TOKEN.fullmatch(token) and (caller := await _looked_up(site, token, now)) is not None:
         return caller
-    address = request.remote or "unknown"
+    address = site.address(request)
     if blocked_ms := site.failed.blocked_ms(address, now):
         after = {"Retry-After": str(-(-blocked_ms // 1000))}
         raise Refusal(429, "too_many_failures", "too many failed sign-ins from this address", headers=after)

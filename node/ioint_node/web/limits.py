@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,15 @@ class WebLimits:
     heartbeat_s: float = 15.0
     rendered_objects: int = 20_000
     stop_s: float = 3.0
+
+
+def nearest(forwarded: Sequence[str]) -> str | None:
+    """The address that the proxy in front saw: it adds that at the end, and what is before it is anybody's word."""
+    last = forwarded[-1].rpartition(",")[2].strip() if forwarded else ""
+    try:
+        return str(ip_address(last))
+    except ValueError:
+        return None
 
 
 class FailedAuth:

@@ -20,7 +20,7 @@ from ioint_node.flows.respond import RespondParts
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.hub import Hub
-from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
+from ioint_node.web.limits import FailedAuth, Lookups, WebLimits, nearest
 
 
 def clock() -> int:
@@ -35,7 +35,7 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply.
+    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address.
     """
 
     store: Store
@@ -54,6 +54,7 @@ class WebParts:
     loop: LoopParts | None = None
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
+    behind_proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,11 @@ class Site:
     responding: RespondParts
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
+
+    def address(self, request: web.Request) -> str:
+        """Where a request comes from; by the word of the proxy, where one is in front."""
+        told = request.headers.getall("X-Forwarded-For", []) if self.parts.behind_proxy else []
+        return nearest(told) or request.remote or "unknown"
 
 
 Handler = Callable[[Site, web.Request, Caller], Awaitable[web.StreamResponse]]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from ioint_node import membership
+from ioint_node.cli import proposals
+from ioint_node.cli.rosters import now_ms
 from ioint_node.config import load_config, load_keys
 from ioint_node.membership import Terms
 from ioint_node.store.engine import open_store
@@ -349,3 +351,75 @@ async def know(home: Path, author: str, seq: int) -> None:
     }
     async with open_store(load_config(home).store_url) as store:
         await store.write(lambda connection: connection.execute(segments.insert(), [row]))
+
+
+def test_a_steward_never_signs_two_proposals_of_one_version(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, _, gamma = three
+    for name in ("delta", "epsilon"):
+        consortium.node(name)
+    first = consortium.json("consortium", "admit", "--home", alpha, "--card", consortium.card("delta"))
+    second = consortium.json("consortium", "admit", "--home", gamma, "--card", consortium.card("epsilon"))
+    for home, other in ((gamma, first), (alpha, second)):
+        said = consortium.fails("consortium", "sign", other["proposal"], "--home", home, "--yes")
+        assert "signed another proposal of version 2" in said
+
+
+def test_what_a_steward_signed_is_kept_where_nobody_else_reads_it(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    consortium.json("consortium", "renew", "--home", three[0])
+    kept = three[0] / "keys" / "signed.json"
+    assert (kept.stat().st_mode & 0o777, json.loads(kept.read_text())["version"]) == (0o600, 2)
+
+
+def test_stewards_who_signed_one_proposal_each_go_on_past_them(
+    consortium: Consortium, three: tuple[Path, Path, Path]
+) -> None:
+    alpha, beta, gamma = three
+    for home in three:
+        consortium.json("consortium", "renew", "--home", home)
+    pending = consortium.json("consortium", "renew", "--abandon", "--home", alpha)
+    assert sign(consortium, pending, gamma)["version"] == 4
+    consortium.json("consortium", "join", "--home", beta, "--roster", gamma / "roster.bin")
+    assert "no proposal" in consortium.fails("consortium", "renew", "--abandon", "--home", beta)
+
+
+@pytest.fixture
+def forked(
+    consortium: Consortium, three: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """Two rosters of version 2, at beta and, a little later, at gamma, which forgot what it signed."""
+    alpha, beta, gamma = three
+    for name in ("delta", "epsilon"):
+        consortium.node(name)
+    first = consortium.json("consortium", "admit", "--home", alpha, "--card", consortium.card("delta"))
+    second = consortium.json("consortium", "admit", "--home", gamma, "--card", consortium.card("epsilon"))
+    sign(consortium, second, beta)
+    (gamma / "keys" / "signed.json").unlink()
+    later = now_ms() + 2_000
+    monkeypatch.setattr(proposals, "now_ms", lambda: later)
+    sign(consortium, first, gamma)
+    return beta, gamma
+
+
+def test_an_operator_takes_the_other_roster_of_a_fork(
+    consortium: Consortium, forked: tuple[Path, Path]
+) -> None:
+    beta, gamma = forked
+    join = ("consortium", "join", "--home", beta, "--roster", gamma / "roster.bin")
+    assert "--replace-fork" in consortium.fails(*join)
+    assert "nothing was replaced" in consortium.fails(*join, "--replace-fork")
+    shown = consortium.json(*join, "--replace-fork", "--yes")
+    assert set(states(shown)) == {"alpha", "beta", "gamma", "delta"}
+
+
+def test_an_older_roster_is_no_fork(consortium: Consortium, three: tuple[Path, Path, Path]) -> None:
+    alpha, beta, _ = three
+    old = consortium.root / "old.bin"
+    old.write_bytes((alpha / "roster.bin").read_bytes())
+    sign(consortium, consortium.json("consortium", "renew", "--home", alpha), beta)
+    assert "rollback" in consortium.fails(
+        "consortium", "join", "--home", beta, "--roster", old, "--replace-fork", "--yes"
+    )

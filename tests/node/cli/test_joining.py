@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,9 +15,9 @@ import aiohttp
 import pytest
 from ioint_node import app
 from ioint_node.app import open_node
-from ioint_node.card import own_card
+from ioint_node.card import fingerprint_keys, own_application, own_card
 from ioint_node.cli import main
-from ioint_node.config import load_config, load_keys
+from ioint_node.config import load_config, load_keys, replace_private
 from ioint_node.membership.invitations import read_invitation
 from ioint_node.store import invitations
 
@@ -149,17 +150,22 @@ async def invited(tmp_path: Path, command: Command) -> AsyncIterator[Callable[..
     """`await invited(code, name)`: apply with a code as one of two other organisations."""
     alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
     await in_thread(command, "consortium", "create", "--home", alpha)
-    cards = {home.name: own_card(load_config(home), load_keys(home), None) for home in (beta, gamma)}
     async with door(alpha) as url:
         made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        invitation = read_invitation(made["invitation"])
+        bodies = {
+            home.name: own_application(load_config(home), load_keys(home), None, invitation)
+            for home in (beta, gamma)
+        }
 
         async def apply(
             code: str | None = None, name: str = "beta", *, wrong: bool = False, **changed: object
         ) -> Any:
-            good = read_invitation(made["invitation"]).code
             if wrong:
-                code = good[:17] + "A" * 32
-            return await post(url, {"code": code or good, "card": {**cards[name], **changed}})
+                code = invitation.code[:17] + "A" * 32
+            body = bodies[name]
+            card = {**body["card"], **changed}
+            return await post(url, {**body, "code": code or invitation.code, "card": card})
 
         yield apply
 
@@ -180,6 +186,66 @@ async def test_guessing_codes_ends_at_too_many_failures(invited: Callable[..., A
     guess = "0" * 16 + "." + "A" * 32
     seen = [(await invited(guess))[0] for _ in range(21)]
     assert seen == [403] * 20 + [429]
+    assert (await invited())[0] == 201
+
+
+async def test_bad_cards_under_a_good_code_end_at_too_many_failures(
+    invited: Callable[..., Awaitable[Any]],
+) -> None:
+    seen = [(await invited(group="alpha"))[0] for _ in range(21)]
+    assert seen == [400] * 20 + [429]
+
+
+async def test_a_card_alone_is_no_application_of_its_owner(tmp_path: Path, command: Command) -> None:
+    alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    async with door(alpha) as url:
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        thief = own_application(
+            load_config(gamma), load_keys(gamma), None, read_invitation(made["invitation"])
+        )
+        stolen = own_card(load_config(beta), load_keys(beta), None)
+        status, problem = await post(url, {**thief, "card": stolen})
+    assert (status, "bad_signature" in problem["detail"]) == (400, True)
+
+
+async def test_the_door_gives_a_listed_member_nothing_and_keeps_the_code(
+    tmp_path: Path, command: Command
+) -> None:
+    alpha, beta, gamma = await in_thread(homes, tmp_path, command, "alpha", "beta", "gamma")
+    card = tmp_path / "beta.json"
+    await in_thread(command, "consortium", "card", "--home", beta, "--output", card)
+    await in_thread(command, "consortium", "create", "--home", alpha, "--card", card)
+    async with door(alpha) as url:
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        invitation = read_invitation(made["invitation"])
+        member, newcomer = (
+            own_application(load_config(home), load_keys(home), None, invitation) for home in (beta, gamma)
+        )
+        status, problem = await post(url, member)
+        assert (status, "on the roster already" in problem["detail"]) == (403, True)
+        assert (await post(url, newcomer))[0] == 201
+
+
+async def test_fingerprint_keys_reach_the_node_of_the_new_member_alone(
+    tmp_path: Path, command: Command
+) -> None:
+    alpha, beta = await in_thread(homes, tmp_path, command, "alpha", "beta")
+    await in_thread(command, "consortium", "create", "--home", alpha)
+    keys = {"1": "ab" * 32}
+    replace_private(load_config(alpha).fingerprint_file, json.dumps({"keys": keys}).encode())
+    async with door(alpha) as url:
+        made = await in_thread(command, "consortium", "invite", "--home", alpha)
+        join = ("consortium", "join", "--home", beta, "--invitation", made["invitation"])
+        one = (await in_thread(command, *join))["application"]["id"]
+        await in_thread(command, "consortium", "admit", "--home", alpha, "--application", one)
+        invitation = read_invitation(made["invitation"])
+        body = own_application(load_config(beta), load_keys(beta), None, invitation)
+        await in_thread(command, *join, "--wait", 60)
+        _, answer = await post(url, body)
+    assert keys["1"] not in json.dumps(answer)
+    assert b"ab" * 32 not in base64.b64decode(answer["fingerprint_keys_b64"])
+    assert fingerprint_keys(load_config(beta)) == keys
 
 
 async def test_a_code_under_which_wrong_ones_came_too_often_is_worth_nothing(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import ioint_node.cli.consortium as consortium_commands
 import pytest
+from ioint_node.cli.rosters import now_ms
 from ioint_node.config import load_config, load_keys
 from ioint_node.store.engine import open_store
 from ioint_node.store.schema import segments
@@ -20,7 +22,14 @@ def consortium(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Consortium
     return Consortium(tmp_path, capsys)
 
 
-def test_who_founded_alone_by_mistake_leaves_and_founds_again(consortium: Consortium) -> None:
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute passes: what one node founds in one second is one consortium."""
+    monkeypatch.setattr(consortium_commands, "now_ms", lambda: now_ms() + 60_000)
+
+
+def test_who_founded_alone_by_mistake_leaves_and_founds_again(
+    consortium: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alpha = consortium.node("alpha")
     consortium.node("beta")
     consortium.json("consortium", "create", "--home", alpha, "--name", "Pact")
@@ -30,6 +39,7 @@ def test_who_founded_alone_by_mistake_leaves_and_founds_again(consortium: Consor
     assert (left["left"], left["withdrawn"], left["done"]) == (True, 0, True)
     assert not (alpha / "roster.bin").exists()
     assert not load_config(alpha).consortium
+    later(monkeypatch)
     assert states(consortium.json(*create)) == {"alpha": "active", "beta": "active"}
 
 

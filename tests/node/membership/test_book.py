@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 from ioint_node.flows.roster import (
+    FIRST_PAUSE_S,
+    MOST_PAUSE_S,
     Ask,
+    Patience,
     RosterBook,
     answer_roster,
     ask_roster,
@@ -126,6 +129,25 @@ async def test_a_peer_gives_what_is_newer_and_nothing_else(store: Store) -> None
     newer = await ask_roster(ask, FIRST.versions)
     assert set(everything) - set(newer) == {"1.root.json"}
     assert await ask_roster(ask, second.versions) == {}
+
+
+def test_whose_roster_was_refused_is_asked_again_after_a_pause_that_grows() -> None:
+    patience, now = Patience(), NOW
+    for pause_s in (FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S):
+        patience.note("a", now, refused=True)
+        assert not patience.may_ask("a", now + pause_s * 1000 - 1)
+        now += pause_s * 1000
+        assert patience.may_ask("a", now)
+    assert patience.may_ask("b", NOW)
+
+
+def test_the_pause_has_an_end_and_a_good_roster_ends_it() -> None:
+    patience = Patience()
+    for _ in range(100):
+        patience.note("a", NOW, refused=True)
+    assert patience.may_ask("a", NOW + MOST_PAUSE_S * 1000)
+    patience.note("a", NOW, refused=False)
+    assert patience.may_ask("a", NOW)
 
 
 async def test_an_endless_answer_is_cut_off() -> None:

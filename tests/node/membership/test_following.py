@@ -5,13 +5,30 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ioint_node.membership import Membership, Terms, follow, found, next_version, recall, stamp
+from ioint_node.membership import (
+    Membership,
+    Terms,
+    client,
+    files,
+    follow,
+    found,
+    next_version,
+    propose_change,
+    publish,
+    recall,
+    sign,
+    stamp,
+)
+from ioint_node.membership.client import AHEAD_S
+from ioint_node.membership.files import read_metadata
 from ioint_node.membership.keys import SodiumKey
 from ioint_protocol import Files, ProtocolError, RecordKey, bundle
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Key, Signature
+from tuf.api.metadata import Metadata
 
 from tests.node.membership.founding import (
     DAY_MS,
@@ -60,6 +77,15 @@ def test_two_of_five_change_nothing() -> None:
         after(FIRST, by="ab")
 
 
+def test_who_took_a_proposal_that_the_others_gave_up_follows_past_it() -> None:
+    late = after(FIRST, members=(*FIRST.roster.members, member("g", since=2)))
+    past = propose_change(FIRST, Terms.of(FIRST.roster), NOW + 2_000, version=4)
+    for key in stewards("cde"):
+        past = sign(past, key)
+    given = publish(past, FIRST, seeded("c clock"), NOW + 2_000)
+    assert follow(late, given).roster == follow(FIRST, given).roster
+
+
 def test_absent_stewards_stop_nothing() -> None:
     second = after(FIRST, by="cde", clock="e", members=with_state(FIRST, "f", "suspended"))
     assert follow(FIRST, second.files).roster.version == 2
@@ -82,13 +108,31 @@ def test_a_steward_who_was_dropped_signs_nothing_any_more() -> None:
     assert refusal(second, stamp(second, seeded("a clock"), NOW + 5_000)) == "below_threshold"
 
 
-def test_a_stolen_clock_that_signed_an_enormous_version_ends_with_the_root_that_drops_it() -> None:
-    ahead = replace(FIRST, versions=replace(FIRST.versions, timestamp=2**52))
-    stolen = follow(FIRST, stamp(ahead, seeded("a clock"), NOW))
-    assert stolen.versions.timestamp == 2**52 + 1
+def numbered_from(version: int) -> Files:
+    """What a stolen clock signs with the number after this one."""
+    ahead = replace(FIRST, versions=replace(FIRST.versions, timestamp=version))
+    return stamp(ahead, seeded("a clock"), NOW)
+
+
+def test_a_stolen_clock_that_numbered_ahead_ends_with_the_root_that_drops_it() -> None:
+    number = NOW // 1000 + AHEAD_S - 60
+    stolen = follow(FIRST, numbered_from(number))
+    assert stolen.versions.timestamp == number + 1
     assert refusal(stolen, stamp(FIRST, seeded("b clock"), NOW + DAY_MS)) == "rollback"
     mended = after(FIRST, by="bcd", clock="b", council=(*TERMS.council[1:], seat("f")))
     assert follow(stolen, mended.files).versions.timestamp == mended.versions.timestamp
+
+
+def test_a_stolen_clock_takes_no_number_that_honest_ones_cannot_go_on_from() -> None:
+    assert refusal(FIRST, numbered_from(2**53 - 3)) == "bad_field"
+    assert refusal(None, {**FIRST.files, **numbered_from(2**53 - 3)}) == "bad_field"
+
+
+def test_stewards_who_took_the_highest_number_there_may_be_go_on_and_drop_the_clock() -> None:
+    stolen = follow(FIRST, numbered_from(NOW // 1000 + AHEAD_S - 60))
+    stamped = follow(stolen, stamp(stolen, seeded("b clock"), NOW + 1_000))
+    mended = after(stamped, by="bcd", clock="b", council=(*TERMS.council[1:], seat("f")))
+    assert follow(stamped, mended.files) == mended
 
 
 def test_a_freeze_is_noticed_when_the_timestamp_runs_out() -> None:
@@ -118,6 +162,48 @@ def test_files_of_two_versions_do_not_mix() -> None:
     for kind in ("snapshot", "targets"):
         name = next(name for name in second.files if bundle.kind_of(name) == kind)
         assert refusal(FIRST, {**second.files, name: other.files[name]}) == "mixed_files"
+
+
+def numbered(held: Membership, kind: str) -> dict[str, bytes]:
+    """Well-formed files of one kind under many numbers; no signature on them is good."""
+    name = next(name for name in held.files if bundle.kind_of(name) == kind)
+    metadata: Metadata[Any] = Metadata.from_bytes(held.files[name])
+    made = {}
+    for version in range(2, 50):
+        metadata.signed.version = version
+        made[f"{version}.{kind}.json"] = metadata.to_bytes()
+    return made
+
+
+STRANGER = found(
+    replace(TERMS, council=(seat("f"),), threshold=1), [seeded("f steward")], seeded("f clock"), NOW + 1_000
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (dict(FIRST.files) | numbered(FIRST, "root"), ["2.root.json"]),
+        (
+            {"timestamp.json": STRANGER.files["timestamp.json"]} | numbered(FIRST, "snapshot"),
+            ["timestamp.json"],
+        ),
+    ],
+)
+def test_of_files_that_nobody_signed_the_first_is_the_last_that_is_read(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, bytes], read: list[str]
+) -> None:
+    seen = []
+
+    def noted(name: str, data: bytes, kind: Any) -> Any:
+        if FIRST.files.get(name) != data:
+            seen.append(name)
+        return read_metadata(name, data, kind)
+
+    for module in (client, files):
+        monkeypatch.setattr(module, "read_metadata", noted)
+    assert refusal(FIRST, given) == "below_threshold"
+    assert seen == read
 
 
 def test_a_refused_bundle_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ioint_node.store import tokens
 from ioint_node.web import WebLimits
+from ioint_node.web.limits import nearest
 
 from tests.node.web.test_stream import until
 
@@ -105,6 +106,21 @@ async def test_an_agent_opens_its_own_sessions_and_no_others(node: Node) -> None
 def guess() -> dict[str, str]:
     """The header of a token that is well formed and unknown."""
     return {"Authorization": f"Bearer {tokens.PREFIX}{secrets.token_urlsafe(32)}"}
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "seen"),
+    [
+        ([], None),
+        (["192.0.2.7, 198.51.100.9"], "198.51.100.9"),
+        (["192.0.2.7", "2001:DB8::1"], "2001:db8::1"),
+        (["192.0.2.7, anything"], None),
+    ],
+)
+def test_of_forwarded_addresses_the_last_is_what_the_proxy_saw(
+    forwarded: list[str], seen: str | None
+) -> None:
+    assert nearest(forwarded) == seen
 
 
 class TestTooManyFailures:

@@ -16,6 +16,7 @@ import { checkSuccession, readDocument } from './roster.mjs'
 const TIMESTAMP = 'timestamp.json'
 const rootName = (version) => `${version}.root.json`
 const SECONDS = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/
+const AHEAD_S = 8 * 86_400
 const ANY_TEXT = /^/
 
 /** Take over given files, all or none; `pinned` is the consortium to believe with nothing trusted, `now` in Unix seconds. */
@@ -26,7 +27,7 @@ export function follow (given, { trusted, pinned, now }) {
   const consortium = consortiumOf(roots[0])
   inDate(root, now)
   const before = trusted && stillSigned(readShapes(trusted.files), root)
-  const timestamp = followTimestamp(files, root, before, now)
+  const timestamp = followTimestamp(files, root, { before, highest: highestNumber(trusted, now), now })
   const snapshot = followNamed(files, before, timestamp.signed.meta['snapshot.json'], 'snapshot')
   signedBy(snapshot, root, 'snapshot')
   if (before?.snapshot && targetsVersion(snapshot) < targetsVersion(before.snapshot)) refuse('rollback', 'an older targets file')
@@ -188,11 +189,11 @@ function isSigned (file, root, role) {
   }
 }
 
-function followTimestamp (files, root, before, now) {
+function followTimestamp (files, root, { before, highest, now }) {
   const given = files.get(TIMESTAMP) ?? refuse('missing_file', TIMESTAMP)
   signedBy(given, root, 'timestamp')
   const held = before?.timestamp
-  const snapshotVersion = ({ signed }) => signed.meta['snapshot.json'].version
+  if (Math.max(given.signed.version, snapshotVersion(given)) > highest) refuse('bad_field', 'a number far ahead')
   if (held && given.signed.version < held.signed.version) refuse('rollback', 'an older timestamp')
   if (held && snapshotVersion(given) < snapshotVersion(held)) refuse('rollback', 'an older snapshot')
   const timestamp = held && given.signed.version === held.signed.version ? held : given
@@ -200,6 +201,14 @@ function followTimestamp (files, root, before, now) {
   return timestamp
 }
 
+/** The highest number that a timestamp or snapshot may have: numbers follow the clock, or the last one. */
+function highestNumber (trusted, now) {
+  const held = trusted && readShapes(trusted.files).get(TIMESTAMP)
+  const last = held ? Math.max(held.signed.version, snapshotVersion(held)) : 0
+  return Math.max(last + 1, now + AHEAD_S)
+}
+
+const snapshotVersion = ({ signed }) => signed.meta['snapshot.json'].version
 const targetsVersion = ({ signed }) => signed.meta['targets.json'].version
 
 /** The file that `named` names: trusted already, or given. */
