@@ -22,6 +22,7 @@ from ioint_node.peers.wire import Unframer, frame
 from ioint_protocol import (
     Report,
     build_segment,
+    bundle,
     encode_record,
     equivocation_proof,
     parse_segment,
@@ -241,8 +242,10 @@ async def slow_reader(us: Hostile) -> object:
 
 
 async def stale_roster(us: Hostile) -> object:
-    """Tell the victim, when it asks for the roster, of one that was replaced."""
-    return await lure(us, sync.ROSTER, {sync.ROSTER: us.stale})
+    """Tell the victim, when it asks for the roster, of one that was replaced, in files that it may have asked for."""
+    files = bundle.read_files(us.stale)
+    later = {name: data for name, data in files.items() if bundle.kind_of(name) != "root"}
+    return await lure(us, sync.ROSTER, {sync.ROSTER: bundle.write_files(later)})
 
 
 async def lying_source(us: Hostile) -> object:
@@ -292,10 +295,8 @@ async def equivocate(us: Hostile) -> object:
 async def roster_of(us: Hostile) -> object:
     """What the victim tells somebody who has no roster yet, in hex."""
     async with attacker.connected(us.victim, us.keys) as (host, peer):
-        for body in (b'{"have":0}', b'{"root":0,"timestamp":0}'):
-            if answer := await (await talk(host, peer, sync.ROSTER)).ask(body):
-                return answer.hex()
-    return ""
+        answer = await (await talk(host, peer, sync.ROSTER)).ask(b'{"root":0,"timestamp":0}')
+        return (answer or b"").hex()
 
 
 async def lure(us: Hostile, wanted: str, answers: Mapping[str, bytes]) -> int:
