@@ -24,7 +24,7 @@ from ioint_protocol.limits import LIMITS
 
 from ioint_node.bench.client import cpu_of
 from ioint_node.bench.orders import Ready
-from ioint_node.bench.place import START_S, STOP_S, BenchError
+from ioint_node.bench.place import START_S, BenchError, child
 from ioint_node.bench.traffic import Members
 from ioint_node.config import Keys, load_config, load_keys
 from ioint_node.peers import Exchange, Handlers, PeerAddress
@@ -108,32 +108,15 @@ async def _exchange(keys: Keys, frames: Sequence[bytes] | bytes) -> AsyncIterato
 
 @asynccontextmanager
 async def _served(place: Path) -> AsyncIterator[tuple[Ready, int]]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ioint_node.bench.copying",
-        str(place),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    if process.stdin is None or process.stdout is None:
-        raise BenchError("the pipes of the copying side are not there")
-    try:
-        async with asyncio.timeout(START_S):
-            first, second = await process.stdout.readline(), await process.stdout.readline()
+    async with child("ioint_node.bench.copying", place) as (_, told):
+        try:
+            async with asyncio.timeout(START_S):
+                first, second = await told.readline(), await told.readline()
+        except TimeoutError:
+            raise BenchError(f"the copying side was not ready within {START_S:g} s") from None
         if not second:
             raise BenchError("the copying side ended before it was ready: run `ioint doctor` on this machine")
         yield msgspec.json.decode(first, type=Ready), int(second)
-    except TimeoutError:
-        raise BenchError(f"the copying side was not ready within {START_S:g} s") from None
-    finally:
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 async def _frames(place: Path) -> list[bytes]:

@@ -76,25 +76,38 @@ async def served(place: Path, token: str) -> AsyncIterator[Served]:
     Raises:
         BenchError: it did not start.
     """
+    async with child("ioint_node.bench.serving", place) as (process, told):
+        try:
+            line = await asyncio.wait_for(told.readline(), START_S)
+        except TimeoutError:
+            raise BenchError(f"the server did not listen within {START_S:g} s") from None
+        if not line:
+            raise BenchError("the server ended before it listened: run `ioint doctor` on this machine")
+        yield Served(**msgspec.json.decode(line), pid=process.pid, token=token)
+
+
+@asynccontextmanager
+async def child(
+    module: str, place: Path
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
+    """A module of ours in a process of its own, and what it prints; it ends when its input does.
+
+    Raises:
+        BenchError: its pipes are not there.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "ioint_node.bench.serving",
+        module,
         str(place),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
     if process.stdin is None or process.stdout is None:
-        raise BenchError("the server's pipes are not there")
+        raise BenchError(f"the pipes of {module} are not there")
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), START_S)
-        if not line:
-            raise BenchError("the server ended before it listened: run `ioint doctor` on this machine")
-        found = msgspec.json.decode(line)
-        yield Served(**found, pid=process.pid, token=token)
-    except TimeoutError:
-        raise BenchError(f"the server did not listen within {START_S:g} s") from None
+        yield process, process.stdout
     finally:
         process.stdin.close()
         try:
