@@ -32,7 +32,6 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
-    case,
     func,
     select,
     tuple_,
@@ -447,11 +446,16 @@ async def _adopt(connection: AsyncConnection, items: Sequence[Item]) -> frozense
     rows = (await connection.execute(select(records.c.author, records.c.of).where(waiting).distinct())).all()
     if not rows:
         return frozenset()
-    subject, label = (
-        case({name: getattr(about, part) for name, about in reports.items()}, value=records.c.of)
-        for part in ("subject", "label")
+    # One statement for any number of them: a statement of another length each time would be kept each time.
+    await connection.execute(
+        update(records)
+        .where(records.c.of == bindparam("report"), records.c.subject == NO_SUBJECT)
+        .values(subject=bindparam("about"), tlp=bindparam("label")),
+        [
+            {"report": name, "about": reports[name].subject, "label": reports[name].label}
+            for name in sorted({row.of for row in rows})
+        ],
     )
-    await connection.execute(update(records).where(waiting).values(subject=subject, tlp=label))
     orphans = await connection.execute(
         select(records.c.seq, records.c.author, records.c.of).where(
             records.c.author.in_(among(connection, {row.author for row in rows})),
