@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from ioint_protocol import (
@@ -542,43 +543,23 @@ def _day(record: Record | Unread, now: int) -> int:
 
 def _said_on(day: int, author: str, name: str, record: Record, received_at: str, *, label: str) -> Said:
     """What a record says, in the words of the rule and of an indicator."""
+    said = partial(Said, id=name, author=author, day=day, received_at=received_at, tlp=label)
     match record:
         case Report():
-            return Said(
-                id=name,
-                author=author,
+            return said(
                 kind="report",
                 bad=record.bad,
                 seen=record.seen,
-                day=day,
-                received_at=received_at,
-                tlp=label,
                 day_from=record.day_from,
                 intents=record.intents,
                 pattern=record.pat if isinstance(record.pat, Pattern) else None,
             )
         case Sighting():
-            return Said(
-                id=name,
-                author=author,
-                kind="sighting",
-                seen=record.seen,
-                day=day,
-                received_at=received_at,
-                tlp=label,
-            )
+            return said(kind="sighting", seen=record.seen)
         case Dispute():
-            return Said(id=name, author=author, kind="dispute", day=day, received_at=received_at, tlp=label)
+            return said(kind="dispute")
         case Withdrawal():
-            return Said(
-                id=name,
-                author=author,
-                kind="withdrawal",
-                of=record.of,
-                day=day,
-                received_at=received_at,
-                tlp=label,
-            )
+            return said(kind="withdrawal", of=record.of)
 
 
 def _stored(row: Row[Any]) -> StoredRecord:
