@@ -16,6 +16,8 @@ from ioint_taxonomy import Catalogue, Taxonomy
 from ioint_node.reputation.gate import Gate, Local
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
 
+SILENT: Final = frozenset({"unknown", "withdrawn"})
+"""The states of what nobody's live record says anything of."""
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
     "no_accusation": "nobody accuses it now",
@@ -38,13 +40,14 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
 class Facts:
     """What the live records say beside their voices: who was first, and days.
 
-    `pattern` is the novel pattern itself where there is one.
+    `until_day` is the day on which it ends to be valid (`valid_until`). `pattern` is the novel pattern itself where there is one.
     """
 
     intents: tuple[str, ...]
     first_reporter: str
     first_day: int
     last_day: int
+    until_day: int
     tlp: str
     pattern: Pattern | None
 
@@ -60,6 +63,16 @@ class Sightings:
 def indicator_id(subject: str) -> str:
     """The id of an indicator: the pattern's, or the SHA-256 of a public subject."""
     return subject if _HEX_64.fullmatch(subject) else hashlib.sha256(subject.encode()).hexdigest()
+
+
+def valid_until(state: str, last_day: int, today: int) -> int:
+    """The UTC day on which what was said last on a day ends to be valid, given the state of today.
+
+    While it is believed, that is the end of a record's life. What was taken back, or is heard no more before its time, is
+    valid no longer than it was seen: a reader who looks at this day alone is told what the state tells.
+    """
+    end = last_day + LIFE_DAYS
+    return end if end <= today or state not in SILENT else min(last_day, today)
 
 
 def trend(score: int, a_week_ago: int) -> str:
@@ -100,7 +113,7 @@ def indicator_row(
         "first_reporter": facts.first_reporter,
         "first_seen": _date(facts.first_day),
         "last_seen": _date(facts.last_day),
-        "valid_until": _date(facts.last_day + LIFE_DAYS),
+        "valid_until": _date(facts.until_day),
         "trend": trend,
         "seen_locally": seen.sessions > 0,
         "local_hits": seen.sessions,
