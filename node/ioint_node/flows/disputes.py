@@ -89,23 +89,22 @@ async def dispute_rows(
 ) -> list[dict[str, Any]]:
     """The rows of stored disputes, in their order."""
     known = await in_the_rule(connection, found)
-    rulings = () if roster is None else roster.rulings
     names = {} if roster is None else {member.id: member.name for member in roster.members}
     today = day_of(now)
     rows = []
     for record in found:
         dispute = known[statement_of(record)]
-        ended = outcome(dispute, rulings, today)
+        said, ended = dispute.said, outcome(dispute, roster, today)
         rows.append(
             {
-                "id": dispute.id,
+                "id": said.id,
                 "pattern": indicator_id(record.subject) if record.subject else None,
                 "label": _label(record.subject, catalogue),
-                "report": dispute.of,
+                "report": said.of,
                 "reporters": [_named(member, names) for member in dispute.reporters],
-                "disputer": _named(dispute.author, names),
+                "disputer": _named(said.author, names),
                 "reason": record.record.reason if isinstance(record.record, Dispute) else "",
-                "opened": day_text(dispute.opened),
+                "opened": day_text(said.day),
                 "deadline": day_text(dispute.deadline),
                 **_ending(ended),
                 "tlp": record.tlp,

@@ -6,13 +6,12 @@ for as long as the records are remembered, because a ruling holds longer than th
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from ioint_protocol import Roster, Ruling
 from msgspec import Struct
 
-from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO
+from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement, dispute_state, electorate, ruled
 
 STATES: Final = ("open", "upheld", "rejected", "lapsed", "withdrawn")
 
@@ -20,21 +19,17 @@ STATES: Final = ("open", "upheld", "rejected", "lapsed", "withdrawn")
 class Dispute(Struct, frozen=True, kw_only=True):
     """One member's word that a report is a false positive.
 
-    `id` is its record id, `author` its member, `of` the report's record id and `reporters` the members who signed that
-    report; `opened` is its UTC day.
+    `said` is the dispute itself, `reporters` are the members who signed the report that it names, ascending.
     """
 
-    id: str
-    author: str
-    of: str
+    said: Statement
     reporters: tuple[str, ...]
-    opened: int
     withdrawn: bool = False
 
     @property
     def deadline(self) -> int:
         """The UTC day on which it has lapsed if no ruling took it up before."""
-        return self.opened + DISPUTE_DAYS
+        return self.said.day + DISPUTE_DAYS
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -51,39 +46,43 @@ class Standing(Struct, frozen=True, kw_only=True):
     until: int | None = None
 
 
-def outcome(dispute: Dispute, rulings: Collection[Ruling], today: int) -> Outcome:
-    """What came of a dispute by a UTC day.
+def outcome(dispute: Dispute, roster: Roster | None, today: int) -> Outcome:
+    """What came of a dispute by a UTC day, under a roster.
 
-    A ruling that came in time counts also where the dispute was withdrawn since: withdrawing does not undo it.
+    What was ruled stays where the dispute is withdrawn: that does not undo it.
     """
-    for ruling in rulings:
-        if ruling.day >= dispute.deadline:
-            continue
-        if ruling.kind == "false" and (ruling.author, ruling.of) == (dispute.author, dispute.id):
-            return Outcome(state="rejected", ruling=ruling)
-        if ruling.of != dispute.of or ruling.author not in dispute.reporters:
-            continue
-        if ruling.kind == "false":
-            return Outcome(state="upheld", ruling=ruling)
-        if ruling.kind == "stands" and dispute.opened <= ruling.day:
-            return Outcome(state="rejected", ruling=ruling)
+    if roster is not None:
+        state = dispute_state(dispute.said, today, ruled(roster, today))
+        if state in {"upheld", "rejected"}:
+            return Outcome(state=state, ruling=_decisive(dispute.said, state, roster))
     if dispute.withdrawn:
         return Outcome(state="withdrawn")
     return Outcome(state="open" if today < dispute.deadline else "lapsed")
 
 
 def standings(roster: Roster, today: int) -> dict[str, Standing]:
-    """The standing of every group of which a statement was judged false: half for each such ruling that holds.
+    """The standing of every group of which a statement was judged false by a ruling that holds.
 
     A group that is not named has all of it.
     """
-    found: dict[str, Standing] = {}
+    until: dict[str, int] = {}
     for ruling in roster.rulings:
         author = roster.member(ruling.author)
-        if ruling.kind != "false" or author is None or not ruling.holds(today):
-            continue
-        before = found.get(author.group, Standing())
-        found[author.group] = Standing(
-            amount=before.amount // 2, until=max(ruling.until, before.until or ruling.until)
-        )
-    return found
+        if ruling.kind == "false" and author is not None and ruling.holds(today):
+            until[author.group] = max(ruling.until, until.get(author.group, 0))
+    left = electorate(roster, today).standing
+    return {group: Standing(amount=left.get(group, MICRO), until=day) for group, day in until.items()}
+
+
+def _decisive(said: Statement, state: str, roster: Roster) -> Ruling | None:
+    """The ruling by which a dispute was decided."""
+    on_report, on_dispute = ("false", None) if state == "upheld" else ("stands", "false")
+    return next(
+        (
+            ruling
+            for ruling in roster.rulings
+            if (ruling.of == said.of and ruling.kind == on_report)
+            or ((ruling.author, ruling.of) == (said.author, said.id) and ruling.kind == on_dispute)
+        ),
+        None,
+    )

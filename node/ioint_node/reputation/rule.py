@@ -33,7 +33,6 @@ COUNTED_SESSIONS = 40  # volume beyond this buys nothing
 SUBJECT_SESSIONS = 3  # fewer say nothing of a public subject
 LIFE_DAYS = 30
 AHEAD_DAYS = 1  # clocks differ
-DISPUTE_DAYS = 14  # within which a ruling takes a dispute up, or it lapses
 WEEK_DAYS = 7
 TENURE_FIRST, TENURE_STEP, TENURE_WEEKS = 100_000, 75_000, 12
 THRESHOLD = 750_000

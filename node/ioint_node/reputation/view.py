@@ -41,7 +41,8 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
 class Facts:
     """What the live records say beside their voices: who was first, and days.
 
-    `until_day` is the day on which it ends to be valid (`valid_until`). `pattern` is the novel pattern itself where there is one.
+    `until_day` is the day on which it ends to be valid (`valid_until`). `pattern` is the novel pattern itself where
+    there is one.
     """
 
     intents: tuple[str, ...]
@@ -69,8 +70,8 @@ def indicator_id(subject: str) -> str:
 def valid_until(state: str, last_day: int, today: int) -> int:
     """The UTC day on which what was said last on a day ends to be valid, given the state of today.
 
-    While it is believed, that is the end of a record's life. What was taken back, or is heard no more before its time, is
-    valid no longer than it was seen: a reader who looks at this day alone is told what the state tells.
+    While it is believed, that is the end of a record's life. What was taken back, or is heard no more before its time,
+    is valid no longer than it was seen: a reader who looks at this day alone is told what the state tells.
     """
     end = last_day + LIFE_DAYS
     return end if end <= today or state not in SILENT else min(last_day, today)
@@ -131,7 +132,7 @@ def why_line(network: Network, local: Local, gate: Gate) -> str:
     """One sentence: who accuses, what is left after removal, what this node makes of it."""
     if network.tier == "none":
         return {
-            "withdrawn": "those who reported it have taken it back",
+            "withdrawn": "those who reported it have taken it back, or stewards ruled it false",
             "benign": "only benign voices",
             "unknown": "nobody says anything of it now",
         }[network.state]

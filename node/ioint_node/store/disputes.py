@@ -10,6 +10,7 @@ from sqlalchemy import Row, Select, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.disputes import Dispute
+from ioint_node.reputation.rule import Statement
 from ioint_node.store.clearance import visible
 from ioint_node.store.listings import Page
 from ioint_node.store.log import StoredRecord, stored
@@ -59,11 +60,8 @@ async def in_the_rule(connection: AsyncConnection, found: Sequence[StoredRecord]
     gone = await _taken_back(connection, {one.id for one in found})
     return {
         statement_of(one): Dispute(
-            id=one.id,
-            author=one.author,
-            of=of,
+            said=Statement(id=one.id, author=one.author, kind=one.kind, of=of, day=one.day),
             reporters=reporters.get(of, ()),
-            opened=one.day,
             withdrawn=(one.author, one.id) in gone,
         )
         for one, of in named

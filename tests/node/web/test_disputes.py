@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ioint_node.flows import disputes
+from ioint_node.flows import believe, disputes
 from ioint_node.store import tokens
+from ioint_node.store.schema import stream
 from ioint_node.store.times import day_of, day_text
 from ioint_protocol import Dispute, Record, Ruling, Withdrawal, encode_record, record_id
+from sqlalchemy import select
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node
@@ -196,3 +199,30 @@ async def test_a_dispute_that_waits_for_its_report_is_listed_without_a_pattern(n
     node.keys["soc"] = made.token
     (row,) = await listed(node)
     assert (row["pattern"], row["report"], row["reporters"]) == (None, "e" * 64, [])
+
+
+async def test_a_roster_with_a_ruling_makes_engines_hear_of_what_it_changed(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    report = node.report(pattern, bad=2)
+    for name in ("contoso", "fabrikam"):
+        await node.hear(name, report)
+    today = day_of(node.clock.now)
+
+    async def told(*rulings: Ruling) -> tuple[int, bool]:
+        rule(node, *rulings)
+        await believe.refresh_all(node.parts.exchange, node.clock.now)
+        (row,) = (await node.json("/api/v1/indicators"))["items"]
+        async with node.parts.store.read() as connection:
+            newest = select(stream.c.body).order_by(stream.c.seq.desc()).limit(1)
+            heard = json.loads((await connection.execute(newest)).scalar_one())
+        names = ("state", "score", "revoked")
+        assert [heard[name] for name in names] == [row[name] for name in names]
+        return row["reporters"], row["revoked"]
+
+    false = [
+        Ruling(kind="false", author=node.consortium.member(name), of=named(report), day=today)
+        for name in ("contoso", "fabrikam")
+    ]
+    assert await told(*false[:1]) == (1, False)
+    assert await told(*false) == (0, True)
+    assert await told() == (2, False)

@@ -14,7 +14,7 @@ from ioint_node.store.times import day_of, day_text
 from ioint_node.web import stix
 from ioint_node.web.problems import TAXII_TYPE
 from ioint_node.web.taxii import INDICATORS
-from ioint_protocol import Dispute, Sighting, Withdrawal, encode_record, record_id
+from ioint_protocol import Dispute, Ruling, Sighting, Withdrawal, encode_record, record_id
 from sqlalchemy import select
 
 if TYPE_CHECKING:
@@ -68,6 +68,19 @@ async def disputed(node: Node, pattern: str) -> None:
         await node.hear(name, Dispute(of=of, reason="expected_use", day=day_of(node.clock.now)))
 
 
+async def ruled_false(node: Node, pattern: str) -> None:
+    of = await corroborated(node, pattern)
+    authors = sorted(node.consortium.member(name) for name in OTHERS)
+    node.consortium.roster = replace(
+        node.consortium.roster,
+        version=2,
+        rulings=tuple(
+            Ruling(kind="false", author=author, of=of, day=day_of(node.clock.now)) for author in authors
+        ),
+    )
+    await believe.refresh_all(node.parts.exchange, node.clock.now)
+
+
 async def its_reporters_are_suspended(node: Node, pattern: str) -> None:
     await corroborated(node, pattern)
     node.consortium.roster = replace(
@@ -99,6 +112,7 @@ EVENTS: dict[Happens, str] = {
     expired: "unknown",
     allowed_here: "malicious",
     disputed: "disputed",
+    ruled_false: "withdrawn",
     its_reporters_are_suspended: "unknown",
     only_disputes_are_left: "benign",
 }
