@@ -24,23 +24,17 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from ioint_node import membership
 from ioint_node.app import Node, open_node
+from ioint_node.bench.consortium import found
 from ioint_node.bench.figures import machine, versions
-from ioint_node.config import Config, Keys, make_keys, write_config
 from ioint_node.config.files import write_private
 from ioint_node.demo.client import Client
 from ioint_node.flows.opinions import publish_record
-from ioint_node.flows.roster import install, open_book
-from ioint_node.membership import Terms
 from ioint_node.store import tokens
-from ioint_node.store.engine import open_store
-from ioint_node.store.migrate import upgrade
 from ioint_node.store.times import day_of
 from ioint_node.web.stix import EXTENSION
-from ioint_protocol import Member, RecordKey, Release, Report, Steward
-from ioint_taxonomy import load_catalogue, load_taxonomy
-from nacl.signing import SigningKey
+from ioint_protocol import Report
+from ioint_taxonomy import load_catalogue
 
 PAUSE_S = 1.0  # between two polls of those who poll
 WITHIN_S = 60.0
@@ -254,55 +248,16 @@ def _report(author: Node, pattern: str, now: int) -> Report:
     )
 
 
-async def found(root: Path) -> list[Config]:
-    """The homes of two founders who can dial each other."""
-    configs = [_home(root / name, name) for name in ("alpha", "beta")]
-    keys = [make_keys(config.home) for config in configs]
-    steward, clock, now = SigningKey.generate(), SigningKey.generate(), time.time_ns() // 1_000_000
-    seat = Steward(
-        member=keys[0].member,
-        steward_key=bytes(steward.verify_key).hex(),
-        clock_key=bytes(clock.verify_key).hex(),
-    )
-    terms = Terms(
-        members=tuple(map(_member, configs, keys)),
-        council=(seat,),
-        threshold=1,
-        taxonomy=Release(version=load_taxonomy().version, digest=load_taxonomy().digest),
-        catalogue=load_catalogue().digest,
-    )
-    files = membership.found(terms, [steward], clock, now).files
-    for config in configs:
-        await upgrade(config.store_url)
-        async with open_store(config.store_url) as store:
-            await install(store, await open_book(store), files, now)
-    return configs
-
-
-def _home(home: Path, org: str) -> Config:
+def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = int(taken.getsockname()[1])
-    config = Config(home=home, org=org, publish="catalogue", web_port=0, exchange_port=port)
-    write_config(config)
-    return config
-
-
-def _member(config: Config, keys: Keys) -> Member:
-    return Member(
-        id=keys.member,
-        name=config.org,
-        node_key=keys.node_public.hex(),
-        record_keys=(RecordKey(key=keys.record_public.hex()),),
-        group=config.group,
-        since=1,
-        addresses=(f"/ip4/127.0.0.1/tcp/{config.exchange_port}",),
-    )
+        return int(taken.getsockname()[1])
 
 
 async def run(rounds: int) -> dict[str, Any]:
     """Found, open both nodes, and measure."""
     with tempfile.TemporaryDirectory(prefix="ioint-withdrawal-") as root:
-        configs = await found(Path(root))
+        homes = [Path(root) / name for name in ("author", "reader")]
+        configs = await found(homes, [_free_port() for _ in homes])
         async with AsyncExitStack() as stack:
             author, reader = [await stack.enter_async_context(open_node(config)) for config in configs]
             async with asyncio.timeout(WITHIN_S):
