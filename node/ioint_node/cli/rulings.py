@@ -14,7 +14,7 @@ import click
 from ioint_protocol import LIMITS, Dispute, Report, Roster, Ruling, Sighting
 from ioint_protocol.records import PUBLIC_SUBJECT
 
-from ioint_node.cli.names import LEAST_DIGITS, full_id, short_id
+from ioint_node.cli.names import LEAST_DIGITS, full_id, id_digits, short_id
 from ioint_node.cli.options import node_options, show_table
 from ioint_node.cli.proposals import change_roster, proposal_option
 from ioint_node.cli.rosters import find_member, in_consortium, now_ms
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 DISPUTES: Final = 256
 """Disputes of one report that are counted in its summary."""
 _COLUMNS: Final = ("ruling", "of", "signed_by", "kind", "about", "says", "disputes")
-_SEE: Final = "ioint indicators disputes"
+_RECORDS: Final = "ioint indicators verify PATTERN"
+_PATTERNS: Final = "ioint indicators list"
 
 
 @click.command()
@@ -137,13 +138,12 @@ async def _record(connection: AsyncConnection, digits: str, author: str | None) 
     """The one statement that is meant."""
     from ioint_node.store.disputes import statements_named  # noqa: PLC0415 - see above
 
-    _check_digits(digits, "record")
-    found = await statements_named(connection, digits.lower())
-    name = full_id(digits, [each.id for each in found], what="record", listed=_SEE)
+    found = await statements_named(connection, id_digits(digits, what="record", listed=_RECORDS))
+    name = full_id(digits, [each.id for each in found], what="record", listed=_RECORDS)
     said = [each for each in found if each.id == name and author in (None, each.author)]
     if not said:
         whose = "" if author is None else f" by member {short_id(author)}"
-        raise NotFoundError(f"this node holds no record {short_id(name)}{whose}: see `{_SEE}`")
+        raise NotFoundError(f"this node holds no record {short_id(name)}{whose}: see `{_RECORDS}`")
     if len(said) > 1:
         authors = ", ".join(each.author for each in said)
         raise ConfigError(f"several members signed {short_id(name)}: name one with --author, of {authors}")
@@ -160,14 +160,9 @@ async def _subject(connection: AsyncConnection, given: str) -> str:
         if len(given) > LIMITS.subject_chars or not PUBLIC_SUBJECT.fullmatch(given):
             raise RequestError(f"{given[:64]!r} is no package URL that the protocol has")
         return given
-    _check_digits(given, "pattern")
-    known = {*load_catalogue().entries, *await subjects_named(connection, given.lower())}
-    return full_id(given, sorted(known), what="pattern", listed="ioint indicators list")
-
-
-def _check_digits(given: str, what: str) -> None:
-    """Refuse what can begin no id, before the database is asked for it."""
-    full_id(given if len(given) < LEAST_DIGITS else given.ljust(64, "0"), (), what=what, listed=_SEE)
+    digits = id_digits(given, what="pattern", listed=_PATTERNS)
+    known = {*load_catalogue().entries, *await subjects_named(connection, digits)}
+    return full_id(given, sorted(known), what="pattern", listed=_PATTERNS)
 
 
 def _dropped(given: str, standing: Collection[tuple[str, str]]) -> tuple[str, str]:

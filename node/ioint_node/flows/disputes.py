@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.disputes import Outcome, outcome
 from ioint_node.reputation.view import indicator_id
-from ioint_node.store.disputes import in_the_rule, newest_disputes, statement_of
+from ioint_node.store.disputes import as_disputes, newest_disputes, statement_of
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, day_text
 
@@ -88,7 +88,7 @@ async def dispute_rows(
     now: int,
 ) -> list[dict[str, Any]]:
     """The rows of stored disputes, in their order."""
-    known = await in_the_rule(connection, found)
+    known = await as_disputes(connection, found)
     names = {} if roster is None else {member.id: member.name for member in roster.members}
     today = day_of(now)
     rows = []

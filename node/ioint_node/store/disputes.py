@@ -50,7 +50,7 @@ async def newest_disputes(
     return Page(tuple((row.seq, stored(row)) for row in rows[:limit]), len(rows) > limit)
 
 
-async def in_the_rule(connection: AsyncConnection, found: Sequence[StoredRecord]) -> dict[str, Dispute]:
+async def as_disputes(connection: AsyncConnection, found: Sequence[StoredRecord]) -> dict[str, Dispute]:
     """Stored disputes with what else is held of them: who signed the report, and whether they were taken back.
 
     They are named by author and record id, as in `statement_of`.

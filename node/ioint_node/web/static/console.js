@@ -157,7 +157,7 @@ function show_panel(row, receipt) {
     ]),
     el("h3", {}, `Voices of the network (${voices.length})`),
     voices.length ? voice_table(voices) : el("p", { class: "dim" }, "No live voice."),
-    ...dispute_rows(row.disputes || []),
+    ...dispute_facts(row.disputes || []),
     el("h3", {}, "What this node makes of it"),
     facts(local_facts(receipt.local)),
     opinions(row),
@@ -184,17 +184,12 @@ function voice_table(voices) {
       el("td", {}, voice.group), el("td", { class: "num" }, micro(voice.accusing)), el("td", { class: "num" }, micro(voice.benign)),
       el("td", { class: "num" }, micro(voice.tenure)), el("td", { class: "dim" }, (voice.members || []).map((one) => `${one.member} (${one.kind})`).join(", "))))));
 }
-function dispute_rows(disputes) {
+function dispute_facts(disputes) {
   if (!disputes.length) return [];
   const named = (member) => member.name || short(member.id);
-  const until = (one) => one.state === "open" ? `until ${one.deadline}` : one.ruled ? `ruled ${one.ruled}` : "";
-  return [el("h3", {}, `Disputes (${disputes.length})`),
-    el("table", { class: "small" },
-      el("thead", {}, el("tr", {}, ...["Report", "Disputed by", "Reason", "Opened", "State", ""].map((name) => el("th", {}, name)))),
-      el("tbody", {}, ...disputes.map((one) => el("tr", {},
-        el("td", { class: "mono", title: one.report }, `${short(one.report)} by ${one.reporters.map(named).join(", ") || "?"}`),
-        el("td", {}, named(one.disputer)), el("td", {}, one.reason.replaceAll("_", " ")),
-        el("td", { class: "mono day" }, one.opened), el("td", {}, one.state), el("td", { class: "dim" }, until(one))))))];
+  const ending = (one) => one.state === "open" ? `open until ${one.deadline}` : one.ruled ? `${one.state} on ${one.ruled}` : one.state;
+  const told = (one) => `report ${short(one.report)} by ${one.reporters.map(named).join(", ") || "?"}, ${one.reason.replaceAll("_", " ")}, since ${one.opened}: ${ending(one)}`;
+  return [el("h3", {}, `Disputes (${disputes.length})`), facts(disputes.map((one) => [named(one.disputer), told(one)]))];
 }
 function opinions(row) {
   const give = (kind, reason) => async (event) => {
