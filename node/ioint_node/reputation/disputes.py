@@ -11,7 +11,7 @@ from typing import Final
 from ioint_protocol import Roster, Ruling
 from msgspec import Struct
 
-from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement, dispute_state, electorate, ruled
+from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Ruled, Statement, electorate, ruled
 
 STATES: Final = ("open", "upheld", "rejected", "lapsed", "withdrawn")
 
@@ -52,8 +52,8 @@ def outcome(dispute: Dispute, roster: Roster | None, today: int) -> Outcome:
     What was ruled stays where the dispute is withdrawn: that does not undo it.
     """
     if roster is not None:
-        state = dispute_state(dispute.said, today, ruled(roster, today))
-        if state in {"upheld", "rejected"}:
+        state = _decided(dispute, ruled(roster, today))
+        if state is not None:
             return Outcome(state=state, ruling=_decisive(dispute.said, state, roster))
     if dispute.withdrawn:
         return Outcome(state="withdrawn")
@@ -72,6 +72,14 @@ def standings(roster: Roster, today: int) -> dict[str, Standing]:
             until[author.group] = max(ruling.until, until.get(author.group, 0))
     left = electorate(roster, today).standing
     return {group: Standing(amount=left.get(group, MICRO), until=day) for group, day in until.items()}
+
+
+def _decided(dispute: Dispute, ruled: Ruled) -> str | None:
+    """What the rulings make of a dispute, if they say anything of it: `upheld` where it keeps its voice by them."""
+    said = dispute.said
+    if (said.author, said.id) in ruled.void or said.day <= ruled.upheld.get(said.of, -1):
+        return "rejected"
+    return "upheld" if ruled.false.get(said.of, dispute.deadline) < dispute.deadline else None
 
 
 def _decisive(said: Statement, state: str, roster: Roster) -> Ruling | None:

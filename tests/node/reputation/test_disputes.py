@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.reputation.disputes import STATES, Dispute, Outcome, Standing, outcome, standings
-from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement
+from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement, lives, ruled
 from ioint_protocol import RULING_DAYS, Member, RecordKey, Release, Roster, Ruling
 
 OPENED = 20_000
@@ -69,6 +69,12 @@ def test_a_ruling_on_the_report_or_the_dispute_decides_it(given: Ruling, expecte
     assert found.ruling == (None if expected == "open" else given)
 
 
+def test_a_ruling_that_comes_too_late_finds_it_lapsed() -> None:
+    late = ruling("false", day=OPENED + DISPUTE_DAYS)
+    assert state(late, today=OPENED + DISPUTE_DAYS) == "lapsed"
+    assert state(ruling("false", day=OPENED + DISPUTE_DAYS - 1), today=OPENED + 40) == "upheld"
+
+
 def test_without_a_roster_the_days_alone_decide() -> None:
     said = Statement(id=SAID, author=C, kind="dispute", of=REPORT, day=OPENED)
     states = [outcome(Dispute(said=said, reporters=()), None, OPENED + days).state for days in (0, 14)]
@@ -89,11 +95,19 @@ RULINGS = st.builds(
 )
 
 
-@given(st.lists(RULINGS, max_size=4), st.integers(OPENED, OPENED + 60), st.booleans())
+@given(st.lists(RULINGS, max_size=4), st.integers(OPENED, OPENED + 45), st.booleans())
 def test_a_state_once_decided_stays(rulings: list[Ruling], today: int, withdrawn: bool) -> None:
     before, later = (state(*rulings, today=day, withdrawn=withdrawn) for day in (today, today + 7))
     assert before in STATES
     assert later == before or (before, later) == ("open", "lapsed")
+
+
+@given(st.lists(RULINGS, max_size=4, unique_by=lambda r: (r.of, r.author)), st.integers(OPENED, OPENED + 29))
+def test_a_dispute_has_a_voice_for_as_long_as_it_is_open_or_upheld(rulings: list[Ruling], today: int) -> None:
+    said = Statement(id=SAID, author=C, kind="dispute", of=REPORT, day=OPENED)
+    found = ruled(roster(*rulings), today)
+    heard = lives(said, today, found) and (C, SAID) not in found.void
+    assert heard == (state(*rulings, today=today) in {"open", "upheld"})
 
 
 def test_each_false_statement_halves_the_standing_of_the_whole_group_until_the_last_ruling_ends() -> None:
