@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from ioint_node.scoring.predict import read_sessions
 from ioint_taxonomy import load_taxonomy
 
@@ -64,6 +65,7 @@ def test_both_halves_of_the_probes_hold_both_classes_and_no_common_field_of_work
     assert all(found == {True, False} for found in classes.values())
 
 
-def test_the_page_about_propagation_says_what_was_measured() -> None:
-    found = json.loads((PLACE / "propagate.json").read_text("utf-8"))
-    assert (PLACE / "propagate.md").read_text("utf-8") == script("propagate").page(found)
+@pytest.mark.parametrize("name", ["propagate", "withdrawal"])
+def test_a_page_says_what_was_measured(name: str) -> None:
+    found = json.loads((PLACE / f"{name}.json").read_text("utf-8"))
+    assert (PLACE / f"{name}.md").read_text("utf-8") == script(name).page(found)

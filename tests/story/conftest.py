@@ -24,7 +24,7 @@ from ioint_node.membership import Terms, follow, found, next_version
 from ioint_node.store import tokens
 from ioint_node.store.engine import open_store
 from ioint_node.store.migrate import upgrade
-from ioint_protocol import Files, Member, RecordKey, Release, Steward
+from ioint_protocol import Files, Member, RecordKey, Release, Ruling, Steward
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
@@ -46,17 +46,23 @@ class Consortium:
     def __init__(self, configs: Sequence[Config], keys: tuple[SigningKey, SigningKey], files: Files) -> None:
         self.configs, self._keys, self._held = configs, keys, follow(None, files)
 
+    def rule(self, *rulings: Ruling) -> Files:
+        """A roster with these rulings."""
+        return self._next(replace(Terms.of(self._held.roster), rulings=rulings))
+
     def name_next_node_key(self, which: int) -> Files:
         """A roster that names the node key which waits in a home."""
-        steward, clock = self._keys
         new = load_keys(self.configs[which].home).next_key("node")
         assert new is not None
         terms = Terms.of(self._held.roster)
         own = load_keys(self.configs[which].home).member
         members = [replace(m, node_key=_public(new)) if m.id == own else m for m in terms.members]
+        return self._next(replace(terms, members=tuple(members)))
+
+    def _next(self, terms: Terms) -> Files:
+        steward, clock = self._keys
         now = time.time_ns() // 1_000_000
-        changed = replace(terms, members=tuple(members))
-        self._held = next_version(self._held, changed, [steward], clock, now)
+        self._held = next_version(self._held, terms, [steward], clock, now)
         return self._held.files
 
     @asynccontextmanager

@@ -22,14 +22,15 @@ _STEWARD = b"a steward of what is only tested"
 _CLOCK = b"the clock of what is only tested"
 
 
-async def found(homes: Sequence[Path]) -> None:
+async def found(homes: Sequence[Path], ports: Sequence[int] = ()) -> list[Config]:
     """Make a member in each of these directories, all founders of one consortium and each a group of its own.
 
-    The roster names no addresses: nobody meets anybody before being told whom.
+    The roster names loopback and these ports, one for each member. Without any it names no addresses: nobody meets
+    anybody before being told whom.
     """
     configs = [
-        Config(home=home, org=f"Org {number}", web_port=0, exchange_port=0)
-        for number, home in enumerate(homes)
+        Config(home=home, org=f"Org {number}", web_port=0, exchange_port=port)
+        for number, (home, port) in enumerate(zip(homes, ports or [0] * len(homes), strict=True))
     ]
     keys = []
     for config in configs:
@@ -40,6 +41,7 @@ async def found(homes: Sequence[Path]) -> None:
     for config in configs[1:]:  # a database holds nothing of its member's own yet
         shutil.copyfile(database(configs[0].home), database(config.home))
         database(config.home).chmod(0o600)
+    return configs
 
 
 def database(home: Path) -> Path:
@@ -63,6 +65,7 @@ def _founded(configs: Sequence[Config], keys: Sequence[Keys], now: int) -> Membe
             record_keys=(RecordKey(key=own.record_public.hex()),),
             group=config.group,
             since=1,
+            addresses=(f"/ip4/127.0.0.1/tcp/{config.exchange_port}",) if config.exchange_port else (),
         )
         for config, own in zip(configs, keys, strict=True)
     ]

@@ -28,7 +28,7 @@ from ioint_node.cli.options import Commands, Whole, check_place, emit, node_opti
 from ioint_node.cli.proposals import (
     Pending,
     carry_out,
-    change_members,
+    change_roster,
     check_threshold,
     pending,
     possible,
@@ -50,6 +50,7 @@ from ioint_node.cli.rosters import (
     show_roster,
 )
 from ioint_node.cli.rotation import rotate
+from ioint_node.cli.rulings import rule, show_rulings, told_rulings
 from ioint_node.cli.votes import version_past
 from ioint_node.config import Config, load_config, load_keys, make_steward_key
 from ioint_node.errors import ConfigError
@@ -164,7 +165,7 @@ def admit(  # click gives them by name
     data = file_of_card(path) if path is not None else card_of(config, application or "")
     new = _entry(config, held, data, replaces)
     others = [member for member in held.roster.members if member.id != new.id]
-    change_members(config, held, [*others, new], form, target)
+    change_roster(config, held, form, target, members=[*others, new])
 
 
 @consortium.command()
@@ -198,7 +199,7 @@ def renew(*, home: Path, form: str, target: Path | None, abandon: bool) -> None:
     config = load_config(home)
     held = in_consortium(config)
     version = version_past(config.home, held.roster) if abandon else None
-    change_members(config, held, held.roster.members, form, target, version=version)
+    change_roster(config, held, form, target, version=version)
 
 
 @consortium.command("sign")
@@ -213,13 +214,15 @@ def sign_proposal(*, home: Path, form: str, path: Path, yes: bool, name: str, ta
     held = asyncio.run(read_book(config)).held
     proposal = read_proposal_file(path)
     after = proposed(proposal, held)
-    rows = told_changes(None if held is None else held.roster, after)
+    before = None if held is None else held.roster
+    rows, rulings = told_changes(before, after), told_rulings(config, before, after)
     if form == "human":
         click.echo(f"consortium {after.consortium}, version {after.version}\n")
+        show_rulings(rulings)
         show_changes(rows)
     if not yes and not (form == "human" and sys.stdin.isatty() and click.confirm("\nSign this?")):
         emit(
-            {"signed": False, "consortium": after.consortium, "changes": rows},
+            {"signed": False, "consortium": after.consortium, "changes": rows, "rulings": rulings},
             form=form,
             human=lambda: click.echo(
                 "\nnothing was signed: run it again with --yes when this is what you want"
@@ -259,7 +262,7 @@ def _on_its_way(config: Config, waiting: Sequence[Pending]) -> str:
     return ": `ioint consortium create`, `join --invitation`, or `join --roster FILE`"
 
 
-for command in (invite, join, leave, rotate):
+for command in (invite, join, leave, rotate, rule):
     consortium.add_command(command)
 
 
@@ -355,7 +358,7 @@ def _set_state(home: Path, form: str, member: str, state: str, target: Path | No
     if state == "removed" and any(steward.member == found.id for steward in held.roster.council):
         raise ConfigError(f"{found.id} is a steward: first `ioint consortium rotate --steward {found.id}`")
     members = [replace(each, state=state) if each is found else each for each in held.roster.members]
-    change_members(config, held, members, form, target)
+    change_roster(config, held, form, target, members=members)
 
 
 def _check_height(config: Config, new: Member, before: Member | None) -> None:

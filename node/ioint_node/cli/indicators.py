@@ -30,6 +30,7 @@ from ioint_node.cli.rosters import read_book
 from ioint_node.config import load_config
 from ioint_node.errors import ConfigError, NodeError, NotFoundError
 from ioint_node.privacy.labels import SHAREABLE
+from ioint_node.reputation.disputes import STATES
 from ioint_node.reputation.rule import MICRO
 from ioint_node.store.times import DAY_MS, to_text
 
@@ -97,6 +98,52 @@ def show(*, home: Path, form: str, pattern: str) -> None:
     with or_see("ioint indicators list"):
         row = node.get("api", "v1", "patterns", name)
     emit(row, form=form, human=lambda: show_tree(row))
+
+
+@indicators.command()
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--pattern", help="Only those of this pattern.")
+@click.option("--limit", type=Whole(1, 1_000_000), default=100, show_default=True)
+@node_options
+def disputes(*, home: Path, form: str, state: str | None, pattern: str | None, limit: int) -> None:
+    """List disputes, the newest first: who disputes which report, until when, and what came of it."""
+    node = connect(home)
+    name = None if pattern is None else pattern_id(node, pattern)
+    rows = list(node.items("api", "v1", "disputes", limit=limit, state=state, pattern=name))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [_dispute(row) for row in rows],
+            (
+                "record",
+                "report",
+                "label",
+                "reporters",
+                "disputer",
+                "reason",
+                "opened",
+                "deadline",
+                "state",
+                "ruled",
+            ),
+            empty="no dispute: nobody disputes a report that this node holds, or the filter leaves nothing",
+        ),
+    )
+
+
+def _dispute(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "record": short_id(row["id"]),
+        "report": short_id(row["report"]),
+        "reporters": [_who(member) for member in row["reporters"]],
+        "disputer": _who(row["disputer"]),
+    }
+
+
+def _who(member: Mapping[str, Any]) -> str:
+    return str(member["name"] or short_id(member["id"]))
 
 
 @indicators.command()

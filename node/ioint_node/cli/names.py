@@ -37,12 +37,7 @@ def full_id(given: str, known: Iterable[str], *, what: str, listed: str) -> str:
     Raises:
         RequestError: too few digits, or none or several begin so; the message names the command that lists them.
     """
-    digits = given.lower()
-    if not re.fullmatch(rf"[0-9a-f]{{{LEAST_DIGITS},{ALL_DIGITS}}}", digits):
-        raise RequestError(
-            f"{given[:ALL_DIGITS]!r} is no id of {_one(what)}: give at least its first {LEAST_DIGITS} hex digits, "
-            f"as `{listed}` shows them"
-        )
+    digits = id_digits(given, what=what, listed=listed)
     if len(digits) == ALL_DIGITS:
         return digits
     found: set[str] = set()
@@ -54,6 +49,21 @@ def full_id(given: str, known: Iterable[str], *, what: str, listed: str) -> str:
     if not found:
         raise NotFoundError(f"no {what} begins with {digits}: see `{listed}`")
     return found.pop()
+
+
+def id_digits(given: str, *, what: str, listed: str) -> str:
+    """The first hex digits of an id, or all of them, in lower case.
+
+    Raises:
+        RequestError: these are none, or too few; the message names the command that lists the ids.
+    """
+    digits = given.lower()
+    if not re.fullmatch(rf"[0-9a-f]{{{LEAST_DIGITS},{ALL_DIGITS}}}", digits):
+        raise RequestError(
+            f"{given[:ALL_DIGITS]!r} is no id of {_one(what)}: give at least its first {LEAST_DIGITS} hex digits, "
+            f"as `{listed}` shows them"
+        )
+    return digits
 
 
 def _one(what: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from ioint_protocol import Member, ProtocolError, Roster, bundle, check_follows
+from ioint_protocol import Member, ProtocolError, Roster, Ruling, bundle, check_follows
 from nacl.signing import SigningKey
 
 from ioint_node.cli.options import emit, show_table
@@ -183,20 +183,29 @@ def check_threshold(threshold: int, stewards: int) -> None:
         )
 
 
-def change_members(
+def change_roster(
     config: Config,
     held: Membership,
-    members: Sequence[Member],
     form: str,
     target: Path | None,
     *,
+    members: Sequence[Member] | None = None,
+    rulings: Sequence[Ruling] | None = None,
     version: int | None = None,
 ) -> None:
-    """Propose a roster with these members, of the next version or a later one, and carry it out."""
+    """Propose a roster with these members and rulings, of the next version or a later one, and carry it out.
+
+    What is not given stays as it is.
+    """
     from ioint_node.membership import Terms, propose_change  # noqa: PLC0415 - see above
 
+    roster = held.roster
     with possible():
-        terms = replace(Terms.of(held.roster), members=tuple(members))
+        terms = replace(
+            Terms.of(roster),
+            members=roster.members if members is None else tuple(members),
+            rulings=roster.rulings if rulings is None else tuple(rulings),
+        )
         proposal = propose_change(held, terms, now_ms(), version=version)
     carry_out(config, proposal, held, form, target=target)
 

@@ -21,6 +21,7 @@ from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle
 from ioint_node.cli.options import emit, show_fields, show_table
 from ioint_node.config import Config, load_keys, read_private, replace_private, settle_keys
 from ioint_node.errors import ConfigError
+from ioint_node.store.times import day_text
 
 if TYPE_CHECKING:
     from ioint_node.flows.roster import RosterBook
@@ -240,6 +241,10 @@ def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> Non
         for member in roster.members
     ]
     council = [asdict(steward) for steward in roster.council]
+    rulings = [
+        {**asdict(ruling), "day": day_text(ruling.day), "until": day_text(ruling.until)}
+        for ruling in roster.rulings
+    ]
     result: dict[str, Any] = {
         "consortium": roster.consortium,
         "fingerprint": " ".join(roster.consortium[at : at + 4] for at in range(0, 32, 4)),
@@ -265,11 +270,16 @@ def show_roster(config: Config, book: RosterBook, form: str, **more: Any) -> Non
         show_table(members, ("id", "name", "group", "state", "since", "addresses"), empty="no member")
         click.echo("")
         show_table(council, ("member", "steward_key", "clock_key"), empty="no steward")
+        if rulings:
+            click.echo("\nrulings")
+            show_table(rulings, ("kind", "of", "author", "day", "until"), empty="")
         for name, told in more.items():
             click.echo(f"\n{name}")
             show_table(told if isinstance(told, list) else [told], tuple(_columns(told)), empty="none")
 
-    emit({**result, "members": members, "council": council, **more}, form=form, human=human)
+    emit(
+        {**result, "members": members, "council": council, "rulings": rulings, **more}, form=form, human=human
+    )
 
 
 def _instant(unix_s: int) -> str:

@@ -34,7 +34,7 @@ from ioint_node.reputation.dossier import LABELS, NOTHING_GENERAL, Concluded, Do
 from ioint_node.reputation.gate import Candidate, Local, allocate, within_quota
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
+from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
 from ioint_node.store.log import Arrival
@@ -361,7 +361,7 @@ def _conclude(
     if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
         return None
     local = case.judged(fits=fits, placed=measured_from is not None)
-    facts = _facts(parts, roster, case)
+    facts = _facts(parts, roster, case, today)
     if before is not None and (case.network.state == "withdrawn" or silent):
         # Whoever was warned hears that the warning is taken back, and no more than that warning told.
         facts = replace(facts, tlp=before.tlp, first_reporter=before.first_reporter)
@@ -444,19 +444,28 @@ def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) ->
     }
 
 
-def _facts(parts: ExchangeParts, roster: Roster, case: Case) -> Facts:
+def _facts(parts: ExchangeParts, roster: Roster, case: Case, today: int) -> Facts:
     """Who was first, when, and what the reports that are heard say of intents."""
     words = case.words
     entry = parts.catalogue.entries.get(case.subject)
     member = roster.member(words.arrival[1]) if words else None
+    last_day = _last_day(case)
     return Facts(
         intents=entry.intents if entry else tuple(sorted(words.intents)) if words else (),
         first_reporter=member.name if member else "",
         first_day=words.day_from if words else 0,
-        last_day=case.dossier.last_day,
+        last_day=last_day,
+        until_day=valid_until(case.network.state, last_day, today),
         tlp=LABELS[words.label] if words else DEFAULT_LABEL,
         pattern=case.novel,
     )
+
+
+def _last_day(case: Case) -> int:
+    """The newest day of what is heard; who disputes it has not seen it, and prolongs nothing."""
+    heard = [s for voice in case.network.voices for s in voice.statements]
+    seen = [s.day for s in heard if s.kind != "dispute"]
+    return max(seen or [s.day for s in heard], default=case.dossier.last_day)
 
 
 def _remembered(row: Mapping[str, Any], details: Mapping[str, Any]) -> Belief:

@@ -34,10 +34,11 @@ from ioint_node.privacy.fingerprints import fingerprint
 from ioint_node.privacy.gate import Proposal, Refuse
 from ioint_node.privacy.names import generalised, why_not_public
 from ioint_node.reputation.novel import too_broad
+from ioint_node.reputation.rule import DISPUTE_DAYS, LIFE_DAYS
 from ioint_node.store import labels, log, matches, outgoing
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.outgoing import Outgoing
-from ioint_node.store.times import day_of, to_text
+from ioint_node.store.times import day_of, day_text, to_text
 
 NAMES_COMPARED = 50_000  # subjects of other members that a name is looked for in
 
@@ -164,18 +165,30 @@ def fingerprints(parts: ExchangeParts, values: Sequence[str]) -> tuple[Fingerpri
 
 
 async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by: str, now: int) -> str:
-    """Speak for a pattern or subject: dispute the newest report about it; returns the record's id.
+    """Speak for a pattern or subject: dispute the newest report about it that stands; returns the record's id.
 
     Raises:
-        NotFoundError: nobody else has reported it.
-        ConflictError: publishing is off.
+        NotFoundError: nobody else has reported it, or all of it was taken back.
+        ConflictError: this node signed or disputes that report itself, or publishing is off.
     """
     async with parts.store.read() as connection:
         said = await _said_of(connection, pattern, now)
-    reports = [s for s in said if isinstance(s.record, Report) and s.author != parts.member]
-    if not reports:
-        raise NotFoundError("no other member has reported it: there is nothing to dispute")
-    newest = max(reports, key=lambda s: (s.day, s.id))
+    gone = {(s.author, s.of) for s in said if s.kind == "withdrawal"}
+    standing = [s for s in said if (s.author, s.id) not in gone]
+    reports = [s for s in standing if s.kind == "report" and day_of(now) - s.day < LIFE_DAYS]
+    others = [s for s in reports if s.author != parts.member]
+    if not others:
+        ours = "; take back what this node said with a withdrawal" if reports else ""
+        raise NotFoundError(f"no report of another member stands: there is nothing to dispute{ours}")
+    newest = max(others, key=lambda s: (s.day, s.id))
+    for own in (s for s in standing if s.author == parts.member):
+        if own.id == newest.id:
+            raise ConflictError("this node signed the same report: take that back before disputing it")
+        if own.kind == "dispute" and own.of == newest.id:
+            raise ConflictError(
+                f"this node disputes the newest report already, since {day_text(own.day)}: that lapses on "
+                f"{day_text(own.day + DISPUTE_DAYS)} if no ruling takes it up, and is not said twice"
+            )
     return await publish_record(parts, Dispute(of=newest.id, reason=reason, day=day_of(now)), by=by, now=now)
 
 

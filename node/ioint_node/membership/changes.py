@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 
-from ioint_protocol import Member, Roster
+from ioint_protocol import Member, Roster, Ruling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One field of one member, steward or of the consortium: what it says, and what it would say; empty for nothing."""
+    """One field of one member, steward or of the consortium, or one ruling: what it says, and what it would say.
+
+    What it does not say is empty.
+    """
 
     of: str
     what: str
@@ -23,7 +27,12 @@ _MEMBER = ("name", "group", "state", "class_", "node_key", "sponsor")
 
 def changes(before: Roster | None, after: Roster) -> tuple[Change, ...]:
     """Give what differs, members first; all there is when nothing was before."""
-    return (*_members(before, after), *_council(before, after), *_rest(before, after))
+    return (
+        *_members(before, after),
+        *_council(before, after),
+        *_rulings(before, after),
+        *_rest(before, after),
+    )
 
 
 def _members(before: Roster | None, after: Roster) -> Iterator[Change]:
@@ -53,6 +62,27 @@ def _council(before: Roster | None, after: Roster) -> Iterator[Change]:
             for seat in (old.get(member), new.get(member))
         ]
         yield from _differing(member, *told)
+
+
+def _rulings(before: Roster | None, after: Roster) -> Iterator[Change]:
+    old, new = (
+        {} if roster is None else {_about(ruling): {"ruling": _ruled(ruling)} for ruling in roster.rulings}
+        for roster in (before, after)
+    )
+    for about in {**old, **new}:
+        yield from _differing(about, old.get(about, {}), new.get(about, {}))
+
+
+def _about(ruling: Ruling) -> str:
+    return f"{ruling.of} by {ruling.author}" if ruling.author else ruling.of
+
+
+def _ruled(ruling: Ruling) -> str:
+    return f"{ruling.kind} from {_date(ruling.day)} until {_date(ruling.until)}"
+
+
+def _date(day: int) -> str:
+    return str(date(1970, 1, 1) + timedelta(days=day))
 
 
 def _rest(before: Roster | None, after: Roster) -> Iterator[Change]:

@@ -19,6 +19,7 @@ from ioint_protocol import (
     ProtocolError,
     Release,
     Roster,
+    Ruling,
     Steward,
     bundle,
     decode_roster,
@@ -71,13 +72,17 @@ LIFETIMES: Final = Lifetimes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a roster is to say beside its number and day; `threshold` of the council must sign it."""
+    """What a roster is to say beside its number and day; `threshold` of the council must sign it.
+
+    Of the `rulings`, in any order, it says those that still hold on its day.
+    """
 
     members: tuple[Member, ...]
     council: tuple[Steward, ...]
     threshold: int
     taxonomy: Release
     catalogue: str
+    rulings: tuple[Ruling, ...] = ()
 
     @classmethod
     def of(cls, roster: Roster) -> Terms:
@@ -88,6 +93,7 @@ class Terms:
             threshold=roster.threshold,
             taxonomy=roster.taxonomy,
             catalogue=roster.catalogue,
+            rulings=roster.rulings,
         )
 
 
@@ -388,6 +394,9 @@ def _document(terms: Terms, *, version: int, consortium: str, issued_day: int) -
         taxonomy=terms.taxonomy,
         catalogue=terms.catalogue,
         council=terms.council,
+        rulings=tuple(
+            sorted((r for r in terms.rulings if r.holds(issued_day)), key=lambda r: (r.of, r.author))
+        ),
     )
 
 

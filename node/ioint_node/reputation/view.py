@@ -17,6 +17,8 @@ from msgspec.structs import asdict
 from ioint_node.reputation.gate import Gate, Local
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
 
+SILENT: Final = frozenset({"unknown", "withdrawn"})
+"""The states of what nobody's live record says anything of."""
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
     "no_accusation": "nobody accuses it now",
@@ -39,13 +41,15 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
 class Facts:
     """What the live records say beside their voices: who was first, and days.
 
-    `pattern` is the novel pattern itself where there is one.
+    `until_day` is the day on which it ends to be valid (`valid_until`). `pattern` is the novel pattern itself where
+    there is one.
     """
 
     intents: tuple[str, ...]
     first_reporter: str
     first_day: int
     last_day: int
+    until_day: int
     tlp: str
     pattern: Pattern | None
 
@@ -61,6 +65,16 @@ class Sightings:
 def indicator_id(subject: str) -> str:
     """The id of an indicator: the pattern's, or the SHA-256 of a public subject."""
     return subject if _HEX_64.fullmatch(subject) else hashlib.sha256(subject.encode()).hexdigest()
+
+
+def valid_until(state: str, last_day: int, today: int) -> int:
+    """The UTC day on which what was said last on a day ends to be valid, given the state of today.
+
+    While it is believed, that is the end of a record's life. What was taken back, or is heard no more before its time,
+    is valid no longer than it was seen: a reader who looks at this day alone is told what the state tells.
+    """
+    end = last_day + LIFE_DAYS
+    return end if end <= today or state not in SILENT else min(last_day, today)
 
 
 def trend(score: int, a_week_ago: int) -> str:
@@ -101,7 +115,7 @@ def indicator_row(
         "first_reporter": facts.first_reporter,
         "first_seen": _date(facts.first_day),
         "last_seen": _date(facts.last_day),
-        "valid_until": _date(facts.last_day + LIFE_DAYS),
+        "valid_until": _date(facts.until_day),
         "trend": trend,
         "seen_locally": seen.sessions > 0,
         "local_hits": seen.sessions,
@@ -118,7 +132,7 @@ def why_line(network: Network, local: Local, gate: Gate) -> str:
     """One sentence: who accuses, what is left after removal, what this node makes of it."""
     if network.tier == "none":
         return {
-            "withdrawn": "those who reported it have taken it back",
+            "withdrawn": "those who reported it have taken it back, or stewards ruled it false",
             "benign": "only benign voices",
             "unknown": "nobody says anything of it now",
         }[network.state]

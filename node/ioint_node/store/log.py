@@ -81,6 +81,11 @@ class StoredRecord:
     body: bytes = field(repr=False)
     record: Record | Unread
 
+    @property
+    def of(self) -> str | None:
+        """The record that a sighting, dispute or withdrawal names."""
+        return self.record.of if isinstance(self.record, Sighting | Dispute | Withdrawal) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -317,7 +322,7 @@ async def records_about(
     )
     found: dict[str, list[StoredRecord]] = {}
     for row in rows:
-        found.setdefault(row.subject, []).append(_stored(row))
+        found.setdefault(row.subject, []).append(stored(row))
     return {subject: tuple(items) for subject, items in found.items()}
 
 
@@ -595,7 +600,8 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
             return said(kind="withdrawal", of=record.of)
 
 
-def _stored(row: Row[Any]) -> StoredRecord:
+def stored(row: Row[Any]) -> StoredRecord:
+    """A row of `records`, read."""
     body = bytes(row.body)
     return StoredRecord(
         id=record_id(body),

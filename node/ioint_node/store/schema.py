@@ -19,7 +19,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
+
+IS_DISPUTE = "records.kind = 'dispute'"
+"""Which records are disputes: few, so that an index has them alone."""
 
 metadata = MetaData(
     naming_convention={
@@ -190,6 +194,12 @@ records = Table(
     Index(None, "subject"),
     Index(None, "of"),
     Index(None, "author", "segment"),
+    Index(
+        "ix_records_disputes",
+        "seq",
+        sqlite_where=text("kind = 'dispute'"),
+        postgresql_where=text("kind = 'dispute'"),
+    ),
 )
 
 outgoing = Table(

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
+from ioint_node.flows.disputes import disputes_of
 from ioint_node.flows.inclusion import prove
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
@@ -75,7 +76,7 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
 
 
 async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """One pattern or subject as an indicator; a catalogue entry nobody spoke of is unknown."""
+    """One pattern or subject as an indicator, with its newest disputes; an entry nobody spoke of is unknown."""
     parameters(request)
     key = pattern_key(request)
     catalogue = site.parts.exchange.catalogue
@@ -88,7 +89,15 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
             row = _silent(site, key, own.get(key, OwnRecord()))
         else:
             raise NotFoundError(f"no pattern {key}")
-    return json_answer(rows.described(row, catalogue))
+        disputed = await disputes_of(
+            connection,
+            key if found is None else found.subject,
+            roster=site.parts.exchange.roster(),
+            catalogue=catalogue,
+            now=site.parts.now(),
+            clearance=caller.tlp,
+        )
+    return json_answer({**rows.described(row, catalogue), "disputes": disputed})
 
 
 async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -138,12 +147,13 @@ async def prove_record(site: Site, request: web.Request, caller: Caller) -> web.
 
 
 async def list_members(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """The roster in force, with refusals by name and quarantine."""
+    """The roster in force, with refusals by name, quarantine, and what rulings leave of each group's standing."""
     parameters(request)
     async with site.parts.store.read() as connection:
         known = await peers.known(connection)
     exchange = site.parts.exchange
-    return _page(rows.member_rows(exchange.roster(), exchange.member, known), None)
+    today = day_of(site.parts.now())
+    return _page(rows.member_rows(exchange.roster(), exchange.member, known, today), None)
 
 
 async def list_peers(site: Site, request: web.Request, caller: Caller) -> web.Response:

@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import PASSED_OVER
 from ioint_node.flows.inclusion import Inclusion
+from ioint_node.reputation.disputes import Standing, standings
+from ioint_node.reputation.rule import MICRO
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
 from ioint_node.store.matches import OwnRecord, own_records
 from ioint_node.store.peers import PeerRow
-from ioint_node.store.times import day_of
+from ioint_node.store.times import day_of, day_text
 
 
 async def indicator_rows(
@@ -89,10 +91,13 @@ def described(row: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
     return {**row, "catalogue": about}
 
 
-def member_rows(roster: Roster | None, own: str | None, known: Sequence[PeerRow]) -> list[dict[str, Any]]:
-    """The members of the roster in force, each with what this node remembers of it as a peer."""
+def member_rows(
+    roster: Roster | None, own: str | None, known: Sequence[PeerRow], today: int
+) -> list[dict[str, Any]]:
+    """The members of the roster in force, each with its group's standing and what is remembered of it as a peer."""
     if roster is None:
         return []
+    lowered = standings(roster, today)
     remembered = {row.member: row for row in known}
     return [
         {
@@ -104,10 +109,18 @@ def member_rows(roster: Roster | None, own: str | None, known: Sequence[PeerRow]
             "since": member.since,
             "sponsor": member.sponsor,
             "own": member.id == own,
+            **_standing(lowered.get(member.group, Standing())),
             **_memory(remembered.get(member.id, PeerRow(member=member.id))),
         }
         for member in roster.members
     ]
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
+        "standing": standing.amount / MICRO,
+        "standing_until": None if standing.until is None else day_text(standing.until),
+    }
 
 
 def _memory(row: PeerRow) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store import listings
 from ioint_node.store.listings import StoredIndicator
+from ioint_node.store.times import from_text, to_text
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:ioint:stix:1")
 EPOCH = "2026-11-01T00:00:00.000Z"  # of the definitions, which do not change
@@ -116,11 +117,16 @@ def indicator(found: StoredIndicator, pattern: Mapping[str, Any] | None) -> dict
         "object_marking_refs": [marking_id(found.tlp)],
         "extensions": {EXTENSION: {"extension_type": "property-extension", **_ours(found)}},
     }
-    if valid_until is not None and valid_until > valid_from:
-        made["valid_until"] = valid_until
-    if found.state == "withdrawn":
+    if valid_until is not None:
+        made["valid_until"] = max(valid_until, _just_after(valid_from))
+    if row["revoked"]:
         made["revoked"] = True
     return made
+
+
+def _just_after(instant: str) -> str:
+    """The next millisecond: a span may not be empty, and one without an end would never be over."""
+    return to_text(from_text(instant) + 1)
 
 
 def _ours(found: StoredIndicator) -> dict[str, Any]:

@@ -43,6 +43,7 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consortium", "show"): (),
     ("doctor",): (),
     ("explain",): ("s-1",),
+    ("indicators", "disputes"): ("--state", "open", "--pattern", PATTERN[:12]),
     ("indicators", "export"): ("--output", "{home}/rows.jsonl"),
     ("indicators", "list"): (),
     ("indicators", "novel"): (),
@@ -63,7 +64,8 @@ CHANGING = {
     "agents": {"baseline", "import", "override", "respond"},
     "approvals": {"allow", "decide", "revoke"},
     "consortium": {
-        "admit", "card", "create", "invite", "join", "leave", "remove", "renew", "rotate", "sign", "suspend",
+        "admit", "card", "create", "invite", "join", "leave", "remove", "renew", "rotate", "rule", "sign",
+        "suspend",
     },
     "db": {"upgrade"},
     "indicators": {"allow", "confirm", "dispute", "mute", "withdraw"},

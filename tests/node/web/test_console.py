@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from ioint_node.store import stream
+from ioint_node.store.times import day_of, day_text
+from ioint_protocol import Dispute, Ruling, encode_record, record_id
 
 from tests.node.web.browser import BINARY, Page, chromium
 
@@ -52,6 +55,38 @@ async def test_an_analyst_reads_the_story_and_sees_it_go_on(node: Node, tmp_path
         await page.until("document.querySelectorAll('#moves li').length === 1")
         assert await text_of(page, "#trouble") == ""
         assert node.keys["soc"] not in await page.run("location.href + document.body.innerHTML")
+
+
+@pytest.mark.parametrize("width", [1400, 500])
+async def test_an_analyst_sees_a_dispute_with_its_deadline_and_a_lowered_standing(
+    node: Node, tmp_path: Path, width: int
+) -> None:
+    (pattern,) = node.patterns(1)
+    report, today = node.report(pattern), day_of(node.clock.now)
+    await node.hear("contoso", report)
+    of = record_id(encode_record(report))
+    await node.hear("fabrikam", Dispute(of=of, reason="expected_use", day=today))
+    false = Ruling(kind="false", author=node.consortium.member("initech"), of="f" * 64, day=today)
+    node.consortium.roster = replace(node.consortium.roster, version=2, rulings=(false,))
+    async with chromium(tmp_path / "profile", width, 900) as page:
+        await sign_in(page, node)
+        await page.until("document.querySelector('.peer .hit')")
+        assert f"standing 0.5 until {day_text(today + 84)}" in await text_of(page, "#peers")
+        await page.run("document.querySelector('#rows tr').click()")
+        await page.until("document.querySelector('#panel dl')")
+        told = await text_of(page, "#panel")
+        for part in (
+            "Disputes (1)",
+            "contoso",
+            "fabrikam",
+            "expected use",
+            "open",
+            f"until {day_text(today + 14)}",
+        ):
+            assert part in told
+        assert await page.run("document.documentElement.scrollWidth <= window.innerWidth")
+        inside = "document.getElementById('panel')"
+        assert await page.run(f"{inside}.scrollWidth <= {inside}.clientWidth")
 
 
 async def test_a_page_without_indicators_says_why(node: Node, tmp_path: Path) -> None:

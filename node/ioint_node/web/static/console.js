@@ -157,6 +157,7 @@ function show_panel(row, receipt) {
     ]),
     el("h3", {}, `Voices of the network (${voices.length})`),
     voices.length ? voice_table(voices) : el("p", { class: "dim" }, "No live voice."),
+    ...dispute_facts(row.disputes || []),
     el("h3", {}, "What this node makes of it"),
     facts(local_facts(receipt.local)),
     opinions(row),
@@ -182,6 +183,13 @@ function voice_table(voices) {
     el("tbody", {}, ...voices.map((voice) => el("tr", {},
       el("td", {}, voice.group), el("td", { class: "num" }, micro(voice.accusing)), el("td", { class: "num" }, micro(voice.benign)),
       el("td", { class: "num" }, micro(voice.tenure)), el("td", { class: "dim" }, (voice.members || []).map((one) => `${one.member} (${one.kind})`).join(", "))))));
+}
+function dispute_facts(disputes) {
+  if (!disputes.length) return [];
+  const named = (member) => member.name || short(member.id);
+  const ending = (one) => one.state === "open" ? `open until ${one.deadline}` : one.ruled ? `${one.state} on ${one.ruled}` : one.state;
+  const told = (one) => `report ${short(one.report)} by ${one.reporters.map(named).join(", ") || "?"}, ${one.reason.replaceAll("_", " ")}, since ${one.opened}: ${ending(one)}`;
+  return [el("h3", {}, `Disputes (${disputes.length})`), facts(disputes.map((one) => [named(one.disputer), told(one)]))];
 }
 function opinions(row) {
   const give = (kind, reason) => async (event) => {
@@ -233,6 +241,7 @@ function peer(member, connection) {
   const kind = member.quarantined_at ? " quarantined" : up ? " up" : "";
   const said = member.own ? "this node" : member.quarantined_at ? `quarantined: ${member.quarantine_reason}` : up ? `connected since ${when(moment(connection.connected_since))}` : `last success ${when(member.last_success_at)}`;
   return el("div", { class: `peer${kind}`, title: member.id }, el("b", {}, member.name), el("span", { class: "dim" }, said),
+    member.standing < 1 ? el("span", { class: "hit", title: "Statements of its group were ruled false" }, `standing ${member.standing} until ${member.standing_until}`) : null,
     ...(member.own || !connection ? [] : link(connection)),
     refused ? el("span", { class: "hit", title: reasons(refusals) }, `${refused} refused: ${reasons(refusals)}`) : null);
 }
