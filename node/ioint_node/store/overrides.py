@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import ColumnElement, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +12,10 @@ from ioint_node.errors import RequestError
 from ioint_node.store.schema import overrides
 from ioint_node.store.times import to_text
 
-KINDS = ("allow", "mute", "confirm", "dispute")
+OFF: Final = "off"  # the kind of the one decision about all effects
+EVERYTHING: Final = "*"  # its subject
+KINDS: Final = ("allow", "mute", "release", OFF)
+LIMIT: Final = 10_000  # decisions of people that hold at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
