@@ -20,6 +20,7 @@ from ioint_taxonomy import load_taxonomy
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
+from ioint_node.reputation.standpoint import is_subject
 from ioint_node.scoring.staging import (
     EFFECTS,
     FAIL_CLOSED,
@@ -42,7 +43,6 @@ OWN_DOMAINS: Final = 256
 PRIVATE_NAMES: Final = 1_024
 PRIVATE_NAME: Final = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CANARIES: Final = 256
-CANARY: Final = re.compile(r"[0-9a-f]{64}|pkg:[a-z]+/\S{1,200}")
 DOMAIN: Final = re.compile(r"(?=.{4,253}\Z)[a-z0-9](?:[a-z0-9-]{0,62}\.)+[a-z][a-z0-9-]{1,62}")
 
 
@@ -315,7 +315,7 @@ def _check_canaries(config: Config) -> None:
     if len(config.canaries) > CANARIES:
         raise ConfigError(f"canaries: {len(config.canaries)} names: name at most {CANARIES}")
     for name in config.canaries:
-        if not CANARY.fullmatch(name):
+        if not is_subject(name):
             raise ConfigError(
                 f"canaries: {name[:64]!r}: write whole ids of patterns, or packages like pkg:npm/left-pad"
             )
