@@ -26,6 +26,7 @@ from ioint_node.reputation.rule import (
     Scales,
     Voice,
     outcome,
+    sums_of,
 )
 
 FLOOR: Final = 200_000  # the least that a word weighs, in micro-units
@@ -82,8 +83,8 @@ def weighed_tier(network: Network, weights: Mapping[str, int], scales: Scales) -
     if not any(weights.get(v.group, MICRO) < MICRO for v in network.voices):
         return network.tier
     voices = [_weighed(v, weights.get(v.group, MICRO)) for v in network.voices]
-    here = outcome(voices, scales, withdrawn=network.withdrawn).tier
-    return min(network.tier, here, key=TIERS.index)
+    here = outcome(sums_of(voices), scales, withdrawn=network.withdrawn, review=network.review)
+    return min(network.tier, here.tier, key=TIERS.index)
 
 
 def _weight(agreed: int, differed: int) -> int:

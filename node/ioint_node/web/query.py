@@ -63,13 +63,8 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
     shown = keys[:limit]
     async with site.parts.store.read() as connection:
         wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
-        heard = await rows.indicator_rows(
-            connection,
-            (await listings.feed(connection, wanted)).items,
-            site.parts.now(),
-            caller.tlp,
-            beliefs=site.parts.exchange.beliefs,
-        )
+        listed = await listings.feed(connection, wanted)
+        heard = await rows.indicator_rows(connection, listed.items, site, caller)
         own = await own_records(connection, shown, day_of(site.parts.now()))
     known = {str(row["id"]): row for row in heard}
     items = [
