@@ -227,6 +227,7 @@ def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
             *(Claim(pattern=b.pattern, group=b.claimant or "", since=b.since) for b in standing),
             *(claim for case in cases.values() if (claim := case.claim) is not None),
         ],
+        max(case.network.groups for case in cases.values()),
         parts.novel,
     )
     return placed, tuple(
