@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import date, timedelta
 from typing import Any, Final
 
 from ioint_node.reputation.rule import (
@@ -22,7 +23,8 @@ from ioint_node.reputation.rule import (
     raw_voice,
 )
 
-BY_NAME: Final = frozenset({"author", "id"})  # of a statement: told as `member` and `record`
+EPOCH: Final = date(1970, 1, 1)
+RENAMED: Final = frozenset({"author", "id", "day"})  # of a statement: told as `member`, `record` and a date
 
 
 def network_record(network: Network) -> dict[str, Any]:
@@ -129,16 +131,15 @@ def _statement_record(statement: Statement) -> dict[str, Any]:
     return {name: getattr(statement, name) for name in Statement.__struct_fields__}
 
 
-def _told(
-    statement: Statement, names: Mapping[str, str], today: int, public_subject: bool
-) -> dict[str, Any]:
+def _told(statement: Statement, names: Mapping[str, str], today: int, public_subject: bool) -> dict[str, Any]:
     raw = raw_voice(statement, public_subject=public_subject)
     age_days = max(0, today - statement.day)
-    said = {name: value for name, value in _statement_record(statement).items() if name not in BY_NAME}
+    said = {name: value for name, value in _statement_record(statement).items() if name not in RENAMED}
     return {
         "member": names.get(statement.author, statement.author),
         "record": statement.id,
         **said,
+        "day": str(EPOCH + timedelta(days=statement.day)),
         "age_days": age_days,
         "raw": raw,
         "decayed": decayed(abs(raw), age_days) * (1 if raw >= 0 else -1),

@@ -10,23 +10,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from ioint_node.errors import ReceiptError
+from ioint_node.reputation.gate import Grounds, Local, Params
 
 SCHEMA: Final = "ioint.receipt/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLimits:
-    """How large a receipt may be: bytes in all, bytes of one line, and segments that it names as left out."""
+    """How large a receipt may be, and how many segments it names as left out."""
 
-    total_bytes: int = 33_554_432
+    total_bytes: int = 33_554_432  # of it all, as a file
     line_bytes: int = 524_288  # a segment in base64, or the voices of as many members as a roster has
     left_out: int = 64
+    depth: int = 8  # of the network part
 
 
 LIMITS: Final = ReceiptLimits()
@@ -79,9 +82,9 @@ class NetworkLine(Line, frozen=True, kw_only=True, tag="network"):
 class LocalLine(Line, frozen=True, kw_only=True, tag="local"):
     """The local part: from what it was judged, by which settings, and what was judged."""
 
-    grounds: dict[str, Any]
-    params: dict[str, Any]
-    judged: dict[str, Any]
+    grounds: Grounds
+    params: Params
+    judged: Local
 
 
 class LeftOut(Struct, frozen=True, kw_only=True):
@@ -93,8 +96,9 @@ class LeftOut(Struct, frozen=True, kw_only=True):
 
 
 class Closing(Line, frozen=True, kw_only=True, tag="end"):
-    """Whether all that bears on the number is there, what is not (`omitted` in all, the first of them by name), and
-    the SHA-256 of all lines before this one.
+    """Whether all that bears on the number is there, and the SHA-256 of all lines before this one.
+
+    `omitted` counts the segments that are not there, `left_out` names the first of them.
     """
 
     complete: bool
@@ -194,7 +198,9 @@ def read(chunks: Iterable[bytes], limits: ReceiptLimits = LIMITS) -> Iterator[An
             if needed and missing not in seen:
                 raise ReceiptError(f"line {number}: a {_named(line)} line before any {_tag(missing)} line")
         if isinstance(line, Closing) and line.sha256 != digest.hexdigest():
-            raise ReceiptError(f"line {number}: the digest is not that of the lines before: bytes were changed")
+            raise ReceiptError(
+                f"line {number}: the digest is not that of the lines before: bytes were changed"
+            )
         rank = _RANK[kind]
         seen.add(kind)
         digest.update(data)
@@ -203,24 +209,21 @@ def read(chunks: Iterable[bytes], limits: ReceiptLimits = LIMITS) -> Iterator[An
         raise ReceiptError(f"it ends after line {number}, without an end line: it was cut short")
 
 
-def first_difference(theirs: object, ours: object, place: str = "") -> str | None:
-    """Where two plain values differ first, and how: `network.voices[2].accusing: 5 in the file, 4 here`; or None."""
-    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
-        for name in sorted({*theirs, *ours}):
-            inner = f"{place}.{name}" if place else str(name)
-            if name not in theirs or name not in ours:
-                return f"{inner}: only {'in the file' if name in theirs else 'here'}"
-            if (found := first_difference(theirs[name], ours[name], inner)) is not None:
-                return found
-        return None
-    if isinstance(theirs, list | tuple) and isinstance(ours, list | tuple):
-        for index, (one, other) in enumerate(zip(theirs, ours, strict=False)):
-            if (found := first_difference(one, other, f"{place}[{index}]")) is not None:
-                return found
-        return None if len(theirs) == len(ours) else f"{place}: {len(theirs)} in the file, {len(ours)} here"
-    if type(theirs) is type(ours) and theirs == ours:
-        return None
-    return f"{place}: {theirs!r:.64} in the file, {ours!r:.64} here"
+def first_difference(theirs: object, ours: object, place: str) -> str | None:
+    """Where two plain values differ first, and how: `network.voices[2].accusing: 5 in the file, 4 here`; or None.
+
+    Raises:
+        ReceiptError: a value is nested deeper than any that a node writes.
+    """
+    for one, other in zip_longest(_leaves(theirs, place), _leaves(ours, place)):
+        if one == other:
+            continue
+        if one is None or (other is not None and other[0] < one[0]):
+            return f"{other[0]}: only here" if other else None
+        if other is None or one[0] < other[0]:
+            return f"{one[0]}: only in the file"
+        return f"{one[0]}: {one[1]:.64} in the file, {other[1]:.64} here"
+    return None
 
 
 def plain(value: object) -> dict[str, Any]:
@@ -235,7 +238,7 @@ def _decode(data: bytes, number: int, limits: ReceiptLimits) -> AnyLine:
     if not data.endswith(b"\n"):
         raise ReceiptError(f"line {number}: no end of line: it was cut short")
     try:
-        line = _DECODER.decode(data)
+        line: AnyLine = _DECODER.decode(data)
         same = _ENCODER.encode(line) + b"\n" == data
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise ReceiptError(f"line {number}: no line of a receipt ({error!s:.128})") from None
@@ -245,6 +248,21 @@ def _decode(data: bytes, number: int, limits: ReceiptLimits) -> AnyLine:
 
 
 _SINGLE: Final = frozenset({Opening, NetworkLine, LocalLine, Closing})
+
+
+def _leaves(value: object, place: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """The values within a value, each with its place, in one order."""
+    if depth > LIMITS.depth:
+        raise ReceiptError(f"{place[:64]}: nested deeper than {LIMITS.depth}")
+    if isinstance(value, Mapping):
+        for name in sorted(value):
+            yield from _leaves(value[name], f"{place}.{name}", depth + 1)
+    elif isinstance(value, list | tuple):
+        yield f"{place}.length", str(len(value))
+        for index, one in enumerate(value):
+            yield from _leaves(one, f"{place}[{index}]", depth + 1)
+    else:
+        yield place, repr(value)
 
 
 def _named(line: AnyLine) -> str:

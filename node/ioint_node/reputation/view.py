@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -14,7 +14,7 @@ from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
 
 from ioint_node.reputation.gate import Gate, Local
-from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
@@ -137,33 +137,6 @@ def _rate(gate: Gate) -> str:
     if gate.bound >= 1:
         return "own rate not known yet"
     return f"own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by}"
-
-
-def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:
-    """The network part as JSON: integers in micro-units, members by name."""
-    whole = asdict(network)
-    whole["voices"] = [
-        {
-            "group": voice.group,
-            "accusing": voice.accusing,
-            "benign": voice.benign,
-            "tenure": voice.tenure,
-            "members": [_said(statement, names) for statement in voice.statements],
-        }
-        for voice in network.voices
-    ]
-    return whole
-
-
-def _said(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "member": names.get(statement.author, statement.author),
-        "record": statement.id,
-        "kind": statement.kind,
-        "bad": statement.bad,
-        "seen": statement.seen,
-        "day": _date(statement.day),
-    }
 
 
 def _layer(intents: Sequence[str], taxonomy: Taxonomy) -> str:
