@@ -170,12 +170,10 @@ async def replay(
     taxonomy: Taxonomy,
     catalogue: Catalogue,
     consortium: str | None = None,
-    subject: str | None = None,
 ) -> Replayed:
     """Compute a receipt's number again, in an empty store that is made in `folder`.
 
     `consortium` is the id that the reader trusts, None to take the receipt's own: then the reader has to compare it.
-    `subject` is what the reader asked for, None for whatever the receipt is of.
 
     Raises:
         ReceiptError: the file is not what a node wrote, or something in it does not verify; the message names it.
@@ -184,7 +182,7 @@ async def replay(
     opening, closing = said.opening, said.closing
     if opening is None or closing is None:
         raise AssertionError("every receipt that was read to its end has them")
-    _check_opening(opening, taxonomy, catalogue, consortium, subject)
+    _check_opening(opening, taxonomy, catalogue, consortium)
     roster = _roster(said, opening)
     convicted = [_convicted(proof, roster) for proof in said.proofs]
     segments = _verified(said.wires, roster, opening.at)
@@ -248,12 +246,9 @@ def _check_opening(
     taxonomy: Taxonomy,
     catalogue: Catalogue,
     consortium: str | None,
-    subject: str | None,
 ) -> None:
     if consortium is not None and opening.consortium != consortium:
         raise ReceiptError(f"it is of consortium {opening.consortium!r:.80}, not {consortium}")
-    if subject is not None and opening.subject != subject:
-        raise ReceiptError(f"it is of {opening.subject!r:.80}, not {subject[:64]}")
     if not 0 <= opening.at < (LIMITS.day + 1) * 86_400_000:
         raise ReceiptError(f"at: {opening.at} is no time")
     words = (opening.taxonomy, opening.catalogue)

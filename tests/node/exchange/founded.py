@@ -95,8 +95,13 @@ async def _keep(connection: AsyncConnection, files: Mapping[str, bytes]) -> None
 
 def report(pattern: str, *, bad: int = 0, seen: int = 0, day: int = TODAY, **other: Any) -> Report:
     """A report of a pattern, of so many sessions as powers of two."""
-    fields = {"tax": load_taxonomy().version, "kind": "pattern", "pat": pattern, "intents": (), "basis": "threshold"}
-    fields |= {"agents": 0, "day_from": day, "det": "ad" * 32, "tlp": "green"} | other
+    fields: dict[str, Any] = {
+        "tax": load_taxonomy().version,
+        "kind": "pattern",
+        "pat": pattern,
+        "intents": (),
+    }
+    fields |= {"basis": "threshold", "agents": 0, "day_from": day, "det": "ad" * 32, "tlp": "green"} | other
     return Report(**fields, bad=bad, seen=max(bad, seen), day_until=day)
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ioint_node.errors import NotFoundError, ReceiptError
 from ioint_node.flows import receipt
 from ioint_node.flows.receipt import Replayed
 from ioint_node.flows.why import why
-from ioint_node.reputation.derivation import network_record
 from ioint_node.store.clearance import LABELS
 from ioint_protocol import Record, encode_record, record_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
-from tests.node.exchange.conftest import CANARY, NOW, TODAY, Node
+from tests.node.exchange.conftest import NOW, TODAY, Node
 from tests.node.exchange.founded import Founded, dispute, founded, report, sighting, withdrawal
 
 Make = Callable[..., Awaitable[Any]]
@@ -30,7 +25,9 @@ async def net(make: Make) -> Founded:
     return await founded(await make(5))
 
 
-async def exported(node: Node, subject: str, *, clearance: str = LABELS[-1], with_local: bool = True) -> list[bytes]:
+async def exported(
+    node: Node, subject: str, *, clearance: str = LABELS[-1], with_local: bool = True
+) -> list[bytes]:
     lines = receipt.export(node.parts, subject, NOW, clearance=clearance, with_local=with_local)
     return [line async for line in lines]
 
