@@ -584,7 +584,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
         case Sighting():
             return said(kind="sighting", seen=record.seen)
         case Dispute():
-            return said(kind="dispute")
+            return said(kind="dispute", of=record.of)
         case Withdrawal():
             return said(kind="withdrawal", of=record.of)
 
