@@ -33,6 +33,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "disputed": "magenta",
     "benign": "green",
 }
+MICRO_UNITS: Final = frozenset({"accusing", "benign", "tenure", "standing", "raw", "decayed"})
 PLACED: Final = frozenset(
     {"group", "members", "removed_for", "fresh_day"}
 )  # of a voice, in columns of their own
@@ -211,7 +212,7 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
         "Voices (1 is a full one)",
         ("group", *weights, "removed for"),
         [
-            (voice["group"], *(_amount(voice[name]) for name in weights), voice["removed_for"])
+            (voice["group"], *(_amount(name, voice[name]) for name in weights), voice["removed_for"])
             for voice in voices
         ],
     )
@@ -224,8 +225,8 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
         [
             (
                 *(short_id(one[name]) if name == "record" else one[name] for name in columns),
-                _amount(one["raw"]),
-                _amount(one["decayed"]),
+                _amount("raw", one["raw"]),
+                _amount("decayed", one["decayed"]),
             )
             for one in told
         ],
@@ -295,6 +296,6 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=PIPED_COLUMNS)
 
 
-def _amount(value: object) -> object:
-    """A weight in micro-units as the fraction that people read."""
-    return f"{value / MICRO:.3f}" if isinstance(value, int) and not isinstance(value, bool) else value
+def _amount(name: str, value: Any) -> object:  # noqa: ANN401 - a value of a JSON document
+    """A weight in micro-units as the fraction that people read, anything else as it is."""
+    return f"{value / MICRO:.3f}" if name in MICRO_UNITS else value

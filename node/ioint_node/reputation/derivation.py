@@ -7,7 +7,6 @@ statement is shown without being named here, so that a receipt never says less t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ def network_record(network: Network) -> dict[str, Any]:
 
     Of a statement only what its author signed is in it: when it came is each node's own.
     """
-    record = {field.name: getattr(network, field.name) for field in fields(network)}
+    record = {name: getattr(network, name) for name in network.__struct_fields__}
     return record | {"voices": [_voice_record(voice) for voice in network.voices]}
 
 

@@ -73,7 +73,9 @@ class Tally(Generic[S]):
         self._accusers = 0  # groups that accuse the subject itself
         self._gone: dict[str, int] = {}  # by author: statements that only a withdrawal or a ruling ended
         self._withdrawn = 0
-        self._general: dict[str, dict[str, Voice]] = {}  # by name and group: what is said of more general patterns
+        self._general: dict[
+            str, dict[str, Voice]
+        ] = {}  # by name and group: what is said of more general patterns
         self._pulled: dict[str, int] = {}  # by name: the version of its tally that is in `_general`
 
     def hear(self, said: Mapping[str, Sequence[S]]) -> set[str]:
@@ -139,7 +141,9 @@ class Tally(Generic[S]):
 
     def _speak(self, group: str, own: Voice | None) -> None:
         before = self.voices.get(group)
-        self._accusers += (own is not None and own.accusing > 0) - (before is not None and before.accusing > 0)
+        self._accusers += (own is not None and own.accusing > 0) - (
+            before is not None and before.accusing > 0
+        )
         if own is not None:
             self.voices[group] = own
         else:

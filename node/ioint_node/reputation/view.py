@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
-from msgspec.structs import asdict
 
 from ioint_node.reputation.gate import Gate, Local
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network
