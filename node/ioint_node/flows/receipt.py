@@ -32,7 +32,7 @@ from ioint_node.admission import Limits, Places, Rejected, check_age, check_plac
 from ioint_node.errors import ReceiptError
 from ioint_node.flows.believe import enter, put_in_force
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.why import Weighed, weigh
+from ioint_node.flows.why import Weighed, check_said, weigh
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.derivation import network_record
 from ioint_node.reputation.gate import Local, judge
@@ -101,6 +101,7 @@ async def export(
     """
     async with parts.store.read() as connection:
         weighed = await weigh(connection, parts, subject, now)
+        check_said(parts, weighed)
         files = await listings.all_roster_files(connection)
         bearing = await log.segments_about(connection, (subject,))
         against = await proofs.of(connection, {author for author, _ in bearing})

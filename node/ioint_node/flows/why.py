@@ -51,6 +51,17 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
 
 
+def check_said(parts: ExchangeParts, weighed: Weighed) -> None:
+    """See that there is something to explain.
+
+    Raises:
+        NotFoundError: nobody ever said anything of it.
+    """
+    subject = weighed.case.subject
+    if not weighed.case.dossier.said and subject not in parts.catalogue.entries:
+        raise NotFoundError(f"nobody has said anything of {subject[:64]!r}")
+
+
 async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = LABELS[-1]) -> dict[str, Any]:
     """Explain what is believed of a pattern or subject, in one JSON document with one line for people.
 
@@ -64,9 +75,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         weighed = await weigh(connection, parts, pattern, now)
         said = await log.records_about(connection, (pattern,), since_day=today - REMEMBERED_DAYS)
         stored = await indicators.get(connection, indicator_id(pattern))
-    records = said.get(pattern, ())
-    if not records and pattern not in parts.catalogue.entries:
-        raise NotFoundError(f"nobody has said anything of {pattern[:64]!r}")
+    check_said(parts, weighed)
     roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
     return {
@@ -78,7 +87,9 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         "network": explained(case.network, names, today, public_subject=pattern.startswith(PUBLIC)),
         "local": _local_json(parts, weighed, now),
         "records": [
-            _record_json(record, case, roster) for record in records if record.tlp in visible(clearance)
+            _record_json(record, case, roster)
+            for record in said.get(pattern, ())
+            if record.tlp in visible(clearance)
         ],
     }
 
