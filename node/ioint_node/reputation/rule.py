@@ -257,7 +257,7 @@ def network_part(
     more = {name: voices_of(said, scales)[0] for name, said in (general or {}).items()}
     voices = joined(voices, more)
     ordered = [voices[group] for group in sorted(voices)]
-    found = outcome(_sums(ordered), scales, withdrawn=withdrawn, review=review)
+    found = outcome(sums_of(ordered), scales, withdrawn=withdrawn, review=review)
     return with_voices(found, ordered)
 
 
@@ -433,7 +433,8 @@ def with_voices(found: Outcome, voices: Iterable[Voice]) -> Network:
     return Network(**asdict(found), voices=tuple(voices))
 
 
-def _sums(voices: Collection[Voice]) -> Sums:
+def sums_of(voices: Collection[Voice]) -> Sums:
+    """What the voices of all groups come to."""
     accusing = sorted([v.accusing for v in voices if v.accusing > 0])
     benign = sorted([v.benign for v in voices if v.benign > 0])
     return Sums(

@@ -113,6 +113,7 @@ def indicator_row(
         "revoked": network.state == "withdrawn",
         "tlp": facts.tlp,
         "taxonomy_version": taxonomy.version,
+        "reason": local.reason,
         "why": why_line(network, local, gate),
     }
 

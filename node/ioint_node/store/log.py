@@ -34,6 +34,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -41,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
-from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
+from ioint_node.reputation.dossier import AUTHOR_RECORDS, PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
@@ -348,6 +349,21 @@ async def subjects_of(
     )
     if author is not None:
         statement = statement.where(records.c.author == author)
+    return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    if not names:
+        return ()
+    versions = [
+        records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
+    ]
+    statement = (
+        select(records.c.subject)
+        .where(or_(records.c.subject.in_(among(connection, names)), *versions))
+        .distinct()
+    )
     return tuple(sorted((await connection.execute(statement)).scalars()))
 
 
