@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
-from msgspec.structs import asdict
 
 from ioint_node.reputation.gate import Gate, Local
-from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
@@ -139,36 +138,6 @@ def _rate(gate: Gate) -> str:
     if gate.bound >= 1:
         return "own rate not known yet"
     return f"own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by}"
-
-
-def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:
-    """The network part as JSON: integers in micro-units, members by name."""
-    whole = asdict(network)
-    whole["voices"] = [
-        {
-            "group": voice.group,
-            "accusing": voice.accusing,
-            "benign": voice.benign,
-            "tenure": voice.tenure,
-            "standing": voice.standing,
-            "halvings": voice.halvings,
-            "via": voice.via,
-            "members": [_said(statement, names) for statement in voice.statements],
-        }
-        for voice in network.voices
-    ]
-    return whole
-
-
-def _said(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "member": names.get(statement.author, statement.author),
-        "record": statement.id,
-        "kind": statement.kind,
-        "bad": statement.bad,
-        "seen": statement.seen,
-        "day": _date(statement.day),
-    }
 
 
 def _layer(intents: Sequence[str], taxonomy: Taxonomy) -> str:
