@@ -28,7 +28,7 @@ from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
 from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.standpoint import covers
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
