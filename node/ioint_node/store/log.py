@@ -42,8 +42,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
-from ioint_node.reputation.dossier import AUTHOR_RECORDS, PUBLIC, Said
+from ioint_node.reputation.dossier import PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.reputation.tally import AUTHOR_RECORDS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
