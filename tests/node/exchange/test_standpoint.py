@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ioint_node.errors import RequestError
 from ioint_node.flows import effects
-from ioint_node.flows.believe import refresh_all
+from ioint_node.flows.believe import conclude_anew, refresh_all
 from ioint_node.flows.why import why
 from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.store import overrides
@@ -87,6 +87,7 @@ async def test_who_accuses_a_canary_is_not_believed_alone_and_the_canary_shows_n
     first = net.sign(net[0], 1, "", [report(other)])
     await net.hand(net.sign(net[0], 2, _head(first), [report(canary)]), viewer, net[0])
     assert viewer.belief(canary) is None
+    await conclude_anew(viewer.parts, NOW)
     assert (viewer.effect(other), viewer.effect(later)) == (0.0, 0.05)
     assert await reason(viewer, other) == "often_wrong_here"
     assert viewer.parts.standpoint.weight(net.roster.member(net[0].member).group) == 200_000
