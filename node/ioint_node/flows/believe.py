@@ -7,6 +7,7 @@ the evidence. What it returns is put in force by the caller after the commit, an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,9 +21,11 @@ from ioint_protocol import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.flows import standpoint
 from ioint_node.flows.evidence import (
     REMEMBERED_DAYS,
     Case,
+    decisions,
     examine,
     general_of,
     missing_general,
@@ -31,9 +34,10 @@ from ioint_node.flows.evidence import (
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.dossier import LABELS, NOTHING_GENERAL, Concluded, Dossier, FirstReport
-from ioint_node.reputation.gate import Candidate, Local, allocate, within_quota
+from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
@@ -43,6 +47,7 @@ from ioint_node.store.times import day_of, from_text
 
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
+journal = logging.getLogger(__name__)
 NEVER: Final = Concluded(heard=(), effect=0.0, withdrawn=0, seq=0, digest=b"")
 
 
@@ -130,6 +135,7 @@ async def _conclude_all(
     roster = parts.roster()
     if roster is None or not dossiers:
         return Believed()
+    _demote(parts, roster, dossiers, now)
     cases, general = await _examine(connection, parts, roster, dossiers, now)
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
@@ -196,6 +202,18 @@ def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str
     )
 
 
+def _demote(parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int) -> None:
+    """Weigh groups that accuse a canary less from now on; what they said elsewhere is concluded anew soon after."""
+    here = parts.standpoint
+    canaries = {subject: d for subject, d in dossiers.items() if covers(here.canaries, subject)}
+    caught = standpoint.caught_by(canaries, parts, roster, now)
+    fresh = {group: count for group, count in caught.items() if group not in here.caught}
+    if fresh:
+        journal.warning("accused what is known to be good here: %s", ", ".join(sorted(fresh)))
+        here.caught = {**here.caught, **fresh}
+        parts.dossiers.anew.changed(fresh)
+
+
 async def _first_reports(
     connection: AsyncConnection,
     parts: ExchangeParts,
@@ -228,6 +246,7 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     async with parts.store.read() as connection:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
+        parts.beliefs.off = (await decisions(connection, parts, now)).off
     parts.dossiers.clear()
     lineage(parts.catalogue, parts.taxonomy)  # made now, and not while an action waits
     await _count_anew(parts, now)
@@ -235,14 +254,16 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))
+    await standpoint.refresh(parts, now)
 
 
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
     """Recompute everything that was said within a record's life: every hour, and after a change of the roster."""
+    await standpoint.refresh(parts, now)
     await _count_anew(parts, now)
     async with parts.store.read() as connection:
         subjects = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
-    await _believe_again(parts, subjects, now)
+    await believe_again(parts, subjects, now)
 
 
 async def conclude_anew(parts: ExchangeParts, now: int) -> None:
@@ -263,10 +284,11 @@ async def conclude_anew(parts: ExchangeParts, now: int) -> None:
                 anew.subjects(
                     await log.subjects_of(connection, author, since_day=day_of(now) - REMEMBERED_DAYS)
                 )
-    await _believe_again(parts, anew.take_subjects(), now)
+    await believe_again(parts, anew.take_subjects(), now)
 
 
-async def _believe_again(parts: ExchangeParts, subjects: Sequence[str], now: int) -> None:
+async def believe_again(parts: ExchangeParts, subjects: Sequence[str], now: int) -> None:
+    """Draw the conclusions about many subjects anew, so many in a transaction, and put them in force."""
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
         believed = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
@@ -321,6 +343,7 @@ def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
             *(Claim(pattern=b.pattern, group=b.claimant or "", since=b.since) for b in standing),
             *(claim for case in cases.values() if (claim := case.claim) is not None),
         ],
+        max(case.network.groups for case in cases.values()),
         parts.novel,
     )
     return placed, tuple(
@@ -336,9 +359,11 @@ def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
         [
             *(Candidate(pattern=b.pattern, accusers=b.accusers, estimate=b.estimate) for b in standing),
             *(
-                Candidate(pattern=c.subject, accusers=c.accusers, estimate=c.gate.estimate)
+                Candidate(
+                    pattern=c.subject, accusers=c.accusers, estimate=c.grounds.gate(parts.params).estimate
+                )
                 for c in cases.values()
-                if c.candidate
+                if c.grounds.candidate(parts.params)
             ),
         ],
         parts.params,
@@ -355,12 +380,13 @@ def _conclude(
     """
     before = case.dossier.concluded
     silent = not case.dossier.heard_since(today - REMEMBERED_DAYS)
-    if before is None and (silent or case.network.state == "unknown"):
-        return None
+    if before is None and (silent or case.grounds.allowed or case.network.state == "unknown"):
+        return None  # of what was allowed before it came nothing is made but the log
     old = before or NEVER
     if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
         return None
-    local = case.judged(fits=fits, placed=measured_from is not None)
+    grounds = case.settled(fits=fits, placed=measured_from is not None)
+    gate, local = grounds.gate(parts.params), judge(grounds, parts.params)
     facts = _facts(parts, roster, case, today)
     if before is not None and (case.network.state == "withdrawn" or silent):
         # Whoever was warned hears that the warning is taken back, and no more than that warning told.
@@ -369,9 +395,10 @@ def _conclude(
         case.subject,
         network=case.network,
         local=local,
-        gate=case.gate,
+        grounds=grounds,
+        params=parts.params,
         facts=facts,
-        seen=Sightings(sessions=case.own.sessions, actors=case.own.actors),
+        seen=Sightings(sessions=grounds.own.sessions, actors=grounds.own.actors),
         trend=trend(case.network.score, case.a_week_ago),
         taxonomy=parts.taxonomy,
         catalogue=parts.catalogue,
@@ -381,8 +408,8 @@ def _conclude(
     details = {
         "subject": case.subject,
         "accusers": case.accusers,
-        "estimate": case.gate.estimate,
-        "candidate": case.candidate,
+        "estimate": gate.estimate,
+        "candidate": grounds.candidate(parts.params),
         "fits": fits,
         "reason": local.reason,
         "withdrawn": case.network.withdrawn,
@@ -490,6 +517,7 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         claimant=details.get("claimant"),
         since=details.get("since", ""),
         measured_from=details.get("measured_from"),
+        reason=details["reason"],
         accusing=details.get("accusing", 0),
         general=tuple(details.get("general", ())),
         seq=row["seq"],

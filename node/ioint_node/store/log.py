@@ -36,6 +36,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -326,6 +327,33 @@ async def records_about(
     return {subject: tuple(items) for subject, items in found.items()}
 
 
+async def segments_about(
+    connection: AsyncConnection, subjects: Collection[str]
+) -> tuple[tuple[str, int], ...]:
+    """The segments (author, height) that `said_about` these subjects comes from, in the order of authors and heights.
+
+    Those are the segments of each author's newest 256 records about a subject, and of what these records name: without
+    the report a sighting has no subject, and without the record nothing says what a withdrawal takes back.
+    """
+    place = func.row_number().over(
+        partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
+    )
+    about = (
+        select(records.c.author, records.c.segment, records.c.kind, records.c.of, place.label("place"))
+        .where(records.c.subject.in_(among(connection, subjects)))
+        .subquery()
+    )
+    said = (await connection.execute(select(about).where(about.c.place <= AUTHOR_RECORDS))).all()
+    taken_back = {statement_id(row.author, row.of) for row in said if row.kind == "withdrawal"}
+    columns = select(records.c.author, records.c.segment, records.c.kind, records.c.of)
+    ended = (await connection.execute(columns.where(records.c.id.in_(among(connection, taken_back))))).all()
+    named = {row.of for row in (*said, *ended) if row.kind in {"sighting", "dispute"}}
+    reports = await connection.execute(
+        columns.where(records.c.of.in_(among(connection, named)), records.c.kind == "report")
+    )
+    return tuple(sorted({(row.author, row.segment) for row in (*said, *ended, *reports)}))
+
+
 async def subjects_of(
     connection: AsyncConnection, author: str | None = None, *, since_day: int = 0
 ) -> tuple[str, ...]:
@@ -337,6 +365,21 @@ async def subjects_of(
     )
     if author is not None:
         statement = statement.where(records.c.author == author)
+    return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    if not names:
+        return ()
+    versions = [
+        records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
+    ]
+    statement = (
+        select(records.c.subject)
+        .where(or_(records.c.subject.in_(among(connection, names)), *versions))
+        .distinct()
+    )
     return tuple(sorted((await connection.execute(statement)).scalars()))
 
 
