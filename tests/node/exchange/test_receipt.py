@@ -20,11 +20,16 @@ from ioint_node.reputation.receipt import plain
 from ioint_node.store.clearance import LABELS
 from ioint_protocol import Record, encode_record, equivocation_proof, record_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
+from sqlalchemy import event
 
 from tests.node.exchange.conftest import CANARY, NOW, TODAY, Node
 from tests.node.exchange.founded import Founded, dispute, founded, report, sighting, withdrawal
 
 Make = Callable[..., Awaitable[Any]]
+# What grows with what members say and agents do; others are bounded by the roster, by days, by what people decide.
+GROWING = frozenset(
+    {"records", "segments", "indicators", "first_reports", "matches", "sessions", "decisions"}
+)
 
 
 @pytest.fixture
@@ -275,3 +280,24 @@ async def test_whatever_was_said_comes_out_alike_at_every_node(
 async def test_of_what_nobody_said_anything_there_is_no_receipt(net: Founded) -> None:
     with pytest.raises(NotFoundError, match="nobody has said anything"):
         await exported(net[0], "ab" * 32)
+
+
+async def test_a_receipt_reads_what_was_said_of_its_subject_and_never_a_whole_table(net: Founded) -> None:
+    """By the query plans: a search by an index costs alike whatever else is in the table, and a scan does not."""
+    pattern = await told(net)
+    node, asked = net[4], set[tuple[str, Any]]()
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        asked.add((statement, tuple(values)))
+
+    event.listen(node.store.engine.sync_engine, "before_cursor_execute", note)
+    await why(node.parts, pattern, NOW)
+    await exported(node, pattern)
+    event.remove(node.store.engine.sync_engine, "before_cursor_execute", note)
+    selects = [(statement, values) for statement, values in asked if statement.startswith("SELECT")]
+    assert len(selects) > 10
+    async with node.store.read() as connection:
+        for statement, values in selects:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            scanned = [row.detail for row in plan if row.detail.startswith("SCAN ")]
+            assert GROWING.isdisjoint(line.split()[1] for line in scanned), (statement, scanned)
