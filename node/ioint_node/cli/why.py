@@ -233,14 +233,12 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     )
     steps = [(one["step"], one["text"]) for one in network["steps"]]
     _print_table(console, "How the number came about", ("step", "arithmetic"), steps)
-    judged = {"judged": f"{local['tier']}, effect {local['effect']:.2f}: {local['reason'].replace('_', ' ')}"}
-    now = {"effect now": f"{local['effect_now']:.2f}", "silence": f"{cell(local['silence_s'])} s"}
-    _print_table(
-        console,
-        "What this node makes of it",
-        ("ground", "value"),
-        [*(judged | now | local["grounds"]).items()],
-    )
+    judged = f"{local['tier']}, effect {local['effect']:.2f}: {local['reason'].replace('_', ' ')}"
+    now = {
+        name: local[name] for name in ("effect_now", "silence_s", "share_left", "weights") if name in local
+    }
+    rows = [("judged", judged), *local["grounds"].items(), *now.items()]
+    _print_table(console, "What this node makes of it", ("ground", "value"), rows)
     _print_table(
         console,
         "Records",

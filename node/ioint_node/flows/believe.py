@@ -28,7 +28,7 @@ from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
 from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.standpoint import covers
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
@@ -227,6 +227,7 @@ def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
             *(Claim(pattern=b.pattern, group=b.claimant or "", since=b.since) for b in standing),
             *(claim for case in cases.values() if (claim := case.claim) is not None),
         ],
+        max(case.network.groups for case in cases.values()),
         parts.novel,
     )
     return placed, tuple(
@@ -278,7 +279,8 @@ def _conclude(
         case.subject,
         network=case.network,
         local=local,
-        gate=gate,
+        grounds=grounds,
+        params=parts.params,
         facts=facts,
         seen=Sightings(sessions=grounds.own.sessions, actors=grounds.own.actors),
         trend=trend(case.network.score, case.a_week_ago),

@@ -17,7 +17,7 @@ from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network
-from ioint_node.reputation.standpoint import covers
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
 from ioint_node.store.matches import WINDOW_DAYS

@@ -16,6 +16,7 @@ from ioint_node.reputation.derivation import explained
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import EFFECT, Grounds, Local, judge
 from ioint_node.reputation.receipt import plain
+from ioint_node.reputation.rule import MICRO
 from ioint_node.reputation.view import indicator_id, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
@@ -80,7 +81,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
     names = {member.id: member.name for member in roster.members}
     return {
         "pattern": pattern,
-        "line": why_line(case.network, weighed.local, grounds.gate(parts.params)),
+        "line": why_line(case.network, weighed.local, grounds, parts.params),
         "indicator": stored,
         "today": day_text(today),
         "roster_version": roster.version,
@@ -103,6 +104,8 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         "reason": local.reason,
         "effect_now": effect.effect,
         "silence_s": effect.age_s,
+        "share_left": round(parts.beliefs.share_left(now), 4),
+        "switched_off": parts.beliefs.off,
         "largest_effects": dict(EFFECT),
         "gate": asdict(grounds.gate(parts.params)) | {"limit": parts.params.cheap_rate},
         "budget": {
@@ -112,6 +115,11 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         "own_record": asdict(grounds.own) | {"clean": grounds.clean(parts.params)},
         "another_group_accuses": grounds.others,
         "within_quota": grounds.first,
+        "weights": {
+            group: parts.standpoint.weight(group) / MICRO
+            for group in case.accusers
+            if parts.standpoint.weight(group) < MICRO
+        },
         "novel": None
         if case.novel is None
         else {

@@ -13,7 +13,7 @@ from typing import Any, Final
 from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
 
-from ioint_node.reputation.gate import Gate, Local
+from ioint_node.reputation.gate import Gate, Grounds, Local, Params
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
@@ -78,7 +78,8 @@ def indicator_row(
     *,
     network: Network,
     local: Local,
-    gate: Gate,
+    grounds: Grounds,
+    params: Params,
     facts: Facts,
     seen: Sightings,
     trend: str,
@@ -114,11 +115,11 @@ def indicator_row(
         "tlp": facts.tlp,
         "taxonomy_version": taxonomy.version,
         "reason": local.reason,
-        "why": why_line(network, local, gate),
+        "why": why_line(network, local, grounds, params),
     }
 
 
-def why_line(network: Network, local: Local, gate: Gate) -> str:
+def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -> str:
     """One sentence: who accuses, what is left after removal, what this node makes of it."""
     if network.tier == "none":
         return {
@@ -129,8 +130,20 @@ def why_line(network: Network, local: Local, gate: Gate) -> str:
     return (
         f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
         f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {network.benign_after_b / MICRO:.2f}; "
-        f"{LOCAL_WORDS[local.reason]} ({_rate(gate)})"
+        f"{_weighed(network, grounds)}{_words(local, grounds)} ({_rate(grounds.gate(params))})"
     )
+
+
+def _weighed(network: Network, grounds: Grounds) -> str:
+    if grounds.tier == network.tier:
+        return ""
+    return f"{network.tier} there, {grounds.tier} as the groups weigh here; "
+
+
+def _words(local: Local, grounds: Grounds) -> str:
+    if local.reason == "quarantined":
+        return f"it would touch {grounds.own.actors} of our {grounds.active} agents: waits for a person"
+    return LOCAL_WORDS[local.reason]
 
 
 def _rate(gate: Gate) -> str:

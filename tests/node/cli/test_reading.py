@@ -43,6 +43,7 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consortium", "show"): (),
     ("doctor",): (),
     ("explain",): ("s-1",),
+    ("indicators", "effects"): (),
     ("indicators", "export"): ("--output", "{home}/rows.jsonl"),
     ("indicators", "list"): (),
     ("indicators", "novel"): (),
@@ -66,7 +67,7 @@ CHANGING = {
         "admit", "card", "create", "invite", "join", "leave", "remove", "renew", "rotate", "sign", "suspend",
     },
     "db": {"upgrade"},
-    "indicators": {"allow", "confirm", "dispute", "mute", "withdraw"},
+    "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
 }  # fmt: skip
