@@ -52,10 +52,12 @@ from ioint_node.reputation.receipt import (
     plain,
     read,
 )
+from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store import listings, log, proofs
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.log import Arrival
 from ioint_node.store.migrate import upgrade
+from ioint_node.store.times import day_of
 
 SEGMENTS_READ: Final = 64  # in one transaction: a slow reader keeps no connection
 
@@ -103,7 +105,7 @@ async def export(
         weighed = await weigh(connection, parts, subject, now)
         check_said(parts, weighed)
         files = await listings.all_roster_files(connection)
-        bearing = await log.segments_about(connection, (subject,))
+        bearing = await _bearing(connection, weighed, now)
         against = await proofs.of(connection, {author for author, _ in bearing})
     roster, writer = weighed.roster, Writer()
     opening = Opening(
@@ -131,6 +133,19 @@ async def export(
     if with_local:
         yield writer.line(_local_line(parts, weighed))
     yield writer.close()
+
+
+async def _bearing(connection: AsyncConnection, weighed: Weighed, now: int) -> tuple[tuple[str, int], ...]:
+    """The segments that bear on the number: what was said of the subject, and what its weights were counted from."""
+    # How often a voice is halved follows from how many subjects its group accuses. Of the others no more is needed:
+    # what is missing can only make a count smaller, and theirs was small enough.
+    halved = {voice.group for voice in weighed.case.network.voices if voice.halvings}
+    return await log.segments_about(
+        connection,
+        (weighed.case.subject,),
+        authors=[member.id for member in weighed.roster.members if member.group in halved],
+        since_day=day_of(now) - LIFE_DAYS,
+    )
 
 
 async def _segment_line(

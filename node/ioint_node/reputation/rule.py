@@ -320,18 +320,23 @@ def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
     `said` is everything that it signed about the subject, in the order of its log.
     """
     today, rulings = scales.today, scales.ruled
-    live = [
-        s
-        for s in said
-        if -AHEAD_DAYS <= today - s.day < LIFE_DAYS
-        and s.kind != "withdrawal"
-        and (s.kind != "dispute" or _pending(s, today, rulings))
-    ]
+    live = [s for s in said if s.kind != "withdrawal" and lives(s, today, rulings)]
     if len(live) == len(said) and not rulings.void:
         return (live[-1] if live else None), 0
     taken_back = {s.of for s in said if s.kind == "withdrawal"}
     left = [s for s in live if s.id not in taken_back and (s.author, s.id) not in rulings.void]
     return (left[-1] if left else None), len(live) - len(left)
+
+
+def lives(statement: Statement, today: int, ruled: Ruled) -> bool:
+    """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice."""
+    if not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+        return False
+    if statement.kind != "dispute":
+        return True
+    if statement.day <= ruled.upheld.get(statement.of, -1):
+        return False
+    return today - statement.day < DISPUTE_DAYS or statement.of in ruled.false
 
 
 def dispute_state(dispute: Statement, today: int, ruled: Ruled) -> str:
@@ -449,13 +454,6 @@ def sums_of(voices: Collection[Voice]) -> Sums:
 
 def _largest(ascending: Sequence[int], count: int) -> int:
     return sum(ascending[-count:]) if count else 0
-
-
-def _pending(dispute: Statement, today: int, ruled: Ruled) -> bool:
-    """Whether a dispute has a voice as far as rulings and its deadline go; one that is void falls later."""
-    if dispute.day <= ruled.upheld.get(dispute.of, -1):
-        return False
-    return today - dispute.day < DISPUTE_DAYS or dispute.of in ruled.false
 
 
 def _standings(roster: Roster, today: int) -> dict[str, int]:
