@@ -161,7 +161,7 @@ def _computed(source: Path, consortium: str | None) -> Replayed:
                 )
             )
     except ReceiptError as error:
-        raise ReceiptError(f"{source} is refused: {error}") from None
+        raise ReceiptError(f"{source} is refused: {error}; ask its maker for it again") from None
     except OSError as error:
         raise ConfigError(f"{source} cannot be read ({error.strerror}): name the file of a receipt") from None
 
@@ -194,7 +194,9 @@ def _refuse_otherwise(found: Replayed) -> None:
             f"left out ({named}); export it with a token that may see them all"
         )
     if (difference := found.difference or found.local_difference) is not None:
-        raise ReceiptError(f"it does not come out alike: {difference}")
+        raise ReceiptError(
+            f"it does not come out alike: {difference}; do not rely on it, and look at the same with `ioint why` here"
+        )
 
 
 def print_receipt(receipt: Mapping[str, Any]) -> None:
@@ -242,9 +244,17 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     _print_table(
         console,
         "Records",
-        ("record", "kind", "member", "segment", "day", "counts"),
+        ("record", "kind", "member", "segment", "day", "counts", "why not"),
         [
-            (short_id(one["id"]), one["kind"], one["member"], one["segment"], one["day"], one["counts"])
+            (
+                short_id(one["id"]),
+                one["kind"],
+                one["member"],
+                one["segment"],
+                one["day"],
+                one["counts"],
+                one["silent"],
+            )
             for one in receipt["records"]
         ],
     )

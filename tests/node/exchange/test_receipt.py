@@ -104,6 +104,17 @@ async def test_two_nodes_and_none_compute_the_same_integers(net: Founded, tmp_pa
     assert found.local_here.tier == (await why(net[4].parts, pattern, NOW))["local"]["tier"]
 
 
+async def test_of_a_record_that_does_not_count_the_receipt_says_why(net: Founded) -> None:
+    pattern = await told(net)
+    records = (await why(net[4].parts, pattern, NOW))["records"]
+    found = {(one["member"], one["kind"], one["silent"]) for one in records if not one["counts"]}
+    assert found == {
+        ("org0", "report", "older"),
+        ("org2", "dispute", "withdrawn"),
+        ("org2", "withdrawal", "takes_back"),
+    }
+
+
 async def test_a_receipt_holds_no_name_of_an_agent_or_a_session(net: Founded) -> None:
     pattern = net.patterns[0]
     await net[0].history(ordinary=500)
