@@ -202,7 +202,7 @@ def _fault(found: Replayed) -> str | None:
             f"left out ({named}); export it with a token that may see them all"
         )
     if (difference := found.difference or found.local_difference) is not None:
-        return f"it does not come out alike: {difference}; do not rely on it, and look at the same with `ioint why` here"
+        return f"it does not come out alike: {difference}: do not rely on it; `ioint why` tells what this node has"
     return None
 
 

@@ -22,7 +22,7 @@ from ioint_node.reputation.rule import (
     Statement,
     Voice,
     decayed,
-    dispute_state,
+    lives,
     raw_voice,
 )
 
@@ -106,10 +106,9 @@ def silenced(statement: Statement, scales: Scales, taken_back: Collection[str]) 
         (age_days >= LIFE_DAYS, "expired"),
     )
     found = next((code for stopped, code in stops if stopped), "")
-    if not found and statement.kind == "dispute":
-        state = dispute_state(statement, scales.today, ruled)
-        return state if state in {"rejected", "lapsed"} else ""
-    return found
+    if found or lives(statement, scales.today, ruled):
+        return found
+    return "rejected" if statement.day <= ruled.upheld.get(statement.of, -1) else "lapsed"
 
 
 def _confidence(network: Network) -> str:

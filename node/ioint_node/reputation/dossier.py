@@ -21,6 +21,8 @@ from typing import Final
 from ioint_protocol import Pattern, Roster
 from msgspec import Struct
 
+from ioint_node.reputation.anew import Anew
+from ioint_node.reputation.breadth import Breadth
 from ioint_node.reputation.rule import (
     Network,
     Outcome,
@@ -299,7 +301,10 @@ class Dossier:
 
 
 class Dossiers:
-    """The dossiers held in memory, the least recently used going first; and the scales of the day."""
+    """The dossiers held in memory, the least recently used going first; and the scales of the day.
+
+    `breadth` says how much each group accuses, `anew` what is to be concluded anew soon.
+    """
 
     def __init__(self, limits: DossierLimits = LIMITS) -> None:
         self._limits = limits
@@ -310,6 +315,8 @@ class Dossiers:
         self._next = count(1)
         self._roster: Roster | None = None
         self._scales: dict[int, Scales] = {}
+        self.breadth = Breadth()
+        self.anew = Anew()
 
     def take(self, subjects: Iterable[str]) -> dict[str, Dossier]:
         """The dossiers of these subjects that are held, by subject; they are out until they are given back."""
@@ -347,7 +354,8 @@ class Dossiers:
         if self._roster is not roster:
             self._roster, self._scales = roster, {}
         known = self._scales.get(today)
-        if known is None or known.equivocators != equivocators:
+        halvings = self.breadth.halvings
+        if known is None or known.equivocators != equivocators or known.halvings is not halvings:
             if len(self._scales) > 4:  # two days are in use at a time
                 self._scales.clear()
             known = Scales(
@@ -355,9 +363,22 @@ class Dossiers:
                 today=today,
                 equivocators=frozenset(equivocators),
                 ruled=ruled(roster, today),
+                halvings=halvings,
             )
             self._scales[today] = known
         return known
+
+    def newly_accusing(
+        self, dossier: Dossier, new: Collection[Said], roster: Roster, today: int
+    ) -> frozenset[str]:
+        """The groups that accuse a subject by these statements, which its dossier has, and did not before."""
+        scales = self._scales.get(today) if self._roster is roster else None
+        return frozenset() if scales is None else dossier.newly_accused_by(new, scales)
+
+    def voters(self, roster: Roster, today: int) -> Mapping[str, str]:
+        """The group of each member that has a voice."""
+        scales = self._scales.get(today) if self._roster is roster else None
+        return scales.voters.group_of if scales is not None else electorate(roster, today).group_of
 
     @property
     def size(self) -> Mapping[str, int]:

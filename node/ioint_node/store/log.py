@@ -27,6 +27,8 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
+from msgspec import Struct
+from msgspec.json import Decoder
 from sqlalchemy import (
     CTE,
     FromClause,
@@ -43,7 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import PUBLIC, Said
-from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.reputation.rule import LIFE_DAYS, Statement, accuses
 from ioint_node.reputation.tally import AUTHOR_RECORDS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
@@ -106,6 +108,14 @@ class Stored:
     reported: Sequence[tuple[str, frozenset[str]]]
 
 
+class _Counts(Struct):
+    """What a report or sighting counts; the rest of it is not looked at."""
+
+    bad: int = 0
+    seen: int = 0
+
+
+_COUNTS: Final = Decoder(_Counts)
 SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by", "low")
 RECORD_COLUMNS: Final = (
     "id", "author", "segment", "kind", "subject", "of", "tlp", "day", "body", "received_at",
@@ -379,6 +389,28 @@ async def subjects_among(connection: AsyncConnection, names: Collection[str]) ->
         .distinct()
     )
     return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def accused_by(connection: AsyncConnection, authors: Collection[str], today: int) -> int:
+    """How many subjects these authors accuse in statements that would live today, taken back or not."""
+    rows = await connection.execute(
+        select(records.c.subject, records.c.kind, records.c.day, records.c.body)
+        .where(
+            records.c.author.in_(among(connection, authors)),
+            records.c.kind.in_(("report", "sighting")),
+            records.c.subject != NO_SUBJECT,
+            records.c.day > today - LIFE_DAYS,
+        )
+        .order_by(records.c.author, records.c.segment)
+    )
+    accused: set[str] = set()
+    for subject, kind, day, body in rows:
+        if subject not in accused:
+            counts = _COUNTS.decode(bytes(body))
+            said = Statement(id="", author="", kind=kind, bad=counts.bad, seen=counts.seen, day=day)
+            if accuses(said, today, public_subject=subject.startswith(PUBLIC)):
+                accused.add(subject)
+    return len(accused)
 
 
 async def subject_of(connection: AsyncConnection, record: str) -> str:
