@@ -12,11 +12,14 @@ import msgspec
 import pytest
 from ioint_node.errors import NotFoundError, ReceiptError
 from ioint_node.flows import receipt
+from ioint_node.flows.believe import conclude_anew
 from ioint_node.flows.proofs import convict
 from ioint_node.flows.receipt import Replayed
 from ioint_node.flows.why import weigh, why
 from ioint_node.reputation.derivation import network_record
+from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.receipt import plain
+from ioint_node.reputation.rule import ACCUSED_SUBJECTS
 from ioint_node.store.clearance import LABELS
 from ioint_protocol import Record, encode_record, equivocation_proof, record_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
@@ -217,6 +220,33 @@ async def test_what_may_not_be_seen_is_not_exported_and_nothing_is_proven(
 
 def wire(line: dict[str, Any]) -> bytes:
     return msgspec.convert(line["wire"], bytes)
+
+
+async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_path: Path) -> None:
+    above = lineage(load_catalogue(), load_taxonomy())
+    special, general = next((name, over) for name in net.patterns if (over := above.general(name, None)))
+    await net.say(net[0], report(special))
+    await net.say(net[1], report(general[0], bad=3))
+    await net.say(net[2], report(general[0], bad=3), report(net.patterns[-1]))
+    await net.say(net[2], dispute(name(report(general[0], bad=3))))
+    found = await replayed(await exported(net[4], special), tmp_path / "x")
+    assert found.difference is None
+    assert [voice["via"] for voice in found.network_here["voices"]] == ["", general[0]]
+    assert found.segments == 4
+
+
+async def test_a_group_that_accuses_very_many_is_counted_again(net: Founded, tmp_path: Path) -> None:
+    packages = [f"pkg:npm/p{number}" for number in range(ACCUSED_SUBJECTS)]
+    for half in (packages[::2], packages[1::2]):
+        said = [report("", kind="subject", pat=None, subj=package, bad=3) for package in half]
+        await net.say(net[0], *said, to=(net[4],))
+    await net.say(net[0], report(net.patterns[0]), to=(net[4],))
+    await net.say(net[1], report(net.patterns[0]), to=(net[4],))
+    await conclude_anew(net[4].parts, NOW)
+    found = await replayed(await exported(net[4], net.patterns[0]), tmp_path / "x")
+    assert found.difference is None
+    assert [voice["halvings"] for voice in found.network_here["voices"]] == [1, 0]
+    assert found.segments == 4
 
 
 async def test_a_convicted_member_is_not_heard_and_the_proof_goes_along(net: Founded, tmp_path: Path) -> None:
