@@ -135,15 +135,14 @@ async def _conclude_all(
     roster = parts.roster()
     if roster is None or not dossiers:
         return Believed()
-    misled = _demote(parts, roster, dossiers, now)
+    _demote(parts, roster, dossiers, now)
     cases, general = await _examine(connection, parts, roster, dossiers, now)
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
-    if moved or displaced or misled:
+    if moved or displaced:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
-        again = {*moved, *displaced, *misled} - dossiers.keys()
-        others, _ = await open_dossiers(connection, parts, again - general.keys())
-        others |= {name: general[name] for name in general.keys() & again}
+        others, _ = await open_dossiers(connection, parts, {*moved, *displaced} - general.keys())
+        others |= {name: general[name] for name in general.keys() & {*moved, *displaced}}
         more, above = await _examine(connection, parts, roster, others, now, known={**general, **dossiers})
         cases, general = cases | more, general | above
     conclusions = [
@@ -203,25 +202,16 @@ def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str
     )
 
 
-def _demote(
-    parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int
-) -> tuple[str, ...]:
-    """Weigh groups that accuse a canary less from now on; returns what acts on their word, for the hour to complete."""
+def _demote(parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int) -> None:
+    """Weigh groups that accuse a canary less from now on; what they said elsewhere is concluded anew soon after."""
     here = parts.standpoint
     canaries = {subject: d for subject, d in dossiers.items() if covers(here.canaries, subject)}
-    fresh = {
-        group: count
-        for group, count in standpoint.caught_by(canaries, parts, roster, now).items()
-        if group not in here.caught
-    }
-    if not fresh:
-        return ()
-    journal.warning("accused what is known to be good here: %s", ", ".join(sorted(fresh)))
-    here.caught = {**here.caught, **fresh}
-    misled = [
-        b.pattern for b in parts.beliefs.all().values() if b.effect > 0 and fresh.keys() & set(b.accusers)
-    ]
-    return tuple(misled[:CHUNK_SUBJECTS])
+    caught = standpoint.caught_by(canaries, parts, roster, now)
+    fresh = {group: count for group, count in caught.items() if group not in here.caught}
+    if fresh:
+        journal.warning("accused what is known to be good here: %s", ", ".join(sorted(fresh)))
+        here.caught = {**here.caught, **fresh}
+        parts.dossiers.anew.changed(fresh)
 
 
 async def _first_reports(
@@ -268,7 +258,7 @@ async def reload(parts: ExchangeParts, now: int) -> None:
 
 
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
-    """Recompute everything that was said within a record's life: by the hour, and after a change of the roster."""
+    """Recompute everything that was said within a record's life: every hour, and after a change of the roster."""
     await standpoint.refresh(parts, now)
     await _count_anew(parts, now)
     async with parts.store.read() as connection:

@@ -20,8 +20,8 @@ class Belief:
     micro-units. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
     that it got it. `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is
     a special case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and
-    since the day `measured_from` it is and its own rate is known. `reason` is the code of what decided, `seq` that of
-    its newest stream row.
+    since the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that
+    of its newest stream row.
     """
 
     pattern: str

@@ -254,6 +254,28 @@ def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.Capt
     assert line[head.index("tlp") : head.index("why")].split("  ") == ["green", "muted, allowed", ""]
 
 
+def test_all_effects_go_off_and_on_by_one_command_and_doctor_says_so(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--home", node.home, "-o", "json")
+    assert main(["indicators", "effects", "--off", "--home", str(node.home)]) == 2
+    done("indicators", "effects", "--off", "--reason", "a drill", "--hours", 2, *at)
+    capsys.readouterr()
+    main(["doctor", "--home", str(node.home)])
+    assert "the effects of the network are off until" in capsys.readouterr().out
+    done("indicators", "effects", "--on", *at)
+    assert json.loads(capsys.readouterr().out)["off"] is False
+
+
+def test_a_package_is_allowed_before_anybody_reports_it(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("pkg:npm/left-pad", "--reason", "ours", "--days", 2, "--home", node.home, "-o", "json")
+    done("indicators", "allow", *words)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["subject"], answer["kind"]) == ("pkg:npm/left-pad", "allow")
+
+
 def test_a_standing_approval_is_revoked_by_the_digits_that_the_list_shows(
     node: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ioint_node.errors import RequestError
 from ioint_node.flows import effects
-from ioint_node.flows.believe import refresh_all
+from ioint_node.flows.believe import conclude_anew, refresh_all
 from ioint_node.flows.why import why
 from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.store import overrides
@@ -87,6 +87,7 @@ async def test_who_accuses_a_canary_is_not_believed_alone_and_the_canary_shows_n
     first = net.sign(net[0], 1, "", [report(other)])
     await net.hand(net.sign(net[0], 2, _head(first), [report(canary)]), viewer, net[0])
     assert viewer.belief(canary) is None
+    await conclude_anew(viewer.parts, NOW)
     assert (viewer.effect(other), viewer.effect(later)) == (0.0, 0.05)
     assert await reason(viewer, other) == "often_wrong_here"
     assert viewer.parts.standpoint.weight(net.roster.member(net[0].member).group) == 200_000
@@ -140,6 +141,19 @@ async def test_who_said_otherwise_than_what_was_seen_here_corroborates_less(make
     assert viewer.belief(other).state == "suspicious"
     assert viewer.effect(other) == 0.05
     assert (await why(viewer.parts, other, NOW))["local"]["tier"] == "precautionary"
+
+
+async def test_what_was_flagged_here_corroborates_what_another_group_says_and_the_line_says_so(
+    make: Make,
+) -> None:
+    net = await make()
+    pattern, viewer = net.patterns[0], net[4]
+    for number in range(2):
+        await viewer.see(pattern, session=f"bad-{number}", day=TODAY - 1, judged="flagged")
+    await net.hand(net.sign(net[0], 1, "", [report(pattern)]), viewer, net[0])
+    assert (viewer.belief(pattern).state, viewer.belief(pattern).tier) == ("watched", "corroborated")
+    assert (viewer.effect(pattern), viewer.belief(pattern).reason) == (0.10, "own_evidence")
+    assert "our own flagged sessions" in (await why(viewer.parts, pattern, NOW))["line"]
 
 
 async def test_what_a_new_group_says_is_shown_and_acts_after_the_shadow(make: Make) -> None:
