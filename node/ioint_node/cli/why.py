@@ -104,7 +104,7 @@ def _export(home: Path, pattern: str, target: Path, form: str, *, part: str | No
     found = _computed(target, None)
     result = {"pattern": name, "output": str(target), "bytes": len(receipt)} | _summary(found)
     emit(result, form=form, human=lambda: show_fields(result))
-    _refuse_otherwise(found)
+    _end(found)
 
 
 def _replay(source: Path, pattern: str, consortium: str | None, form: str) -> None:
@@ -129,7 +129,7 @@ def _replay(source: Path, pattern: str, consortium: str | None, form: str) -> No
         }
     )
     emit(result, form=form, human=lambda: _print_replay(result))
-    _refuse_otherwise(found)
+    _end(found)
 
 
 def _known_as(pattern: str) -> str:
@@ -161,7 +161,7 @@ def _computed(source: Path, consortium: str | None) -> Replayed:
                 )
             )
     except ReceiptError as error:
-        raise ReceiptError(f"{source} is refused: {error}") from None
+        raise ReceiptError(f"{source} is refused: {error}; ask its maker for it again") from None
     except OSError as error:
         raise ConfigError(f"{source} cannot be read ({error.strerror}): name the file of a receipt") from None
 
@@ -185,16 +185,25 @@ def _summary(found: Replayed) -> dict[str, Any]:
     }
 
 
-def _refuse_otherwise(found: Replayed) -> None:
-    """Fail where the number is not proven."""
+def _end(found: Replayed) -> None:
+    """End the command with code 1 where the number is not proven; the result itself has been shown."""
+    message = _fault(found)
+    if message is not None:
+        click.echo(f"ioint: {message}", err=True)
+        click.get_current_context().exit(1)
+
+
+def _fault(found: Replayed) -> str | None:
+    """Why the number is not proven, and what to do; None where it is."""
     if not found.closing.complete:
         named = ", ".join(f"{one.author[:8]}/{one.seq} ({one.reason})" for one in found.closing.left_out[:4])
-        raise ReceiptError(
+        return (
             f"the receipt is not complete, so that nothing it says is proven: {found.closing.omitted} segments were "
             f"left out ({named}); export it with a token that may see them all"
         )
     if (difference := found.difference or found.local_difference) is not None:
-        raise ReceiptError(f"it does not come out alike: {difference}")
+        return f"it does not come out alike: {difference}: do not rely on it; `ioint why` tells what this node has"
+    return None
 
 
 def print_receipt(receipt: Mapping[str, Any]) -> None:
@@ -233,20 +242,26 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     )
     steps = [(one["step"], one["text"]) for one in network["steps"]]
     _print_table(console, "How the number came about", ("step", "arithmetic"), steps)
-    judged = {"judged": f"{local['tier']}, effect {local['effect']:.2f}: {local['reason'].replace('_', ' ')}"}
-    now = {"effect now": f"{local['effect_now']:.2f}", "silence": f"{cell(local['silence_s'])} s"}
-    _print_table(
-        console,
-        "What this node makes of it",
-        ("ground", "value"),
-        [*(judged | now | local["grounds"]).items()],
-    )
+    judged = f"{local['tier']}, effect {local['effect']:.2f}: {local['reason'].replace('_', ' ')}"
+    now = {
+        name: local[name] for name in ("effect_now", "silence_s", "share_left", "weights") if name in local
+    }
+    rows = [("judged", judged), *local["grounds"].items(), *now.items()]
+    _print_table(console, "What this node makes of it", ("ground", "value"), rows)
     _print_table(
         console,
         "Records",
-        ("record", "kind", "member", "segment", "day", "counts"),
+        ("record", "kind", "member", "segment", "day", "counts", "why not"),
         [
-            (short_id(one["id"]), one["kind"], one["member"], one["segment"], one["day"], one["counts"])
+            (
+                short_id(one["id"]),
+                one["kind"],
+                one["member"],
+                one["segment"],
+                one["day"],
+                one["counts"],
+                one["silent"],
+            )
             for one in receipt["records"]
         ],
     )

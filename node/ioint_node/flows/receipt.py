@@ -30,7 +30,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node import membership
 from ioint_node.admission import Limits, Places, Rejected, check_age, check_place, check_shape
 from ioint_node.errors import ReceiptError
-from ioint_node.flows.believe import enter, put_in_force
+from ioint_node.flows.believe import enter, reload
+from ioint_node.flows.evidence import general_of
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.why import Weighed, check_said, weigh
 from ioint_node.reputation.beliefs import Beliefs
@@ -52,10 +53,12 @@ from ioint_node.reputation.receipt import (
     plain,
     read,
 )
+from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store import listings, log, proofs
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.log import Arrival
 from ioint_node.store.migrate import upgrade
+from ioint_node.store.times import day_of
 
 SEGMENTS_READ: Final = 64  # in one transaction: a slow reader keeps no connection
 
@@ -103,7 +106,7 @@ async def export(
         weighed = await weigh(connection, parts, subject, now)
         check_said(parts, weighed)
         files = await listings.all_roster_files(connection)
-        bearing = await log.segments_about(connection, (subject,))
+        bearing = await _bearing(connection, parts, weighed, now)
         against = await proofs.of(connection, {author for author, _ in bearing})
     roster, writer = weighed.roster, Writer()
     opening = Opening(
@@ -131,6 +134,25 @@ async def export(
     if with_local:
         yield writer.line(_local_line(parts, weighed))
     yield writer.close()
+
+
+async def _bearing(
+    connection: AsyncConnection, parts: ExchangeParts, weighed: Weighed, now: int
+) -> tuple[tuple[str, int], ...]:
+    """The segments that bear on the number: what was said of the subject, and what its weights were counted from.
+
+    All general patterns are among the subjects, also those that no voice comes from: a part of what was said of one,
+    that happens to stand in another segment, could say more than all of it.
+    """
+    # How often a voice is halved follows from how many subjects its group accuses. Of the others no more is needed:
+    # what is missing can only make a count smaller, and theirs was small enough.
+    halved = {voice.group for voice in weighed.case.network.voices if voice.halvings}
+    return await log.segments_about(
+        connection,
+        (weighed.case.subject, *general_of(parts, weighed.case.dossier)),
+        authors=[member.id for member in weighed.roster.members if member.group in halved],
+        since_day=day_of(now) - LIFE_DAYS,
+    )
 
 
 async def _segment_line(
@@ -348,10 +370,9 @@ async def _convict(
 async def _enter(parts: ExchangeParts, roster: Roster, segments: Sequence[VerifiedSegment], now: int) -> None:
     """Store and believe all of them in one transaction: what names another finds it, in whatever order they come."""
     arrivals = [Arrival(segment=segment) for segment in segments]
-    believed = await parts.store.write(
-        lambda connection: enter(connection, parts, roster, arrivals, now), alone=True
-    )
-    put_in_force(parts, believed)
+    await parts.store.write(lambda connection: enter(connection, parts, roster, arrivals, now), alone=True)
+    # As after a restart: what is held in memory follows from the store alone.
+    await reload(parts, now)
 
 
 def _judged(local: LocalLine | None) -> Local | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.errors import NotFoundError
 from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, missing_general, read_dossiers
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.reputation.derivation import explained
+from ioint_node.reputation.derivation import explained, silenced
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import EFFECT, Grounds, Local, judge
 from ioint_node.reputation.receipt import plain
-from ioint_node.reputation.rule import MICRO
+from ioint_node.reputation.rule import MICRO, Scales
 from ioint_node.reputation.view import indicator_id, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
-from ioint_node.store.log import StoredRecord
+from ioint_node.store.log import UNREAD, StoredRecord
 from ioint_node.store.times import day_of, day_text
 
 
@@ -77,9 +78,11 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         weighed = await weigh(connection, parts, pattern, now)
         said = await log.records_about(connection, (pattern,), since_day=today - REMEMBERED_DAYS)
         stored = await indicators.get(connection, indicator_id(pattern))
+        equivocators = await log.equivocators(connection)
     check_said(parts, weighed)
     roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
+    silent = _silent(case, parts.dossiers.scales(roster, today, equivocators))
     return {
         "pattern": pattern,
         "line": why_line(case.network, weighed.local, grounds, parts.params),
@@ -89,7 +92,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         "network": explained(case.network, names, today, public_subject=pattern.startswith(PUBLIC)),
         "local": _local_json(parts, weighed, now),
         "records": [
-            _record_json(record, case, roster)
+            _record_json(record, silent, roster)
             for record in said.get(pattern, ())
             if record.tlp in visible(clearance)
         ],
@@ -132,9 +135,24 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
     }
 
 
-def _record_json(stored: StoredRecord, case: Case, roster: Roster) -> dict[str, Any]:
+def _silent(case: Case, scales: Scales) -> dict[tuple[str, str], str]:
+    """Why each statement about a subject is not heard, by author and record; those that are heard are not there."""
+    heard = {(one.author, one.id) for voice in case.network.voices for one in voice.statements}
+    return {
+        (one.author, one.id): silenced(one, scales, taken_back) or "older"
+        for said in case.dossier.said.values()
+        for taken_back in [{one.of for one in said if one.kind == "withdrawal"}]
+        for one in said
+        if (one.author, one.id) not in heard
+    }
+
+
+def _record_json(
+    stored: StoredRecord, silent: Mapping[tuple[str, str], str], roster: Roster
+) -> dict[str, Any]:
     member = roster.member(stored.author)
-    heard = {(s.author, s.id) for voice in case.network.voices for s in voice.statements}
+    # A record of a later version is in nobody's dossier.
+    reason = UNREAD if stored.kind == UNREAD else silent.get((stored.author, stored.id), "")
     return {
         "id": stored.id,
         "kind": stored.kind,
@@ -143,6 +161,7 @@ def _record_json(stored: StoredRecord, case: Case, roster: Roster) -> dict[str, 
         "segment": stored.segment,
         "day": day_text(stored.day),
         "received_at": stored.received_at,
-        "counts": (stored.author, stored.id) in heard,
+        "counts": not reason,
+        "silent": reason,
         "bytes_b64": base64.b64encode(stored.body).decode("ascii"),
     }

@@ -6,19 +6,23 @@ statement is shown without being named here, so that a receipt never says less t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
 from ioint_node.reputation.rule import (
+    AHEAD_DAYS,
     CONFIDENT_BEYOND,
+    LIFE_DAYS,
     MICRO,
     SMALLEST_CONSORTIUM,
     THRESHOLD,
     Network,
+    Scales,
     Statement,
     Voice,
     decayed,
+    lives,
     raw_voice,
 )
 
@@ -78,13 +82,33 @@ def because(network: Network) -> str:
         "malicious": f"{_part(network.after_q)} is left without the {network.q} largest, at least {enough}",
         "suspicious": f"{left} is left without the {network.b} largest, at least {enough}; not so without {network.q}",
     }
-    small = network.state == "watched" and network.groups < SMALLEST_CONSORTIUM
-    reason = (
-        f"{network.groups} groups, fewer than {SMALLEST_CONSORTIUM}: one liar would be a third"
-        if small
-        else told[network.state]
-    )
+    reason = told[network.state]
+    if network.state == "watched" and network.groups < SMALLEST_CONSORTIUM:
+        reason = f"{network.groups} groups, fewer than {SMALLEST_CONSORTIUM}: one liar would be a third"
+    if network.state == "disputed" and 2 * network.benign_after_b < network.after_b:
+        reason = f"under review by the stewards; {left} is left without the {network.b} largest"
     return f"{network.tier} ({network.state}): {reason}"
+
+
+def silenced(statement: Statement, scales: Scales, taken_back: Collection[str]) -> str:
+    """Why a statement is not heard, in one code; empty for one that is, or that a newer one of its author replaced.
+
+    `taken_back` are the ids of the records that its author withdrew.
+    """
+    age_days, ruled = scales.today - statement.day, scales.ruled
+    stops = (
+        (statement.author not in scales.voters.group_of, "no_voice"),
+        (statement.author in scales.equivocators, "two_histories"),
+        (statement.kind == "withdrawal", "takes_back"),
+        (statement.id in taken_back, "withdrawn"),
+        ((statement.author, statement.id) in ruled.void, "ruled_false"),
+        (age_days < -AHEAD_DAYS, "early"),
+        (age_days >= LIFE_DAYS, "expired"),
+    )
+    found = next((code for stopped, code in stops if stopped), "")
+    if found or lives(statement, scales.today, ruled):
+        return found
+    return "rejected" if statement.day <= ruled.upheld.get(statement.of, -1) else "lapsed"
 
 
 def _confidence(network: Network) -> str:

@@ -328,30 +328,43 @@ async def records_about(
 
 
 async def segments_about(
-    connection: AsyncConnection, subjects: Collection[str]
+    connection: AsyncConnection,
+    subjects: Collection[str],
+    *,
+    authors: Collection[str] = (),
+    since_day: int = 0,
 ) -> tuple[tuple[str, int], ...]:
     """The segments (author, height) that `said_about` these subjects comes from, in the order of authors and heights.
 
-    Those are the segments of each author's newest 256 records about a subject, and of what these records name: without
-    the report a sighting has no subject, and without the record nothing says what a withdrawal takes back.
+    Those are the segments of each author's newest 256 records about a subject, of all reports and sightings of
+    `authors` since a day, and of what these records name: without the report a sighting has no subject, and without the
+    record nothing says what a withdrawal takes back.
     """
     place = func.row_number().over(
         partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
     )
+    columns = (records.c.author, records.c.segment, records.c.kind, records.c.of)
     about = (
-        select(records.c.author, records.c.segment, records.c.kind, records.c.of, place.label("place"))
+        select(*columns, place.label("place"))
         .where(records.c.subject.in_(among(connection, subjects)))
         .subquery()
     )
-    said = (await connection.execute(select(about).where(about.c.place <= AUTHOR_RECORDS))).all()
+    said = list((await connection.execute(select(about).where(about.c.place <= AUTHOR_RECORDS))).all())
+    if authors:
+        accused = select(*columns).where(
+            records.c.author.in_(among(connection, authors)),
+            records.c.kind.in_(("report", "sighting")),
+            records.c.day >= since_day,
+        )
+        said += (await connection.execute(accused)).all()
     taken_back = {statement_id(row.author, row.of) for row in said if row.kind == "withdrawal"}
-    columns = select(records.c.author, records.c.segment, records.c.kind, records.c.of)
-    ended = (await connection.execute(columns.where(records.c.id.in_(among(connection, taken_back))))).all()
-    named = {row.of for row in (*said, *ended) if row.kind in {"sighting", "dispute"}}
+    ended = await connection.execute(select(*columns).where(records.c.id.in_(among(connection, taken_back))))
+    said += ended.all()
+    named = {row.of for row in said if row.kind in {"sighting", "dispute"}}
     reports = await connection.execute(
-        columns.where(records.c.of.in_(among(connection, named)), records.c.kind == "report")
+        select(*columns).where(records.c.of.in_(among(connection, named)), records.c.kind == "report")
     )
-    return tuple(sorted({(row.author, row.segment) for row in (*said, *ended, *reports)}))
+    return tuple(sorted({(row.author, row.segment) for row in (*said, *reports)}))
 
 
 async def subjects_of(

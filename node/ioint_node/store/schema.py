@@ -263,6 +263,7 @@ first_reports = Table(
     Column(
         "counts", Integer, nullable=False
     ),  # 1 when within the group's weekly quota of precautionary patterns
+    Index(None, "pattern"),
 )
 
 stream = Table(

@@ -12,19 +12,27 @@ import msgspec
 import pytest
 from ioint_node.errors import NotFoundError, ReceiptError
 from ioint_node.flows import receipt
+from ioint_node.flows.believe import conclude_anew
 from ioint_node.flows.proofs import convict
 from ioint_node.flows.receipt import Replayed
 from ioint_node.flows.why import weigh, why
 from ioint_node.reputation.derivation import network_record
+from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.receipt import plain
+from ioint_node.reputation.rule import ACCUSED_SUBJECTS
 from ioint_node.store.clearance import LABELS
 from ioint_protocol import Record, encode_record, equivocation_proof, record_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
+from sqlalchemy import event
 
 from tests.node.exchange.conftest import CANARY, NOW, TODAY, Node
 from tests.node.exchange.founded import Founded, dispute, founded, report, sighting, withdrawal
 
 Make = Callable[..., Awaitable[Any]]
+# What grows with what members say and agents do; others are bounded by the roster, by days, by what people decide.
+GROWING = frozenset(
+    {"records", "segments", "indicators", "first_reports", "matches", "sessions", "decisions"}
+)
 
 
 @pytest.fixture
@@ -97,6 +105,17 @@ async def test_two_nodes_and_none_compute_the_same_integers(net: Founded, tmp_pa
     # What only a node knows is its own, and is judged from the grounds that it gives.
     assert found.local_here is not None
     assert found.local_here.tier == (await why(net[4].parts, pattern, NOW))["local"]["tier"]
+
+
+async def test_of_a_record_that_does_not_count_the_receipt_says_why(net: Founded) -> None:
+    pattern = await told(net)
+    records = (await why(net[4].parts, pattern, NOW))["records"]
+    found = {(one["member"], one["kind"], one["silent"]) for one in records if not one["counts"]}
+    assert found == {
+        ("org0", "report", "older"),
+        ("org2", "dispute", "withdrawn"),
+        ("org2", "withdrawal", "takes_back"),
+    }
 
 
 async def test_a_receipt_holds_no_name_of_an_agent_or_a_session(net: Founded) -> None:
@@ -203,6 +222,33 @@ def wire(line: dict[str, Any]) -> bytes:
     return msgspec.convert(line["wire"], bytes)
 
 
+async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_path: Path) -> None:
+    above = lineage(load_catalogue(), load_taxonomy())
+    special, general = next((name, over) for name in net.patterns if (over := above.general(name, None)))
+    await net.say(net[0], report(special))
+    await net.say(net[1], report(general[0], bad=3))
+    await net.say(net[2], report(general[0], bad=3), report(net.patterns[-1]))
+    await net.say(net[2], dispute(name(report(general[0], bad=3))))
+    found = await replayed(await exported(net[4], special), tmp_path / "x")
+    assert found.difference is None
+    assert [voice["via"] for voice in found.network_here["voices"]] == ["", general[0]]
+    assert found.segments == 4
+
+
+async def test_a_group_that_accuses_very_many_is_counted_again(net: Founded, tmp_path: Path) -> None:
+    packages = [f"pkg:npm/p{number}" for number in range(ACCUSED_SUBJECTS)]
+    for half in (packages[::2], packages[1::2]):
+        said = [report("", kind="subject", pat=None, subj=package, bad=3) for package in half]
+        await net.say(net[0], *said, to=(net[4],))
+    await net.say(net[0], report(net.patterns[0]), to=(net[4],))
+    await net.say(net[1], report(net.patterns[0]), to=(net[4],))
+    await conclude_anew(net[4].parts, NOW)
+    found = await replayed(await exported(net[4], net.patterns[0]), tmp_path / "x")
+    assert found.difference is None
+    assert [voice["halvings"] for voice in found.network_here["voices"]] == [1, 0]
+    assert found.segments == 4
+
+
 async def test_a_convicted_member_is_not_heard_and_the_proof_goes_along(net: Founded, tmp_path: Path) -> None:
     pattern = net.patterns[0]
     slander = report(pattern, bad=4)
@@ -275,3 +321,24 @@ async def test_whatever_was_said_comes_out_alike_at_every_node(
 async def test_of_what_nobody_said_anything_there_is_no_receipt(net: Founded) -> None:
     with pytest.raises(NotFoundError, match="nobody has said anything"):
         await exported(net[0], "ab" * 32)
+
+
+async def test_a_receipt_reads_what_was_said_of_its_subject_and_never_a_whole_table(net: Founded) -> None:
+    """By the query plans: a search by an index costs alike whatever else is in the table, and a scan does not."""
+    pattern = await told(net)
+    node, asked = net[4], set[tuple[str, Any]]()
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        asked.add((statement, tuple(values)))
+
+    event.listen(node.store.engine.sync_engine, "before_cursor_execute", note)
+    await why(node.parts, pattern, NOW)
+    await exported(node, pattern)
+    event.remove(node.store.engine.sync_engine, "before_cursor_execute", note)
+    selects = [(statement, values) for statement, values in asked if statement.startswith("SELECT")]
+    assert len(selects) > 10
+    async with node.store.read() as connection:
+        for statement, values in selects:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            scanned = [row.detail for row in plan if row.detail.startswith("SCAN ")]
+            assert GROWING.isdisjoint(line.split()[1] for line in scanned), (statement, scanned)

@@ -157,11 +157,15 @@ function show_panel(row, receipt) {
     ]),
     el("h3", {}, `Voices of the network (${voices.length})`),
     voices.length ? voice_table(voices) : el("p", { class: "dim" }, "No live voice."),
+    el("h3", {}, "How the number came about"),
+    facts((network.steps || []).map((one) => [one.step, one.text])),
     ...dispute_facts(row.disputes || []),
     el("h3", {}, "What this node makes of it"),
     facts(local_facts(receipt.local)),
     opinions(row),
-    el("details", {}, el("summary", {}, "The whole receipt"), el("pre", { class: "mono" }, JSON.stringify(receipt, null, 2))));
+    el("details", {}, el("summary", {}, "All grounds of the judgement"), facts(grounds_facts(receipt.local.grounds))),
+    el("details", {}, el("summary", {}, "The whole receipt"), el("pre", { class: "mono" }, JSON.stringify(receipt, null, 2))),
+    el("div", { class: "acts" }, el("button", { type: "button", title: "A file with all that the number is made of, for ioint why --replay", onclick: () => save_receipt(row.id) }, "Save the receipt")));
 }
 function local_facts(local) {
   const thousand = (rate) => `${(1000 * rate).toFixed(2)} in 1,000 sessions`;
@@ -176,13 +180,36 @@ function local_facts(local) {
   ];
 }
 function facts(pairs) { return el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])); }
+const micro = (value) => (Number(value || 0) / 1e6).toFixed(2);
 function voice_table(voices) {
-  const micro = (value) => (Number(value || 0) / 1e6).toFixed(2);
-  return el("table", { class: "small" },
-    el("thead", {}, el("tr", {}, el("th", {}, "Group"), el("th", { class: "num" }, "Accuses"), el("th", { class: "num" }, "Benign"), el("th", { class: "num" }, "Tenure"), el("th", {}, "Members"))),
-    el("tbody", {}, ...voices.map((voice) => el("tr", {},
-      el("td", {}, voice.group), el("td", { class: "num" }, micro(voice.accusing)), el("td", { class: "num" }, micro(voice.benign)),
-      el("td", { class: "num" }, micro(voice.tenure)), el("td", { class: "dim" }, (voice.members || []).map((one) => `${one.member} (${one.kind})`).join(", "))))));
+  return el("table", { class: "small voices" },
+    el("thead", {}, el("tr", {}, el("th", {}, "Group"), el("th", { class: "num" }, "Accuses"), el("th", { class: "num" }, "Benign"), el("th", { class: "num", title: "How long a member" }, "Tenure"), el("th", { class: "num", title: "Halved when the stewards found a statement false" }, "Standing"))),
+    ...voices.map((voice) => el("tbody", { class: voice.removed_for.includes("corroboration") ? "removed" : "" },
+      el("tr", {}, el("td", {}, voice.group), ...["accusing", "benign", "tenure", "standing"].map((name) => el("td", { class: "num" }, micro(voice[name])))),
+      el("tr", {}, el("td", { class: "dim", colspan: 5 },
+        ...voice.members.map((one) => el("div", {}, statement(one))),
+        voice.via ? el("div", {}, `heard by what it said of ${short(voice.via)}`) : null,
+        voice.halvings ? el("div", {}, `accuses very many: halved ${voice.halvings}×`) : null,
+        voice.removed_for.length ? el("div", {}, `among the largest, so not counted for ${voice.removed_for.join(" and ")}`) : null)))));
+}
+function statement(one) {
+  const counts = one.kind === "report" ? `, sessions: ${buckets(one.bad)} bad of ${buckets(one.seen)}` : one.kind === "sighting" ? `, sessions: ${buckets(one.seen)}` : "";
+  const faded = one.decayed === one.raw ? "" : `, ${micro(one.decayed)} after ${one.age_days} days`;
+  return `${one.member}: ${one.kind} of ${one.day}${counts}: says ${micro(one.raw)}${faded}`;
+}
+function buckets(exponent) { return exponent ? `${2 ** exponent}–${2 ** (exponent + 1) - 1}` : "1"; }
+function grounds_facts(grounds) {
+  const told = (value) => value === null ? "—" : typeof value === "object" ? Object.entries(value).map(([name, item]) => `${name} ${item}`).join(", ") : value === true ? "yes" : value === false ? "no" : String(value);
+  return Object.entries(grounds).map(([name, value]) => [name.replaceAll("_", " "), told(value)]);
+}
+async function save_receipt(id) {
+  try {
+    const answer = await fetch(`/api/v1/patterns/${id}/why/export`, { headers: { Authorization: `Bearer ${store.token}` }, credentials: "omit", cache: "no-store" });
+    if (!answer.ok) throw new Error(`the node answered ${answer.status}`);
+    const url = URL.createObjectURL(await answer.blob());
+    el("a", { href: url, download: `receipt-${id.slice(0, 12)}.jsonl` }).click();
+    URL.revokeObjectURL(url);
+  } catch (error) { tell(error); }
 }
 function dispute_facts(disputes) {
   if (!disputes.length) return [];
