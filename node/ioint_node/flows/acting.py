@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ioint_node.access.budget import capped, to_json
+from ioint_node.access.budget import capped, due, to_json
 from ioint_node.flows import holding
 from ioint_node.flows.assessing import AssessParts, matcher_of, parent_of, warnings_of
 from ioint_node.flows.decision import (
@@ -14,7 +14,7 @@ from ioint_node.flows.decision import (
     decision_of,
     evidence_text,
     is_uncertain,
-    network_text,
+    warning_of,
 )
 from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import MARK_MS, Live
@@ -27,7 +27,7 @@ from ioint_node.scoring.around import surroundings, unusual_of
 from ioint_node.scoring.bounds import bounded
 from ioint_node.scoring.evidence import ActionFacts, of_action, signs_of
 from ioint_node.scoring.isolation import row_of
-from ioint_node.scoring.levels import CHANGES, terms_of
+from ioint_node.scoring.levels import CHANGES, terms_of, watched
 from ioint_node.scoring.lineage import risk_above
 from ioint_node.scoring.response import Case, choose_response
 from ioint_node.scoring.shape import unlikeness
@@ -115,7 +115,7 @@ def decide(
         evidence_text(evidence),
         lower=weighed.trust["lower"],
         effect=network.effect,
-        why=network_text(network, weighed.groups) if network.effect else "the network no longer warns",
+        why=weighed.warning or "the network no longer warns",
         pattern=network.patterns[0] if network.patterns else None,
     )
     at = to_text(now)
@@ -284,7 +284,8 @@ def _weigh(
     lower = bounded(trust["lower"], live.actor.bound, now, clear=live.clear)
     terms = terms_of(lower)
     live.budget = capped(live.budget, terms.budget)
-    budget = to_json(live.budget, cost, terms, now)
+    # A warning asks for a step-up of every action anyway: it only says how soon to look again.
+    budget = to_json(live.budget, cost, watched(terms, network.tier, network.effect), now)
     left = time_left(live.elapsed_ms(now), terms.session_s * 1_000)
     score = wis(judgement.clarity, judgement.fit, judgement.risk_magnitude, left)
     effect_class = parts.taxonomy.verbs.get(judgement.step.verb, "run")
@@ -304,7 +305,7 @@ def _weigh(
             tier=network.tier,
             effect=network.effect,
             spent=budget["spent"],
-            due=not budget["revalidate_in_s"],
+            due=due(live.budget, terms, now),
             state=state,
             approved=approved,
             observed=live.actor.reported(live.id, now),
@@ -324,7 +325,7 @@ def _weigh(
         uncertain=uncertain,
         trust=trust,
         network=network,
-        groups=belief.groups if belief else 0,
+        warning=warning_of(network, belief),
         changed=change_text(live.actor.trust) if recently_changed(live.actor.trust, now) else "",
         enforce=enforced,
         budget=budget,

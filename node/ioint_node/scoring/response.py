@@ -86,6 +86,7 @@ class Case(Struct, frozen=True, kw_only=True):
 class Choice(Struct, frozen=True, kw_only=True):
     """A response, whether the action may go on, and which inputs asked for this response.
 
+    `own` is what would be asked for if no other member had said anything.
     `ring` says that engines and orchestrators must be told: the approvals that a level asks for every day, and what is
     refused because an actor is halted already, are answers to the caller alone.
     """
@@ -93,6 +94,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     response: Response
     allowed: bool
     causes: tuple[str, ...]
+    own: Response = Response.NONE
     ring: bool = False
 
     @property
@@ -112,7 +114,7 @@ def choose_response(case: Case) -> Choice:
     """
     state = STATES[case.state]
     if case.approved and state is Response.NONE:
-        return Choice(response=Response.NOTIFY, allowed=True, causes=("approved",))
+        return Choice(response=Response.NOTIFY, allowed=True, causes=("approved",), own=Response.NOTIFY)
     local = (
         state,
         _by_verdict(case),
@@ -132,6 +134,7 @@ def choose_response(case: Case) -> Choice:
         response=response,
         allowed=not case.enforce or _permits(case, own),
         causes=causes,
+        own=own,
         ring=at_least(response, Response.REDUCE) and "state" not in causes and causes != ("level",),
     )
 
