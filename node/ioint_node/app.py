@@ -49,6 +49,7 @@ from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
+from ioint_node.flows.seconding import second, speak_for_everyday
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune, weigh
@@ -86,6 +87,8 @@ class Periods:
     refusals_s: float = 1.0
     roster_s: float = 5.0
     novel_s: float = 30.0
+    second_s: float = 30.0
+    everyday_s: float = 3_600.0
     stamp_s: float = 60.0
     application_s: float = 30.0
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
@@ -244,6 +247,8 @@ async def _assemble(
         beliefs=beliefs,
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
+        second=config.second,
+        benign_voices=config.benign_voices,
         label=config.tlp,
         public_names=load_public_names(config.home / config.public_names)
         if config.public_names
@@ -334,6 +339,8 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
         Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
+        Job(name="second", every_s=PERIODS.second_s, run=partial(second, node.parts)),
+        Job(name="everyday", every_s=PERIODS.everyday_s, run=partial(speak_for_everyday, node.parts)),
         *jobs_of(node.local),
     )
 

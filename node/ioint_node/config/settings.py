@@ -59,6 +59,8 @@ class Config:
     enforce_agents: tuple[str, ...] = ()  # "AGENT=PERCENT", before both
     fail_closed: tuple[str, ...] = FAIL_CLOSED  # effect classes that wait while the node is away
     publish: PublishMode = "hold"
+    second: bool = True  # sightings confirm what other groups report and this node meets too
+    benign_voices: bool = False  # disputes speak for what others accuse and own agents do every day
     tlp: str = "green"  # label of TLP 2.0 that reports get
     public_names: str = ""  # file of package URLs whose names are public; "" for none
     private_names: tuple[str, ...] = ()  # scopes and names of packages that never leave

@@ -370,6 +370,7 @@ def _sighting(parts: AssessParts, live: Live, judgement: Judgement, now: int) ->
         intents=tuple(slug for slug, _ in judgement.intents),
         at=now,
         principal=live.principal,
+        departed=flagged and live.departures > 0 and not live.cleared,
         step=len(tracker.steps) - 1,
         path=path_text(tracker.families, tracker.steps, tracker.outside) if nameless else "",
     )

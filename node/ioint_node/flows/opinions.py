@@ -26,9 +26,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.errors import ConflictError, NotFoundError, RequestError
 from ioint_node.flows.draft import Draft, draft_report, named, said_of, settled
 from ioint_node.flows.evidence import REMEMBERED_DAYS
+from ioint_node.flows.noting import note
 from ioint_node.flows.novel import own_rates
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.publish import PUBLISH_OFF, flush, note
+from ioint_node.flows.publish import PUBLISH_OFF, flush
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.fingerprints import fingerprint
 from ioint_node.privacy.gate import Proposal, Refuse
@@ -136,7 +137,7 @@ async def confirm_subject(
             novel=False, confirmed=True, principals=1, bad=0, benign_rate=None, said=said, asked=True
         )
         report = _subject_report(parts, told, intents, label, now)
-        draft = await settled(connection, parts, report, proposal, now)
+        draft = await settled(connection, parts, report, proposal, now, subject=told, label=report.tlp)
     return await _say(parts, draft, by=by, now=now)
 
 

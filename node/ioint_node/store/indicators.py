@@ -88,6 +88,13 @@ async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | N
     return None if row is None else _row(row)
 
 
+async def reason_of(connection: AsyncConnection, indicator: str) -> str | None:
+    """Why the effect here of a pattern or subject is what it is, in one code; None where nothing was concluded."""
+    statement = select(indicators.c.body).where(indicators.c.id == indicator)
+    body = (await connection.execute(statement)).scalar_one_or_none()
+    return None if body is None else json.loads(body)["details"].get("reason")
+
+
 async def everything(connection: AsyncConnection) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Row and details of every indicator, to start from after a restart."""
     rows = await connection.execute(select(indicators).order_by(indicators.c.seq))

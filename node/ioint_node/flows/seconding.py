@@ -1,0 +1,181 @@
+"""What a node says of what was said before: that it still meets it, that it meets it too, that it is everyday work.
+
+A report that stands alone warns little. Three answers make the next one come sooner and the last one stay:
+
+- *refreshing*: a confirmed session met what this node has told before; once a week a sighting keeps it fresh.
+- *seconding*: a session left its scope and met what another group reports, and its own risk would not have been told.
+  What was not sure enough to accuse by itself is sure enough to confirm. A session that a person answered for is none.
+- *speaking for*: other groups accuse what own agents of several people do every day without a bad session. Only where
+  `benign_voices` is set, since it tells what this organisation works with.
+
+All of it goes through the privacy gate, as a report does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from ioint_protocol import Dispute, Report, Withdrawal
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.flows.draft import Draft, draft_sighting, drafted
+from ioint_node.flows.noting import note
+from ioint_node.flows.parts import ExchangeParts
+from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
+from ioint_node.reputation.dossier import PUBLIC
+from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
+from ioint_node.reputation.view import indicator_id
+from ioint_node.store import indicators, log, matches, outgoing, overrides
+from ioint_node.store.log import StoredRecord
+from ioint_node.store.times import day_of, from_text
+
+ANSWERED_AT_ONCE: Final = 256  # subjects that one run looks at
+QUIET: Final = frozenset(
+    {"allow", "mute", "dispute"}
+)  # opinions of our own people that no node speaks against
+NOT_SECONDED: Final = frozenset({"allowed_here", "quarantined", "canary", "too_broad"})
+
+
+async def refreshed(
+    connection: AsyncConnection, parts: ExchangeParts, pattern: str, session_id: str, now: int
+) -> Draft | None:
+    """The sighting that keeps fresh what this node has told of a pattern; None where nothing is to be said."""
+    newest = await _newest_report(connection, parts, pattern, now)
+    if newest is None:
+        return None
+    draft = await draft_sighting(
+        connection, parts, pattern, newest, session_id=session_id, now=now, refresh=True
+    )
+    return None if draft is None or isinstance(draft.outcome, Refuse) else draft
+
+
+async def seconded(
+    connection: AsyncConnection, parts: ExchangeParts, pattern: str, session_id: str | None, now: int
+) -> Draft | None:
+    """The sighting of what another group reports and this node meets too; None where nothing is to be said.
+
+    Without a `session_id` it is about the sessions of the last 30 days.
+    """
+    if not parts.second or pattern.startswith(PUBLIC) or not accusers(parts, pattern):
+        return None
+    if await _is_quiet(connection, parts, pattern, now):
+        return None
+    newest = await _newest_report(connection, parts, pattern, now, by=accusers(parts, pattern))
+    if newest is None:
+        return None
+    draft = await draft_sighting(connection, parts, pattern, newest, session_id=session_id, now=now)
+    return None if draft is None or isinstance(draft.outcome, Refuse) else draft
+
+
+async def second(parts: ExchangeParts, now: int) -> int:
+    """Second what others report of what was met here in the last 30 days; returns how many sightings may leave."""
+    if not parts.second or parts.publish_mode == "off":
+        return 0
+    async with parts.store.read() as connection:
+        met = await matches.met_badly(connection, day_of(now), ANSWERED_AT_ONCE)
+    ready = 0
+    for pattern in [one for one in met if accusers(parts, one)]:
+        ready += await parts.store.write(partial(_second, parts=parts, pattern=pattern, now=now))
+    if ready:
+        parts.flush_soon()
+    return ready
+
+
+async def speak_for_everyday(parts: ExchangeParts, now: int) -> int:
+    """Dispute what others accuse and own agents do as everyday work; returns how many disputes may leave."""
+    if not parts.benign_voices or parts.publish_mode == "off":
+        return 0
+    async with parts.store.read() as connection:
+        everyday = await matches.everyday(
+            connection, day_of(now), sessions=PARAMS.everyday_sessions, most=ANSWERED_AT_ONCE
+        )
+    ready = 0
+    for subject, met in everyday.items():
+        if _may_be_named(parts, subject) and accusers(parts, subject):
+            job = partial(_speak_for, parts=parts, subject=subject, met=met, now=now)
+            ready += await parts.store.write(job)
+    if ready:
+        parts.flush_soon()
+    return ready
+
+
+def accusers(parts: ExchangeParts, subject: str) -> frozenset[str]:
+    """The groups other than our own that accuse a pattern or subject now."""
+    belief, roster = parts.beliefs.get(subject), parts.roster()
+    us = roster.member(parts.member) if roster and parts.member else None
+    if belief is None or us is None:
+        return frozenset()
+    return frozenset(belief.accusers) - {us.group}
+
+
+async def _second(connection: AsyncConnection, *, parts: ExchangeParts, pattern: str, now: int) -> int:
+    draft = await seconded(connection, parts, pattern, None, now)
+    return 0 if draft is None else int(await note(connection, draft, now))
+
+
+async def _speak_for(
+    connection: AsyncConnection, *, parts: ExchangeParts, subject: str, met: matches.Everyday, now: int
+) -> int:
+    spoken = [
+        day_of(from_text(row.left_at or row.not_before))
+        for row in await outgoing.about(connection, subject)
+        if row.kind == "dispute" and row.state in ("ready", "left")
+    ]
+    newest = await _newest_report(connection, parts, subject, now, by=accusers(parts, subject))
+    if newest is None:
+        return 0
+    draft = drafted(
+        parts,
+        Dispute(of=newest.id, reason="expected_use", day=day_of(now)),
+        Everyday(
+            benign=met.benign,
+            flagged=met.flagged,
+            principals=met.principals,
+            spoken_day=max(spoken, default=None),
+        ),
+        now,
+        subject=subject,
+        label=newest.tlp,
+        category="",
+    )
+    return 0 if isinstance(draft.outcome, Refuse) else int(await note(connection, draft, now))
+
+
+def _may_be_named(parts: ExchangeParts, subject: str) -> bool:
+    """Whether speaking for it tells no more than one entry of a public list: a novel pattern could be our own."""
+    return subject.startswith(PUBLIC) or subject in parts.catalogue.entries
+
+
+async def _is_quiet(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:
+    """Whether a person here, or a guard of this node, holds the pattern for no warning."""
+    said = await overrides.active(connection, now, subject=pattern)
+    if any(one.kind in QUIET for one in said):
+        return True
+    return await indicators.reason_of(connection, indicator_id(pattern)) in NOT_SECONDED
+
+
+async def _newest_report(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    subject: str,
+    now: int,
+    *,
+    by: frozenset[str] | None = None,
+) -> StoredRecord | None:
+    """The newest live report about a subject of an active member, of one of these groups where they are given."""
+    roster, today = parts.roster(), day_of(now)
+    if roster is None:
+        return None
+    about = await log.records_about(connection, (subject,), since_day=today - LIFE_DAYS + 1)
+    said = about.get(subject, ())
+    gone = {(one.author, one.record.of) for one in said if isinstance(one.record, Withdrawal)}
+    live = []
+    for one in said:
+        member = roster.member(one.author)
+        if member is None or member.state != "active" or not isinstance(one.record, Report):
+            continue
+        heard = one.day <= today + AHEAD_DAYS and (one.author, one.id) not in gone
+        if heard and (by is None or member.group in by):
+            live.append(one)
+    return max(live, key=lambda one: (one.day, one.id), default=None)
