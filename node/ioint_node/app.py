@@ -49,13 +49,13 @@ from ioint_node.flows import believe, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
-from ioint_node.flows.seconding import second, speak_for_everyday
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.prune import prune, weigh
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
+from ioint_node.flows.seconding import second, speak_for_everyday
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.membership.invitations import read_invitation

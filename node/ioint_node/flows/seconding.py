@@ -13,13 +13,13 @@ All of it goes through the privacy gate, as a report does.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
 from ioint_protocol import Dispute, Report, Withdrawal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.draft import Draft, draft_sighting, drafted
+from ioint_node.flows.draft import SAID_STATES, Draft, draft_sighting, drafted
 from ioint_node.flows.noting import note
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
@@ -74,12 +74,8 @@ async def second(parts: ExchangeParts, now: int) -> int:
         return 0
     async with parts.store.read() as connection:
         met = await matches.met_badly(connection, day_of(now), ANSWERED_AT_ONCE)
-    ready = 0
-    for pattern in [one for one in met if accusers(parts, one)]:
-        ready += await parts.store.write(partial(_second, parts=parts, pattern=pattern, now=now))
-    if ready:
-        parts.flush_soon()
-    return ready
+        found = [await seconded(connection, parts, pattern, None, now) for pattern in met]
+    return await _note_all(parts, found, now)
 
 
 async def speak_for_everyday(parts: ExchangeParts, now: int) -> int:
@@ -90,11 +86,19 @@ async def speak_for_everyday(parts: ExchangeParts, now: int) -> int:
         everyday = await matches.everyday(
             connection, day_of(now), sessions=PARAMS.everyday_sessions, most=ANSWERED_AT_ONCE
         )
-    ready = 0
-    for subject, met in everyday.items():
-        if _may_be_named(parts, subject) and accusers(parts, subject):
-            job = partial(_speak_for, parts=parts, subject=subject, met=met, now=now)
-            ready += await parts.store.write(job)
+        found = [await _spoken_for(connection, parts, subject, met, now) for subject, met in everyday.items()]
+    return await _note_all(parts, found, now)
+
+
+async def _note_all(parts: ExchangeParts, found: Sequence[Draft | None], now: int) -> int:
+    drafts = [draft for draft in found if draft is not None]
+    if not drafts:
+        return 0
+
+    async def write(connection: AsyncConnection) -> int:
+        return sum([await note(connection, draft, now) for draft in drafts])
+
+    ready = await parts.store.write(write)
     if ready:
         parts.flush_soon()
     return ready
@@ -109,22 +113,21 @@ def accusers(parts: ExchangeParts, subject: str) -> frozenset[str]:
     return frozenset(belief.accusers) - {us.group}
 
 
-async def _second(connection: AsyncConnection, *, parts: ExchangeParts, pattern: str, now: int) -> int:
-    draft = await seconded(connection, parts, pattern, None, now)
-    return 0 if draft is None else int(await note(connection, draft, now))
-
-
-async def _speak_for(
-    connection: AsyncConnection, *, parts: ExchangeParts, subject: str, met: matches.Everyday, now: int
-) -> int:
+async def _spoken_for(
+    connection: AsyncConnection, parts: ExchangeParts, subject: str, met: matches.Everyday, now: int
+) -> Draft | None:
+    """The dispute of the newest accusation of what is everyday work here; None where nothing is to be said."""
+    against = accusers(parts, subject)
+    if not against or not _may_be_named(parts, subject):
+        return None
     spoken = [
         day_of(from_text(row.left_at or row.not_before))
         for row in await outgoing.about(connection, subject)
-        if row.kind == "dispute" and row.state in ("ready", "left")
+        if row.kind == "dispute" and row.state in SAID_STATES
     ]
-    newest = await _newest_report(connection, parts, subject, now, by=accusers(parts, subject))
+    newest = await _newest_report(connection, parts, subject, now, by=against)
     if newest is None:
-        return 0
+        return None
     draft = drafted(
         parts,
         Dispute(of=newest.id, reason="expected_use", day=day_of(now)),
@@ -139,7 +142,7 @@ async def _speak_for(
         label=newest.tlp,
         category="",
     )
-    return 0 if isinstance(draft.outcome, Refuse) else int(await note(connection, draft, now))
+    return None if isinstance(draft.outcome, Refuse) else draft
 
 
 def _may_be_named(parts: ExchangeParts, subject: str) -> bool:
