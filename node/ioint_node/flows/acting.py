@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ioint_node.access.budget import capped, due, to_json
 from ioint_node.flows import holding
-from ioint_node.flows.assessing import AssessParts, matcher_of, parent_of, warnings_of
+from ioint_node.flows.assessing import AssessParts, matcher_of, meet, parent_of, warnings_of
 from ioint_node.flows.decision import (
     Weighed,
     decision_of,
@@ -51,11 +51,11 @@ def decide(
     known, was_clear = len(live.completed), live.clear
     event, judgement = _judge(parts, live, request, now)
     around = event.around
+    through = meet(parts, live, event)
     fresh = tuple(live.completed)[known:]
     for pattern in fresh:
         _mark(live, pattern, now)
-        if not parts.beliefs.effect_of((pattern,), now).effect:
-            live.early.add(pattern)
+    _note_early(parts, live, fresh, through, now)
     evidence: tuple[Evidence, ...] = ()
     if approved:
         # A person answered for this one: it is no departure of the actor's.
@@ -269,6 +269,17 @@ def _mark(live: Live, pattern: str, now: int) -> None:
         del marks[next(iter(marks))]
 
 
+def _note_early(
+    parts: AssessParts, live: Live, fresh: Sequence[str], through: Sequence[str], now: int
+) -> None:
+    """Note what was met before anybody warned of it; whoever goes `through` a subject again meets it again."""
+    for pattern in (*fresh, *through):
+        if parts.beliefs.effect_of((pattern,), now).effect:
+            live.early.discard(pattern)
+        elif pattern in fresh:
+            live.early.add(pattern)
+
+
 def _weigh(
     parts: AssessParts,
     live: Live,
@@ -354,14 +365,16 @@ def _sighting(parts: AssessParts, live: Live, judgement: Judgement, now: int) ->
     flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
     sure = parts.confirming.threshold(parts.model.thresholds.publish)
     confirmed = judgement.session_risk >= sure
-    seen = (len(live.completed), confirmed, flagged)
-    if not (live.completed or confirmed) or seen == live.sighted:
+    # A subject that was used is no sign of what is wrong with it: only a person reports one.
+    patterns = live.patterns
+    seen = (len(patterns), confirmed, flagged)
+    if not (patterns or confirmed) or seen == live.sighted:
         return None
     live.sighted = seen
     tracker = live.tracker
-    nameless = confirmed and not live.completed
+    nameless = confirmed and not patterns
     return LocalSighting(
-        patterns=tuple(live.completed),
+        patterns=patterns,
         confirmed=confirmed,
         verdict=live.tracker.verdict,
         session_id=live.id,

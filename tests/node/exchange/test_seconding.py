@@ -281,14 +281,31 @@ async def test_nobody_speaks_for_what_nobody_accuses(make: Make) -> None:
 
 async def test_a_package_in_daily_use_is_spoken_for_and_under_hold_a_person_is_asked(make: Make) -> None:
     net = await make(4)
+    for number in range(4):
+        await net[0].see(SUBJECT, session=f"bad{number}", judged="flagged")
     net[0].parts = replace(net[0].parts, public_names=frozenset({SUBJECT}))
     await confirm_subject(net[0].parts, SUBJECT, intents=(), exact=False, by="p", now=NOW)
-    report = await told(net[0])
+    (report,) = await told(net[0])
     await net.deliver()
-    # One report alone has no voice about a public subject: more sessions do.
-    assert len(report) == 1
     net[1].parts = replace(net[1].parts, benign_voices=True, publish_mode="hold")
     await everyday(net[1], SUBJECT)
 
+    assert isinstance(report, Report)
+    assert (report.bad, report.seen) == (2, 2)
     assert await speak_for_everyday(net[1].parts, NOW) == 0
-    assert await rows(net[1], "held") == ()
+    (held,) = await rows(net[1], "held")
+    await decide(net[1].parts, held.id, True, "token:t", NOW)
+    assert [type(one) for one in await told(net[1])] == [Dispute]
+
+
+async def test_a_subject_is_never_seconded_by_itself(make: Make) -> None:
+    net = await make(4)
+    for node in (net[0], net[1]):
+        for number in range(4):
+            await node.see(SUBJECT, session=f"bad{number}", judged="flagged")
+    net[0].parts = replace(net[0].parts, public_names=frozenset({SUBJECT}))
+    await confirm_subject(net[0].parts, SUBJECT, intents=(), exact=False, by="p", now=NOW)
+    await net.deliver()
+
+    assert await second(net[1].parts, NOW) == 0
+    assert await told(net[1]) == []
