@@ -112,7 +112,9 @@ def reasons_of(weighed: Weighed) -> list[Reason]:
     """What besides the scoring's own signals bore on the response; a weight here is in the unit of its text."""
     found = []
     if weighed.network.effect > 0.0:
-        found.append(Reason(code="network", weight=weighed.network.effect, text=weighed.warning))
+        tipped = "; at the edge of the declaration it makes a person's word necessary"
+        text = weighed.warning + (tipped if weighed.choice.tipped else "")
+        found.append(Reason(code="network", weight=weighed.network.effect, text=text))
     if weighed.uncertain:
         text = "it is not certain what this tool does, and it may change or send something"
         found.append(Reason(code="uncertain_mapping", weight=0.0, text=text))

@@ -203,6 +203,29 @@ async def test_a_cap_by_the_own_record_is_named(node: Node) -> None:
     )
 
 
+async def test_a_warning_that_tips_a_doubtful_change_says_so_and_the_action_waits(
+    make_node: MakeNode,
+) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    node.seasoned()
+    believe(node, "corroborated", 0.1, groups=3)
+    await node.act("match", 1)
+    decision = await node.act("edge", 2)
+
+    assert (decision["verdict"], decision["response"], decision["allowed"]) == (
+        "borderline",
+        "approve",
+        False,
+    )
+    assert decision["approval"]["state"] == "waiting"
+    assert decision["network"]["without"]["response"] == "step_up"
+    assert network_reason(decision) == (
+        "3 independent groups, corroborated, effect .10; "
+        "at the edge of the declaration it makes a person's word necessary"
+    )
+
+
 async def test_a_fading_effect_is_named(node: Node) -> None:
     await node.open()
     believe(node, "corroborated", 0.1, groups=3)
