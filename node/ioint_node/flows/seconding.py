@@ -4,7 +4,8 @@ A report that stands alone warns little. Three answers make the next one come so
 
 - *refreshing*: a confirmed session met what this node has told before; once a week a sighting keeps it fresh.
 - *seconding*: a session left its scope and met what another group reports, and its own risk would not have been told.
-  What was not sure enough to accuse by itself is sure enough to confirm. A session that a person answered for is none.
+  What was not sure enough to accuse by itself is sure enough to confirm, where the pattern is measurably rare here: it
+  passes the gate of `reputation.gate`. A session that a person answered for is none.
 - *speaking for*: other groups accuse what own agents of several people do every day without a bad session. Only where
   `benign_voices` is set, since it tells what this organisation works with.
 
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ioint_protocol import Dispute, Report, Withdrawal
+from ioint_protocol.pattern import Rate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.draft import SAID_STATES, Draft, draft_sighting, drafted
@@ -24,6 +26,7 @@ from ioint_node.flows.noting import note
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
+from ioint_node.reputation.gate import cheap
 from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, outgoing, overrides
@@ -59,7 +62,9 @@ async def seconded(
     """
     if not parts.second or pattern.startswith(PUBLIC) or not accusers(parts, pattern):
         return None
-    if await _is_quiet(connection, parts, pattern, now):
+    if await _is_quiet(connection, parts, pattern, now) or not await _is_rare(
+        connection, parts, pattern, now
+    ):
         return None
     newest = await _newest_report(connection, parts, pattern, now, by=accusers(parts, pattern))
     if newest is None:
@@ -156,6 +161,23 @@ async def _is_quiet(connection: AsyncConnection, parts: ExchangeParts, pattern: 
     if any(one.kind in QUIET for one in said):
         return True
     return await indicators.reason_of(connection, indicator_id(pattern)) in NOT_SECONDED
+
+
+async def _is_rare(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:
+    """Whether the pattern passes this node's own gate: who seconds what ordinary work completes echoes slander."""
+    today = day_of(now)
+    firsts = (await matches.first_reports_of(connection, (pattern,))).get(pattern, ())
+    recent = [first.day for first in firsts if first.day > today - matches.WINDOW_DAYS]
+    entry, belief = parts.catalogue.entries.get(pattern), parts.beliefs.get(pattern)
+    base = None if entry is None else Rate(matches=entry.base_matches, sessions=entry.base_sessions)
+    since = (belief.measured_from if belief else None) or today + 1
+    own = await matches.rates(
+        connection,
+        {pattern: min(recent, default=today)},
+        today,
+        measured_from={} if entry else {pattern: since},
+    )
+    return cheap(own[pattern], base, parts.params).open
 
 
 async def _newest_report(

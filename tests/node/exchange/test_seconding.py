@@ -14,13 +14,26 @@ from ioint_node.flows.seconding import second, speak_for_everyday
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import outgoing, overrides
 from ioint_node.store.outgoing import Outgoing
-from ioint_protocol import Dispute, Record, Report, Sighting, decode_record, parse_segment
+from ioint_protocol import (
+    Dispute,
+    Record,
+    Report,
+    Sighting,
+    decode_record,
+    encode_record,
+    parse_pattern,
+    parse_segment,
+    pattern_id,
+)
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
 TODAY = 20_000
 NOW = TODAY * DAY_MS + 36_000_000
 SUBJECT = "pkg:npm/left-pad"
+NOVEL = parse_pattern(
+    {"gaps": 1, "steps": [{"r": ["secret"], "v": ["read"]}, {"f": [0], "v": ["send"], "x": 1}]}
+)
 
 
 async def told(node: Any) -> list[Record]:
@@ -169,6 +182,48 @@ async def test_what_ordinary_work_completes_is_not_seconded(make: Make) -> None:
     await left_scope(net[1], pattern)
 
     assert await told(net[1]) == []
+
+
+@pytest.mark.parametrize(("ordinary", "seconded"), [(100, False), (10_000, True)])
+async def test_only_what_passes_the_own_gate_is_seconded(
+    make: Make, ordinary: int, *, seconded: bool
+) -> None:
+    net = await make(4)
+    pattern = net.patterns[0]
+    await net[1].history(ordinary=ordinary)
+    await net[1].see(pattern, session="ordinary", day=TODAY - 3, judged="benign")
+    await net[0].find_bad(pattern)
+    await net.deliver()
+    await left_scope(net[1], pattern)
+
+    assert bool(await told(net[1])) is seconded
+
+
+async def test_a_novel_pattern_that_was_matched_for_no_day_yet_is_not_seconded(make: Make) -> None:
+    net = await make(4)
+    novel_id = pattern_id(NOVEL)
+    for number in range(5):
+        await net[1].see(novel_id, session=f"s{number}", principal=f"{number:032x}", judged="flagged")
+    body = encode_record(
+        Report(
+            tax=net[0].parts.taxonomy.version,
+            kind="pattern",
+            pat=NOVEL,
+            intents=(),
+            basis="threshold",
+            bad=0,
+            seen=0,
+            agents=0,
+            day_from=TODAY,
+            day_until=TODAY,
+            det="de" * 32,
+            tlp="green",
+        )
+    )
+    await net.hand(net.sign(net[0], 1, "", [body]), net[1], net[0])
+
+    assert net[1].belief(novel_id).accusers == ("org0",)
+    assert await second(net[1].parts, NOW) == 0
 
 
 async def test_under_hold_a_person_sees_the_bytes_of_a_sighting_and_lets_it_leave(make: Make) -> None:
