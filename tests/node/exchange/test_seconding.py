@@ -19,6 +19,7 @@ from ioint_protocol import (
     Record,
     Report,
     Sighting,
+    Unread,
     decode_record,
     encode_record,
     parse_pattern,
@@ -39,7 +40,7 @@ NOVEL = parse_pattern(
 async def told(node: Any) -> list[Record]:
     """The records in this node's own log, in their order."""
     bodies = [body for wire in await node.own_wires() for body in parse_segment(wire).bodies]
-    return [record for body in bodies if (record := decode_record(body)) is not None]  # type: ignore[misc]
+    return [record for record in map(decode_record, bodies) if not isinstance(record, Unread)]
 
 
 async def rows(node: Any, state: str) -> Sequence[Outgoing]:
