@@ -29,12 +29,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import ownlog
 from ioint_node.flows.believe import Believed, enter, put_in_force
-from ioint_node.flows.draft import REFRESH, Draft, draft_report, drafted, said_of
+from ioint_node.flows.draft import REFRESH, drafted, said_of
 from ioint_node.flows.journal import LocalSighting
-from ioint_node.flows.noting import ALREADY_SAID, note
+from ioint_node.flows.noting import note
 from ioint_node.flows.ownlog import Halted, Lost, Next
 from ioint_node.flows.parts import ExchangeParts, News
-from ioint_node.flows.seconding import refreshed, seconded
+from ioint_node.flows.seconding import told_of
 from ioint_node.flows.spread import pass_on
 from ioint_node.privacy.egress import check_segment
 from ioint_node.privacy.gate import Everyday, Proposal, Release
@@ -82,7 +82,15 @@ async def propose(
     """
     ready = False
     for pattern in sorted(set(sighting.patterns)):
-        draft = await _draft(connection, parts, pattern, sighting, now)
+        draft = await told_of(
+            connection,
+            parts,
+            pattern,
+            sighting.session_id,
+            confirmed=sighting.confirmed,
+            departed=sighting.departed,
+            now=now,
+        )
         if draft is not None:
             ready = await note(connection, draft, now) or ready
     if sighting.confirmed and not sighting.patterns and sighting.path:
@@ -96,21 +104,6 @@ async def propose(
         await novel.add_case(connection, case, now)
     if ready:
         parts.flush_soon()
-
-
-async def _draft(
-    connection: AsyncConnection, parts: ExchangeParts, pattern: str, sighting: LocalSighting, now: int
-) -> Draft | None:
-    """What this session gives to tell of a pattern: a report, a sighting, or nothing."""
-    session_id = sighting.session_id
-    if not sighting.confirmed:
-        return await seconded(connection, parts, pattern, session_id, now) if sighting.departed else None
-    draft = await draft_report(
-        connection, parts, pattern, session_id, confirmed=True, basis="threshold", now=now
-    )
-    if draft is None or not draft.outcome.reason.startswith(ALREADY_SAID):
-        return draft
-    return await refreshed(connection, parts, pattern, session_id, now)
 
 
 async def decide(

@@ -21,8 +21,8 @@ from ioint_protocol import Dispute, Report, Withdrawal
 from ioint_protocol.pattern import Rate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.draft import SAID_STATES, Draft, draft_sighting, drafted
-from ioint_node.flows.noting import note
+from ioint_node.flows.draft import SAID_STATES, Draft, draft_report, draft_sighting, drafted
+from ioint_node.flows.noting import ALREADY_SAID, note
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
@@ -38,6 +38,31 @@ QUIET: Final = frozenset(
     {"allow", "mute", "dispute"}
 )  # opinions of our own people that no node speaks against
 NOT_SECONDED: Final = frozenset({"allowed_here", "quarantined", "canary", "too_broad"})
+
+
+async def told_of(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    pattern: str,
+    session_id: str,
+    *,
+    confirmed: bool,
+    departed: bool,
+    now: int,
+) -> Draft | None:
+    """What a session gives to tell of a pattern that it completed: a report, a sighting, or nothing.
+
+    `confirmed` says that its risk is over the publish threshold, `departed` that it left its scope in an action that no
+    person answered for.
+    """
+    if not confirmed:
+        return await seconded(connection, parts, pattern, session_id, now) if departed else None
+    draft = await draft_report(
+        connection, parts, pattern, session_id, confirmed=True, basis="threshold", now=now
+    )
+    if draft is None or not draft.outcome.reason.startswith(ALREADY_SAID):
+        return draft
+    return await refreshed(connection, parts, pattern, session_id, now)
 
 
 async def refreshed(

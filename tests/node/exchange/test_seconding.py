@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.opinions import confirm_subject, withdraw_pattern
+from ioint_node.flows.preview import preview
 from ioint_node.flows.publish import decide, flush, propose
 from ioint_node.flows.seconding import second, speak_for_everyday
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import outgoing, overrides
 from ioint_node.store.outgoing import Outgoing
+from ioint_node.store.schema import sessions
+from ioint_node.store.times import to_text
 from ioint_protocol import (
     Dispute,
     Record,
@@ -26,6 +29,7 @@ from ioint_protocol import (
     parse_segment,
     pattern_id,
 )
+from sqlalchemy import insert
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -113,6 +117,33 @@ async def test_a_session_that_a_person_answered_for_seconds_nothing(make: Make) 
     await left_scope(net[1], net.patterns[0], departed=False)
 
     assert await told(net[1]) == []
+
+
+async def test_a_preview_shows_the_sighting_that_a_session_would_make_leave(make: Make) -> None:
+    net = await make(4)
+    pattern = net.patterns[0]
+    await net[0].find_bad(pattern)
+    await net.deliver()
+    await net[1].see(pattern, session="s1")
+    session = {
+        "id": "s1",
+        "actor": "a",
+        "declaration": "{}",
+        "family": "research",
+        "family_confidence": 0.9,
+        "envelope": "{}",
+        "state": "open",
+        "verdict": "out_of_scope",
+        "risk": 0.7,
+        "actions": 1,
+        "opened_at": to_text(NOW),
+        "updated_at": to_text(NOW),
+    }
+    await net[1].store.write(lambda connection: connection.execute(insert(sessions).values(session)))
+    (draft,) = await preview(net[1].parts, "s1", NOW, sure=0.9)
+
+    assert (draft["state"], draft["pattern"]) == ("ready", pattern)
+    assert [leaf["field"] for leaf in draft["fields"]] == ["day", "of", "seen", "v"]
 
 
 async def test_what_was_met_before_the_report_came_is_seconded_when_it_comes(make: Make) -> None:
