@@ -91,6 +91,7 @@ def decision_of(weighed: Weighed, approval: Mapping[str, Any] | None, taxonomy: 
             "patterns": list(network.patterns),
             "age_s": network.age_s,
             "without": {"trust": weighed.trust["lower"], "response": weighed.choice.own.value},
+            "off": network.off,
         },
         "cache_ttl_s": cache_ttl_s(weighed, taxonomy),
         "budget": weighed.budget,

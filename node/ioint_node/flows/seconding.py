@@ -28,16 +28,14 @@ from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import cheap
 from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
-from ioint_node.reputation.view import indicator_id
-from ioint_node.store import indicators, log, matches, outgoing, overrides
+from ioint_node.store import log, matches, outgoing, overrides
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, from_text
 
 ANSWERED_AT_ONCE: Final = 256  # subjects that one run looks at
-QUIET: Final = frozenset(
-    {"allow", "mute", "dispute"}
-)  # opinions of our own people that no node speaks against
-NOT_SECONDED: Final = frozenset({"allowed_here", "quarantined", "canary", "too_broad"})
+QUIET: Final = frozenset({"allow", "mute"})  # opinions of our own people that no node speaks against
+# Codes of `reputation.gate.judge`: why a warning has no effect here that is not worth seconding either.
+NOT_SECONDED: Final = frozenset({"allowed_here", "quarantined", "too_broad", "often_wrong_here"})
 
 
 async def told_of(
@@ -70,7 +68,7 @@ async def refreshed(
 ) -> Draft | None:
     """The sighting that keeps fresh what this node has told of a pattern; None where nothing is to be said."""
     newest = await _newest_report(connection, parts, pattern, now)
-    if newest is None:
+    if newest is None or await _is_quiet(connection, parts, pattern, now):
         return None
     draft = await draft_sighting(
         connection, parts, pattern, newest, session_id=session_id, now=now, refresh=True
@@ -150,11 +148,7 @@ async def _spoken_for(
     against = accusers(parts, subject)
     if not against or not _may_be_named(parts, subject):
         return None
-    spoken = [
-        day_of(from_text(row.left_at or row.not_before))
-        for row in await outgoing.about(connection, subject)
-        if row.kind == "dispute" and row.state in SAID_STATES
-    ]
+    spoken = await _disputes(connection, subject)
     newest = await _newest_report(connection, parts, subject, now, by=against)
     if newest is None:
         return None
@@ -175,6 +169,15 @@ async def _spoken_for(
     return None if isinstance(draft.outcome, Refuse) else draft
 
 
+async def _disputes(connection: AsyncConnection, subject: str) -> list[int]:
+    """The UTC days on which this node, or a person of it, spoke for a subject."""
+    return [
+        day_of(from_text(row.left_at or row.not_before))
+        for row in await outgoing.about(connection, subject)
+        if row.kind == "dispute" and row.state in SAID_STATES
+    ]
+
+
 def _may_be_named(parts: ExchangeParts, subject: str) -> bool:
     """Whether speaking for it tells no more than one entry of a public list: a novel pattern could be our own."""
     return subject.startswith(PUBLIC) or subject in parts.catalogue.entries
@@ -182,10 +185,13 @@ def _may_be_named(parts: ExchangeParts, subject: str) -> bool:
 
 async def _is_quiet(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:
     """Whether a person here, or a guard of this node, holds the pattern for no warning."""
-    said = await overrides.active(connection, now, subject=pattern)
-    if any(one.kind in QUIET for one in said):
+    belief = parts.beliefs.get(pattern)
+    if belief is not None and belief.reason in NOT_SECONDED:
         return True
-    return await indicators.reason_of(connection, indicator_id(pattern)) in NOT_SECONDED
+    held = await overrides.active(connection, now, subject=pattern)
+    if any(one.kind in QUIET for one in held):
+        return True
+    return any(day_of(now) - day < LIFE_DAYS for day in await _disputes(connection, pattern))
 
 
 async def _is_rare(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:

@@ -19,7 +19,7 @@ from ioint_node.store.times import from_text, to_text
 COLUMNS: Final = (
     "id", "kind", "label", "intents", "layer", "declared", "state", "score", "confidence", "tier", "effect",
     "reporters", "first_reporter", "first_seen", "last_seen", "valid_until", "trend", "seen_locally", "local_hits",
-    "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "why", "seq",
+    "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "reason", "why", "seq",
 )  # fmt: skip
 """The keys of an indicator row, in the order of the contract."""
 COPIED: Final = ("id", "seq", "kind", "state", "score", "confidence", "tier", "effect", "tlp", "last_seen")
@@ -86,13 +86,6 @@ async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | N
     """The indicator row of a pattern or subject, or None."""
     row = (await connection.execute(select(indicators).where(indicators.c.id == indicator))).one_or_none()
     return None if row is None else _row(row)
-
-
-async def reason_of(connection: AsyncConnection, indicator: str) -> str | None:
-    """Why the effect here of a pattern or subject is what it is, in one code; None where nothing was concluded."""
-    statement = select(indicators.c.body).where(indicators.c.id == indicator)
-    body = (await connection.execute(statement)).scalar_one_or_none()
-    return None if body is None else json.loads(body)["details"].get("reason")
 
 
 async def everything(connection: AsyncConnection) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ioint_node.flows.journal import LocalSighting
-from ioint_node.flows.opinions import confirm_subject, withdraw_pattern
+from ioint_node.flows.opinions import confirm_subject, dispute_pattern, withdraw_pattern
 from ioint_node.flows.preview import preview
 from ioint_node.flows.publish import decide, flush, propose
 from ioint_node.flows.seconding import second, speak_for_everyday
@@ -175,7 +175,18 @@ async def test_a_pattern_is_seconded_again_only_when_the_count_has_doubled(make:
     assert [one.seen for one in await told(net[1]) if isinstance(one, Sighting)] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["allow", "mute", "dispute"])
+async def test_what_a_person_here_disputed_is_not_seconded(make: Make) -> None:
+    net = await make(4)
+    pattern = net.patterns[0]
+    await net[0].find_bad(pattern)
+    await net.deliver()
+    await dispute_pattern(net[1].parts, pattern, reason="expected_use", by="p", now=NOW)
+    await left_scope(net[1], pattern)
+
+    assert [type(one) for one in await told(net[1])] == [Dispute]
+
+
+@pytest.mark.parametrize("kind", ["allow", "mute"])
 async def test_what_a_person_here_holds_for_no_warning_is_not_seconded(make: Make, kind: str) -> None:
     net = await make(4)
     pattern = net.patterns[0]
