@@ -182,6 +182,7 @@ def put_in_force(parts: ExchangeParts, believed: Believed) -> None:
     parts.dossiers.give_back(believed.dossiers)
     if believed.beliefs:
         parts.beliefs.apply(believed.beliefs)
+        parts.hunt(believed.beliefs)
         parts.notify()
 
 
@@ -256,6 +257,7 @@ def _conclude(
         "estimate": case.gate.estimate,
         "candidate": case.candidate,
         "fits": fits,
+        "warned": case.warned,
         "reason": local.reason,
         "withdrawn": case.network.withdrawn,
         "novel": pattern_value(case.novel) if case.novel else None,
@@ -347,6 +349,7 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         estimate=details["estimate"],
         candidate=details["candidate"],
         fits=details["fits"],
+        warned=details.get("warned", False),
         novel=novel,
         claimant=details.get("claimant"),
         since=details.get("since", ""),

@@ -51,10 +51,14 @@ class Case(Struct, frozen=True, kw_only=True):
     measured_from: int | None
 
     @property
+    def warned(self) -> bool:
+        """Whether an own session that contains it is an incident: another group accuses it, nobody allowed it here."""
+        return self.others and not self.allowed and self.broad is None and self.network.tier != "none"
+
+    @property
     def matters(self) -> bool:
         """Whether only its own rate and the bounds of this node can keep it from an effect."""
-        heard = self.others and not self.allowed and self.broad is None
-        return heard and self.network.tier != "none" and (self.first or self.network.tier != "advisory")
+        return self.warned and (self.first or self.network.tier != "advisory")
 
     @property
     def claim(self) -> Claim | None:

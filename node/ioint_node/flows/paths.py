@@ -9,8 +9,7 @@ import msgspec
 from ioint_taxonomy import Step
 from msgspec import Struct
 
-STEPS_KEPT: Final = 256  # of a session that is a case, the first
-ORDINARY_STEPS: Final = 64  # of an ordinary session
+STEPS_KEPT: Final = 256  # of a session, the first: some 40 KB
 _encoder = msgspec.json.Encoder()
 
 
@@ -22,20 +21,18 @@ class KeptPath(Struct, frozen=True, kw_only=True):
     outside: tuple[bool, ...]
 
 
-def path_text(
-    families: Sequence[tuple[str, float]],
-    steps: Sequence[Step],
-    outside: Sequence[bool],
-    *,
-    most: int = STEPS_KEPT,
-) -> str:
-    """The JSON of a path, with at most so many of its steps."""
-    kept = KeptPath(
+def path_text(families: Sequence[tuple[str, float]], steps: Sequence[Step], outside: Sequence[bool]) -> str:
+    """The JSON of a path."""
+    return _encoder.encode(kept(families, steps, outside)).decode()
+
+
+def kept(families: Sequence[tuple[str, float]], steps: Sequence[Step], outside: Sequence[bool]) -> KeptPath:
+    """A path as far as it is kept: at most `STEPS_KEPT` of its steps."""
+    return KeptPath(
         families=tuple(slug for slug, _ in families),
-        steps=tuple(steps[:most]),
-        outside=tuple(outside[:most]),
+        steps=tuple(steps[:STEPS_KEPT]),
+        outside=tuple(outside[:STEPS_KEPT]),
     )
-    return _encoder.encode(kept).decode()
 
 
 def path_of(text: str) -> KeptPath:

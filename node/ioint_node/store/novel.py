@@ -119,21 +119,33 @@ async def own_patterns(connection: AsyncConnection) -> dict[str, Pattern]:
     return {name: parse_pattern(json.loads(body)) for name, body in rows}
 
 
-async def add_path(connection: AsyncConnection, session_id: str, day: int, body: str) -> None:
-    """Keep the abstract path of a session that was judged benign on a UTC day, as JSON."""
+async def add_path(
+    connection: AsyncConnection, session_id: str, day: int, body: str, *, flagged: bool = False
+) -> None:
+    """Keep the abstract path of a session that was judged on a UTC day, as JSON."""
     await connection.execute(
         upserting(connection, paths)
-        .values(session_id=session_id, day=day, body=body)
+        .values(session_id=session_id, day=day, body=body, flagged=int(flagged))
         .on_conflict_do_nothing(index_elements=["session_id"])
     )
 
 
 async def ordinary_paths(connection: AsyncConnection, since_day: int) -> tuple[str, ...]:
     """The abstract paths of benign sessions since a day as JSON, the newest, a bounded number."""
-    statement = (
-        select(paths.c.body).where(paths.c.day >= since_day).order_by(paths.c.day.desc()).limit(PATHS_READ)
+    ordinary = select(paths.c.body).where(paths.c.day >= since_day, paths.c.flagged == 0)
+    rows = await connection.execute(ordinary.order_by(paths.c.day.desc()).limit(PATHS_READ))
+    return tuple(rows.scalars())
+
+
+async def paths_after(
+    connection: AsyncConnection, session_id: str, since_day: int, limit: int
+) -> list[tuple[str, str]]:
+    """The abstract paths since a day of the sessions after one, by id: (session, JSON)."""
+    statement = select(paths.c.session_id, paths.c.body).where(
+        paths.c.session_id > session_id, paths.c.day >= since_day
     )
-    return tuple((await connection.execute(statement)).scalars())
+    rows = await connection.execute(statement.order_by(paths.c.session_id).limit(limit))
+    return [(name, body) for name, body in rows]
 
 
 async def trim(connection: AsyncConnection, day: int) -> None:
