@@ -28,7 +28,7 @@ from ioint_node.flows.assessing import AssessParts
 from ioint_node.flows.believe import Believed, believe, put_in_force
 from ioint_node.flows.live import MATCHER_CHECK_MS, Live
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.paths import KeptPath, kept, path_of
+from ioint_node.flows.paths import KeptPath, kept, path_of, traces
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.store import incidents, matches, novel
 from ioint_node.store.incidents import EACH_MOST, Hit
@@ -36,8 +36,9 @@ from ioint_node.store.matches import Met
 from ioint_node.store.times import day_of
 
 AT_ONCE: Final = 1_024  # patterns that are looked for in one walk
-CHUNK_PATHS: Final = 500  # read and matched at a time
-BREATH_PATHS: Final = 8  # matched between two breaths
+CHUNK_PATHS: Final = 1_000  # read and matched at a time
+SIFTED: Final = 256  # words by which the database sifts the paths; for more of them all paths are read
+WORK_S: Final = 1e-3  # of matching between two breaths
 BREATH_S: Final = 1e-4  # in which the thread lets go of the interpreter: a decision that waits goes first
 AGAIN_S: Final = 5.0  # after a walk that failed
 # From then on every action is matched against what has arrived: the walk and the matcher leave nothing between them.
@@ -160,10 +161,13 @@ class Hunter:
         trackers = [(live.id, live.tracker) for live in opened if live.actions]
         unended = [(name, kept(t.families, t.steps, t.outside)) for name, t in trackers]
         await self._match(matcher, unended, now)
+        having = [traces(pattern, self._parts.taxonomy) for pattern in sought.values()]
+        if sum(len(part) for parts in having for part in parts) > SIFTED:
+            having = []
         since, last = day_of(now) - novel.KEPT_DAYS, ""
         while True:
             async with self._parts.store.read() as connection:
-                texts = await novel.paths_after(connection, last, since, CHUNK_PATHS)
+                texts = await novel.paths_after(connection, last, since, CHUNK_PATHS, having)
             await self._match(matcher, texts, now)
             if len(texts) < CHUNK_PATHS:
                 return
@@ -209,10 +213,11 @@ def look(paths: Iterable[tuple[str, KeptPath | str]], matcher: Matcher) -> list[
 
     Made for a thread of its own: it pauses again and again, so that whoever waits for the interpreter gets it.
     """
-    contained = []
-    for number, (session_id, path) in enumerate(paths):
-        if number % BREATH_PATHS == 0:
+    contained, rested = [], time.perf_counter()
+    for session_id, path in paths:
+        if time.perf_counter() - rested > WORK_S:
             time.sleep(BREATH_S)
+            rested = time.perf_counter()
         known = path_of(path) if isinstance(path, str) else path
         state = matcher.start(known.families)
         for step, outside in zip(known.steps, known.outside, strict=False):
