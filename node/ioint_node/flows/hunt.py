@@ -15,8 +15,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from ioint_protocol import Pattern
@@ -35,6 +36,7 @@ from ioint_node.store.incidents import EACH_MOST, Hit
 from ioint_node.store.matches import Met
 from ioint_node.store.times import day_of
 
+TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
 AT_ONCE: Final = 1_024  # patterns that are looked for in one walk
 CHUNK_PATHS: Final = 1_000  # read and matched at a time
 SIFTED: Final = 256  # words by which the database sifts the paths; for more of them all paths are read
@@ -78,37 +80,38 @@ class Hunter:
                     self._wanted[name] = None
             else:
                 self._wanted.pop(name, None)
-                if name in self._hunted and not belief.warned:
+                if name in self._hunted:
                     self._over[name] = None
         if self._wanted or self._over:
             self._wakened.set()
 
     async def run(self, assess: AssessParts) -> None:
         """Look for what is wanted whenever there is something, until cancelled; `assess` has the open sessions."""
-        wait_s = 0.0
-        await self.load()
+        step: Callable[[], Awaitable[None]] = self.load
         while True:
-            await asyncio.sleep(wait_s)
-            await self._wakened.wait()
-            self._wakened.clear()
-            wait_s = 0.0
             try:
-                await asyncio.sleep(self._settling_s)
-                await self.hunt(assess)
+                await step()
             except BusyError as error:
                 _log.warning("looking back waits: %s", error)
-                wait_s = AGAIN_S
+                await asyncio.sleep(AGAIN_S)
             except Exception:  # the loop must outlive a failing disk; what was not looked for stays wanted
                 _log.exception("looking back failed")
-                wait_s = AGAIN_S
-            if self._wanted or self._over:
-                self._wakened.set()
+                await asyncio.sleep(AGAIN_S)
+            else:
+                step = partial(self.hunt, assess)
+                if not (self._wanted or self._over):
+                    self._wakened.clear()
+                await self._wakened.wait()
+                await asyncio.sleep(self._settling_s)
 
     async def load(self) -> None:
         """Start from the store: what was looked for before, and what is believed now."""
         async with self._parts.store.read() as connection:
             self._hunted = set(await incidents.hunted(connection))
-        self.take(self._parts.beliefs.all().values())
+        believed = iter(tuple(self._parts.beliefs.all().values()))
+        while some := tuple(islice(believed, TAKEN_AT_ONCE)):
+            self.take(some)
+            await asyncio.sleep(0)
 
     async def hunt(self, assess: AssessParts) -> None:
         """Look once for what is wanted now, and say of what is over that it is."""
@@ -137,6 +140,8 @@ class Hunter:
         self._hunted.update(wanted)
         for name in wanted:
             self._wanted.pop(name, None)
+        # What was taken back meanwhile is over by now.
+        self.take([b for name in wanted if (b := self._parts.beliefs.get(name)) is not None])
         self.counts["patterns"] += len(wanted)
         _log.info(
             "hunted patterns=%d novel=%d hits=%d seconds=%.2f",
@@ -195,14 +200,14 @@ class Hunter:
             )
 
     async def _end(self, over: Collection[str]) -> None:
-        """Warnings that are over: their incidents say so, and they are looked for again when they come again."""
-        beliefs = self._parts.beliefs
-        taken_back = [
-            name for name in over if (b := beliefs.get(name)) is not None and b.state == "withdrawn"
-        ]
-        ended = {"withdrawn": taken_back, "ended": [name for name in over if name not in set(taken_back)]}
-        now = self._now()
-        await self._parts.store.write(partial(_forget, ended=ended, now=now))
+        """What is matched no more is looked for when it comes again; where the warning is over, incidents say so."""
+        ended: dict[str, list[str]] = {"withdrawn": [], "ended": []}
+        for name in over:
+            belief = self._parts.beliefs.get(name)
+            if belief is None or not belief.warned:
+                taken_back = belief is not None and belief.state == "withdrawn"
+                ended["withdrawn" if taken_back else "ended"].append(name)
+        await self._parts.store.write(partial(_forget, over=over, ended=ended, now=self._now()))
         self._hunted.difference_update(over)
         for name in over:
             self._over.pop(name, None)
@@ -247,7 +252,9 @@ async def _note(
     return await believe(connection, parts, sought, now)
 
 
-async def _forget(connection: AsyncConnection, *, ended: Mapping[str, Collection[str]], now: int) -> None:
+async def _forget(
+    connection: AsyncConnection, *, over: Collection[str], ended: Mapping[str, Collection[str]], now: int
+) -> None:
+    await incidents.forget_hunts(connection, over)
     for warning, patterns in ended.items():
         await incidents.mark(connection, patterns, warning, now)
-        await incidents.forget_hunts(connection, patterns)

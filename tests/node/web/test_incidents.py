@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ioint_node.flows.hunt import Hunter, look
-from ioint_node.flows.paths import KeptPath, kept, path_text
+from ioint_node.flows.paths import KeptPath, kept
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import incidents, indicators, matches, novel
 from ioint_node.store.incidents import EACH_MOST, Hit, Wanted
@@ -16,26 +16,15 @@ from ioint_node.store.schema import sessions
 from ioint_node.store.times import DAY_MS, day_of, to_text
 from ioint_protocol import Pattern, PatternStep, Report, Withdrawal, encode_record, pattern_id, record_id
 from ioint_protocol.pattern import Matcher
-from ioint_taxonomy import Step, load_taxonomy
+from ioint_taxonomy import load_taxonomy
 from msgspec.structs import replace
 from sqlalchemy import insert, select
+
+from tests.node.exchange.test_novel_cases import FAMILY, INCIDENT, LIST, ORDINARY, READ, SEND
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node
 
-FAMILY = (("research", 1.0),)
-READ = Step(verb="read", resource="hr_record", sensitivity="restricted", boundary="organisation")
-LIST = Step(verb="list", resource="file", sensitivity="internal", boundary="organisation")
-SEND = Step(
-    verb="send",
-    resource="email",
-    sensitivity="restricted",
-    boundary="external",
-    provenance="tool_output",
-    flow=(1,),
-)
-BAD = path_text(FAMILY, (LIST, READ, SEND), (False, True, True))
-GOOD = path_text(FAMILY, (LIST, READ), (False, False))
 NOVEL = Pattern(
     steps=(
         PatternStep(verbs=("read",), resources=("hr_record",)),
@@ -43,7 +32,7 @@ NOVEL = Pattern(
     )
 )
 NAME = pattern_id(NOVEL)
-INCIDENTS = "/api/v1/incidents"
+PAGE = "/api/v1/incidents"
 
 
 def warning(node: Node, pattern: Pattern = NOVEL) -> Report:
@@ -90,7 +79,7 @@ async def hunt(node: Node) -> Hunter:
 
 
 async def listed(node: Node, query: str = "") -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await node.json(INCIDENTS + query))["items"]
+    items: list[dict[str, Any]] = (await node.json(PAGE + query))["items"]
     return items
 
 
@@ -102,15 +91,15 @@ async def row_of(node: Node, pattern: str) -> dict[str, Any]:
 
 
 async def act(node: Node, incident: str, **body: Any) -> Any:
-    answer = await node.post(f"{INCIDENTS}/{incident}", body, "soc")
+    answer = await node.post(f"{PAGE}/{incident}", body, "soc")
     assert answer.status == 200, await answer.text()
     return await answer.json()
 
 
 async def test_a_novel_pattern_is_found_in_sessions_that_ended_before_it_came(node: Node) -> None:
-    await past(node, "bad", BAD, flagged=True, actor="mailer")
-    await past(node, "same", BAD, actor="mailer")
-    await past(node, "good", GOOD)
+    await past(node, "bad", INCIDENT, flagged=True, actor="mailer")
+    await past(node, "same", INCIDENT, actor="mailer")
+    await past(node, "good", ORDINARY)
     await node.hear("contoso", warning(node))
     hunter = await hunt(node)
     found = await listed(node)
@@ -125,8 +114,8 @@ async def test_a_novel_pattern_is_found_in_sessions_that_ended_before_it_came(no
 
 
 async def test_a_match_found_in_the_past_is_judged_as_its_session_was(node: Node) -> None:
-    await past(node, "bad", BAD, flagged=True)
-    await past(node, "same", BAD)
+    await past(node, "bad", INCIDENT, flagged=True)
+    await past(node, "same", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     async with node.parts.store.read() as connection:
@@ -136,7 +125,7 @@ async def test_a_match_found_in_the_past_is_judged_as_its_session_was(node: Node
 
 async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None:
     (entry,) = node.patterns(1)
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     met = matches.Met(
         pattern=entry,
         session_id="bad",
@@ -157,7 +146,7 @@ async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None
 
 async def test_looking_twice_finds_the_same(node: Node) -> None:
     for number in range(EACH_MOST + 5):
-        await past(node, f"bad-{number:02}", BAD)
+        await past(node, f"bad-{number:02}", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     before = await listed(node, "?limit=100")
@@ -168,7 +157,7 @@ async def test_looking_twice_finds_the_same(node: Node) -> None:
 
 async def test_many_sessions_of_one_pattern_share_an_incident_that_counts_them(node: Node) -> None:
     for number in range(EACH_MOST + 5):
-        await past(node, f"bad-{number:02}", BAD)
+        await past(node, f"bad-{number:02}", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     found = await listed(node, "?limit=100")
@@ -179,7 +168,7 @@ async def test_many_sessions_of_one_pattern_share_an_incident_that_counts_them(n
 
 
 async def test_what_was_looked_for_before_a_restart_is_not_looked_for_again(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     again = await hunt(node)
@@ -187,7 +176,7 @@ async def test_what_was_looked_for_before_a_restart_is_not_looked_for_again(node
 
 
 async def test_what_only_we_report_or_allow_is_no_incident(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     await node.hear("northwind", warning(node))
     hunter = await hunt(node)
     assert hunter.counts["patterns"] == 0
@@ -237,7 +226,7 @@ async def test_a_pattern_that_completes_under_a_warning_is_an_incident_at_once(n
 
 
 async def test_an_incident_goes_from_hand_to_hand_and_says_who_did_what(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     (found,) = await listed(node)
@@ -254,7 +243,7 @@ async def test_an_incident_goes_from_hand_to_hand_and_says_who_did_what(node: No
         ("closed", "expected_use: month end"),
     ]
     assert {one["by"].split(":")[0] for one in closed["notes"]} == {"node", "token"}
-    assert (await node.json(INCIDENTS))["unsettled"] == 0
+    assert (await node.json(PAGE))["unsettled"] == 0
     assert await listed(node, "?state=unsettled") == []
     again = await act(node, name, do="reopen")
     assert (again["state"], again["closed_as"]) == ("assigned", None)
@@ -269,7 +258,7 @@ async def judged(node: Node, session: str) -> str:
 
 
 async def test_what_an_incident_is_closed_as_is_own_evidence(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     (found,) = await listed(node)
@@ -284,7 +273,7 @@ async def test_what_an_incident_is_closed_as_is_own_evidence(node: Node) -> None
 
 
 async def test_what_is_offered_after_closing_is_taken(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     (found,) = await listed(node)
@@ -294,7 +283,7 @@ async def test_what_is_offered_after_closing_is_taken(node: Node) -> None:
 
 
 async def test_a_warning_that_is_taken_back_leaves_its_incidents_and_says_so(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     report = warning(node)
     await node.hear("contoso", report)
     hunter = await hunt(node)
@@ -305,12 +294,42 @@ async def test_a_warning_that_is_taken_back_leaves_its_incidents_and_says_so(nod
     assert (found["state"], found["warning"]) == ("open", "withdrawn")
 
 
+async def test_a_warning_that_was_taken_back_is_looked_for_anew_when_it_comes_again(node: Node) -> None:
+    report = warning(node)
+    await node.hear("contoso", report)
+    hunter = await hunt(node)
+    await node.hear("contoso", Withdrawal(of=record_id(encode_record(report)), reason="mistake"))
+    hunter.take(node.parts.exchange.beliefs.all().values())
+    await hunter.hunt(node.parts.assess)
+    await past(node, "bad", INCIDENT, ago=0)
+    await node.hear("fabrikam", warning(node))
+    hunter.take(node.parts.exchange.beliefs.all().values())
+    await hunter.hunt(node.parts.assess)
+    assert [one["session_id"] for one in await listed(node)] == ["bad"]
+
+
+async def test_a_warning_that_ends_while_it_is_looked_for_is_told_so_afterwards(node: Node) -> None:
+    await past(node, "bad", INCIDENT)
+    report = warning(node)
+    await node.hear("contoso", report)
+    held = tuple(node.parts.exchange.beliefs.all().values())
+    await hunt(node)
+    await node.parts.store.write(lambda c: incidents.forget_hunts(c, (NAME,)))
+    late = Hunter(node.parts.exchange, now=node.clock)
+    late.take(held)
+    await node.hear("contoso", Withdrawal(of=record_id(encode_record(report)), reason="mistake"))
+    await late.hunt(node.parts.assess)
+    await late.hunt(node.parts.assess)
+    (found,) = await listed(node)
+    assert (found["warning"], late.waiting) == ("withdrawn", 0)
+
+
 async def test_what_cannot_be_done_is_refused_with_the_reason(node: Node) -> None:
-    await past(node, "bad", BAD)
+    await past(node, "bad", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
     (found,) = await listed(node)
-    name = f"{INCIDENTS}/{found['id']}"
+    name = f"{PAGE}/{found['id']}"
     await act(node, found["id"], do="close", closed_as="benign")
     cases = (
         (name, {"do": "close"}, 400),
@@ -318,27 +337,27 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(node: Node) -> Non
         (name, {"do": "assign"}, 400),
         (name, {"do": "assign", "assignee": "mira"}, 409),
         (name, {"do": "close", "closed_as": "true_positive"}, 409),
-        (f"{INCIDENTS}/{'0' * 16}", {"do": "reopen"}, 404),
+        (f"{PAGE}/{'0' * 16}", {"do": "reopen"}, 404),
     )
     assert [(await node.post(path, body, "soc")).status for path, body, _ in cases] == [w for *_, w in cases]
     assert (await node.post(name, {"do": "reopen"}, "engine")).status == 403
-    assert (await node.get(f"{INCIDENTS}?state=gone")).status == 400
+    assert (await node.get(f"{PAGE}?state=gone")).status == 400
 
 
 async def test_pages_of_incidents_follow_one_another(node: Node) -> None:
     for number in range(3):
-        await past(node, f"bad-{number}", BAD)
+        await past(node, f"bad-{number}", INCIDENT)
     await node.hear("contoso", warning(node))
     await hunt(node)
-    first = await node.json(f"{INCIDENTS}?limit=2")
-    rest = await node.json(f"{INCIDENTS}?limit=2&cursor={first['next']}")
+    first = await node.json(f"{PAGE}?limit=2")
+    rest = await node.json(f"{PAGE}?limit=2&cursor={first['next']}")
     assert len({one["id"] for one in (*first["items"], *rest["items"])}) == 3
     assert rest["next"] is None
 
 
 async def test_closed_incidents_and_old_paths_are_forgotten(node: Node) -> None:
-    await past(node, "bad", BAD)
-    await past(node, "old", BAD, ago=29)
+    await past(node, "bad", INCIDENT)
+    await past(node, "old", INCIDENT, ago=29)
     await node.hear("contoso", warning(node))
     await hunt(node)
     for one in await listed(node):
@@ -351,10 +370,10 @@ async def test_closed_incidents_and_old_paths_are_forgotten(node: Node) -> None:
 
 
 async def test_a_flagged_session_counts_as_no_ordinary_work(node: Node) -> None:
-    await past(node, "bad", BAD, flagged=True)
-    await past(node, "good", GOOD)
+    await past(node, "bad", INCIDENT, flagged=True)
+    await past(node, "good", ORDINARY)
     async with node.parts.store.read() as connection:
-        assert await novel.ordinary_paths(connection, 0) == (GOOD,)
+        assert await novel.ordinary_paths(connection, 0) == (ORDINARY,)
 
 
 async def test_all_patterns_together_have_a_bound(node: Node, monkeypatch: Any) -> None:
@@ -372,8 +391,8 @@ async def test_all_patterns_together_have_a_bound(node: Node, monkeypatch: Any) 
 def test_looking_tells_each_pattern_of_each_path_once() -> None:
     matcher = Matcher({NAME: NOVEL}, load_taxonomy())
     paths: list[tuple[str, KeptPath | str]] = [
-        ("a", BAD),
-        ("b", GOOD),
+        ("a", INCIDENT),
+        ("b", ORDINARY),
         ("c", kept(FAMILY, (LIST, READ, SEND, SEND), (False,) * 4)),
     ]
     assert look(paths, matcher) == [(NAME, "a"), (NAME, "c")]
