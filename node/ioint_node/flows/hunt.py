@@ -153,8 +153,7 @@ class Hunter:
 
     def _is_wanted(self, belief: Belief) -> bool:
         # A novel pattern without a place is not matched here, now or in the past: so much costs what members write.
-        named = belief.pattern in self._parts.catalogue.entries
-        return belief.warned and (named or (belief.novel is not None and belief.measured_from is not None))
+        return belief.warned and (belief.novel is None or belief.measured_from is not None)
 
     def _novel(self, name: str) -> Pattern | None:
         belief = self._parts.beliefs.get(name)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.believe import Believed, believe, put_in_force
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.reputation.view import indicator_id, label_of
 from ioint_node.store import incidents
 from ioint_node.store.incidents import Incident
 
@@ -90,8 +91,7 @@ async def show(parts: ExchangeParts, name: str) -> dict[str, Any]:
 
 def row_of(found: Incident, catalogue: Catalogue) -> dict[str, Any]:
     """An incident as a row of the API."""
-    entry = catalogue.entries.get(found.pattern)
-    row = asdict(found) | {"label": entry.title if entry else f"novel pattern {found.pattern[:12]}"}
+    row = asdict(found) | {"label": label_of(found.pattern, catalogue)}
     del row["seq"]
     return row
 
@@ -119,7 +119,7 @@ def _then(pattern: str, closed_as: str) -> list[dict[str, Any]]:
         {
             "does": does,
             "method": "POST",
-            "path": f"/api/v1/patterns/{pattern}/opinion",
+            "path": f"/api/v1/patterns/{indicator_id(pattern)}/opinion",
             "body": {"kind": kind} | ({"reason": reason} if reason else {}),
         }
         for kind, reason, does in _NEXT.get(closed_as, ())

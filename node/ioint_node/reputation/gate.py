@@ -1,9 +1,12 @@
 """The local part of reputation: what a viewer makes of the network part, with what only it knows.
 
-A single report helps within seconds only where acting on it is measurably cheap. Every effect below consensus, and a
-consensus that the viewer's own clean record caps, passes one gate: the one-sided exact upper 95 % bound of the
-viewer's own rate of benign matches is at most 1 in 1,000 sessions, by its own history or pooled with the signed base
-rate of the catalogue entry. All gated patterns together fit one budget of expected extra checks.
+A single report helps within seconds only where acting on it is measurably cheap. Every effect passes one gate: the
+one-sided exact upper 95 % bound of the viewer's own rate of benign matches is at most 1 in 1,000 sessions, by its own
+history or pooled with the signed base rate of the catalogue entry. All gated patterns together fit one budget of
+expected extra checks; only a consensus needs none of it.
+
+What the viewer saw itself raises one thing: a report is a question that it can answer from its own history. Its own
+flagged sessions are a voice that nobody can take away, and together with what others say they may corroborate.
 """
 
 from __future__ import annotations
@@ -14,9 +17,22 @@ from functools import lru_cache
 from typing import Final
 
 from ioint_protocol.pattern import Rate
+from msgspec import Struct
 from scipy.special import betaincinv
 
+from ioint_node.reputation.rule import (
+    COUNTED_SESSIONS,
+    FULL_VOICE_LOG,
+    LOG_BAD,
+    LOG_GOOD,
+    MICRO,
+    SUBJECT_SESSIONS,
+    THRESHOLD,
+)
+
 EFFECT: Final = {"precautionary": 0.05, "disputed": 0.05, "corroborated": 0.10, "consensus": 0.30}
+TIERS: Final = ("none", "advisory", "disputed", "corroborated", "consensus")
+"""The tiers of the network part, from the least effect to the largest."""
 OWN_CLEAN_CAP = 0.05
 
 
@@ -36,6 +52,9 @@ class Params:
     sole_share: float = 1 / 3  # of the budget, for what one group alone reports
     first_reports: int = 5  # of a group in a week that may become precautionary
     clean_matches: int = 14  # benign matches without a bad one: log-odds below −2
+    guard_share: float = 0.05  # of the actors of 30 days: what touches more waits for a person
+    guard_actors: int = 5  # fewer are never too many
+    shadow_days: int = 7  # for which what a new group says first is shown and has no effect
 
     @property
     def budget(self) -> float:
@@ -66,12 +85,134 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRecord:
+    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors."""
+
+    sessions: int = 0
+    benign: int = 0
+    flagged: int = 0
+    actors: int = 0
+
+
+# One for each subject that a record is about: a frozen dataclass takes ten times as long to make.
+class Grounds(Struct, frozen=True, kw_only=True):
+    """All that is judged here about one subject: with the same grounds and `Params`, `judge` says the same anywhere.
+
+    Attributes:
+        network: the tier of the network part.
+        calibrated: the same with every voice weighed by how it agreed with what this node saw itself.
+        others: another group than the viewer's own accuses.
+        others_after_b: what the other groups accuse it with, weighed, without the b largest, in micro-units; None where
+            nothing may be made of it: below four groups, and under review.
+        public_subject: it is a package and no pattern.
+        first: one of them made its first report within its weekly quota.
+        known: such a one has been known here for longer than the shadow period.
+        agreed: such a one mostly said what this node saw itself.
+        rate: of our own ordinary sessions that complete it.
+        base: the signed base rate of the catalogue entry; None for what the catalogue does not have.
+        own: what this node saw of it.
+        active: the actors of this node in the last 30 days.
+        released: a person let it act however many actors it touches.
+        allowed: a person of this organisation allowed it.
+        switched_off: the effects of the network are off here.
+        novel: it is a pattern that the catalogue does not have.
+        broad: why it could be much ordinary work; None where it is specific.
+        placed: it has a place among the novel patterns that are matched here.
+        fits: it got its share of the budget.
+    """
+
+    network: str
+    calibrated: str
+    others: bool
+    others_after_b: int | None = None
+    public_subject: bool = False
+    first: bool
+    known: bool = True
+    agreed: bool = True
+    rate: Rate
+    base: Rate | None
+    own: OwnRecord
+    active: int = 0
+    released: bool = False
+    allowed: bool = False
+    switched_off: bool = False
+    novel: bool = False
+    broad: str | None = None
+    placed: bool = False
+    fits: bool = False
+
+    @property
+    def weighed(self) -> str:
+        """The lower of the two tiers: how others agreed with this node can lower it, and raises nothing."""
+        return min(self.network, self.calibrated, key=TIERS.index)
+
+    @property
+    def own_evidence(self) -> bool:
+        """Whether what this node saw itself, added to what is left of the others, corroborates what they accuse."""
+        if self.weighed != "advisory" or not self.others or self.others_after_b is None:
+            return False
+        own = own_voice(self.own, public_subject=self.public_subject)
+        return own > 0 and self.others_after_b + own >= THRESHOLD
+
+    @property
+    def tier(self) -> str:
+        """The tier that counts here."""
+        return "corroborated" if self.own_evidence else self.weighed
+
+    @property
+    def warned(self) -> bool:
+        """Whether others warn of it, whatever acts on that: an own session that contains it is an incident."""
+        return self.tier != "none" and self.others and not self.allowed and self.broad is None
+
+    @property
+    def heard(self) -> bool:
+        """Whether only this node's own rate and bounds can keep it from an effect."""
+        return self.warned and (self.tier != "advisory" or (self.first and self.known and self.agreed))
+
+    def clean(self, params: Params) -> bool:
+        """Whether the viewer's own record speaks for it: many benign sessions with it, and no bad one."""
+        return self.own.flagged == 0 and self.own.benign >= params.clean_matches
+
+    def gate(self, params: Params) -> Gate:
+        """Whether acting on it is cheap here."""
+        return cheap(self.rate, self.base, params)
+
+    def budgeted(self, params: Params) -> bool:
+        """Whether its effect takes a share of the budget: every one but a consensus in full."""
+        return self.tier != "consensus" or self.clean(params)
+
+    def candidate(self, params: Params) -> bool:
+        """Whether it passed the gate and asks for a share of the budget."""
+        acts = self.heard and not self.quarantined(params)
+        return acts and self.budgeted(params) and self.gate(params).open
+
+    def quarantined(self, params: Params) -> bool:
+        """Whether it touches too many actors here to act before a person looked at it."""
+        touched = self.own.actors
+        many = touched >= params.guard_actors and touched > params.guard_share * self.active
+        return many and not self.released
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
     """What the viewer makes of it: the tier and the effect in force here, and why, in one code."""
 
     tier: str
     effect: float
     reason: str
+
+
+def own_log_odds(own: OwnRecord, sessions: int) -> int:
+    """What so many sessions, the flagged ones of the own record among them, say by the rule: micro log-odds."""
+    log_odds = own.flagged * LOG_BAD + (sessions - own.flagged) * LOG_GOOD
+    return log_odds * COUNTED_SESSIONS // sessions if sessions > COUNTED_SESSIONS else log_odds
+
+
+def own_voice(own: OwnRecord, *, public_subject: bool) -> int:
+    """The own record as a voice of the rule, in micro-units, −10⁶ (benign) … 10⁶ (accusing)."""
+    if own.sessions == 0 or (public_subject and own.sessions < SUBJECT_SESSIONS):
+        return 0
+    return max(-MICRO, min(MICRO, own_log_odds(own, own.sessions) // FULL_VOICE_LOG))
 
 
 def upper_bound(matches: float, sessions: float, level: float = PARAMS.level) -> float:
@@ -131,51 +272,27 @@ def within_quota(days: Collection[int], today: int, params: Params = PARAMS) -> 
     return sum(0 <= today - day < 7 for day in days) < params.first_reports
 
 
-def own_record_clean(*, benign: int, flagged: int, params: Params = PARAMS) -> bool:
-    """Whether the viewer's own record speaks for the pattern: many benign sessions with it, and no bad one."""
-    return flagged == 0 and benign >= params.clean_matches
+def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
+    """The tier and the effect here, and the first reason that decided.
 
-
-def asks_gate(tier: str, *, clean: bool) -> bool:
-    """Whether this network tier takes effect only through the gate."""
-    return tier in ("advisory", "disputed", "corroborated") or (tier == "consensus" and clean)
-
-
-def judge(
-    tier: str,
-    *,
-    others: bool,
-    first: bool,
-    clean: bool,
-    gate: Gate,
-    fits: bool,
-    allowed: bool,
-    broad: bool = False,
-    placed: bool = True,
-) -> Local:
-    """The tier and effect here of a network tier.
-
-    Args:
-        tier: of the network part.
-        others: another group than the viewer's own accuses.
-        first: an accusing group's first report was within its weekly quota.
-        clean: the viewer's own record speaks for the pattern.
-        gate: whether acting is cheap.
-        fits: the pattern fits the budget.
-        allowed: a person of this organisation allowed the pattern.
-        broad: the pattern is novel and could be much ordinary work.
-        placed: the pattern is of the catalogue, or has a place among the novel ones that are matched here.
+    The effect is never more than the network part's tier has, but for precaution and for own evidence.
     """
+    tier = grounds.tier
     if tier == "none":
         return Local(tier="none", effect=0.0, reason="no_accusation")
+    clean = grounds.clean(params)
     stops = (
-        (allowed, "allowed_here"),
-        (not others, "only_our_own"),
-        (broad, "too_broad"),
-        (tier == "advisory" and not first, "over_quota"),
-        (not placed, "no_place"),
-        (asks_gate(tier, clean=clean) and not gate.open, "not_cheap_here"),
-        (asks_gate(tier, clean=clean) and not fits, "over_budget"),
+        (grounds.allowed, "allowed_here"),
+        (not grounds.others, "only_our_own"),
+        (grounds.broad is not None, "too_broad"),
+        (tier == "advisory" and not grounds.first, "over_quota"),
+        (tier == "advisory" and not grounds.known, "new_here"),
+        (tier == "advisory" and not grounds.agreed, "often_wrong_here"),
+        (grounds.novel and not grounds.placed, "no_place"),
+        (not grounds.gate(params).open, "not_cheap_here"),
+        (grounds.quarantined(params), "quarantined"),
+        (grounds.budgeted(params) and not grounds.fits, "over_budget"),
+        (grounds.switched_off, "switched_off"),
     )
     for stopped, reason in stops:
         if stopped:
@@ -183,7 +300,7 @@ def judge(
     tier = "precautionary" if tier == "advisory" else tier
     if clean:
         return Local(tier=tier, effect=min(EFFECT[tier], OWN_CLEAN_CAP), reason="own_record_clean")
-    return Local(tier=tier, effect=EFFECT[tier], reason=tier)
+    return Local(tier=tier, effect=EFFECT[tier], reason="own_evidence" if grounds.own_evidence else tier)
 
 
 def _estimate(matches: float, sessions: float) -> float:

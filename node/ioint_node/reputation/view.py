@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -13,8 +13,8 @@ from typing import Any, Final
 from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
 
-from ioint_node.reputation.gate import Gate, Local
-from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
+from ioint_node.reputation.gate import Gate, Grounds, Local, Params
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
@@ -24,13 +24,18 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
     "too_broad": "it could be much ordinary work: not specific enough",
     "no_place": "as many novel patterns are matched here as the limit takes, and older ones come first",
     "over_quota": "its reporters made more first reports this week than count",
+    "new_here": "its reporters are new here: shown for a while before it acts",
+    "often_wrong_here": "its reporters often said otherwise than what we saw ourselves",
+    "quarantined": "it would touch too many of our agents: waits for a person",
+    "switched_off": "the effects of the network are switched off here",
     "not_cheap_here": "acting on it is not measurably cheap here",
     "over_budget": "the tolerance is used up by patterns that more groups report or that cost less",
     "own_record_clean": "our own record speaks for it: capped",
     "precautionary": "acting on it is cheap here: precaution",
     "disputed": "accused and defended: a small effect",
     "corroborated": "corroborated, and acting on it is cheap here",
-    "consensus": "consensus",
+    "own_evidence": "our own flagged sessions with it corroborate what others accuse",
+    "consensus": "consensus, and acting on it is cheap here",
 }
 
 
@@ -62,6 +67,13 @@ def indicator_id(subject: str) -> str:
     return subject if _HEX_64.fullmatch(subject) else hashlib.sha256(subject.encode()).hexdigest()
 
 
+def label_of(subject: str, catalogue: Catalogue) -> str:
+    """What people read in the place of an id: the title of an entry, or the name of a public subject."""
+    if (entry := catalogue.entries.get(subject)) is not None:
+        return entry.title
+    return f"novel pattern {subject[:12]}" if _HEX_64.fullmatch(subject) else subject
+
+
 def trend(score: int, a_week_ago: int) -> str:
     """Where a score is going: rising, falling or steady."""
     if score == a_week_ago:
@@ -74,7 +86,8 @@ def indicator_row(
     *,
     network: Network,
     local: Local,
-    gate: Gate,
+    grounds: Grounds,
+    params: Params,
     facts: Facts,
     seen: Sightings,
     trend: str,
@@ -87,7 +100,7 @@ def indicator_row(
     return {
         "id": indicator_id(subject),
         "kind": "pattern" if is_pattern else "subject",
-        "label": entry.title if entry else (f"novel pattern {subject[:12]}" if is_pattern else subject),
+        "label": label_of(subject, catalogue),
         "intents": list(facts.intents),
         "layer": _layer(facts.intents, taxonomy),
         "declared": _declared(entry.pattern if entry else None, facts.pattern),
@@ -109,11 +122,12 @@ def indicator_row(
         "revoked": network.state == "withdrawn",
         "tlp": facts.tlp,
         "taxonomy_version": taxonomy.version,
-        "why": why_line(network, local, gate),
+        "reason": local.reason,
+        "why": why_line(network, local, grounds, params),
     }
 
 
-def why_line(network: Network, local: Local, gate: Gate) -> str:
+def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -> str:
     """One sentence: who accuses, what is left after removal, what this node makes of it."""
     if network.tier == "none":
         return {
@@ -124,8 +138,20 @@ def why_line(network: Network, local: Local, gate: Gate) -> str:
     return (
         f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
         f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {network.benign_after_b / MICRO:.2f}; "
-        f"{LOCAL_WORDS[local.reason]} ({_rate(gate)})"
+        f"{_weighed(network, grounds)}{_words(local, grounds)} ({_rate(grounds.gate(params))})"
     )
+
+
+def _weighed(network: Network, grounds: Grounds) -> str:
+    if grounds.weighed == network.tier:
+        return ""
+    return f"{network.tier} there, {grounds.weighed} as the groups weigh here; "
+
+
+def _words(local: Local, grounds: Grounds) -> str:
+    if local.reason == "quarantined":
+        return f"it would touch {grounds.own.actors} of our {grounds.active} agents: waits for a person"
+    return LOCAL_WORDS[local.reason]
 
 
 def _rate(gate: Gate) -> str:
@@ -133,33 +159,6 @@ def _rate(gate: Gate) -> str:
     if gate.bound >= 1:
         return "own rate not known yet"
     return f"own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by}"
-
-
-def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:
-    """The network part as JSON: integers in micro-units, members by name."""
-    whole = asdict(network)
-    whole["voices"] = [
-        {
-            "group": voice.group,
-            "accusing": voice.accusing,
-            "benign": voice.benign,
-            "tenure": voice.tenure,
-            "members": [_said(statement, names) for statement in voice.statements],
-        }
-        for voice in network.voices
-    ]
-    return whole
-
-
-def _said(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "member": names.get(statement.author, statement.author),
-        "record": statement.id,
-        "kind": statement.kind,
-        "bad": statement.bad,
-        "seen": statement.seen,
-        "day": _date(statement.day),
-    }
 
 
 def _layer(intents: Sequence[str], taxonomy: Taxonomy) -> str:

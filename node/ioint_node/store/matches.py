@@ -13,6 +13,7 @@ from sqlalchemy import Row, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import FirstReport
+from ioint_node.reputation.gate import OwnRecord
 from ioint_node.store.rows import among
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
 from ioint_node.store.times import day_of, from_text
@@ -26,16 +27,6 @@ AS_SESSION: Final = case(
     else_="benign",
 ).label("judged")
 """How a match is judged as long as no person says otherwise: as its session is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnRecord:
-    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors."""
-
-    sessions: int = 0
-    benign: int = 0
-    flagged: int = 0
-    actors: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +185,28 @@ async def _own(
         )
         for pattern, by in judged_as.items()
     }
+
+
+async def judged_most(connection: AsyncConnection, today: int, most: int) -> dict[str, OwnRecord]:
+    """The own records of the patterns of which most sessions of the last 30 days were judged."""
+    benign = func.sum(case((matches.c.judged == "benign", 1), else_=0))
+    rows = await connection.execute(
+        select(matches.c.pattern, func.count(), benign)
+        .where(matches.c.day > today - WINDOW_DAYS, matches.c.judged.in_(("benign", "flagged")))
+        .group_by(matches.c.pattern)
+        .order_by(func.count().desc(), matches.c.pattern)
+        .limit(most)
+    )
+    return {
+        pattern: OwnRecord(sessions=total, benign=int(good), flagged=total - int(good))
+        for pattern, total, good in rows
+    }
+
+
+async def active_actors(connection: AsyncConnection, since: str) -> int:
+    """How many actors of this node did anything since an instant (RFC 3339)."""
+    counted = select(func.count(sessions.c.actor.distinct())).where(sessions.c.updated_at >= since)
+    return int((await connection.execute(counted)).scalar_one())
 
 
 async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | None, today: int) -> Seen:

@@ -280,11 +280,18 @@ overrides = Table(
     "overrides",
     metadata,
     Column("subject", String(256), primary_key=True),
-    Column("kind", String(16), primary_key=True),  # allow | mute | confirm | dispute
+    Column("kind", String(16), primary_key=True),  # allow | mute | release | off
     Column("reason", String(64), nullable=False),
     Column("by", String(64), nullable=False),
     Column("at", String(32), nullable=False),
     Column("expires_at", String(32)),
+)
+
+acquaintances = Table(
+    "acquaintances",
+    metadata,
+    Column("group", String(64), primary_key=True),
+    Column("since", Integer, nullable=False),  # UTC day
 )
 
 actor_states = Table(
@@ -507,7 +514,9 @@ novel_patterns = Table(
 hunts = Table(
     "hunts",
     metadata,
-    Column("pattern", String(64), primary_key=True),  # looked for in all that was kept; live matching goes on
+    Column(
+        "pattern", String(256), primary_key=True
+    ),  # looked for in all that was kept; live matching goes on
     Column("sessions", Integer, nullable=False),  # in which it was found then
     Column("at", String(32), nullable=False),
 )
@@ -517,7 +526,7 @@ incidents = Table(
     metadata,
     Column("seq", Sequence64, primary_key=True, autoincrement=True),
     Column("id", String(16), nullable=False, unique=True),
-    Column("pattern", String(64), nullable=False),
+    Column("pattern", String(256), nullable=False),  # or public subject
     Column("session_id", String(128), nullable=False),  # "": of all further sessions with the pattern
     Column("actor", String(256), nullable=False),
     Column("found", String(16), nullable=False),  # live | retro

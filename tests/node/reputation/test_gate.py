@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.reputation.gate import (
+    EFFECT,
     PARAMS,
+    TIERS,
     Candidate,
-    Gate,
+    Grounds,
     Local,
+    OwnRecord,
     allocate,
     cheap,
     judge,
-    own_record_clean,
     upper_bound,
     within_quota,
 )
 from ioint_protocol.pattern import Rate
 
-OPEN = Gate(open=True, by="own", bound=0.0005, estimate=0.0)
-SHUT = Gate(open=False, by="own", bound=0.02, estimate=0.01)
+CHEAP = Rate(matches=0, sessions=3_000)
+DEAR = Rate(matches=30, sessions=3_000)
+CLEAN = OwnRecord(sessions=14, benign=14)
 
 
-def decide(
-    tier: str,
-    *,
-    gate: Gate = OPEN,
-    others: bool = True,
-    first: bool = True,
-    clean: bool = False,
-    fits: bool = True,
-    allowed: bool = False,
-    broad: bool = False,
-    placed: bool = True,
-) -> Local:
-    return judge(
-        tier,
-        others=others,
-        first=first,
-        clean=clean,
-        gate=gate,
-        fits=fits,
-        allowed=allowed,
-        broad=broad,
-        placed=placed,
-    )
+def grounds(tier: str = "advisory", **given: Any) -> Grounds:
+    """A subject that other groups accuse, which nothing here speaks against."""
+    usual: dict[str, Any] = {
+        "calibrated": tier,
+        "others": True,
+        "first": True,
+        "rate": CHEAP,
+        "base": None,
+        "own": OwnRecord(),
+        "fits": True,
+    }
+    return Grounds(network=tier, **usual | given)
+
+
+def decide(tier: str, **given: Any) -> Local:
+    return judge(grounds(tier, **given))
 
 
 def test_the_bound_without_a_match_is_the_closed_form() -> None:
@@ -92,18 +91,51 @@ def test_a_first_report_is_a_precaution_where_it_is_cheap() -> None:
     assert decide("advisory") == Local(tier="precautionary", effect=0.05, reason="precautionary")
 
 
-@pytest.mark.parametrize("tier", ["advisory", "disputed", "corroborated"])
-def test_nothing_below_consensus_acts_where_it_is_not_cheap(tier: str) -> None:
-    assert decide(tier, gate=SHUT) == Local(tier="advisory", effect=0.0, reason="not_cheap_here")
+@pytest.mark.parametrize("tier", ["advisory", "disputed", "corroborated", "consensus"])
+def test_nothing_acts_where_it_is_not_cheap(tier: str) -> None:
+    assert decide(tier, rate=DEAR) == Local(tier="advisory", effect=0.0, reason="not_cheap_here")
 
 
-def test_a_consensus_needs_no_gate() -> None:
-    assert decide("consensus", gate=SHUT, fits=False).effect == 0.30
+def test_a_consensus_needs_no_budget() -> None:
+    assert decide("consensus", fits=False).effect == 0.30
 
 
-def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped() -> None:
-    assert decide("consensus", clean=True).effect == 0.05
-    assert decide("consensus", clean=True, gate=SHUT).effect == 0.0
+def test_a_consensus_against_the_own_clean_record_needs_the_budget_and_is_capped() -> None:
+    assert decide("consensus", own=CLEAN).effect == 0.05
+    assert decide("consensus", own=CLEAN, fits=False).effect == 0.0
+
+
+ONE_BAD = OwnRecord(sessions=1, flagged=1)  # a voice of 677,012
+
+
+def test_own_flagged_sessions_corroborate_what_others_accuse() -> None:
+    assert decide("advisory", own=ONE_BAD, others_after_b=72_987).reason == "precautionary"
+    assert decide("advisory", own=ONE_BAD, others_after_b=72_988) == Local(
+        tier="corroborated", effect=0.10, reason="own_evidence"
+    )
+    assert decide("advisory", own=OwnRecord(sessions=2, flagged=2), others_after_b=0).effect == 0.10
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"others": False},
+        {"rate": DEAR},
+        {"fits": False},
+        {"others_after_b": None},
+        {"own": OwnRecord(sessions=2, flagged=2), "public_subject": True},
+        {"own": OwnRecord(sessions=40, flagged=2)},
+    ],
+)
+def test_own_evidence_alone_or_where_it_is_not_cheap_corroborates_nothing(given: dict[str, Any]) -> None:
+    usual = {"own": OwnRecord(sessions=2, flagged=2), "others_after_b": 0}
+    assert decide("advisory", **usual | given).effect < 0.10
+
+
+@pytest.mark.parametrize("tier", ["none", "disputed", "corroborated", "consensus"])
+def test_own_evidence_lifts_an_advisory_and_nothing_else(tier: str) -> None:
+    usual = decide(tier)
+    assert decide(tier, own=OwnRecord(sessions=9, flagged=9), others_after_b=700_000) == usual
 
 
 @pytest.mark.parametrize(
@@ -111,20 +143,24 @@ def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped()
     [
         ({"others": False}, "only_our_own"),
         ({"first": False}, "over_quota"),
+        ({"known": False}, "new_here"),
+        ({"agreed": False}, "often_wrong_here"),
+        ({"own": OwnRecord(actors=6), "active": 100}, "quarantined"),
+        ({"switched_off": True}, "switched_off"),
         ({"fits": False}, "over_budget"),
         ({"allowed": True}, "allowed_here"),
-        ({"broad": True}, "too_broad"),
-        ({"placed": False}, "no_place"),
+        ({"broad": "no step says"}, "too_broad"),
+        ({"novel": True}, "no_place"),
     ],
 )
-def test_each_stop_leaves_an_advisory_and_names_itself(what: dict[str, bool], reason: str) -> None:
-    assert decide("advisory", **what) == Local(tier="advisory", effect=0.0, reason=reason)  # type: ignore[arg-type]
+def test_each_stop_leaves_an_advisory_and_names_itself(what: dict[str, Any], reason: str) -> None:
+    assert decide("advisory", **what) == Local(tier="advisory", effect=0.0, reason=reason)
 
 
 def test_fourteen_benign_sessions_and_no_bad_one_are_a_clean_record() -> None:
-    assert own_record_clean(benign=14, flagged=0)
-    assert not own_record_clean(benign=13, flagged=0)
-    assert not own_record_clean(benign=400, flagged=1)
+    assert grounds(own=OwnRecord(benign=14)).clean(PARAMS)
+    assert not grounds(own=OwnRecord(benign=13)).clean(PARAMS)
+    assert not grounds(own=OwnRecord(benign=400, flagged=1)).clean(PARAMS)
 
 
 def asks(pattern: str, *accusers: str, estimate: float) -> Candidate:
@@ -206,3 +242,49 @@ def test_a_group_has_five_first_reports_a_week() -> None:
     assert within_quota([10, 10, 11, 12], today=12)
     assert not within_quota([10, 10, 11, 12, 12], today=12)
     assert within_quota([5, 5, 5, 5, 5], today=12)
+
+
+def test_grounds_are_json_that_judges_the_same_elsewhere() -> None:
+    here = grounds("consensus", own=CLEAN, base=Rate(matches=1, sessions=20_000))
+    there = msgspec.json.decode(msgspec.json.encode(here), type=Grounds)
+    assert there == here
+    assert judge(there) == judge(here)
+
+
+def test_a_few_actors_are_never_too_many_and_a_person_may_release_many() -> None:
+    assert decide("consensus", own=OwnRecord(actors=4), active=4).effect == 0.30
+    assert decide("consensus", own=OwnRecord(actors=5), active=99).reason == "quarantined"
+    assert decide("consensus", own=OwnRecord(actors=5), active=100).effect == 0.30
+    assert decide("consensus", own=OwnRecord(actors=50), active=100, released=True).effect == 0.30
+
+
+@given(
+    network=st.sampled_from(TIERS),
+    calibrated=st.sampled_from(TIERS),
+    own=st.builds(
+        OwnRecord,
+        sessions=st.integers(2, 22),
+        benign=st.integers(0, 20),
+        flagged=st.integers(0, 2),
+        actors=st.integers(0, 9),
+    ),
+    left=st.none() | st.integers(0, 749_999),
+    flags=st.fixed_dictionaries(
+        dict.fromkeys(
+            ("others", "first", "known", "agreed", "allowed", "fits", "switched_off"), st.booleans()
+        )
+    ),
+)
+def test_only_precaution_and_own_evidence_raise_an_effect_above_that_of_the_network_part(
+    network: str, calibrated: str, own: OwnRecord, left: int | None, flags: dict[str, bool]
+) -> None:
+    given = flags | {"calibrated": calibrated, "own": own, "others_after_b": left}
+    local = decide(network, **given)
+    most = EFFECT.get(network, 0.0)
+    if network != "none":
+        most = max(most, EFFECT["precautionary"])
+    if grounds(network, **given).own_evidence:
+        most = max(most, EFFECT["corroborated"])
+    assert local.effect <= most
+    if left is None:
+        assert local.effect <= decide(network, own=own, **flags | {"switched_off": False}).effect

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.add_column("paths", sa.Column("flagged", sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
         "hunts",
-        sa.Column("pattern", sa.String(length=64), nullable=False),
+        sa.Column("pattern", sa.String(length=256), nullable=False),
         sa.Column("sessions", sa.Integer(), nullable=False),
         sa.Column("at", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("pattern", name=op.f("pk_hunts")),
@@ -29,7 +29,7 @@ def upgrade() -> None:
         "incidents",
         sa.Column("seq", sequence, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=16), nullable=False),
-        sa.Column("pattern", sa.String(length=64), nullable=False),
+        sa.Column("pattern", sa.String(length=256), nullable=False),
         sa.Column("session_id", sa.String(length=128), nullable=False),
         sa.Column("actor", sa.String(length=256), nullable=False),
         sa.Column("found", sa.String(length=16), nullable=False),
