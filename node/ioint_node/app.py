@@ -46,6 +46,7 @@ from ioint_node.config import (
 from ioint_node.errors import BusyError, ConfigError, NodeError
 from ioint_node.flows import believe, effects, publish
 from ioint_node.flows.assess import AssessParts
+from ioint_node.flows.hunt import Hunter
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
 from ioint_node.flows.ownlog import FileAnchor
@@ -148,6 +149,7 @@ class Node:
     voice: Voice
     hub: Hub
     bell: Bell
+    hunter: Hunter
     refusals: Refusals
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # enough members were compared with since the start
@@ -270,7 +272,9 @@ async def _assemble(
         in_contact=lambda: met.is_set() or network.alone(),
         connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts
         announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
+        hunt=lambda beliefs: hunter.take(beliefs),  # noqa: PLW0108 - as above
     )
+    hunter = Hunter(parts)
     await believe.reload(parts, _now())
     with suppress(BusyError):  # where nothing can be written the node decides all the same
         await take_back(parts, _now())  # a crash may have come between a newer roster and this
@@ -308,6 +312,7 @@ async def _assemble(
         voice=Voice(network.exchange, _now()),
         hub=hub,
         bell=bell,
+        hunter=hunter,
         refusals=refusals,
         ready_to_leave=ready_to_leave,
         met=met,
@@ -317,7 +322,10 @@ async def _assemble(
 
 def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
     """What runs for as long as the node does, by name."""
-    loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"emission": partial(_emit, node)}
+    loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "emission": partial(_emit, node),
+        "hunter": partial(node.hunter.run, node.assess),
+    }
     if "exchange" in roles:
         loops |= node.network.loops()
     if "web" in roles:
@@ -506,6 +514,8 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_effects_off": int(node.parts.beliefs.off),
         "ioint_writes_lost": node.store.failed,
         "ioint_decisions_lost": node.assess.journal.failed,
+        "ioint_hunt_waiting": node.hunter.waiting,
+        **{f"ioint_hunt_{what}": count for what, count in node.hunter.counts.items()},
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
         **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},

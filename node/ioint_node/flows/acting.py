@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ioint_node.access.budget import capped, due, to_json
 from ioint_node.flows import holding
-from ioint_node.flows.assessing import AssessParts, matcher_of, meet, parent_of, warnings_of
+from ioint_node.flows.assessing import AssessParts, keep_up, meet, parent_of, warnings_of
 from ioint_node.flows.decision import (
     Weighed,
     decision_of,
@@ -19,7 +18,7 @@ from ioint_node.flows.decision import (
 from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import MARK_MS, Live
 from ioint_node.flows.paths import path_text
-from ioint_node.flows.recording import ENCODER, changed, event_row, session_row
+from ioint_node.flows.recording import ENCODER, changed, event_row, hits_of, match_row, session_row
 from ioint_node.flows.requests import ActionRequest
 from ioint_node.flows.respond import of_action as order_of
 from ioint_node.reputation.beliefs import NetworkEffect
@@ -38,7 +37,7 @@ from ioint_node.scoring.wis import time_left, wis
 from ioint_node.store.actors import MARKS_ROWS
 from ioint_node.store.held import APPROVED
 from ioint_node.store.responses import ACTIVE
-from ioint_node.store.times import day_of, to_text
+from ioint_node.store.times import to_text
 
 
 def decide(
@@ -136,7 +135,8 @@ def decide(
             "at": at,
         },
         session=session_row(live, at),
-        matches=tuple(_match_row(live, pattern, request.action_id, now) for pattern in fresh),
+        matches=tuple(match_row(live, pattern, now, action_id=request.action_id) for pattern in fresh),
+        hits=hits_of(parts, live, fresh, "live") if fresh else (),
         trust=live.actor.trust if evidence else None,
         baseline=live.actor.baseline if begun else None,
         order=order,
@@ -167,10 +167,7 @@ def network_of(parts: AssessParts, live: Live, now: int) -> NetworkEffect:
 
 def _judge(parts: AssessParts, live: Live, request: ActionRequest, now: int) -> tuple[Event, Judgement]:
     """The action as an event with all that bore on it, and its judgement."""
-    matcher = matcher_of(parts, now)
-    if matcher is not live.matcher:
-        live.tracker.use_matcher(matcher)
-        live.matcher = matcher
+    keep_up(parts, live, now)
     event = Event(
         kind="tool_call",
         tool=request.tool,
@@ -345,19 +342,6 @@ def _weigh(
         if borderline
         else None,
     )
-
-
-def _match_row(live: Live, pattern: str, action_id: str, now: int) -> Mapping[str, Any]:
-    return {
-        "pattern": pattern,
-        "session_id": live.id,
-        "actor": live.actor.id,
-        "action_id": action_id,
-        "day": day_of(now),
-        "at": to_text(now),
-        "judged": "open",
-        "principal": live.principal,
-    }
 
 
 def _sighting(parts: AssessParts, live: Live, judgement: Judgement, now: int) -> LocalSighting | None:

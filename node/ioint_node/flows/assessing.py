@@ -189,6 +189,14 @@ def matcher_of(parts: AssessParts, now: int) -> Matcher:
     return parts.matching.current(parts.catalogue, parts.taxonomy, parts.beliefs, now)
 
 
+def keep_up(parts: AssessParts, live: Live, now: int) -> None:
+    """Let a session be matched against the patterns that are believed now."""
+    matcher = matcher_of(parts, now)
+    if matcher is not live.matcher:
+        live.tracker.use_matcher(matcher)
+        live.matcher = matcher
+
+
 async def trace_lineage(parts: AssessParts, parent: str, *, actor: str, session_id: str) -> Lineage:
     """Where a session comes from that names this parent."""
     limits = parts.model.thresholds

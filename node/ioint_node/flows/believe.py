@@ -332,6 +332,7 @@ def put_in_force(parts: ExchangeParts, believed: Believed) -> None:
     anew.subjects(believed.special)
     if believed.beliefs:
         parts.beliefs.apply(believed.beliefs)
+        parts.hunt(believed.beliefs)
         parts.notify()
 
 
@@ -411,6 +412,7 @@ def _conclude(
         "estimate": gate.estimate,
         "candidate": grounds.candidate(parts.params),
         "fits": fits,
+        "warned": grounds.warned,
         "reason": local.reason,
         "withdrawn": case.network.withdrawn,
         "novel": pattern_value(case.novel) if case.novel else None,
@@ -513,6 +515,7 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         estimate=details["estimate"],
         candidate=details["candidate"],
         fits=details["fits"],
+        warned=details.get("warned", False),
         novel=novel,
         claimant=details.get("claimant"),
         since=details.get("since", ""),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from ioint_node.flows.assessing import AssessParts, write
+from collections.abc import Sequence
+
+from ioint_node.flows.assessing import AssessParts, keep_up, write
 from ioint_node.flows.decision import evidence_text
 from ioint_node.flows.journal import Entry, Judged
 from ioint_node.flows.live import Live
-from ioint_node.flows.paths import ORDINARY_STEPS, path_text
-from ioint_node.flows.recording import changed, session_row
+from ioint_node.flows.paths import path_text
+from ioint_node.flows.recording import changed, hits_of, match_row, session_row
 from ioint_node.flows.respond import on_close
 from ioint_node.scoring.evidence import SessionFacts, of_close
 from ioint_node.scoring.shape import likeness, taken_back, used_share
 from ioint_node.scoring.trust import after_all
 from ioint_node.scoring.values import Verdict
+from ioint_node.store.incidents import Hit
 from ioint_node.store.judged import clear_session, departed_actions
 from ioint_node.store.times import day_of, to_text
 
@@ -26,14 +29,17 @@ def end(parts: AssessParts, live: Live, outcome: str, now: int) -> None:
     parts.holds.end_session(live.id)
     live.closed, live.outcome = now, outcome
     flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE and not live.cleared
+    missed = _missed(parts, live, now)
     # A session that did nothing says nothing of how rare a pattern is.
-    judged = _judged(live, flagged=flagged, now=now) if live.actions else None
+    judged = _judged(live, missed, flagged=flagged, now=now) if live.actions else None
     ended = "a session that matched a reported pattern has ended"
     entry = Entry(
         live=live,
         now=now,
         session=session_row(live, to_text(now)),
         trust=actor.trust if evidence else None,
+        matches=tuple(match_row(live, hit.pattern, now) for hit in missed),
+        hits=missed,
         stream=changed(live, now, evidence_text(evidence), effect=0.0, why=ended),
         judged=judged,
         baseline=actor.baseline if live.actions else None,
@@ -57,10 +63,22 @@ async def clear(parts: AssessParts, live: Live, action_id: str) -> None:
         await parts.store.write(lambda connection: clear_session(connection, live.id, day))
 
 
-def _judged(live: Live, *, flagged: bool, now: int) -> Judged:
+def _missed(parts: AssessParts, live: Live, now: int) -> tuple[Hit, ...]:
+    """What others warn of by now and this session contains, whenever it did that; what is noted already stays."""
+    if not live.actions:
+        return ()
+    keep_up(parts, live, now)
+    return hits_of(parts, live, live.tracker.completed, "retro")
+
+
+def _judged(live: Live, missed: Sequence[Hit], *, flagged: bool, now: int) -> Judged:
     tracker = live.tracker
-    path = "" if flagged else path_text(tracker.families, tracker.steps, tracker.outside, most=ORDINARY_STEPS)
-    return Judged(patterns=tuple(live.completed), flagged=flagged, day=day_of(now), path=path)
+    return Judged(
+        patterns=tuple({**live.completed, **dict.fromkeys(hit.pattern for hit in missed)}),
+        flagged=flagged,
+        day=day_of(now),
+        path=path_text(tracker.families, tracker.steps, tracker.outside),
+    )
 
 
 def _facts(live: Live, outcome: str) -> SessionFacts:

@@ -23,12 +23,13 @@ from ioint_node.flows.live import Live
 from ioint_node.scoring.baseline import Baseline
 from ioint_node.scoring.trust import Trust
 from ioint_node.scoring.values import Verdict
-from ioint_node.store import held, responses
+from ioint_node.store import held, incidents, responses
 from ioint_node.store.actors import save_trusts
 from ioint_node.store.baselines import save_baselines
 from ioint_node.store.engine import Store
 from ioint_node.store.faults import Seldom, described, fault_of
 from ioint_node.store.grants import end_of_session
+from ioint_node.store.incidents import Hit
 from ioint_node.store.novel import add_path
 from ioint_node.store.responses import Order
 from ioint_node.store.sessions import (
@@ -93,9 +94,9 @@ class Judged:
 class Entry(Struct, frozen=True, kw_only=True):
     """All that one thing that happened in a session writes.
 
-    It holds the live session, so that nobody rebuilds it from the disk before this is there. `held` is a row of
-    `held_actions`, `used` the approval that let an action go on. `ended` says that the session's grants and what is
-    held in it end with it.
+    It holds the live session, so that nobody rebuilds it from the disk before this is there. `hits` are the matches of
+    which others warn, `held` is a row of `held_actions`, `used` the approval that let an action go on. `ended` says
+    that the session's grants and what is held in it end with it.
     """
 
     live: Live
@@ -105,6 +106,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     decision: Mapping[str, Any] | None = None
     session: Mapping[str, Any] | None = None
     matches: tuple[Mapping[str, Any], ...] = ()
+    hits: tuple[Hit, ...] = ()
     trust: Trust | None = None
     baseline: Baseline | None = None
     order: Order | None = None
@@ -230,8 +232,7 @@ async def write_entries(connection: AsyncConnection, entries: list[Entry], propo
         await add_decisions(connection, decided)
     if sessions := {e.session["session_id"]: e.session for e in entries if e.session}:
         await update_sessions(connection, list(sessions.values()))
-    if matched := [row for e in entries for row in e.matches]:
-        await add_matches(connection, matched)
+    await _write_matches(connection, entries)
     if trusts := {e.live.actor.id: e.trust for e in entries if e.trust}:
         await save_trusts(connection, list(trusts.items()), max(e.now for e in entries))
     if baselines := {e.live.actor.id: e.baseline for e in entries if e.baseline}:
@@ -257,8 +258,14 @@ async def write_entries(connection: AsyncConnection, entries: list[Entry], propo
 
 async def _judge(connection: AsyncConnection, session_id: str, judged: Judged) -> None:
     await judge_session(connection, session_id, judged.patterns, flagged=judged.flagged, day=judged.day)
-    if not judged.flagged:
-        await add_path(connection, session_id, judged.day, judged.path)
+    await add_path(connection, session_id, judged.day, judged.path, flagged=judged.flagged)
+
+
+async def _write_matches(connection: AsyncConnection, entries: list[Entry]) -> None:
+    if matched := [row for e in entries for row in e.matches]:
+        await add_matches(connection, matched)
+    if hits := [hit for e in entries for hit in e.hits]:
+        await incidents.open_all(connection, hits, max(e.now for e in entries))
 
 
 async def _write_orders(connection: AsyncConnection, orders: list[Order]) -> None:

@@ -11,7 +11,7 @@ import json
 import secrets
 from array import array
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -66,6 +66,10 @@ class Tracker(Protocol):
     @property
     def outside(self) -> tuple[bool, ...]:
         """Of each step that was judged, whether it left the envelope."""
+
+    @property
+    def completed(self) -> Iterable[str]:
+        """The patterns that the path so far contains, told or not."""
 
     def measure(self, event: Event) -> Measured | None:
         """Take in one event, and measure it if it is an action."""
@@ -407,6 +411,10 @@ class LiveSessions:
         self._sessions.move_to_end(live.id)
         if len(self._sessions) > self._limit:
             self._sessions.popitem(last=False)
+
+    def open(self) -> tuple[Live, ...]:
+        """The sessions in memory that are not closed."""
+        return tuple(live for live in self._session_refs.values() if live.closed is None)
 
     def actor(self, actor_id: str) -> LiveActor | None:
         """The actor, if it is in memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from ioint_node.admission import Floors, Limits, Quotas, Recent
 from ioint_node.privacy.explain import Audience
 from ioint_node.privacy.fingerprints import FingerprintKey
 from ioint_node.privacy.gate import Mode
-from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.beliefs import Belief, Beliefs
 from ioint_node.reputation.dossier import Dossiers
 from ioint_node.reputation.gate import Params
 from ioint_node.reputation.novel import NovelLimits
@@ -64,6 +64,10 @@ def _nobody() -> frozenset[str]:
     return frozenset()
 
 
+def _not_hunted(_: Collection[Belief]) -> None:
+    pass
+
+
 def _always() -> bool:
     return True
 
@@ -105,6 +109,7 @@ class ExchangeParts:
         standpoint: what this node knows of those who speak.
         connected: the members that are reachable now.
         announce: tells members what is new, soon and without any promise; to be called after the commit.
+        hunt: told of what is newly believed, to look for it in the past.
         floors: below which heights logs of others need not be fetched.
         later_key: signs a segment, given its seq, in the place of a `record_key` that a rotation ended.
         in_contact: whether enough members were compared with since the start; nothing is signed before.
@@ -133,6 +138,7 @@ class ExchangeParts:
     in_contact: Callable[[], bool] = _always
     connected: Callable[[], frozenset[str]] = _nobody
     announce: Callable[[News], None] = _unheard
+    hunt: Callable[[Collection[Belief]], None] = _not_hunted
     floors: Floors = field(default_factory=Floors)
     later_key: Callable[[int], SigningKey | None] = _no_later_key
     limits: Limits = field(default_factory=Limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +16,9 @@ from ioint_node.flows.live import Live
 from ioint_node.scoring.concrete import concrete_of
 from ioint_node.scoring.trust import DECIMALS, Evidence, after_all, lower_bound
 from ioint_node.scoring.values import Declaration
+from ioint_node.store.incidents import Hit
 from ioint_node.store.responses import ACTIVE
-from ioint_node.store.times import to_text
+from ioint_node.store.times import day_of, to_text
 
 ENCODER = msgspec.json.Encoder()
 _PERSON = "an analyst or administrator releases it"
@@ -87,6 +88,31 @@ def event_row(live: Live, kind: str, body: object, at: str) -> Mapping[str, Any]
         "body": ENCODER.encode(body).decode(),
         "at": at,
     }
+
+
+def match_row(live: Live, pattern: str, now: int, *, action_id: str = "") -> dict[str, Any]:
+    """A row of `matches`: the session has completed a pattern, with an action or at some time before."""
+    return {
+        "pattern": pattern,
+        "session_id": live.id,
+        "actor": live.actor.id,
+        "action_id": action_id,
+        "day": day_of(now),
+        "at": to_text(now),
+        "judged": "open",
+        "principal": live.principal,
+    }
+
+
+def hits_of(parts: AssessParts, live: Live, patterns: Iterable[str], found: str) -> tuple[Hit, ...]:
+    """Those of the patterns that a session contains of which others warn, to be incidents."""
+    warned = (
+        belief for name in patterns if (belief := parts.beliefs.get(name)) is not None and belief.warned
+    )
+    return tuple(
+        Hit(pattern=b.pattern, session_id=live.id, actor=live.actor.id, found=found, tier=b.tier)
+        for b in warned
+    )
 
 
 def session_row(live: Live, at: str) -> dict[str, Any]:

@@ -160,10 +160,14 @@ class Grounds(Struct, frozen=True, kw_only=True):
         return "corroborated" if self.own_evidence else self.weighed
 
     @property
+    def warned(self) -> bool:
+        """Whether others warn of it, whatever acts on that: an own session that contains it is an incident."""
+        return self.tier != "none" and self.others and not self.allowed and self.broad is None
+
+    @property
     def heard(self) -> bool:
         """Whether only this node's own rate and bounds can keep it from an effect."""
-        spoken = self.tier != "none" and self.others and not self.allowed and self.broad is None
-        return spoken and (self.tier != "advisory" or (self.first and self.known and self.agreed))
+        return self.warned and (self.tier != "advisory" or (self.first and self.known and self.agreed))
 
     def clean(self, params: Params) -> bool:
         """Whether the viewer's own record speaks for it: many benign sessions with it, and no bad one."""

@@ -81,6 +81,13 @@ def valid_until(state: str, last_day: int, today: int) -> int:
     return end if end <= today or state not in SILENT else min(last_day, today)
 
 
+def label_of(subject: str, catalogue: Catalogue) -> str:
+    """What people read in the place of an id: the title of an entry, or the name of a public subject."""
+    if (entry := catalogue.entries.get(subject)) is not None:
+        return entry.title
+    return f"novel pattern {subject[:12]}" if _HEX_64.fullmatch(subject) else subject
+
+
 def trend(score: int, a_week_ago: int) -> str:
     """Where a score is going: rising, falling or steady."""
     if score == a_week_ago:
@@ -107,7 +114,7 @@ def indicator_row(
     return {
         "id": indicator_id(subject),
         "kind": "pattern" if is_pattern else "subject",
-        "label": entry.title if entry else (f"novel pattern {subject[:12]}" if is_pattern else subject),
+        "label": label_of(subject, catalogue),
         "intents": list(facts.intents),
         "layer": _layer(facts.intents, taxonomy),
         "declared": _declared(entry.pattern if entry else None, facts.pattern),

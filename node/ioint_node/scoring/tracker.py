@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -167,6 +167,11 @@ class SessionTracker:
         for step, outside in self._judged():
             self._state, _ = self._matcher.advance(self._state, step, outside)
         self._widen()
+
+    @property
+    def completed(self) -> Iterable[str]:
+        """The patterns that the path so far contains, told or not."""
+        return self._state.completed.keys()
 
     def use_matcher(self, matcher: Matcher) -> None:
         """Match against another set of patterns; what the path so far completed of them is not reported."""

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.store.schema import decisions, matches, session_days, sessions
+from ioint_node.store.schema import decisions, matches, paths, session_days, sessions
 
 _BENIGN: Final = and_(
     sessions.c.state == "closed",
@@ -49,6 +49,7 @@ async def clear_session(connection: AsyncConnection, session_id: str, day: int) 
             .where(matches.c.session_id == session_id, matches.c.judged == "flagged")
             .values(judged="benign")
         )
+        await connection.execute(update(paths).where(paths.c.session_id == session_id).values(flagged=0))
         await connection.execute(
             update(session_days)
             .where(session_days.c.day == day, session_days.c.flagged > 0)

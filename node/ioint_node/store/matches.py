@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -16,10 +16,17 @@ from ioint_node.reputation.dossier import PUBLIC, FirstReport
 from ioint_node.reputation.gate import OwnRecord
 from ioint_node.store.rows import among
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
+from ioint_node.store.times import day_of, from_text
 from ioint_node.store.upsert import upserting
 
 WINDOW_DAYS: Final = 30
 WEEK_DAYS: Final = 7
+AS_SESSION: Final = case(
+    (sessions.c.state == "open", "open"),
+    (and_(sessions.c.verdict == "out_of_scope", sessions.c.cleared == 0), "flagged"),
+    else_="benign",
+).label("judged")
+"""How a match is judged as long as no person says otherwise: as its session is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,64 @@ class Everyday:
     benign: int
     flagged: int
     principals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """A session that contains a pattern; `at` is when it did, as RFC 3339 text, or when it was last heard of."""
+
+    pattern: str
+    session_id: str
+    actor: str
+    principal: str
+    at: str
+    judged: str
+
+
+async def met(
+    connection: AsyncConnection, pattern: str, today: int, limit: int
+) -> tuple[tuple[Met, ...], int]:
+    """The newest sessions of the last 30 days with a pattern, so many of them, and how many there are."""
+    window = and_(matches.c.pattern == pattern, matches.c.day > today - WINDOW_DAYS)
+    columns = [matches.c[name] for name in ("pattern", "session_id", "actor", "principal", "at", "judged")]
+    rows = await connection.execute(
+        select(*columns).where(window).order_by(matches.c.day.desc(), matches.c.seq.desc()).limit(limit)
+    )
+    newest = tuple(Met(**row) for row in rows.mappings())
+    if len(newest) < limit:
+        return newest, len(newest)
+    counted = await connection.execute(select(func.count()).select_from(matches).where(window))
+    return newest, int(counted.scalar_one())
+
+
+async def sessions_with(connection: AsyncConnection, found: Sequence[tuple[str, str]]) -> tuple[Met, ...]:
+    """Sessions in whose paths patterns were found, given as (pattern, session); judged as the sessions were."""
+    rows = await connection.execute(
+        select(
+            sessions.c.id, sessions.c.actor, sessions.c.principal, sessions.c.updated_at, AS_SESSION
+        ).where(sessions.c.id.in_(among(connection, {session_id for _, session_id in found})))
+    )
+    known = {row.id: row for row in rows}
+    return tuple(
+        Met(
+            pattern=pattern,
+            session_id=session_id,
+            actor=row.actor,
+            principal=row.principal,
+            at=row.updated_at,
+            judged=row.judged,
+        )
+        for pattern, session_id in found
+        if (row := known.get(session_id)) is not None
+    )
+
+
+async def add_met(connection: AsyncConnection, found: Sequence[Met]) -> None:
+    """Note sessions that were found to contain patterns; what is noted already stays as it is."""
+    if not found:
+        return
+    rows = [asdict(one) | {"action_id": "", "day": day_of(from_text(one.at))} for one in found]
+    await connection.execute(upserting(connection, matches).on_conflict_do_nothing(), rows)
 
 
 async def own_records(

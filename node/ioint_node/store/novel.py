@@ -6,11 +6,12 @@ The path of a session is abstract: steps in words of the taxonomy, nothing of wh
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from ioint_protocol import Pattern, parse_pattern, pattern_id, pattern_value
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, and_, delete, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.schema import matches, novel_cases, novel_patterns, paths
@@ -119,21 +120,48 @@ async def own_patterns(connection: AsyncConnection) -> dict[str, Pattern]:
     return {name: parse_pattern(json.loads(body)) for name, body in rows}
 
 
-async def add_path(connection: AsyncConnection, session_id: str, day: int, body: str) -> None:
-    """Keep the abstract path of a session that was judged benign on a UTC day, as JSON."""
+async def add_path(
+    connection: AsyncConnection, session_id: str, day: int, body: str, *, flagged: bool = False
+) -> None:
+    """Keep the abstract path of a session that was judged on a UTC day, as JSON."""
     await connection.execute(
         upserting(connection, paths)
-        .values(session_id=session_id, day=day, body=body)
+        .values(session_id=session_id, day=day, body=body, flagged=int(flagged))
         .on_conflict_do_nothing(index_elements=["session_id"])
     )
 
 
 async def ordinary_paths(connection: AsyncConnection, since_day: int) -> tuple[str, ...]:
     """The abstract paths of benign sessions since a day as JSON, the newest, a bounded number."""
-    statement = (
-        select(paths.c.body).where(paths.c.day >= since_day).order_by(paths.c.day.desc()).limit(PATHS_READ)
+    ordinary = select(paths.c.body).where(paths.c.day >= since_day, paths.c.flagged == 0)
+    rows = await connection.execute(ordinary.order_by(paths.c.day.desc()).limit(PATHS_READ))
+    return tuple(rows.scalars())
+
+
+async def paths_after(
+    connection: AsyncConnection,
+    session_id: str,
+    since_day: int,
+    limit: int,
+    having: Collection[Collection[Collection[str]]] = (),
+) -> list[tuple[str, str]]:
+    """The abstract paths since a day of the sessions after one, by id: (session, JSON).
+
+    With `having` only those whose JSON has, for at least one member of it, a text of each of that member's parts. The
+    database looks, outside the interpreter.
+    """
+    statement = select(paths.c.session_id, paths.c.body).where(
+        paths.c.session_id > session_id, paths.c.day >= since_day
     )
-    return tuple((await connection.execute(statement)).scalars())
+    place = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    wanted = [
+        and_(true(), *[or_(*[place(paths.c.body, text) > 0 for text in part]) for part in parts])
+        for parts in having
+    ]
+    if wanted:
+        statement = statement.where(or_(*wanted))
+    rows = await connection.execute(statement.order_by(paths.c.session_id).limit(limit))
+    return [(name, body) for name, body in rows]
 
 
 async def trim(connection: AsyncConnection, day: int) -> None:

@@ -493,7 +493,8 @@ paths = Table(
     Column("day", Integer, nullable=False),
     Column(
         "body", Text, nullable=False
-    ),  # JSON of privacy.minimal.Path: abstract steps, nothing of the session
+    ),  # JSON of flows.paths.KeptPath: abstract steps, nothing of what stood in them
+    Column("flagged", Integer, nullable=False, server_default="0"),  # 1: judged out of scope
     Index(None, "day"),
 )
 
@@ -519,4 +520,49 @@ novel_patterns = Table(
     Column("id", String(64), primary_key=True),
     Column("body", Text, nullable=False),  # JSON of the canonical pattern
     Column("at", String(32), nullable=False),
+)
+
+hunts = Table(
+    "hunts",
+    metadata,
+    Column(
+        "pattern", String(256), primary_key=True
+    ),  # looked for in all that was kept; live matching goes on
+    Column("sessions", Integer, nullable=False),  # in which it was found then
+    Column("at", String(32), nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("pattern", String(256), nullable=False),  # or public subject
+    Column("session_id", String(128), nullable=False),  # "": of all further sessions with the pattern
+    Column("actor", String(256), nullable=False),
+    Column("found", String(16), nullable=False),  # live | retro
+    Column("tier", String(16), nullable=False),  # in force here when it was opened
+    Column("state", String(16), nullable=False),  # open | assigned | closed
+    Column("warning", String(16), nullable=False),  # live | withdrawn | ended
+    Column("assignee", String(64)),
+    Column("closed_as", String(16)),
+    Column("sessions", Integer, nullable=False),
+    Column("opened_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    Index(None, "pattern", "state"),
+    Index(None, "state", "seq"),
+)
+
+incident_notes = Table(
+    "incident_notes",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("incident", String(16), nullable=False),
+    Column(
+        "what", String(16), nullable=False
+    ),  # opened | grown | assigned | note | closed | reopened | warning
+    Column("text", Text, nullable=False),
+    Column("by", String(64), nullable=False),  # "node", or "token:ID" of a person
+    Column("at", String(32), nullable=False),
+    Index(None, "incident", "seq"),
 )

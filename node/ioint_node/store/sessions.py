@@ -126,12 +126,19 @@ def _text_of(statement: Insert | Update) -> str:
 async def judge_session(
     connection: AsyncConnection, session_id: str, patterns: Iterable[str], *, flagged: bool, day: int
 ) -> None:
-    """Count a session that is over among those of its day, and settle its matches as flagged or benign."""
+    """Count a session that is over among those of its day, and settle its matches as flagged or benign.
+
+    What a person has judged already stays as it is.
+    """
     named = tuple(patterns)
     if named:
         await connection.execute(
             update(matches)
-            .where(matches.c.pattern.in_(named), matches.c.session_id == session_id)
+            .where(
+                matches.c.pattern.in_(named),
+                matches.c.session_id == session_id,
+                matches.c.judged == "open",
+            )
             .values(judged="flagged" if flagged else "benign")
         )
     statement = upserting(connection, session_days).values(day=day, judged=1, flagged=int(flagged))

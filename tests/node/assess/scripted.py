@@ -42,6 +42,10 @@ class ScriptedTracker:
     def outside(self) -> tuple[bool, ...]:
         return ()
 
+    @property
+    def completed(self) -> tuple[str, ...]:
+        return ()
+
     def redeclare(self, declaration: Declaration) -> None:
         self.families = ((declaration.family or "research", 0.8),)
         if declaration.text == "wider":

@@ -22,7 +22,8 @@ from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.roster import open_book
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.store.engine import open_store
-from ioint_node.store.times import day_of
+from ioint_node.store.matches import Met, add_met
+from ioint_node.store.times import DAY_MS, day_of, to_text
 from ioint_protocol import Report, build_segment, encode_record
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
@@ -31,6 +32,7 @@ from tests.node.cli.test_run import ready, running
 
 pytestmark = pytest.mark.network
 
+FOUND_S = 10
 PATTERN = min(load_catalogue().entries)
 # What each is asked for; a name in braces is a field of `Running`.
 READING: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -44,6 +46,8 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("doctor",): (),
     ("explain",): ("s-1",),
     ("indicators", "disputes"): ("--state", "open", "--pattern", PATTERN[:12]),
+    ("incidents", "list"): ("--state", "unsettled"),
+    ("incidents", "show"): ("{incident}",),
     ("indicators", "effects"): (),
     ("indicators", "export"): ("--output", "{home}/rows.jsonl"),
     ("indicators", "list"): (),
@@ -69,6 +73,7 @@ CHANGING = {
         "suspend",
     },
     "db": {"upgrade"},
+    "incidents": {"assign", "close", "note", "reopen"},
     "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
@@ -82,6 +87,7 @@ class Running:
 
     home: Path
     proposal: str
+    incident: str
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +103,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         ready(home, process)
         door = connect(home)
         act(door)
+        incident = until_found(door)
         done("approvals", "allow", "--class", "novel", "--reason", "a trial", "--home", home)
         made = door.post("api", "v1", "policies", body=WIDER)
-        yield Running(home=home, proposal=str(made["id"])[:12])
+        yield Running(home=home, proposal=str(made["id"])[:12], incident=incident)
 
 
 def done(*words: object) -> None:
@@ -128,6 +135,15 @@ async def hear(home: Path, teller: Keys) -> None:
             teller.record_key, book.consortium or "", teller.member, 1, GENESIS, book.version, [body]
         )
         decision = await receive_segment(parts, wire, teller.member, now)
+        past = Met(
+            pattern=PATTERN,
+            session_id="s-0",
+            actor="a-17",
+            principal="",
+            at=to_text(now - DAY_MS),
+            judged="benign",
+        )
+        await store.write(lambda connection: add_met(connection, (past,)))
     assert isinstance(decision, Accepted), decision
 
 
@@ -146,6 +162,14 @@ def report(today: int) -> Report:
         det="00" * 32,
         tlp="green",
     )
+
+
+def until_found(door: Client) -> str:
+    """The id of the incident of the session that contained the pattern before its report came."""
+    ends = time.monotonic() + FOUND_S
+    while not (found := door.get("api", "v1", "incidents")["items"]):
+        assert time.monotonic() < ends, "nothing was found in the past"
+    return str(found[0]["id"])
 
 
 def act(door: Client) -> None:
@@ -292,3 +316,20 @@ def test_a_standing_approval_is_revoked_by_the_digits_that_the_list_shows(
     told("revoke", given["id"][:8])
     (row,) = [row for row in told("standing")["items"] if row["id"] == given["id"]]
     assert row["revoked_at"] is not None
+
+
+def test_an_incident_goes_through_the_hands_of_the_commands(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--home", node.home)
+    done("incidents", "assign", node.incident, "mira", *at)
+    done("incidents", "note", node.incident, "asked the owner", *at)
+    done("incidents", "close", node.incident, "--as", "expected_use", "--note", "month end", *at)
+    capsys.readouterr()
+    done("incidents", "list", *at)
+    assert "closed: expected_use" in capsys.readouterr().out
+    done("incidents", "reopen", node.incident, *at)
+    capsys.readouterr()
+    done("incidents", "show", node.incident, *at, "-o", "json")
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["state"], shown["assignee"], shown["found"]) == ("assigned", "mira", "retro")

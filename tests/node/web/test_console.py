@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from ioint_node.store import stream
+from ioint_node.store import incidents, stream
+from ioint_node.store.incidents import Hit
 from ioint_node.store.times import day_of, day_text
 from ioint_protocol import Dispute, Ruling, encode_record, record_id
 
@@ -143,6 +144,29 @@ async def test_nothing_lies_over_the_table_or_beside_the_page(node: Node, tmp_pa
             "one.right <= other.left || other.right <= one.left || "
             "one.bottom <= other.top || other.bottom <= one.top))"
         )
+
+
+async def test_an_incident_is_settled_with_one_key(node: Node, tmp_path: Path) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern))
+    hits = [
+        Hit(pattern=pattern, session_id=f"s-{number}", actor="mailer", found="retro", tier="precautionary")
+        for number in range(3)
+    ]
+    await node.parts.store.write(lambda c: incidents.open_all(c, hits, node.clock.now))
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await sign_in(page, node)
+        assert await text_of(page, "#unsettled") == "3 not closed"
+        press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: KEY, bubbles: true}))"
+        await page.run(press.replace("KEY", "'j'"))
+        await page.until("document.querySelector('#panel .notes li')")
+        assert "s-2" in await text_of(page, "#panel")
+        await page.run(press.replace("KEY", "'f'"))
+        await page.until("document.getElementById('unsettled').textContent === '2 not closed'")
+        assert "allow: let it have no effect here" in await text_of(page, "#panel")
+        await page.run(press.replace("KEY", "'r'"))
+        await page.until("document.getElementById('unsettled').textContent === '3 not closed'")
+        assert await text_of(page, "#trouble") == ""
 
 
 async def test_a_wrong_token_is_told_in_the_colour_of_a_fault(node: Node, tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ const PAGE_ROWS = 100;
 const MOVES_KEPT = 50;
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const REFRESH_MS = 15000;
+const INCIDENT_ROWS = 10;
+// Key → what an incident is closed as.
+const CLOSINGS = { t: "true_positive", f: "false_positive", e: "expected_use", b: "benign", d: "duplicate" };
 const byId = (id) => document.getElementById(id);
-const store = { token: sessionStorage.getItem("ioint-token"), rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null };
+const store = { token: sessionStorage.getItem("ioint-token"), rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null };
 
 // --- small things -----------------------------------------------------------------------------------------------
 function el(tag, options = {}, ...children) {
@@ -49,7 +52,7 @@ function tell(error) { if (error.name !== "AbortError" && error.message !== "sig
 // --- filters live in the hash: a link shows what its sender saw ---------------------------------------------------
 function wanted() {
   const given = new URLSearchParams(location.hash.slice(1));
-  return { q: given.get("q") || "", states: (given.get("state") || "").split(",").filter((s) => STATES.includes(s)), here: given.get("here") === "1", muted: given.get("muted") === "1", open: given.get("open") };
+  return { q: given.get("q") || "", states: (given.get("state") || "").split(",").filter((s) => STATES.includes(s)), here: given.get("here") === "1", muted: given.get("muted") === "1", open: given.get("open"), incident: given.get("incident"), closed: given.get("closed") === "1" };
 }
 function want(change) {
   const now = { ...wanted(), ...change };
@@ -59,6 +62,8 @@ function want(change) {
   if (now.here) hash.set("here", "1");
   if (now.muted) hash.set("muted", "1");
   if (now.open) hash.set("open", now.open);
+  if (now.incident) hash.set("incident", now.incident);
+  if (now.closed) hash.set("closed", "1");
   history.replaceState(null, "", `#${hash}`);
 }
 
@@ -128,7 +133,8 @@ function show_moves() {
 
 // --- why -------------------------------------------------------------------------------------------------------------
 async function choose(id) {
-  want({ open: id });
+  want({ open: id, incident: null });
+  mark_incident();
   for (const row of document.querySelectorAll("tr[data-id]")) row.classList.toggle("open", row.dataset.id === id);
   store.open = id;
   try {
@@ -231,6 +237,111 @@ function opinions(row) {
     el("button", { type: "button", title: "It accuses ordinary work", onclick: give("dispute", "false_positive") }, "False positive"),
     el("button", { type: "button", title: "Out of sight for 30 days", onclick: give("mute", "console") }, "Mute 30 d"),
     el("button", { type: "button", title: "No effect here for 30 days", onclick: give("allow", "console") }, "Allow 30 d"));
+}
+
+// --- incidents -----------------------------------------------------------------------------------------------------------
+async function load_incidents({ more = false } = {}) {
+  const query = new URLSearchParams({ limit: more ? PAGE_ROWS : Math.max(INCIDENT_ROWS, store.incidents.length) });
+  if (!wanted().closed) query.set("state", "unsettled");
+  if (more && store.nextIncident) query.set("cursor", store.nextIncident);
+  const page = await call(`/api/v1/incidents?${query}`);
+  store.incidents = more ? [...store.incidents, ...page.items] : page.items;
+  store.nextIncident = page.next;
+  show_incidents(page.unsettled);
+}
+function show_incidents(unsettled) {
+  const { incident, closed } = wanted();
+  byId("unsettled").textContent = unsettled ? `${unsettled} not closed` : "";
+  byId("incident-table").hidden = !store.incidents.length;
+  byId("no-incident").hidden = Boolean(store.incidents.length);
+  byId("no-incident").textContent = closed ? "No incident: no session of this organisation contains what others warn of." : "No incident is open. A session of the last 30 days that contains what others warn of appears here.";
+  byId("more-incidents").hidden = !store.nextIncident;
+  put("incidents", ...store.incidents.map((one) => el("tr", { class: `row${one.id === incident ? " open" : ""}`, tabindex: "0", "data-incident": one.id,
+      onclick: () => choose_incident(one.id), onkeydown: (event) => { if (event.key === "Enter") choose_incident(one.id); } },
+    el("td", {}, incident_state(one)),
+    el("td", {}, el("span", { class: "name" }, one.label), one.warning === "live" ? null : el("div", { class: "dim" }, `warning ${one.warning}`)),
+    el("td", { class: "mono cut" }, one.session_id || counted(one.sessions, "further session")),
+    el("td", { class: "cut" }, one.actor || "several"),
+    el("td", { class: "day" }, one.found === "live" ? "as it happened" : "looking back"),
+    el("td", { class: "dim day" }, moment_of(one.opened_at)))));
+}
+function incident_state(one) {
+  const kind = one.closed_as === "true_positive" ? "malicious" : one.state === "closed" ? "benign" : one.state === "assigned" ? "watched" : "suspicious";
+  return el("span", { class: `state ${kind}`, title: one.assignee || "" }, one.closed_as ? one.closed_as.replaceAll("_", " ") : one.state);
+}
+function moment_of(text) { return new Date(text).toLocaleString(); }
+function mark_incident() {
+  const { incident } = wanted();
+  for (const row of document.querySelectorAll("tr[data-incident]")) row.classList.toggle("open", row.dataset.incident === incident);
+}
+async function choose_incident(id) {
+  store.open = null;
+  want({ incident: id, open: null });
+  mark_incident();
+  for (const row of document.querySelectorAll("tr[data-id]")) row.classList.remove("open");
+  try {
+    const one = await call(`/api/v1/incidents/${id}`);
+    if (wanted().incident === id) show_incident(one);
+  } catch (error) { put("panel", el("h2", {}, "Incident"), el("p", { class: "bad" }, error.message)); }
+}
+function show_incident(one) {
+  put("panel",
+    el("div", { class: "head" }, el("h2", {}, "Incident"), incident_state(one)),
+    el("p", { class: "panel-why" }, one.label, one.warning === "live" ? null : el("strong", {}, ` (warning ${one.warning})`)),
+    facts([
+      ["Session", one.session_id ? el("span", { class: "mono" }, one.session_id) : `${counted(one.sessions, "session")} beyond those with an incident each`],
+      ["Agent", one.actor || "several"],
+      ["Found", `${one.found === "live" ? "as it happened" : "looking back"}, ${moment_of(one.opened_at)}`],
+      ["Tier then", one.tier],
+      ["Assigned to", one.assignee || "nobody"],
+    ]),
+    el("div", { class: "acts" }, ...incident_acts(one)),
+    one.then && one.then.length ? el("div", { class: "acts" }, ...one.then.map((offer) => offered(one, offer))) : null,
+    el("h3", {}, "What was done"),
+    el("ol", { class: "notes" }, ...one.notes.map((note) => el("li", {},
+      el("span", {}, el("strong", {}, note.what), note.text ? ` ${note.text.replaceAll("_", " ")}` : ""),
+      el("span", { class: "dim" }, `${note.by}, ${moment_of(note.at)}`)))),
+    el("button", { type: "button", class: "quiet", onclick: () => choose(one.pattern) }, "Why: the receipt of the pattern"));
+}
+function incident_acts(one) {
+  const button = (key, name, body) => el("button", { type: "button", "data-key": key, onclick: () => act(one.id, body()) }, `${name} `, el("kbd", {}, key));
+  if (one.state === "closed") return [button("r", "Reopen", () => ({ do: "reopen" })), button("n", "Note", () => asked("note", "Note"))];
+  return [
+    ...Object.entries(CLOSINGS).map(([key, kind]) => button(key, kind.replaceAll("_", " "), () => ({ do: "close", closed_as: kind }))),
+    button("a", "Assign", () => asked("assignee", "Who looks at it? Empty for nobody.")),
+    button("n", "Note", () => asked("note", "Note")),
+  ];
+}
+function asked(field, question) {
+  const text = prompt(question);
+  return text === null || (field === "note" && !text) ? null : { do: field === "note" ? "note" : "assign", [field]: text };
+}
+function offered(one, offer) {
+  return el("button", { type: "button", onclick: async (event) => {
+    event.target.disabled = true;
+    try { await call(offer.path, { method: offer.method, body: JSON.stringify(offer.body) }); event.target.append(" ✓"); }
+    catch (error) { tell(error); event.target.disabled = false; }
+  } }, `${offer.body.kind}: ${offer.does}`);
+}
+async function act(id, body) {
+  if (body === null) return;
+  try {
+    const made = await call(`/api/v1/incidents/${id}`, { method: "POST", body: JSON.stringify(body) });
+    if (wanted().incident === id) show_incident(made);
+    await load_incidents();
+  } catch (error) { tell(error); }
+}
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+  const { incident } = wanted();
+  const at = store.incidents.findIndex((one) => one.id === incident);
+  if (event.key === "j" || event.key === "k") {
+    const next = store.incidents[event.key === "j" ? at + 1 : at - 1];
+    if (next) choose_incident(next.id);
+    return;
+  }
+  const button = incident && document.querySelector(`#panel button[data-key="${CSS.escape(event.key)}"]`);
+  if (button) { event.preventDefault(); button.click(); }
 }
 
 // --- the node and its members ------------------------------------------------------------------------------------------
@@ -360,8 +471,10 @@ async function enter() {
     const snapshot = await call("/api/v1/snapshot?limit=1");
     store.last = String(snapshot.seq);
     await load();
-    const { open } = wanted();
-    if (open) await choose(open);
+    await load_incidents();
+    const { open, incident } = wanted();
+    if (incident) await choose_incident(incident);
+    else if (open) await choose(open);
     document.documentElement.dataset.ready = "1";
     follow();
   } catch (error) {
@@ -378,10 +491,11 @@ function leave(why = "") {
   byId("refused").textContent = why;
 }
 function read_filters() {
-  const { q, states, here, muted } = wanted();
+  const { q, states, here, muted, closed } = wanted();
   byId("q").value = q;
   byId("here").checked = here;
   byId("muted").checked = muted;
+  byId("closed").checked = closed;
   put("states", ...STATES.map((state) => el("button", { type: "button", class: "chip", "aria-pressed": String(states.includes(state)), onclick: () => {
     const now = wanted().states;
     want({ states: now.includes(state) ? now.filter((one) => one !== state) : [...now, state] });
@@ -405,13 +519,16 @@ function start() {
     enter();
   });
   byId("leave").addEventListener("click", () => leave());
+  byId("more-incidents").addEventListener("click", () => load_incidents({ more: true }).catch(tell));
+  byId("closed").addEventListener("change", () => { want({ closed: byId("closed").checked }); load_incidents().catch(tell); });
+  addEventListener("keydown", pressed);
   byId("more").addEventListener("click", () => load({ more: true }).catch(tell));
   byId("here").addEventListener("change", () => { want({ here: byId("here").checked }); show(); });
   byId("muted").addEventListener("change", () => { want({ muted: byId("muted").checked }); show(); });
   let typing = 0;
   byId("q").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => { want({ q: byId("q").value.trim() }); load().catch(tell); }, 250); });
   addEventListener("hashchange", () => { read_filters(); load().catch(tell); });
-  setInterval(() => { if (store.token && !byId("room").hidden) load_status().catch(tell); }, REFRESH_MS);
+  setInterval(() => { if (store.token && !byId("room").hidden) Promise.all([load_status(), load_incidents()]).catch(tell); }, REFRESH_MS);
   if (store.token) enter();
 }
 start();

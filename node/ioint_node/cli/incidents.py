@@ -1,0 +1,115 @@
+"""`ioint incidents`: own sessions that contain what others warn of, and what we make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ioint_node.cli.client import connect
+from ioint_node.cli.names import or_see, pattern_id
+from ioint_node.cli.options import Commands, Whole, emit, node_options, show_table, show_tree
+from ioint_node.store.incidents import CLOSED_AS, FOUND, STATES
+
+COLUMNS: Final = ("id", "state", "found", "tier", "label", "sessions", "agent", "assignee", "opened_at")
+_LISTED: Final = "ioint incidents list"
+_note_option = click.option("--note", "text", default="", help="Why; kept with it, told to nobody outside.")
+
+
+@click.group(
+    cls=Commands, short_help="Own sessions that contain what others warn of, and what we make of them."
+)
+def incidents() -> None:
+    """Own sessions that contain what others warn of, and what we make of them."""
+
+
+@incidents.command("list")
+@click.option("--state", type=click.Choice((*STATES, "unsettled")), help="`unsettled`: open or assigned.")
+@click.option("--pattern", help="Its id, or the first digits of it.")
+@click.option("--agent", "actor", help="Of this agent alone.")
+@click.option("--session", help="Of this session alone.")
+@click.option("--assignee", help="Given to this person.")
+@click.option("--found", type=click.Choice(FOUND), help="As it happened, or looking back.")
+@click.option("--limit", type=Whole(1, 1_000_000), default=100, show_default=True)
+@node_options
+def list_all(*, home: Path, form: str, limit: int, pattern: str | None, **wanted: str | None) -> None:
+    """List incidents, the newest first."""
+    node = connect(home)
+    named = pattern_id(node, pattern) if pattern else None
+    rows = list(node.items("api", "v1", "incidents", limit=limit, pattern=named, **wanted))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [_shown(row) for row in rows],
+            COLUMNS,
+            empty="no incident: no own session contains what others warn of, or the options leave nothing",
+        ),
+    )
+
+
+@incidents.command()
+@click.argument("incident")
+@node_options
+def show(*, home: Path, form: str, incident: str) -> None:
+    """Show one incident with all that was done to it."""
+    with or_see(_LISTED):
+        found = connect(home).get("api", "v1", "incidents", incident)
+    emit(found, form=form, human=lambda: show_tree(found))
+
+
+@incidents.command()
+@click.argument("incident")
+@click.argument("who")
+@node_options
+def assign(*, home: Path, form: str, incident: str, who: str) -> None:
+    """Give an incident to somebody; "" gives it back."""
+    _act(home, form, incident, {"do": "assign", "assignee": who})
+
+
+@incidents.command("note")
+@click.argument("incident")
+@click.argument("text")
+@node_options
+def add_note(*, home: Path, form: str, incident: str, text: str) -> None:
+    """Say something of an incident."""
+    _act(home, form, incident, {"do": "note", "note": text})
+
+
+@incidents.command("close")
+@click.argument("incident")
+@click.option("--as", "closed_as", type=click.Choice(tuple(CLOSED_AS)), required=True, help="What it was.")
+@_note_option
+@node_options
+def close_one(*, home: Path, form: str, incident: str, closed_as: str, text: str) -> None:
+    """Close an incident as what it was; that judges its matches, and the answer offers what may be said next."""
+    _act(home, form, incident, {"do": "close", "closed_as": closed_as, "note": text})
+
+
+@incidents.command()
+@click.argument("incident")
+@_note_option
+@node_options
+def reopen(*, home: Path, form: str, incident: str, text: str) -> None:
+    """Take a closing back."""
+    _act(home, form, incident, {"do": "reopen", "note": text})
+
+
+def _act(home: Path, form: str, incident: str, body: Mapping[str, Any]) -> None:
+    with or_see(_LISTED):
+        made = connect(home).post("api", "v1", "incidents", incident, body=dict(body))
+    emit(made, form=form, human=lambda: show_tree(made))
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the list as people read it."""
+    state = f"closed: {row['closed_as']}" if row["closed_as"] else row["state"]
+    warning = "" if row["warning"] == "live" else f", warning {row['warning']}"
+    return {
+        **row,
+        "state": state + warning,
+        "sessions": row["session_id"] or row["sessions"],
+        "agent": row["actor"],
+    }

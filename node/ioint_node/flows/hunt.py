@@ -1,0 +1,259 @@
+"""Looking back: what others newly warn of is looked for in what this node's own sessions did in the last 30 days.
+
+Every session leaves its abstract path, and the open ones have theirs in memory; of the catalogue's patterns it is known
+already which sessions contain them. A session that contains what is warned of is an incident, and where the pattern is
+novel also a match, so that it counts as seen here. Nothing of it acts on anybody: a warning acts on what happens from
+its arrival on.
+
+What was looked for is written down when all of it was, and a restart goes on with the rest: to look twice finds the
+same. All that waits is looked for in one walk over the paths, in small parts, away from the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from ioint_protocol import Pattern
+from ioint_protocol.pattern import Matcher
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.errors import BusyError
+from ioint_node.flows.assessing import AssessParts
+from ioint_node.flows.believe import Believed, believe, put_in_force
+from ioint_node.flows.live import MATCHER_CHECK_MS, Live
+from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.paths import KeptPath, kept, path_of, traces
+from ioint_node.reputation.beliefs import Belief
+from ioint_node.store import incidents, matches, novel
+from ioint_node.store.incidents import EACH_MOST, Hit
+from ioint_node.store.matches import Met
+from ioint_node.store.times import day_of
+
+TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
+AT_ONCE: Final = 1_024  # patterns that are looked for in one walk
+CHUNK_PATHS: Final = 1_000  # read and matched at a time
+SIFTED: Final = 256  # words by which the database sifts the paths; for more of them all paths are read
+WORK_S: Final = 1e-3  # of matching between two breaths
+BREATH_S: Final = 1e-4  # in which the thread lets go of the interpreter: a decision that waits goes first
+AGAIN_S: Final = 5.0  # after a walk that failed
+# From then on every action is matched against what has arrived: the walk and the matcher leave nothing between them.
+SETTLING_S: Final = 2 * MATCHER_CHECK_MS / 1000
+_log = logging.getLogger(__name__)
+
+
+class Hunter:
+    """What waits to be looked for, and the loop that does; `counts` are patterns, paths and incidents."""
+
+    def __init__(
+        self,
+        parts: ExchangeParts,
+        *,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        settling_s: float = SETTLING_S,
+    ) -> None:
+        self._parts, self._now, self._settling_s = parts, now, settling_s
+        self._wanted: dict[str, None] = {}
+        self._over: dict[str, None] = {}
+        self._hunted: set[str] = set()
+        self._wakened = asyncio.Event()
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many patterns were not looked for yet."""
+        return len(self._wanted)
+
+    def take(self, beliefs: Iterable[Belief]) -> None:
+        """What is newly believed: look for what others warn of, and note where a warning is over."""
+        for belief in beliefs:
+            name = belief.pattern
+            if self._is_wanted(belief):
+                self._over.pop(name, None)
+                if name not in self._hunted:
+                    self._wanted[name] = None
+            else:
+                self._wanted.pop(name, None)
+                if name in self._hunted:
+                    self._over[name] = None
+        if self._wanted or self._over:
+            self._wakened.set()
+
+    async def run(self, assess: AssessParts) -> None:
+        """Look for what is wanted whenever there is something, until cancelled; `assess` has the open sessions."""
+        step: Callable[[], Awaitable[None]] = self.load
+        while True:
+            try:
+                await step()
+            except BusyError as error:
+                _log.warning("looking back waits: %s", error)
+                await asyncio.sleep(AGAIN_S)
+            except Exception:  # the loop must outlive a failing disk; what was not looked for stays wanted
+                _log.exception("looking back failed")
+                await asyncio.sleep(AGAIN_S)
+            else:
+                step = partial(self.hunt, assess)
+                if not (self._wanted or self._over):
+                    self._wakened.clear()
+                await self._wakened.wait()
+                await asyncio.sleep(self._settling_s)
+
+    async def load(self) -> None:
+        """Start from the store: what was looked for before, and what is believed now."""
+        async with self._parts.store.read() as connection:
+            self._hunted = set(await incidents.hunted(connection))
+        believed = iter(tuple(self._parts.beliefs.all().values()))
+        while some := tuple(islice(believed, TAKEN_AT_ONCE)):
+            self.take(some)
+            await asyncio.sleep(0)
+
+    async def hunt(self, assess: AssessParts) -> None:
+        """Look once for what is wanted now, and say of what is over that it is."""
+        over, wanted = tuple(self._over), tuple(self._wanted)[:AT_ONCE]
+        if over:
+            await self._end(over)
+        if not wanted:
+            return
+        now = self._now()
+        begun = time.monotonic()
+        await assess.journal.settled()
+        found: Counter[str] = Counter()
+        sought = {name: one for name in wanted if (one := self._novel(name)) is not None}
+        if sought:
+            await self._walk(sought, assess.live.open(), now)
+        for name in wanted:
+            async with self._parts.store.read() as connection:
+                met, found[name] = await matches.met(connection, name, day_of(now), EACH_MOST + 1)
+            await self._open(met, now)
+        put_in_force(
+            self._parts,
+            await self._parts.store.write(
+                partial(_note, parts=self._parts, done=found, sought={n for n in sought if found[n]}, now=now)
+            ),
+        )
+        self._hunted.update(wanted)
+        for name in wanted:
+            self._wanted.pop(name, None)
+        # What was taken back meanwhile is over by now.
+        self.take([b for name in wanted if (b := self._parts.beliefs.get(name)) is not None])
+        self.counts["patterns"] += len(wanted)
+        _log.info(
+            "hunted patterns=%d novel=%d hits=%d seconds=%.2f",
+            len(wanted),
+            len(sought),
+            found.total(),
+            time.monotonic() - begun,
+        )
+
+    def _is_wanted(self, belief: Belief) -> bool:
+        # A novel pattern without a place is not matched here, now or in the past: so much costs what members write.
+        return belief.warned and (belief.novel is None or belief.measured_from is not None)
+
+    def _novel(self, name: str) -> Pattern | None:
+        belief = self._parts.beliefs.get(name)
+        return None if belief is None or name in self._parts.catalogue.entries else belief.novel
+
+    async def _walk(self, sought: Mapping[str, Pattern], opened: Iterable[Live], now: int) -> None:
+        """Match all paths that are kept, and those of the open sessions, against some patterns."""
+        matcher = Matcher(sought, self._parts.taxonomy)
+        trackers = [(live.id, live.tracker) for live in opened if live.actions]
+        unended = [(name, kept(t.families, t.steps, t.outside)) for name, t in trackers]
+        await self._match(matcher, unended, now)
+        having = [traces(pattern, self._parts.taxonomy) for pattern in sought.values()]
+        if sum(len(part) for parts in having for part in parts) > SIFTED:
+            having = []
+        since, last = day_of(now) - novel.KEPT_DAYS, ""
+        while True:
+            async with self._parts.store.read() as connection:
+                texts = await novel.paths_after(connection, last, since, CHUNK_PATHS, having)
+            await self._match(matcher, texts, now)
+            if len(texts) < CHUNK_PATHS:
+                return
+            last = texts[-1][0]
+
+    async def _match(self, matcher: Matcher, paths: Sequence[tuple[str, KeptPath | str]], now: int) -> None:
+        self.counts["paths"] += len(paths)
+        contained = await asyncio.to_thread(look, paths, matcher)
+        if contained:
+            async with self._parts.store.read() as connection:
+                met = await matches.sessions_with(connection, contained)
+            await self._open(met, now, fresh=True)
+
+    async def _open(self, met: Sequence[Met], now: int, *, fresh: bool = False) -> None:
+        """Make incidents of sessions with what is warned of, and matches where these are `fresh`."""
+        hits = [
+            Hit(pattern=m.pattern, session_id=m.session_id, actor=m.actor, found="retro", tier=belief.tier)
+            for m in met
+            if (belief := self._parts.beliefs.get(m.pattern)) is not None and belief.warned
+        ]
+        if hits:
+            matched = tuple(met) if fresh else ()
+            self.counts["incidents"] += await self._parts.store.write(
+                partial(_write, hits=hits, matched=matched, now=now)
+            )
+
+    async def _end(self, over: Collection[str]) -> None:
+        """What is matched no more is looked for when it comes again; where the warning is over, incidents say so."""
+        ended: dict[str, list[str]] = {"withdrawn": [], "ended": []}
+        for name in over:
+            belief = self._parts.beliefs.get(name)
+            if belief is None or not belief.warned:
+                taken_back = belief is not None and belief.state == "withdrawn"
+                ended["withdrawn" if taken_back else "ended"].append(name)
+        await self._parts.store.write(partial(_forget, over=over, ended=ended, now=self._now()))
+        self._hunted.difference_update(over)
+        for name in over:
+            self._over.pop(name, None)
+
+
+def look(paths: Iterable[tuple[str, KeptPath | str]], matcher: Matcher) -> list[tuple[str, str]]:
+    """The sessions of these that contain patterns of a matcher, as (pattern, session); a path may be its JSON.
+
+    Made for a thread of its own: it pauses again and again, so that whoever waits for the interpreter gets it.
+    """
+    contained, rested = [], time.perf_counter()
+    for session_id, path in paths:
+        if time.perf_counter() - rested > WORK_S:
+            time.sleep(BREATH_S)
+            rested = time.perf_counter()
+        known = path_of(path) if isinstance(path, str) else path
+        state = matcher.start(known.families)
+        for step, outside in zip(known.steps, known.outside, strict=False):
+            state, completed = matcher.advance(state, step, outside)
+            contained += [(pattern, session_id) for pattern in completed]
+    return contained
+
+
+async def _write(
+    connection: AsyncConnection, *, hits: Sequence[Hit], matched: Sequence[Met], now: int
+) -> int:
+    await matches.add_met(connection, matched)
+    return await incidents.open_all(connection, hits, now)
+
+
+async def _note(
+    connection: AsyncConnection,
+    *,
+    parts: ExchangeParts,
+    done: Mapping[str, int],
+    sought: Collection[str],
+    now: int,
+) -> Believed:
+    """Note what was looked for; what was newly matched is believed anew, with what was seen of it here."""
+    await incidents.note_hunted(connection, done, now)
+    await incidents.mark(connection, done, "live", now)
+    return await believe(connection, parts, sought, now)
+
+
+async def _forget(
+    connection: AsyncConnection, *, over: Collection[str], ended: Mapping[str, Collection[str]], now: int
+) -> None:
+    await incidents.forget_hunts(connection, over)
+    for warning, patterns in ended.items():
+        await incidents.mark(connection, patterns, warning, now)
