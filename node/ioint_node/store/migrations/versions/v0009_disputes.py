@@ -1,6 +1,6 @@
 """An index of the disputes alone, which lists them without a look at every record.
 
-Revision: 0008
+Revision: 0009
 """
 
 from __future__ import annotations
