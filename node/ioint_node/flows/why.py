@@ -9,7 +9,15 @@ from typing import Any
 from ioint_protocol import Roster
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, missing_general, read_dossiers
+from ioint_node.flows.evidence import (
+    REMEMBERED_DAYS,
+    Case,
+    examine,
+    learn,
+    missing_general,
+    read_dossiers,
+    unlearned,
+)
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.gate import EFFECT, Local
 from ioint_node.reputation.view import indicator_id, network_json, why_line
@@ -33,6 +41,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
     async with parts.store.read() as connection:
         # From the store alone: a receipt must not depend on what happens to be held in memory.
         dossiers = await read_dossiers(connection, (pattern,))
+        await learn(parts, unlearned(parts, dossiers))
         general = await read_dossiers(connection, missing_general(parts, dossiers))
         case = (await examine(connection, parts, roster, dossiers, now, general=general))[pattern]
         said = await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)
