@@ -180,6 +180,7 @@ async def test_no_forged_receipt_passes(net: Founded, tmp_path: Path) -> None:
     assert "network." in await outcome(changed(0, at=NOW + 5 * 86_400_000))
     assert "network." in await outcome(changed(0, subject=net.patterns[1]))
     assert "network." in await outcome(changed(0, subject="ab" * 32))
+    assert "more than 214" in await outcome(changed(0, subject="a" * 215))
     assert "is no time" in await outcome(changed(0, at=-1))
     assert "catalogue" in await outcome(changed(0, catalogue="ca" * 32))
     assert "schema" in await outcome(changed(0, schema="ioint.receipt/9"))
@@ -267,6 +268,19 @@ async def test_a_convicted_member_is_not_heard_and_the_proof_goes_along(net: Fou
     assert [voice["group"] for voice in found.network_here["voices"]] == ["org1", "org2"]
     unproven = [line for line in opened(lines) if line["line"] != "proof"]
     assert (await replayed(sealed(unproven), tmp_path / "y")).difference is not None
+
+
+async def test_what_a_removed_member_said_is_there_for_those_who_name_it(
+    net: Founded, tmp_path: Path
+) -> None:
+    pattern = net.patterns[0]
+    first = report(pattern, bad=2)
+    await net.say(net[0], first)
+    await net.say(net[1], sighting(name(first)))
+    await net.without(net[0], net[4])
+    found = await replayed(await exported(net[4], pattern), tmp_path / "x")
+    assert (found.same, found.roster.version, found.segments) == (True, 2, 2)
+    assert [voice["group"] for voice in found.network_here["voices"]] == ["org1"]
 
 
 async def test_a_log_without_its_beginning_is_replayed(net: Founded, tmp_path: Path) -> None:
