@@ -183,7 +183,7 @@ class Engine:
         special = {name for s in subjects for name in self.among.special(s) if name in self.dossiers}
         found = []
         for subject in subjects | special:
-            general = {n: self.dossiers[n] for n in self.among.general(subject) if n in self.dossiers}
+            general = {n: self.dossiers[n] for n in self.among.general(subject) or () if n in self.dossiers}
             outcome = self.dossiers[subject].outcome(self.scales, general)
             found.append((outcome.tier, outcome.state, outcome.score))
         return found

@@ -10,7 +10,7 @@ from ioint_node.flows.believe import conclude_anew, refresh_all, reload
 from ioint_node.flows.receive import receive_segments
 from ioint_node.flows.why import why
 from ioint_node.reputation.lineage import lineage
-from ioint_protocol import Report, build_segment, encode_record
+from ioint_protocol import Pattern, Report, build_segment, encode_record, parse_pattern, pattern_id
 from ioint_protocol.segment import GENESIS
 
 Make = Callable[..., Awaitable[Any]]
@@ -18,13 +18,13 @@ TODAY = 20_000
 NOW = TODAY * 86_400_000 + 36_000_000
 
 
-def report(subject: str, *, bad: int = 0) -> bytes:
+def report(subject: str, *, bad: int = 0, novel: Pattern | None = None) -> bytes:
     public = subject.startswith("pkg:")
     return encode_record(
         Report(
             tax="2026.11",
             kind="subject" if public else "pattern",
-            pat=None if public else subject,
+            pat=None if public else novel or subject,
             subj=subject if public else None,
             intents=(),
             basis="threshold",
@@ -50,7 +50,8 @@ async def say(net: Any, number: int, bodies: Sequence[bytes]) -> None:
 def related(net: Any) -> tuple[str, str]:
     """An entry of the catalogue and one that it is a special case of."""
     among = lineage(net[4].parts.catalogue, net[4].parts.taxonomy)
-    return next((s, among.general(s)[0]) for s in sorted(net[4].parts.catalogue.entries) if among.general(s))
+    entries = sorted(net[4].parts.catalogue.entries)
+    return next((name, above[0]) for name in entries if (above := among.general(name)))
 
 
 async def test_what_is_said_of_a_general_pattern_counts_for_a_special_case_that_somebody_accuses(
@@ -101,8 +102,25 @@ async def test_how_much_each_group_accuses_is_counted_from_the_store_after_a_res
     await say(net, 1, [report(f"pkg:pypi/package-{number}", bad=2 * (number > 4)) for number in range(200)])
     group = net.roster.member(net[1].member).group
     assert parts.dossiers.breadth.subjects(group) == 195  # of a package fewer than three sessions say nothing
-    parts.dossiers.breadth.replace({})
+    parts.dossiers.breadth.keep([])
     await reload(parts, NOW)
     assert parts.dossiers.breadth.subjects(group) == 195
     await refresh_all(parts, NOW + 40 * 86_400_000)
     assert parts.dossiers.breadth.subjects(group) == 0
+
+
+async def test_what_a_novel_pattern_is_a_special_case_of_is_learned_after_it_came(make: Make) -> None:
+    net = await make()
+    parts, (_, general) = net[4].parts, related(net)
+    entry = parse_pattern(parts.catalogue.entries[general].pattern)
+    novel = Pattern(declared=entry.declared, gaps=entry.gaps, steps=(*entry.steps, entry.steps[-1]))
+    name = pattern_id(novel)
+    await say(net, 0, [report(name, novel=novel)])
+    await say(net, 1, [report(general)])
+    assert (await why(parts, name, NOW))["network"]["independent"] == 2
+    assert net[4].belief(name).groups == 1
+    await conclude_anew(parts, NOW)
+    assert net[4].belief(name).groups == 2
+    await say(net, 2, [report(general)])
+    await conclude_anew(parts, NOW)
+    assert net[4].belief(name).groups == 3
