@@ -193,7 +193,7 @@ async def examine(
                 network=network.tier,
                 calibrated=weighed_tier(network, weights, scales),
                 others=bool(others),
-                others_after_b=left_of_others(network, weights, our_group),
+                others_after_b=left_of_others(network, weights, our_group) if mine.flagged else None,
                 public_subject=dossier.public,
                 first=bool(first),
                 known=bool(known),
