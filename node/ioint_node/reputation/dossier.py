@@ -259,8 +259,8 @@ class Dossier:
 
     def _accused_before(self, author: str, came: int, scales: Scales) -> bool:
         """Whether an author accused it before its newest statements, so many of them, came."""
-        said = self.said[author]
-        return scales.hears(author) and any(self._accuses(s, scales) for s in said[: len(said) - came][::-1])
+        before = self.said[author][:-came] if came else self.said[author]
+        return scales.hears(author) and any(self._accuses(s, scales) for s in reversed(before))
 
     def _accuses(self, statement: Said, scales: Scales) -> bool:
         return accuses(statement, scales.today, public_subject=self.public)
