@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.names import full_id, or_see, pattern_id, short_id
+from ioint_node.cli.names import LEAST_DIGITS, or_see, pattern_id, short_id
 from ioint_node.cli.options import cell, check_place, emit, node_options, show_fields
 from ioint_node.errors import ConfigError, ReceiptError
 from ioint_node.reputation.receipt import LIMITS, plain
@@ -109,9 +109,8 @@ def _export(home: Path, pattern: str, target: Path, form: str, *, part: str | No
 
 def _replay(source: Path, pattern: str, consortium: str | None, form: str) -> None:
     found = _computed(source, consortium)
-    name = indicator_id(found.opening.subject)
-    full_id(_known_as(pattern), (name,), what="pattern of this receipt", listed=f"ioint why {short_id(name)}")
-    if _known_as(pattern) != name[: len(_known_as(pattern))]:
+    name, given = indicator_id(found.opening.subject), _known_as(pattern)
+    if len(given) < LEAST_DIGITS or not name.startswith(given):
         raise ReceiptError(f"{source} is the receipt of {cell(found.opening.subject)}: name that")
     result = (
         {"pattern": name, "subject": found.opening.subject}

@@ -283,9 +283,8 @@ async def conclude_anew(parts: ExchangeParts, now: int) -> None:
         anew.changed(await _count(parts, roster, uncounted, now))
     changed = anew.take_changed()
     if changed:
-        authors = [
-            author for author, group in parts.dossiers.voters(roster, day_of(now)).items() if group in changed
-        ]
+        group_of = parts.dossiers.voters(roster, day_of(now))
+        authors = [author for author, group in group_of.items() if group in changed]
         async with parts.store.read() as connection:
             for author in authors:
                 anew.subjects(
@@ -317,13 +316,14 @@ async def _count(parts: ExchangeParts, roster: Roster, groups: Collection[str], 
     for author, group in parts.dossiers.voters(roster, day_of(now)).items():
         if group in authors:
             authors[group].append(author)
-    changed: frozenset[str] = frozenset()
     async with parts.store.read() as connection:
         proven = await log.equivocators(connection)
-        for group, names in authors.items():
-            # Each at once: what is taken in meanwhile is counted on top.
+    changed: frozenset[str] = frozenset()
+    for group, names in authors.items():
+        # Each from the store as it is then, and noted at once: what is taken in later is counted on top.
+        async with parts.store.read() as connection:
             count = await log.accused_by(connection, sorted(set(names) - proven), day_of(now))
-            changed |= parts.dossiers.breadth.correct(group, count)
+        changed |= parts.dossiers.breadth.correct(group, count)
     return changed
 
 

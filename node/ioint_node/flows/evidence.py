@@ -171,7 +171,8 @@ async def examine(
     cases = {}
     for subject in sorted(dossiers):
         dossier = dossiers[subject]
-        above = {name: everything[name] for name in general_of(parts, dossier)}
+        # What was learned while this was read is missing here: then it is concluded anew.
+        above = {name: everything[name] for name in general_of(parts, dossier) if name in everything}
         network = dossier.network(scales, above)
         accusers = tuple([v.group for v in network.voices if v.accusing > 0])
         others = set(accusers) - {our_group}

@@ -272,6 +272,8 @@ def _check_opening(
 ) -> None:
     if consortium is not None and opening.consortium != consortium:
         raise ReceiptError(f"it is of consortium {opening.consortium!r:.80}, not {consortium}")
+    if len(opening.subject) > LIMITS.subject_chars:
+        raise ReceiptError(f"subject: {len(opening.subject)} characters, more than {LIMITS.subject_chars}")
     if not 0 <= opening.at < (LIMITS.day + 1) * 86_400_000:
         raise ReceiptError(f"at: {opening.at} is no time")
     words = (opening.taxonomy, opening.catalogue)

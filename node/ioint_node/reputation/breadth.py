@@ -28,28 +28,30 @@ class Breadth:
     def correct(self, group: str, subjects: int) -> frozenset[str]:
         """Take over the count of a group; returns the groups whose voice changed by it, none or this."""
         self._subjects[group] = subjects
-        return self._settle()
+        return self._settle((group,))
 
     def keep(self, groups: Collection[str]) -> None:
         """Forget all others."""
-        self._subjects = {group: count for group, count in self._subjects.items() if group in groups}
-        self._settle()
+        gone = self._subjects.keys() - set(groups)
+        for group in gone:
+            del self._subjects[group]
+        self._settle(gone)
 
     def add(self, groups: Iterable[str]) -> frozenset[str]:
         """Count one subject more for each time that a group is named; returns the groups whose voice changed by it."""
         named = list(groups)
         for group in named:
             self._subjects[group] = self._subjects.get(group, 0) + 1
-        return self._settle() if named else frozenset()
+        return self._settle(named)
 
     def subjects(self, group: str) -> int:
         """How many subjects a group accuses."""
         return self._subjects.get(group, 0)
 
-    def _settle(self) -> frozenset[str]:
-        now = {group: often for group, count in self._subjects.items() if (often := halvings(count))}
-        before = self.halvings
-        if now == before:
-            return frozenset()
-        self.halvings = now
-        return frozenset(group for group in now.keys() | before.keys() if now.get(group) != before.get(group))
+    def _settle(self, groups: Iterable[str]) -> frozenset[str]:
+        now = {group: halvings(self._subjects.get(group, 0)) for group in groups}
+        moved = frozenset([group for group, often in now.items() if often != self.halvings.get(group, 0)])
+        if moved:
+            settled = {**self.halvings, **now}
+            self.halvings = {group: often for group, often in settled.items() if often}
+        return moved

@@ -11,8 +11,8 @@ ever when the transaction fails, everybody else reads the store; only the last w
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
@@ -117,7 +117,8 @@ class Dossier:
 
     `said` is what each author said, in the order of its log; `firsts` the first reports by group; `novel` the pattern
     itself where a report spells it out; `concluded` is None as long as no indicator row was written; `last_day` is the
-    day of the newest statement, withdrawals left aside, and 0 when there is none.
+    day of the newest statement, withdrawals left aside, and 0 when there is none. It is `public` when it is about a
+    public subject and no pattern.
     """
 
     __slots__ = (
@@ -131,6 +132,7 @@ class Dossier:
         "firsts",
         "last_day",
         "novel",
+        "public",
         "said",
         "subject",
         "ticket",
@@ -144,6 +146,7 @@ class Dossier:
         concluded: Concluded | None = None,
     ) -> None:
         self.subject = subject
+        self.public = subject.startswith(PUBLIC)
         self.said: dict[str, list[Said]] = {}
         self.firsts: dict[str, FirstReport] = {first.group: first for first in firsts}
         self.novel: Pattern | None = None
@@ -182,9 +185,10 @@ class Dossier:
                     tally.changed[author] = tally.changed.get(author, 0) + new
 
     def _date(self, one: Said) -> None:
-        self._newest = max(self._newest, one.day)
-        if one.kind != "withdrawal":
-            self.last_day = max(self.last_day, one.day)
+        day = one.day
+        self._newest = max(self._newest, day)
+        if day > self.last_day and one.kind != "withdrawal":
+            self.last_day = day
 
     def _drop_oldest(self, author: str) -> None:
         self.said[author] = self.said[author][-AUTHOR_RECORDS:]
@@ -235,38 +239,31 @@ class Dossier:
         """How many are held."""
         return sum(map(len, self.said.values()))
 
-    def newly_accused_by(self, new: Collection[Said], scales: Scales) -> frozenset[str]:
-        """The groups that accuse this subject by these statements, which were added, and did not before.
+    def newly_accused_by(self, new: Sequence[Said], scales: Scales) -> frozenset[str]:
+        """The groups that accuse this subject by these statements, the last that were added, and did not before.
 
         It counts as in `rule.accuses`: what was taken back is counted as long as it would have lived.
         """
-        fresh = {(s.author, s.id) for s in new}
         group_of = scales.voters.group_of
         groups = {group_of[s.author] for s in new if scales.hears(s.author) and self._accuses(s, scales)}
         if not groups:
             return frozenset()
+        came = Counter([s.author for s in new])
         # An author that accused before is met at once; only for a new one the others of its group are looked for.
-        known = {group_of[a] for a in {s.author for s in new} if self._accused_before(a, fresh, scales)}
-        if groups - known:
-            known |= {
-                group
-                for author in self.said
-                if (group := group_of.get(author)) in groups and self._accused_before(author, fresh, scales)
-            }
+        known = {group_of[a] for a, count in came.items() if self._accused_before(a, count, scales)}
+        for group in groups - known:
+            others = [author for author in scales.members[group] if author in self.said]
+            if any(self._accused_before(author, came[author], scales) for author in others):
+                known.add(group)
         return frozenset(groups - known)
 
-    def _accused_before(self, author: str, fresh: Collection[tuple[str, str]], scales: Scales) -> bool:
-        return scales.hears(author) and any(
-            self._accuses(s, scales) for s in self.said[author] if (author, s.id) not in fresh
-        )
+    def _accused_before(self, author: str, came: int, scales: Scales) -> bool:
+        """Whether an author accused it before its newest statements, so many of them, came."""
+        before = self.said[author][:-came] if came else self.said[author]
+        return scales.hears(author) and any(self._accuses(s, scales) for s in reversed(before))
 
     def _accuses(self, statement: Said, scales: Scales) -> bool:
         return accuses(statement, scales.today, public_subject=self.public)
-
-    @property
-    def public(self) -> bool:
-        """Whether it is about a public subject and no pattern."""
-        return self.subject.startswith(PUBLIC)
 
     def _joined(self, scales: Scales, general: Mapping[str, Dossier]) -> Tally[Said]:
         now = self._tallied_now(scales)
@@ -375,7 +372,7 @@ class Dossiers:
         return known
 
     def newly_accusing(
-        self, dossier: Dossier, new: Collection[Said], roster: Roster, today: int
+        self, dossier: Dossier, new: Sequence[Said], roster: Roster, today: int
     ) -> frozenset[str]:
         """The groups that accuse a subject by these statements, which its dossier has, and did not before."""
         scales = self._scales.get(today) if self._roster is roster else None

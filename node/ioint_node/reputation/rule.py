@@ -107,6 +107,14 @@ class Scales:
     equivocators: Collection[str] = ()
     ruled: Ruled = NOTHING_RULED
     halvings: Mapping[str, int] = field(default_factory=dict)
+    members: Mapping[str, Sequence[str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note the members of each group that have a voice."""
+        members: dict[str, list[str]] = {}
+        for author, group in self.voters.group_of.items():
+            members.setdefault(group, []).append(author)
+        object.__setattr__(self, "members", members)
 
     def hears(self, author: str) -> bool:
         """Whether this member has a voice at all."""
@@ -347,7 +355,7 @@ def accuses(statement: Statement, today: int, *, public_subject: bool) -> bool:
     """Whether a statement counts among the accusations of its group: taken back or not, as long as it would live."""
     if statement.kind in ("withdrawal", "dispute") or not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
         return False
-    return raw_voice(statement, public_subject=public_subject) > 0
+    return _parts(statement.kind, statement.bad, statement.seen, 0, public_subject)[0] > 0
 
 
 def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_subject: bool) -> Voice:

@@ -81,7 +81,7 @@ class Tally(Generic[S]):
         self._taken_back: dict[str, frozenset[str]] = {}  # by author: what it withdrew
         self._general: dict[
             str, dict[str, Voice]
-        ] = {}  # by name and group: what is said of more general patterns
+        ] = {}  # what is said of more general patterns, by name and group
         self._pulled: dict[str, int] = {}  # by name: the version of its tally that is in `_general`
 
     def hear(self, said: Mapping[str, Sequence[S]]) -> AbstractSet[str]:
@@ -175,9 +175,7 @@ class Tally(Generic[S]):
         return word, gone
 
     def _speak(self, group: str, before: Voice | None, own: Voice | None) -> None:
-        self._accusers += (own is not None and own.accusing > 0) - (
-            before is not None and before.accusing > 0
-        )
+        self._accusers += _accuses(own) - _accuses(before)
         if self._heard is self.voices:
             self._replace(group, own)
             return
@@ -233,6 +231,10 @@ def tallied(subject: str, statements: Iterable[S], scales: Scales, *, public_sub
     tally.changed.update((author, len(each)) for author, each in said.items())
     tally.hear(said)
     return tally
+
+
+def _accuses(voice: Voice | None) -> bool:
+    return voice is not None and voice.accusing > 0
 
 
 def _move(ascending: list[int], amount: int, one: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ioint_node.membership import Membership, Terms, found
+from ioint_node.membership import Membership, Terms, found, next_version
 from ioint_node.store.schema import roster_files
 from ioint_node.store.times import to_text
 from ioint_protocol import (
@@ -25,7 +25,7 @@ from ioint_protocol import (
 from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.node.exchange.conftest import NOW, TODAY, Consortium, Node
@@ -62,6 +62,20 @@ class Founded:
         wire = self.sign(author, *records)
         for node in to or self.nodes:
             await self.net.hand(wire, node, author)
+
+    async def without(self, member: Node, node: Node) -> None:
+        """Let a node hear of a roster that has removed a member."""
+        left = tuple(
+            replace(one, state="removed") if one.id == member.member else one
+            for one in self.held.roster.members
+        )
+        terms = replace(Terms.of(self.held.roster), members=left)
+        held = next_version(self.held, terms, [STEWARD], CLOCK, NOW + 1_000)
+        await node.store.write(lambda connection: connection.execute(delete(roster_files)))
+        await node.store.write(partial(_keep, files=held.files))
+        self.nodes[self.nodes.index(node)] = replace(
+            node, parts=replace(node.parts, roster=lambda: held.roster)
+        )
 
 
 async def founded(net: Consortium) -> Founded:

@@ -10,39 +10,17 @@ from ioint_node.flows.believe import conclude_anew, refresh_all, reload
 from ioint_node.flows.receive import receive_segments
 from ioint_node.flows.why import why
 from ioint_node.reputation.lineage import lineage
-from ioint_protocol import Pattern, Report, build_segment, encode_record, parse_pattern, pattern_id
-from ioint_protocol.segment import GENESIS
+from ioint_protocol import Pattern, parse_pattern, pattern_id
+
+from tests.node.exchange.said import DAY_MS, NOW, chain, report
 
 Make = Callable[..., Awaitable[Any]]
-TODAY = 20_000
-NOW = TODAY * 86_400_000 + 36_000_000
-
-
-def report(subject: str, *, bad: int = 0, novel: Pattern | None = None) -> bytes:
-    public = subject.startswith("pkg:")
-    return encode_record(
-        Report(
-            tax="2026.11",
-            kind="subject" if public else "pattern",
-            pat=None if public else novel or subject,
-            subj=subject if public else None,
-            intents=(),
-            basis="threshold",
-            bad=bad,
-            seen=bad,
-            agents=0,
-            day_from=TODAY,
-            day_until=TODAY,
-            det="ad" * 32,
-            tlp="green",
-        )
-    )
 
 
 async def say(net: Any, number: int, bodies: Sequence[bytes]) -> None:
     """One member's first segment, as the last of the nodes receives it."""
     author = net[number]
-    wire = build_segment(author.key, net.consortium, author.member, 1, GENESIS, 1, bodies)
+    (wire,) = chain(net, author, bodies)
     (answer,) = await receive_segments(net[4].parts, [wire], author.member, NOW)
     assert isinstance(answer, Accepted)
 
@@ -105,7 +83,7 @@ async def test_how_much_each_group_accuses_is_counted_from_the_store_after_a_res
     parts.dossiers.breadth.keep([])
     await reload(parts, NOW)
     assert parts.dossiers.breadth.subjects(group) == 195
-    await refresh_all(parts, NOW + 40 * 86_400_000)
+    await refresh_all(parts, NOW + 40 * DAY_MS)
     assert parts.dossiers.breadth.subjects(group) == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -10,50 +10,11 @@ import pytest
 from ioint_node.admission import Accepted, Ignored
 from ioint_node.flows.receive import receive_segments
 from ioint_node.flows.why import why
-from ioint_protocol import (
-    Dispute,
-    Report,
-    Sighting,
-    Withdrawal,
-    build_segment,
-    canonical,
-    encode_record,
-    parse_segment,
-    record_id,
-)
-from ioint_protocol.segment import GENESIS
+from ioint_protocol import Dispute, Sighting, Withdrawal, canonical, encode_record, record_id
+
+from tests.node.exchange.said import DAY_MS, NOW, TODAY, chain, report
 
 Make = Callable[..., Awaitable[Any]]
-DAY_MS = 86_400_000
-TODAY = 20_000
-NOW = TODAY * DAY_MS + 36_000_000
-
-
-def report(pattern: str, *, bad: int = 0, day: int = TODAY, tax: str = "2026.11") -> bytes:
-    return encode_record(
-        Report(
-            tax=tax,
-            kind="pattern",
-            pat=pattern,
-            intents=(),
-            basis="threshold",
-            bad=bad,
-            seen=bad,
-            agents=0,
-            day_from=day,
-            day_until=day,
-            det="ad" * 32,
-            tlp="green",
-        )
-    )
-
-
-def chain(net: Any, node: Any, parts: Sequence[Sequence[bytes]]) -> list[bytes]:
-    wires, head = [], GENESIS
-    for seq, bodies in enumerate(parts, start=1):
-        wires.append(build_segment(node.key, net.consortium, node.member, seq, head, 1, bodies))
-        head = parse_segment(wires[-1]).head
-    return wires
 
 
 def logs(net: Any) -> dict[str, list[bytes]]:
@@ -66,15 +27,15 @@ def logs(net: Any) -> dict[str, list[bytes]]:
     dispute = encode_record(Dispute(of=record_id(second), reason="too_broad", day=TODAY - 1))
     later = canonical.encode({"v": 2, "tax": "x", "of": named})
     return {
-        net[0].member: chain(net, net[0], [[first], [second], [first, report(other)]]),
+        net[0].member: chain(net, net[0], *[[first], [second], [first, report(other)]]),
         net[1].member: chain(
             net,
             net[1],
-            [[encode_record(Withdrawal(of=record_id(second), reason="mistake"))], [first], [second]],
+            *[[encode_record(Withdrawal(of=record_id(second), reason="mistake"))], [first], [second]],
         ),
-        net[2].member: chain(net, net[2], [[sighting], [tomorrow], [later], [dispute]]),
+        net[2].member: chain(net, net[2], *[[sighting], [tomorrow], [later], [dispute]]),
         net[3].member: chain(
-            net, net[3], [[dispute], [strange], [encode_record(Sighting(of=named, seen=4, day=TODAY))]]
+            net, net[3], *[[dispute], [strange], [encode_record(Sighting(of=named, seen=4, day=TODAY))]]
         ),
     }
 
@@ -112,7 +73,7 @@ async def test_the_same_is_believed_whatever_came_first(make: Make, seed: int) -
 
 async def test_what_says_a_day_that_has_not_begun_anywhere_waits_with_its_author(make: Make) -> None:
     net = await make()
-    (wire,) = chain(net, net[0], [[report(net.patterns[0], day=TODAY + 2)]])
+    (wire,) = chain(net, net[0], *[[report(net.patterns[0], day=TODAY + 2)]])
     for day, expected in ((0, Ignored), (1, Accepted)):
         (answer,) = await receive_segments(net[4].parts, [wire], net[0].member, NOW + day * DAY_MS)
         assert isinstance(answer, expected)

@@ -21,7 +21,7 @@ from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.receipt import plain
 from ioint_node.reputation.rule import ACCUSED_SUBJECTS
 from ioint_node.store.clearance import LABELS
-from ioint_protocol import Record, encode_record, equivocation_proof, record_id
+from ioint_protocol import Record, encode_record, equivocation_proof, parse_pattern, pattern_id, record_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from sqlalchemy import event
 
@@ -180,6 +180,7 @@ async def test_no_forged_receipt_passes(net: Founded, tmp_path: Path) -> None:
     assert "network." in await outcome(changed(0, at=NOW + 5 * 86_400_000))
     assert "network." in await outcome(changed(0, subject=net.patterns[1]))
     assert "network." in await outcome(changed(0, subject="ab" * 32))
+    assert "more than 214" in await outcome(changed(0, subject="a" * 215))
     assert "is no time" in await outcome(changed(0, at=-1))
     assert "catalogue" in await outcome(changed(0, catalogue="ca" * 32))
     assert "schema" in await outcome(changed(0, schema="ioint.receipt/9"))
@@ -224,7 +225,7 @@ def wire(line: dict[str, Any]) -> bytes:
 
 async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_path: Path) -> None:
     above = lineage(load_catalogue(), load_taxonomy())
-    special, general = next((name, over) for name in net.patterns if (over := above.general(name, None)))
+    special, general = next((name, over) for name in net.patterns if (over := above.general(name)))
     await net.say(net[0], report(special))
     await net.say(net[1], report(general[0], bad=3))
     await net.say(net[2], report(general[0], bad=3), report(net.patterns[-1]))
@@ -233,6 +234,18 @@ async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_pa
     assert found.difference is None
     assert [voice["via"] for voice in found.network_here["voices"]] == ["", general[0]]
     assert found.segments == 4
+
+
+async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_case_of(
+    net: Founded, tmp_path: Path
+) -> None:
+    entry = next(one for one in load_catalogue().entries.values() if "declared" not in one.pattern)
+    novel = parse_pattern({**entry.pattern, "declared": [min(load_taxonomy().families)]})
+    await net.say(net[0], report("", pat=novel))
+    await net.say(net[1], report(entry.id, bad=3))
+    found = await replayed(await exported(net[4], pattern_id(novel)), tmp_path / "x")
+    assert found.difference is None
+    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id]
 
 
 async def test_a_group_that_accuses_very_many_is_counted_again(net: Founded, tmp_path: Path) -> None:
@@ -267,6 +280,19 @@ async def test_a_convicted_member_is_not_heard_and_the_proof_goes_along(net: Fou
     assert [voice["group"] for voice in found.network_here["voices"]] == ["org1", "org2"]
     unproven = [line for line in opened(lines) if line["line"] != "proof"]
     assert (await replayed(sealed(unproven), tmp_path / "y")).difference is not None
+
+
+async def test_what_a_removed_member_said_is_there_for_those_who_name_it(
+    net: Founded, tmp_path: Path
+) -> None:
+    pattern = net.patterns[0]
+    first = report(pattern, bad=2)
+    await net.say(net[0], first)
+    await net.say(net[1], sighting(name(first)))
+    await net.without(net[0], net[4])
+    found = await replayed(await exported(net[4], pattern), tmp_path / "x")
+    assert (found.same, found.roster.version, found.segments) == (True, 2, 2)
+    assert [voice["group"] for voice in found.network_here["voices"]] == ["org1"]
 
 
 async def test_a_log_without_its_beginning_is_replayed(net: Founded, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,9 +31,10 @@ from ioint_protocol import (
     parse_segment,
     record_id,
 )
-from ioint_protocol.segment import GENESIS
 from nacl.signing import SigningKey
 from sqlalchemy import event, select
+
+from tests.node.exchange.said import chain
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -60,15 +61,6 @@ def report(subject: str, *, bad: int = 0, det: str = "ad" * 32) -> bytes:
             tlp="green",
         )
     )
-
-
-def chain(net: Any, node: Any, *parts: Sequence[bytes]) -> list[bytes]:
-    """Segments of one log, one after the other."""
-    wires, head = [], GENESIS
-    for seq, bodies in enumerate(parts, start=1):
-        wires.append(build_segment(node.key, net.consortium, node.member, seq, head, 1, bodies))
-        head = parse_segment(wires[-1]).head
-    return wires
 
 
 def story(net: Any) -> list[tuple[str, bytes]]:

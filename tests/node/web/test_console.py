@@ -46,7 +46,10 @@ async def test_an_analyst_reads_the_story_and_sees_it_go_on(node: Node, tmp_path
         assert label in await text_of(page, "#rows")
         await page.run("document.querySelector('#rows tr').click()")
         await page.until("document.querySelector('#panel dl')")
-        assert "contoso" in await text_of(page, "#panel")
+        receipt = await text_of(page, "#panel")
+        assert "contoso: report of" in receipt
+        assert "not counted for corroboration and consensus" in receipt
+        assert "100 × 0.68 / (0.68 + 0.00 + 0.75) = 47" in receipt
         assert first in await page.run("location.hash")
         await page.until("document.getElementById('live').textContent === 'live'")
         await node.hear("fabrikam", node.report(second))
