@@ -55,6 +55,7 @@ from ioint_node.flows.prune import prune, weigh
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
+from ioint_node.flows.seconding import second, speak_for_everyday
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.membership.invitations import read_invitation
@@ -86,6 +87,8 @@ class Periods:
     refusals_s: float = 1.0
     roster_s: float = 5.0
     novel_s: float = 30.0
+    second_s: float = 30.0
+    everyday_s: float = 3_600.0
     stamp_s: float = 60.0
     application_s: float = 30.0
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
@@ -246,6 +249,8 @@ async def _assemble(
         beliefs=beliefs,
         publish_mode=PUBLISH_MODES[config.publish],
         detector=model.digest,
+        second=config.second,
+        benign_voices=config.benign_voices,
         label=config.tlp,
         public_names=load_public_names(config.home / config.public_names)
         if config.public_names
@@ -349,6 +354,8 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
         ),
         Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
+        Job(name="second", every_s=PERIODS.second_s, run=partial(second, node.parts)),
+        Job(name="everyday", every_s=PERIODS.everyday_s, run=partial(speak_for_everyday, node.parts)),
         *jobs_of(node.local),
     )
 

@@ -20,6 +20,7 @@ from ioint_node.flows.isolation import Isolation
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.live import LiveSessions
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.subjects import parse_subjects
 from ioint_node.hooks import Hooks
 from ioint_node.jobs import Job
 from ioint_node.reputation.beliefs import Beliefs
@@ -98,6 +99,7 @@ async def open_local(
         accepted=loop.accepted,
         isolation=isolation,
         mapper=mapper,
+        subjects=parse_subjects(config.subjects),
         principal_key=load_principal_key(config.home),
         confirming=confirming,
         on_risky=on_risky,

@@ -218,6 +218,9 @@ async def test_no_canary_leaves(consortium: Any, tmp_path: Path) -> None:
     first, second = consortium.configs[:2]
     first = change_setting(first, "own_domains", (f"{CANARY['domain']}.example",))  # type: ignore[arg-type]
     first = change_setting(first, "private_names", (f"@{CANARY['scope']}",))  # type: ignore[arg-type]
+    mapped = [f"{kind}:{CANARY[kind]}=pkg:npm/left-pad" for kind in ("server", "tool", "model")]
+    first = change_setting(first, "subjects", tuple(mapped))  # type: ignore[arg-type]
+    first = change_setting(first, "benign_voices", True)
     async with running(second, tmp_path / "second") as there, running(first, tmp_path / "first") as here:
         async with calling(there, ("soc",), ENTITLED) as (reader,):
             async with calling(here, ("admin", "engine"), ENTITLED) as (admin, engine):

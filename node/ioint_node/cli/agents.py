@@ -184,10 +184,12 @@ def _show_session(found: Mapping[str, Any]) -> None:
             weight = f"{reason['weight']:+.2f}" if reason["weight"] else "·"
             click.echo(f"  {weight:>5}  {cell(reason['text'])}")
         trust, network = decision.get("trust") or {}, decision.get("network") or {}
+        alone = (network.get("without") or {}).get("response") if network.get("effect") else None
         click.echo(
             f"  trust {cell(trust.get('lower'))}, used {cell(trust.get('used'))},"
             f" autonomy {cell(trust.get('autonomy'))};"
             f" network {cell(network.get('tier'))} {cell(network.get('effect'))}"
+            + (f", without it {cell(alone)}" if alone else "")
         )
     if not decisions:
         click.echo("no action yet")

@@ -19,6 +19,7 @@ from ioint_taxonomy import load_taxonomy
 
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
+from ioint_node.flows.subjects import parse_subjects
 from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
 from ioint_node.reputation.subjects import is_subject
 from ioint_node.scoring.staging import (
@@ -65,10 +66,13 @@ class Config:
     guard_agents: int = 5  # fewer agents are never too many
     shadow_days: int = 7  # for which a new group's first words have no effect
     publish: PublishMode = "hold"
+    second: bool = True  # sightings confirm what other groups report and this node meets too
+    benign_voices: bool = False  # disputes speak for what others accuse and own agents do every day
     tlp: str = "green"  # label of TLP 2.0 that reports get
     public_names: str = ""  # file of package URLs whose names are public; "" for none
     private_names: tuple[str, ...] = ()  # scopes and names of packages that never leave
     fingerprints: bool = False  # keyed fingerprints of high-entropy values may go with a confirmed report
+    subjects: tuple[str, ...] = ()  # "server:NAME=pkg:…", "tool:NAME=pkg:…", "model:NAME=pkg:…"
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
@@ -390,6 +394,13 @@ def _check_policy(config: Config) -> None:
             raise ConfigError(f"fail_closed: {effect[:64]!r}: write some of {', '.join(EFFECTS)}")
 
 
+def _check_subjects(config: Config) -> None:
+    try:
+        parse_subjects(config.subjects)
+    except ValueError as error:
+        raise ConfigError(f"subjects: {error}") from None
+
+
 def _check_domains(config: Config) -> None:
     if len(config.own_domains) > OWN_DOMAINS:
         raise ConfigError(f"own_domains: {len(config.own_domains)} domains: name at most {OWN_DOMAINS}")
@@ -413,6 +424,7 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_ranges,
     _check_addresses,
     _check_domains,
+    _check_subjects,
     _check_policy,
     _check_store,
 )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ioint_node.access.budget import capped, to_json
+from ioint_node.access.budget import capped, due, to_json
 from ioint_node.flows import holding
-from ioint_node.flows.assessing import AssessParts, keep_up, parent_of, warnings_of
+from ioint_node.flows.assessing import AssessParts, keep_up, meet, parent_of, warnings_of
 from ioint_node.flows.decision import (
     Weighed,
     decision_of,
     evidence_text,
     is_uncertain,
-    network_text,
+    warning_of,
 )
 from ioint_node.flows.journal import Entry, LocalSighting
 from ioint_node.flows.live import MARK_MS, Live
@@ -25,7 +26,7 @@ from ioint_node.scoring.around import surroundings, unusual_of
 from ioint_node.scoring.bounds import bounded
 from ioint_node.scoring.evidence import ActionFacts, of_action, signs_of
 from ioint_node.scoring.isolation import row_of
-from ioint_node.scoring.levels import CHANGES, terms_of
+from ioint_node.scoring.levels import CHANGES, terms_of, watched
 from ioint_node.scoring.lineage import risk_above
 from ioint_node.scoring.response import Case, choose_response
 from ioint_node.scoring.shape import unlikeness
@@ -49,11 +50,11 @@ def decide(
     known, was_clear = len(live.completed), live.clear
     event, judgement = _judge(parts, live, request, now)
     around = event.around
+    through = meet(parts, live, event)
     fresh = tuple(live.completed)[known:]
     for pattern in fresh:
         _mark(live, pattern, now)
-        if not parts.beliefs.effect_of((pattern,), now).effect:
-            live.early.add(pattern)
+    _note_early(parts, live, fresh, through, now)
     evidence: tuple[Evidence, ...] = ()
     if approved:
         # A person answered for this one: it is no departure of the actor's.
@@ -113,7 +114,7 @@ def decide(
         evidence_text(evidence),
         lower=weighed.trust["lower"],
         effect=network.effect,
-        why=network_text(network, weighed.groups) if network.effect else "the network no longer warns",
+        why=weighed.warning or "the network no longer warns",
         pattern=network.patterns[0] if network.patterns else None,
     )
     at = to_text(now)
@@ -265,6 +266,17 @@ def _mark(live: Live, pattern: str, now: int) -> None:
         del marks[next(iter(marks))]
 
 
+def _note_early(
+    parts: AssessParts, live: Live, fresh: Sequence[str], through: Sequence[str], now: int
+) -> None:
+    """Note what was met before anybody warned of it; whoever goes `through` a subject again meets it again."""
+    for pattern in (*fresh, *through):
+        if parts.beliefs.effect_of((pattern,), now).effect:
+            live.early.discard(pattern)
+        elif pattern in fresh:
+            live.early.add(pattern)
+
+
 def _weigh(
     parts: AssessParts,
     live: Live,
@@ -280,7 +292,8 @@ def _weigh(
     lower = bounded(trust["lower"], live.actor.bound, now, clear=live.clear)
     terms = terms_of(lower)
     live.budget = capped(live.budget, terms.budget)
-    budget = to_json(live.budget, cost, terms, now)
+    # A warning asks for a step-up of every action anyway: it only says how soon to look again.
+    budget = to_json(live.budget, cost, watched(terms, network.tier, network.effect), now)
     left = time_left(live.elapsed_ms(now), terms.session_s * 1_000)
     score = wis(judgement.clarity, judgement.fit, judgement.risk_magnitude, left)
     effect_class = parts.taxonomy.verbs.get(judgement.step.verb, "run")
@@ -300,7 +313,7 @@ def _weigh(
             tier=network.tier,
             effect=network.effect,
             spent=budget["spent"],
-            due=not budget["revalidate_in_s"],
+            due=due(live.budget, terms, now),
             state=state,
             approved=approved,
             observed=live.actor.reported(live.id, now),
@@ -320,7 +333,7 @@ def _weigh(
         uncertain=uncertain,
         trust=trust,
         network=network,
-        groups=belief.groups if belief else 0,
+        warning=warning_of(network, belief),
         changed=change_text(live.actor.trust) if recently_changed(live.actor.trust, now) else "",
         enforce=enforced,
         budget=budget,
@@ -336,14 +349,16 @@ def _sighting(parts: AssessParts, live: Live, judgement: Judgement, now: int) ->
     flagged = live.tracker.verdict is Verdict.OUT_OF_SCOPE
     sure = parts.confirming.threshold(parts.model.thresholds.publish)
     confirmed = judgement.session_risk >= sure
-    seen = (len(live.completed), confirmed, flagged)
-    if not (live.completed or confirmed) or seen == live.sighted:
+    # A subject that was used is no sign of what is wrong with it: only a person reports one.
+    patterns = live.patterns
+    seen = (len(patterns), confirmed, flagged)
+    if not (patterns or confirmed) or seen == live.sighted:
         return None
     live.sighted = seen
     tracker = live.tracker
-    nameless = confirmed and not live.completed
+    nameless = confirmed and not patterns
     return LocalSighting(
-        patterns=tuple(live.completed),
+        patterns=patterns,
         confirmed=confirmed,
         verdict=live.tracker.verdict,
         session_id=live.id,
@@ -352,6 +367,7 @@ def _sighting(parts: AssessParts, live: Live, judgement: Judgement, now: int) ->
         intents=tuple(slug for slug, _ in judgement.intents),
         at=now,
         principal=live.principal,
+        departed=flagged and live.departures > 0 and not live.cleared,
         step=len(tracker.steps) - 1,
         path=path_text(tracker.families, tracker.steps, tracker.outside) if nameless else "",
     )

@@ -24,6 +24,7 @@ from ioint_node.flows.live import Live, LiveActor, LiveSessions, Matching, Track
 from ioint_node.flows.namesakes import Namesakes
 from ioint_node.flows.requests import SessionLimits, declaration_of, says_right
 from ioint_node.flows.respond import coming
+from ioint_node.flows.subjects import NO_SUBJECTS, LocalSubjects
 from ioint_node.privacy.principals import KEY_BYTES
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.scoring.bounds import bounded
@@ -62,6 +63,7 @@ class AssessParts:
         mapper: maps a call to a step, with what this organisation knows of its own domains.
         narrower: the narrower alternative to a step, or None.
         confirming: from which risk on a session is confirmed enough for others to hear of it.
+        subjects: which public subjects local servers, tools and models are.
         principal_key: 32 bytes under which people and owners are counted.
     """
 
@@ -84,6 +86,7 @@ class AssessParts:
     mapper: Mapper = map_call
     narrower: Callable[[Step, Envelope, Taxonomy], Mapping[str, Any] | None] = alternative
     confirming: Confirming = field(default_factory=Confirming)
+    subjects: LocalSubjects = NO_SUBJECTS
     principal_key: bytes = field(default=bytes(KEY_BYTES), repr=False)
     journal: Journal = field(default_factory=Journal)
     matching: Matching = field(default_factory=Matching)
@@ -239,6 +242,13 @@ def warnings_of(parts: AssessParts, live: Live) -> tuple[str, ...]:
     return warnings(live.lineage, verdict=Verdict.IN_SCOPE if above is None else above.tracker.verdict)
 
 
+def meet(parts: AssessParts, live: Live, event: Event) -> tuple[str, ...]:
+    """Let a session meet the public subjects that an action goes through; returns all that it goes through."""
+    met = parts.subjects.met(tool=event.tool, server=event.server, made_of=live.actor.trust.parts)
+    live.meet(met)
+    return met
+
+
 def rebuild(parts: AssessParts, stored: StoredSession, actor: LiveActor, matcher: Matcher) -> Live:
     """Follow a stored session again from its first event; trust has counted it already and stays as it is.
 
@@ -278,4 +288,5 @@ def _follow_again(parts: AssessParts, live: Live, stored: StoredEvent) -> None:
         measured = live.follow(event)
         if measured is not None:
             live.judge(measured, event.around, publish=parts.model.thresholds.publish)
+            meet(parts, live, event)
             live.spend(measured.step, parts.taxonomy, from_text(stored.at))

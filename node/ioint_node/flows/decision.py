@@ -8,7 +8,8 @@ from typing import Any
 from ioint_taxonomy import Envelope, Taxonomy
 from msgspec import Struct
 
-from ioint_node.reputation.beliefs import NetworkEffect
+from ioint_node.reputation.beliefs import Belief, NetworkEffect
+from ioint_node.reputation.gate import EFFECT
 from ioint_node.scoring.evidence import text_of
 from ioint_node.scoring.response import WIS_SAFE, Choice, is_harmless
 from ioint_node.scoring.trust import Evidence
@@ -20,7 +21,7 @@ FORGOTTEN = "evidence is forgotten with time"
 
 
 class Weighed(Struct, frozen=True, kw_only=True):
-    """All that goes into one decision; `groups` are the independent groups behind the network's largest effect."""
+    """All that goes into one decision; `warning` says in a line what the network's largest effect comes from."""
 
     decision_id: str
     action_id: str
@@ -31,7 +32,7 @@ class Weighed(Struct, frozen=True, kw_only=True):
     uncertain: bool
     trust: Mapping[str, Any]
     network: NetworkEffect
-    groups: int
+    warning: str
     changed: str
     enforce: bool
     budget: Mapping[str, Any]
@@ -89,6 +90,7 @@ def decision_of(weighed: Weighed, approval: Mapping[str, Any] | None, taxonomy: 
             "tier": network.tier,
             "patterns": list(network.patterns),
             "age_s": network.age_s,
+            "without": {"trust": weighed.trust["lower"], "response": weighed.choice.own.value},
             "off": network.off,
         },
         "cache_ttl_s": cache_ttl_s(weighed, taxonomy),
@@ -111,7 +113,8 @@ def reasons_of(weighed: Weighed) -> list[Reason]:
     """What besides the scoring's own signals bore on the response; a weight here is in the unit of its text."""
     found = []
     if weighed.network.effect > 0.0:
-        text = network_text(weighed.network, weighed.groups)
+        tipped = "; at the edge of the declaration it makes a person's word necessary"
+        text = weighed.warning + (tipped if weighed.choice.tipped else "")
         found.append(Reason(code="network", weight=weighed.network.effect, text=text))
     if weighed.uncertain:
         text = "it is not certain what this tool does, and it may change or send something"
@@ -140,10 +143,22 @@ def reasons_of(weighed: Weighed) -> list[Reason]:
     return found
 
 
+def warning_of(network: NetworkEffect, belief: Belief | None) -> str:
+    """What the network says of the pattern with the largest effect, `belief` what is believed of it; "" for nothing."""
+    if network.effect <= 0.0 or belief is None:
+        return ""
+    parts = [network_text(network, belief.groups)]
+    if belief.effect < EFFECT.get(belief.tier, 0.0):
+        parts.append(f"no more than {_short(belief.effect)} since our own record of it is clean")
+    if network.effect < belief.effect and network.age_s is not None:
+        parts.append(f"fading from {_short(belief.effect)}, nothing was heard for {_span(network.age_s)}")
+    return "; ".join(parts)
+
+
 def network_text(network: NetworkEffect, groups: int) -> str:
     """What the network says, in one line: "2 independent groups, precautionary, effect .05"."""
     named = f"{groups} independent group{'' if groups == 1 else 's'}"
-    return f"{named}, {network.tier}, effect {network.effect:.2f}".replace(" 0.", " .")
+    return f"{named}, {network.tier}, effect {_short(network.effect)}"
 
 
 def evidence_text(evidence: Sequence[Evidence]) -> str:
@@ -161,3 +176,11 @@ def families_for(wanted: Envelope, taxonomy: Taxonomy, *, most: int = 3) -> tupl
         if family.envelope.union(wanted, taxonomy) == family.envelope
     ]
     return tuple(slug for _, slug in sorted(holding)[:most])
+
+
+def _short(effect: float) -> str:
+    return f"{effect:.2f}".removeprefix("0")
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 86_400} days" if seconds >= 2 * 86_400 else f"{seconds // 3_600} hours"

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ioint_protocol import Fingerprint, Pattern, Report, encode_record, record_id, record_pattern
+from ioint_protocol import Dispute, Fingerprint, Pattern, Report, Sighting, encode_record, record_id
 from ioint_protocol.pattern import Rate
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.gate import (
+    Everyday,
     Hold,
     Outcome,
     Proposal,
@@ -25,29 +26,33 @@ from ioint_node.privacy.gate import (
     decide,
     is_update,
     last_said,
+    speak_for,
 )
 from ioint_node.privacy.standing import Matter, covering
 from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import matches, novel, outgoing, standing
+from ioint_node.store.log import KINDS, StoredRecord
 from ioint_node.store.matches import Seen
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, from_text, to_text
 
 REPORT_INTENTS: Final = 8
+REFRESH: Final = "refresh"
 SAID_STATES: Final = frozenset({"ready", "left"})
 STATE_OF: Final[Mapping[type, str]] = {Release: "ready", Hold: "held", Refuse: "refused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A report that could leave: its id, its bytes, what they say field by field, and what the gate decided.
+    """A record that could leave: its id, its bytes, what they say field by field, and what the gate decided.
 
-    `bad` is the exponent of the count that it says, `category` what a standing approval calls it, and `by` the standing
-    approval that lets it leave without being asked for, if one does.
+    `kind` is report, sighting or dispute, `bad` the exponent of the count that it says, `category` what a standing
+    approval calls it, and `by` the standing approval that lets it leave without being asked for, if one does.
     """
 
     id: str
+    kind: str
     subject: str
     body: bytes = field(repr=False)
     rows: Sequence[Mapping[str, Any]] = field(repr=False)
@@ -57,6 +62,11 @@ class Draft:
     category: str
     tlp: str
     by: str | None = None
+
+    @property
+    def accuses(self) -> bool:
+        """Whether it speaks against its subject."""
+        return self.kind != "dispute"
 
     def to_json(self) -> dict[str, Any]:
         """The draft as `preview` shows it."""
@@ -80,7 +90,7 @@ class Draft:
         outcome = self.outcome
         return Outgoing(
             id=self.id,
-            kind="report",
+            kind=self.kind,
             subject=self.subject,
             body=self.body,
             explain=self.rows,
@@ -126,62 +136,132 @@ async def draft_report(
         return None
     today = day_of(now)
     seen = await matches.seen_of(connection, pattern, session_id, today)
-    said = await said_of(connection, pattern, now)
-    proposal = Proposal(
-        novel=pattern not in parts.catalogue.entries,
+    proposal = await _proposal(
+        connection,
+        parts,
+        pattern,
+        name,
+        seen,
         confirmed=confirmed,
-        principals=seen.principals,
-        bad=bucket(seen.bad),
-        benign_rate=await _benign_rate(connection, parts, pattern, ordinary, today),
-        said=said,
         asked=basis == "analyst",
-        broad=too_broad(name, parts.taxonomy, parts.novel) if isinstance(name, Pattern) else None,
+        ordinary=ordinary,
+        now=now,
     )
     report = _report(
         parts, pattern, name, seen, basis=basis, today=today, label=label or parts.label, fps=fps
     )
-    return await settled(connection, parts, report, proposal, now)
+    return await settled(connection, parts, report, proposal, now, subject=pattern, label=report.tlp)
+
+
+async def draft_sighting(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    pattern: str,
+    report: StoredRecord,
+    *,
+    session_id: str | None,
+    now: int,
+    refresh: bool = False,
+) -> Draft | None:
+    """Draft that this node has seen what a report names too; None for a pattern that nobody has named.
+
+    The session at hand counts as bad; `refresh` says again, within its days, what this node has said.
+    """
+    name = await named(connection, parts, pattern)
+    if name is None:
+        return None
+    today = day_of(now)
+    seen = await matches.seen_of(connection, pattern, session_id, today)
+    proposal = await _proposal(
+        connection, parts, pattern, name, seen, confirmed=True, refresh=refresh, now=now
+    )
+    sighting = Sighting(of=report.id, seen=bucket(seen.bad), day=today)
+    return await settled(connection, parts, sighting, proposal, now, subject=pattern, label=report.tlp)
+
+
+async def _proposal(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    pattern: str,
+    name: str | Pattern,
+    seen: Seen,
+    *,
+    confirmed: bool,
+    now: int,
+    asked: bool = False,
+    refresh: bool = False,
+    ordinary: Rate | None = None,
+) -> Proposal:
+    """What the gate is asked about a pattern that this node has seen so often."""
+    return Proposal(
+        novel=pattern not in parts.catalogue.entries,
+        confirmed=confirmed,
+        principals=seen.principals,
+        bad=bucket(seen.bad),
+        benign_rate=await _benign_rate(connection, parts, pattern, ordinary, day_of(now)),
+        said=await said_of(connection, pattern, now),
+        asked=asked,
+        refresh=refresh,
+        broad=too_broad(name, parts.taxonomy, parts.novel) if isinstance(name, Pattern) else None,
+    )
 
 
 async def settled(
-    connection: AsyncConnection, parts: ExchangeParts, report: Report, proposal: Proposal, now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    record: Report | Sighting,
+    proposal: Proposal,
+    now: int,
+    *,
+    subject: str,
+    label: str,
 ) -> Draft:
-    """What the gate decides of a report, with the standing approvals that hold."""
-    matter = _matter(parts, subject_of(report), proposal, now)
+    """What the gate decides of a record, with the standing approvals that hold."""
+    matter = _matter(parts, subject, proposal, now)
     lets = None
     if parts.publish_mode == "hold" and not proposal.asked:
         lets = covering(await standing.in_force(connection, now), matter, now)
-    by = None if lets is None else lets.id
-    return drafted(parts, report, proposal, now, category=matter.category, by=by)
-
-
-def subject_of(report: Report) -> str:
-    """What a report is about: the id of its pattern, or its public subject."""
-    return record_pattern(report) or report.subj or ""
+    return drafted(
+        parts,
+        record,
+        proposal,
+        now,
+        subject=subject,
+        label=label,
+        category=matter.category,
+        by=None if lets is None else lets.id,
+    )
 
 
 def drafted(
     parts: ExchangeParts,
-    report: Report,
-    proposal: Proposal,
+    record: Report | Sighting | Dispute,
+    proposal: Proposal | Everyday,
     now: int,
     *,
+    subject: str,
+    label: str,
     category: str,
     by: str | None = None,
 ) -> Draft:
-    """What the gate decides of a report; `by` is the standing approval that covers it."""
-    body = encode_record(report)
-    outcome = decide(proposal, mode=parts.publish_mode, now=now, draw=parts.draw, standing=by is not None)
+    """What the gate decides of a record; `by` is the standing approval that covers it."""
+    body = encode_record(record)
+    if isinstance(proposal, Everyday):
+        outcome, bad = speak_for(proposal, mode=parts.publish_mode, now=now), 0
+    else:
+        bad = proposal.bad
+        outcome = decide(proposal, mode=parts.publish_mode, now=now, draw=parts.draw, standing=by is not None)
     return Draft(
         id=record_id(body),
-        subject=subject_of(report),
+        kind=KINDS[type(record)],
+        subject=subject,
         body=body,
-        rows=explain(body, parts.taxonomy, parts.catalogue, parts.audience(), label=report.tlp),
-        readers=parts.audience().to_json(report.tlp),
+        rows=explain(body, parts.taxonomy, parts.catalogue, parts.audience(), label=label),
+        readers=parts.audience().to_json(label),
         outcome=outcome,
-        bad=report.bad,
+        bad=bad,
         category=category,
-        tlp=report.tlp,
+        tlp=label,
         by=f"standing:{by}" if by and isinstance(outcome, Release) else None,
     )
 
@@ -192,7 +272,7 @@ def sample_report(parts: ExchangeParts, pattern: str, now: int) -> Draft:
     seen = Seen(bad=1, seen=1, agents=1, principals=1, day_from=today, day_until=today)
     report = _report(parts, pattern, pattern, seen, basis="threshold", today=today, label=parts.label)
     proposal = Proposal(novel=False, confirmed=True, principals=1, bad=0, benign_rate=None, said=None)
-    return drafted(parts, report, proposal, now, category="catalogue")
+    return drafted(parts, report, proposal, now, subject=pattern, label=report.tlp, category="catalogue")
 
 
 async def named(connection: AsyncConnection, parts: ExchangeParts, pattern: str) -> str | Pattern | None:
@@ -210,23 +290,28 @@ async def said_of(connection: AsyncConnection, subject: str, now: int) -> Said |
     told = [
         # When it left, or will: not when it was written down, which may be long before.
         Told(
-            leaves=from_text(row.left_at or row.not_before), bad=bad_of(row) if row.kind == "report" else None
+            leaves=from_text(row.left_at or row.not_before),
+            bad=None if row.kind == "withdrawal" else bad_of(row),
+            refresh=row.category == REFRESH,
         )
         for row in await outgoing.about(connection, subject)
-        if row.kind in ("report", "withdrawal") and row.state in SAID_STATES
+        if row.kind in ("report", "sighting", "withdrawal") and row.state in SAID_STATES
     ]
     return last_said(told, now)
 
 
 def bad_of(row: Outgoing) -> int:
-    """The exponent of the count that a report says."""
-    return next((int(leaf["value"]) for leaf in row.explain if leaf["field"] == "bad"), 0)
+    """The exponent of the count of bad sessions that a report or a sighting says."""
+    field = "bad" if row.kind == "report" else "seen"
+    return next((int(leaf["value"]) for leaf in row.explain if leaf["field"] == field), 0)
 
 
 def _matter(parts: ExchangeParts, subject: str, proposal: Proposal, now: int) -> Matter:
     entry = parts.catalogue.entries.get(subject)
     intents = frozenset(entry.intents) if entry else frozenset[str]()
-    if is_update(proposal, now):
+    if proposal.refresh:
+        category = REFRESH
+    elif is_update(proposal, now):
         category = "update"
     else:
         category = "subject" if subject.startswith("pkg:") else "novel" if proposal.novel else "catalogue"

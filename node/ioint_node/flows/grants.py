@@ -54,12 +54,14 @@ from ioint_node.errors import (
     TooLargeError,
     unknown_name,
 )
+from ioint_node.flows.acting import network_of
 from ioint_node.flows.assessing import recall
 from ioint_node.flows.grant_parts import CheckRequest, GrantParts, GrantRequest, Signed, SpendRequest
 from ioint_node.flows.journal import STREAM_TLP
 from ioint_node.flows.live import Live
 from ioint_node.flows.observations import Outside, observe_outside
 from ioint_node.flows.requests import check_id
+from ioint_node.scoring.levels import watched
 from ioint_node.store import grants as kept
 from ioint_node.store import stream
 from ioint_node.store.responses import ACTIVE
@@ -265,7 +267,7 @@ async def _issue(
     if not live.actions:
         live.lessen(now)
     # Only in the turn of writing: what came before it in the queue is on disk, and in memory.
-    standing = parts.standing(live, now)
+    standing = _standing(parts, live, now)
     scope = scope_of(request.asked, standing, parts.assess.taxonomy)
     held = await kept.held(connection, live.id, standing, now)
     if held.in_force >= LIVE_PER_SESSION or held.count >= PER_SESSION:
@@ -339,7 +341,7 @@ async def _advance(
 ) -> _Answered | None:
     """Spend the newest generation, or None when the database no longer has it as `found` says."""
     _check_halted(parts, live, found.halted)
-    standing = _with_stored(parts.standing(live, now), found)
+    standing = _with_stored(_standing(parts, live, now), found)
     check_in_force(found.grant, standing, now)
     wanted = spending.wanted
     if spending.claims.expired(now) and wanted != 0:
@@ -466,7 +468,7 @@ async def _checked_grant(parts: GrantParts, request: CheckRequest, claims: Claim
         found = await kept.find(connection, told.grant, told.session)
     if found is None:
         raise _no_grant(told.grant)
-    standing = _with_stored(parts.standing(live, now), found)
+    standing = _with_stored(_standing(parts, live, now), found)
     check_in_force(found.grant, standing, now)
     _check_halted(parts, live, found.halted)
     if told.gen != found.grant.generation:
@@ -488,6 +490,14 @@ async def _session(parts: GrantParts, session_id: str, now: int, *, actor: str |
     if actor not in (None, live.actor.id):
         raise NotFoundError(f"no session {session_id!r}: open it first")
     return live
+
+
+def _standing(parts: GrantParts, live: Live, now: int) -> Standing:
+    """How a session stands; under a warning of other members it is looked at again sooner."""
+    standing, network = parts.standing(live, now), network_of(parts.assess, live, now)
+    if network.effect <= 0.0:
+        return standing
+    return replace(standing, terms=watched(standing.terms, network.tier, network.effect))
 
 
 def _with_stored(standing: Standing, found: kept.Kept) -> Standing:

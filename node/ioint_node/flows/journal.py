@@ -54,7 +54,8 @@ class LocalSighting(Struct, frozen=True, kw_only=True):
     """A session did something that others may want to hear of; `at` in Unix milliseconds.
 
     `patterns` are all that the session has completed. `confirmed` says that its risk is over the publish threshold,
-    which own history may have raised; it is told even where no pattern was completed. `path` is the abstract path then,
+    which own history may have raised; it is told even where no pattern was completed. `departed` says that it left its
+    scope in an action that no person answered for. `path` is the abstract path then,
     as JSON, and `step` the index of the step that was judged; `principal` is whom the session is about.
     """
 
@@ -67,6 +68,7 @@ class LocalSighting(Struct, frozen=True, kw_only=True):
     intents: tuple[str, ...]
     at: int
     principal: str = ""
+    departed: bool = False
     step: int = 0
     path: str = ""
 

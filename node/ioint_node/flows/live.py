@@ -11,7 +11,7 @@ import json
 import secrets
 from array import array
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -24,6 +24,8 @@ from ioint_node.access.budget import IN_SCOPE_COUNTS, Budget, begun_budget, rene
 from ioint_node.flows.habits import new_baseline
 from ioint_node.flows.requests import declaration_of
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.dossier import PUBLIC
+from ioint_node.reputation.view import indicator_id
 from ioint_node.scoring.around import tokens_of
 from ioint_node.scoring.baseline import NO_PULSE, Baseline, Pulse, beat
 from ioint_node.scoring.bounds import Bound, bounded, bounded_view
@@ -39,6 +41,7 @@ SESSIONS = 2_000
 ACTORS = 100_000
 ANSWERS_KEPT = 64  # per session; older ones are read from the store
 PATTERNS_KEPT = 64  # completed patterns per session
+SUBJECTS_KEPT = 64  # public subjects that a session went through
 MOVE_TOLD = 0.01  # of the trust used, from which engines are told
 MATCHER_CHECK_MS = 250
 MARK_MS = 7 * 86_400_000  # for how long a consensus follows an actor that has matched
@@ -158,7 +161,7 @@ class LiveActor:
             effect: what the network takes off, 0 for nothing.
             reason: why the local part moved.
             why: why the network's part moved.
-            pattern: the pattern that the network's part comes from.
+            pattern: the pattern or public subject that the network's part comes from.
         """
         if effect > 0.0:
             self.effects[session_id] = effect
@@ -176,7 +179,7 @@ class LiveActor:
         before, after = used(self.told_lower, self.told_effect), used(self.told_lower, total)
         if _moved(before, after):
             row = {"before": before, "after": after, "effect": total, "cause": "network"}
-            told.append(row | {"reason": why} | ({"pattern": pattern} if pattern else {}))
+            told.append(row | {"reason": why} | _about(pattern))
             self.told_effect = total
         return [{"actor": self.id, "session_id": session_id, **row} for row in told]
 
@@ -186,6 +189,7 @@ class Live:
     """A session in memory: its tracker and what assess counts beside it; times in Unix milliseconds.
 
     `opening` is the JSON that it was opened with. `declared_t` and `last_t` are seconds of the session's own clock.
+    `completed` holds completed patterns and public subjects that it went through (`pkg:…`), in order.
     `hashes` names every answered action, `offered` the alternatives and `alternatives` the answers to them. `early` are
     completed patterns of which nobody had warned then: they open an incident, and take nothing off here. A session that
     is rebuilt does not know them and counts every pattern, which errs toward caution. `enforced` says that its
@@ -254,9 +258,21 @@ class Live:
         self.departures += judgement.verdict is Verdict.OUT_OF_SCOPE
         self.doubts += judgement.verdict is Verdict.BORDERLINE
         self.clear = self.clear or judgement.session_risk >= publish
-        for pattern in judgement.completed[: PATTERNS_KEPT - len(self.completed)]:
-            self.completed[pattern] = None
+        if judgement.completed:
+            room = PATTERNS_KEPT - len(self.patterns)
+            self.completed |= dict.fromkeys(judgement.completed[:room])
         return judgement
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns that it completed."""
+        return tuple([name for name in self.completed if not name.startswith(PUBLIC)])
+
+    def meet(self, subjects: Sequence[str]) -> None:
+        """Note the public subjects that an action goes through."""
+        for subject in subjects:
+            if len(self.completed) - len(self.patterns) < SUBJECTS_KEPT:
+                self.completed[subject] = None
 
     def hear(self, event: Event) -> None:
         """Keep what an event tells of the next action besides its text: the tokens that it takes."""
@@ -453,6 +469,13 @@ class Matching:
         if fresh or gone:
             self._matcher = self._matcher.changed(fresh, gone)
         return self._matcher
+
+
+def _about(pattern: str | None) -> dict[str, str]:
+    """What a row for engines names: a pattern, or a public subject, each as its indicator does."""
+    if pattern is None:
+        return {}
+    return {"subject" if pattern.startswith(PUBLIC) else "pattern": indicator_id(pattern)}
 
 
 def _moved(before: float, after: float) -> bool:

@@ -28,9 +28,9 @@ from ioint_protocol.pattern import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.draft import draft_report
+from ioint_node.flows.noting import note
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.paths import path_of
-from ioint_node.flows.publish import note
 from ioint_node.privacy.minimal import minimal_path
 from ioint_node.reputation.gate import upper_bound
 from ioint_node.reputation.novel import too_broad

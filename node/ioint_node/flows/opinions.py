@@ -26,16 +26,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.errors import ConflictError, NotFoundError, RequestError
 from ioint_node.flows.draft import Draft, draft_report, named, said_of, settled
 from ioint_node.flows.evidence import REMEMBERED_DAYS
+from ioint_node.flows.noting import note
 from ioint_node.flows.novel import own_rates
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.publish import PUBLISH_OFF, flush, note
+from ioint_node.flows.publish import PUBLISH_OFF, flush
 from ioint_node.privacy.explain import explain
 from ioint_node.privacy.fingerprints import fingerprint
-from ioint_node.privacy.gate import Proposal, Refuse
+from ioint_node.privacy.gate import Proposal, Refuse, bucket
 from ioint_node.privacy.names import generalised, why_not_public
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import labels, log, matches, outgoing
 from ioint_node.store.log import StoredRecord
+from ioint_node.store.matches import Seen
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, to_text
 
@@ -132,11 +134,18 @@ async def confirm_subject(
         if refusal is not None:
             raise ConflictError(refusal)
         said = await said_of(connection, told, now)
+        seen = await matches.seen_of(connection, told, None, day_of(now))
         proposal = Proposal(
-            novel=False, confirmed=True, principals=1, bad=0, benign_rate=None, said=said, asked=True
+            novel=False,
+            confirmed=True,
+            principals=1,
+            bad=bucket(seen.bad),
+            benign_rate=None,
+            said=said,
+            asked=True,
         )
-        report = _subject_report(parts, told, intents, label, now)
-        draft = await settled(connection, parts, report, proposal, now)
+        report = _subject_report(parts, told, intents, seen, label=label, now=now)
+        draft = await settled(connection, parts, report, proposal, now, subject=told, label=report.tlp)
     return await _say(parts, draft, by=by, now=now)
 
 
@@ -277,19 +286,21 @@ def _check_specific(parts: ExchangeParts, pattern: object) -> None:
 
 
 def _subject_report(
-    parts: ExchangeParts, subject: str, intents: Sequence[str], label: str | None, now: int
+    parts: ExchangeParts, subject: str, intents: Sequence[str], seen: Seen, *, label: str | None, now: int
 ) -> Report:
+    """The report of a subject: where local names are mapped to it, with the sessions that went through it."""
     today = day_of(now)
+    bad, agents = bucket(seen.bad), bucket(seen.agents)
     return Report(
         tax=parts.taxonomy.version,
         kind="subject",
         subj=subject,
         intents=tuple(sorted(set(intents))),
         basis="analyst",
-        bad=0,
-        seen=0,
-        agents=0,
-        day_from=today,
+        bad=bad,
+        seen=max(bucket(seen.seen), bad, agents),
+        agents=agents,
+        day_from=max(min(seen.day_from, today), today - matches.WINDOW_DAYS),
         day_until=today,
         det=parts.detector,
         tlp=label or parts.label,

@@ -94,6 +94,8 @@ class ExchangeParts:
         roster: the roster in force, or None when there is none or it has expired.
         consortium: the id that every signature is bound to (64 hex).
         detector: digest of the model that finds patterns (64 hex).
+        second: whether this node confirms by sightings what other groups report and it meets too.
+        benign_voices: whether it speaks for what others accuse and its own agents do as everyday work.
         label: the label of TLP 2.0 that reports get where nobody says otherwise.
         public_names: package URLs without versions whose names the operator knows to be public.
         private_names: scopes and names that never leave.
@@ -124,6 +126,8 @@ class ExchangeParts:
     publish_mode: Mode
     detector: str
     label: str = "green"
+    second: bool = True
+    benign_voices: bool = False
     public_names: frozenset[str] = field(default=frozenset(), repr=False)
     private_names: tuple[str, ...] = ()
     fingerprint_key: FingerprintKey | None = None

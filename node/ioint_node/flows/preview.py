@@ -9,10 +9,11 @@ from ioint_protocol.pattern import Matcher, parse_pattern
 
 from ioint_node.flows.draft import draft_report, sample_report
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.seconding import told_of
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.predict import events_of, read_sessions
 from ioint_node.scoring.tracker import SessionTracker
-from ioint_node.scoring.values import Declaration
+from ioint_node.scoring.values import Declaration, Verdict
 from ioint_node.store import sessions
 
 
@@ -21,7 +22,8 @@ async def preview(
 ) -> list[dict[str, Any]]:
     """The exact bytes that a session would make leave, field by field; without a session, a sample.
 
-    A session whose risk is below `sure`, the publish threshold, tells nothing by itself, and each record says so.
+    A session whose risk is below `sure`, the publish threshold, tells nothing by itself but that it met what another
+    group reports; each record says so.
 
     Raises:
         NotFoundError: no such session.
@@ -31,18 +33,20 @@ async def preview(
         return [sample_report(parts, first.id, now).to_json()]
     async with parts.store.read() as connection:
         detail = await sessions.get_session(connection, session_id)
-        drafts = [
-            await draft_report(
-                connection,
-                parts,
-                pattern,
-                session_id,
-                confirmed=float(detail["risk"]) >= sure,
-                basis="threshold",
-                now=now,
+        confirmed = float(detail["risk"]) >= sure
+        departed = detail["verdict"] == Verdict.OUT_OF_SCOPE and not detail["cleared"]
+        drafts = []
+        for pattern in sorted({str(match["pattern"]) for match in detail["patterns"]}):
+            told = await told_of(
+                connection, parts, pattern, session_id, confirmed=confirmed, departed=departed, now=now
             )
-            for pattern in sorted({str(match["pattern"]) for match in detail["patterns"]})
-        ]
+            # Where nothing leaves, the report that would says why.
+            drafts.append(
+                told
+                or await draft_report(
+                    connection, parts, pattern, session_id, confirmed=confirmed, basis="threshold", now=now
+                )
+            )
     return [draft.to_json() for draft in drafts if draft is not None]
 
 

@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any, Final
 
 from ioint_protocol import (
-    Pattern,
+    Dispute,
     Report,
     Roster,
+    Sighting,
     VerifiedSegment,
     build_segment,
     decode_record,
@@ -28,22 +29,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import ownlog
 from ioint_node.flows.believe import Believed, enter, put_in_force
-from ioint_node.flows.draft import Draft, bad_of, draft_report, drafted, said_of
+from ioint_node.flows.draft import REFRESH, drafted, said_of
 from ioint_node.flows.journal import LocalSighting
+from ioint_node.flows.noting import note
 from ioint_node.flows.ownlog import Halted, Lost, Next
 from ioint_node.flows.parts import ExchangeParts, News
+from ioint_node.flows.seconding import told_of
 from ioint_node.flows.spread import pass_on
 from ioint_node.privacy.egress import check_segment
-from ioint_node.privacy.gate import DAY_MS, PARAMS, Hold, Proposal, Refuse, Release
+from ioint_node.privacy.gate import Everyday, Proposal, Release
+from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store import log, novel, outgoing
 from ioint_node.store.log import Arrival
 from ioint_node.store.novel import NovelCase
 from ioint_node.store.outgoing import Outgoing
-from ioint_node.store.times import day_of, from_text
+from ioint_node.store.times import day_of
 
 FLUSH_SEGMENTS: Final = 16  # in one call of `flush`
-ALREADY_SAID: Final = "already said"
 PUBLISH_OFF: Final = 'publish is off: set publish = "hold" in config.toml to send single records'
 
 
@@ -72,20 +75,25 @@ async def propose(
 ) -> None:
     """Note what this session gives to tell, in the transaction that notes the session itself.
 
-    A pattern that was told already, and whose count has not doubled, leaves no trace; so does one that waits for a
-    person, or was refused by one. A session that is confirmed and completed no pattern that has a name becomes a case,
-    which `flows.novel` looks at outside this transaction.
+    A pattern that was told already, and whose count has not doubled, leaves no trace but a sighting a week, which keeps
+    fresh what was told; so does one that waits for a person, or was refused by one. A session that left its scope, and
+    is not confirmed, seconds what another group reports. A session that is confirmed and completed no pattern that has
+    a name becomes a case, which `flows.novel` looks at outside this transaction.
     """
-    if not sighting.confirmed:
-        return
     ready = False
     for pattern in sorted(set(sighting.patterns)):
-        draft = await draft_report(
-            connection, parts, pattern, sighting.session_id, confirmed=True, basis="threshold", now=now
+        draft = await told_of(
+            connection,
+            parts,
+            pattern,
+            sighting.session_id,
+            confirmed=sighting.confirmed,
+            departed=sighting.departed,
+            now=now,
         )
         if draft is not None:
             ready = await note(connection, draft, now) or ready
-    if not sighting.patterns and sighting.path:
+    if sighting.confirmed and not sighting.patterns and sighting.path:
         case = NovelCase(
             session_id=sighting.session_id,
             actor=sighting.actor,
@@ -96,48 +104,6 @@ async def propose(
         await novel.add_case(connection, case, now)
     if ready:
         parts.flush_soon()
-
-
-async def note(connection: AsyncConnection, draft: Draft, now: int, *, by: str | None = None) -> bool:
-    """Write down what the gate decided of a report, in place of an older count that waits; True when it may leave.
-
-    `by` is the person who asked for it by name.
-    """
-    if draft.outcome.reason.startswith(ALREADY_SAID):
-        return False
-    rows = await outgoing.about(connection, draft.subject)
-    since = now - PARAMS.once_days * DAY_MS
-    if isinstance(draft.outcome, Hold) and any(_asked(row, draft, since) for row in rows):
-        return False
-    older = [row.id for row in rows if _waits(row, now) and row.id != draft.id]
-    noted = draft.noted(now, by=by)
-    if isinstance(draft.outcome, Refuse):
-        await outgoing.add(connection, noted)
-        return False
-    await outgoing.replace(connection, older, "a newer count takes its place")
-    if not await outgoing.add(connection, noted) and noted.state == "ready":
-        # The same bytes were held under another setting.
-        await outgoing.decide(
-            connection,
-            noted.id,
-            state="ready",
-            reason=noted.reason,
-            not_before=from_text(noted.not_before),
-            by=noted.decided_by or "the setting",
-        )
-    return noted.state == "ready"
-
-
-def _waits(row: Outgoing, now: int) -> bool:
-    """Whether a report waits for a person, or for an emission slot that has not come."""
-    slot = row.state == "ready" and from_text(row.not_before) > now
-    return row.kind == "report" and (row.state == "held" or slot)
-
-
-def _asked(row: Outgoing, draft: Draft, since: int) -> bool:
-    """Whether a person was asked the same before, and has not answered or has said no."""
-    waits = row.state == "held" or (row.state == "refused" and row.decided_by is not None)
-    return row.kind == "report" and waits and from_text(row.at) > since and draft.bad <= bad_of(row)
 
 
 async def decide(
@@ -186,20 +152,14 @@ async def _approve(
     label: str | None,
 ) -> str:
     """Let a held report leave as the gate says, and return its id, which another label changes."""
-    report = decode_record(held.body)
-    if not isinstance(report, Report):
-        raise AssertionError("only reports are held")
-    proposal = Proposal(
-        novel=isinstance(report.pat, Pattern),
-        confirmed=True,
-        principals=0,  # whoever has seen the bytes decides
-        bad=report.bad,
-        benign_rate=None,
-        said=await said_of(connection, held.subject, now),
-        approved=True,
+    record, proposal = await _held(connection, parts, held, now)
+    if label is not None and label != held.tlp:
+        if not isinstance(record, Report):
+            raise ConflictError(f"a {held.kind} has the label of the report that it names: {held.tlp}")
+        record = structs.replace(record, tlp=label)
+    draft = drafted(
+        parts, record, proposal, now, subject=held.subject, label=label or held.tlp, category=held.category
     )
-    labelled = structs.replace(report, tlp=label) if label is not None else report
-    draft = drafted(parts, labelled, proposal, now, category=held.category)
     if not isinstance(draft.outcome, Release):
         raise ConflictError(f"record {held.id[:12]} cannot leave: {draft.outcome.reason}")
     reason = f"approved by an operator: {draft.outcome.reason}"
@@ -216,6 +176,28 @@ async def _approve(
     if not await outgoing.add(connection, draft.noted(now, reason=reason, by=by)):
         raise ConflictError(f"these bytes were decided before as record {draft.id[:12]}")
     return draft.id
+
+
+async def _held(
+    connection: AsyncConnection, parts: ExchangeParts, held: Outgoing, now: int
+) -> tuple[Report | Sighting | Dispute, Proposal | Everyday]:
+    """What a held record says, and as what the gate is asked for it now: whoever has seen the bytes decides."""
+    record = decode_record(held.body)
+    if isinstance(record, Dispute):
+        return record, Everyday(approved=True)
+    if not isinstance(record, Report | Sighting):
+        raise AssertionError("only reports, sightings and disputes are held")
+    proposal = Proposal(
+        novel=not held.subject.startswith(PUBLIC) and held.subject not in parts.catalogue.entries,
+        confirmed=True,
+        principals=0,
+        bad=record.bad if isinstance(record, Report) else record.seen,
+        benign_rate=None,
+        said=await said_of(connection, held.subject, now),
+        approved=True,
+        refresh=held.category == REFRESH,
+    )
+    return record, proposal
 
 
 async def _existing(connection: AsyncConnection, record: str) -> Outgoing:

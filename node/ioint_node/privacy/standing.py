@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-CATEGORIES: Final = ("catalogue", "novel", "subject", "update")
+CATEGORIES: Final = ("catalogue", "novel", "subject", "update", "refresh")
 SCOPES: Final = ("pattern", "intent", "layer", "category")
 
 
@@ -29,7 +29,7 @@ class Standing:
 class Matter:
     """What would be said: its category, the pattern, and the intents and layers that the catalogue gives it.
 
-    A new count of what was said before is an `update`, whatever it is a count of.
+    A new count of what was said before is an `update`, whatever it is a count of, and that it is still met a `refresh`.
     """
 
     category: str

@@ -68,6 +68,17 @@ def maker_of(parts: bytes) -> str:
     return "" if not parts or _NOTHING in {model, prompt} else (model + prompt).hex()
 
 
+def model_of(parts: bytes) -> bytes:
+    """The mark of the model in a composition, as `model_mark` gives it; empty where none is named."""
+    model = parts[_part(1)]
+    return b"" if model == _NOTHING else model
+
+
+def model_mark(model: str) -> bytes:
+    """The mark by which a model of this name is known again in a composition."""
+    return _short(model)
+
+
 def _part(index: int) -> slice:
     return slice(1 + (index - 1) * _SIZE, 1 + index * _SIZE)
 

@@ -5,12 +5,15 @@ number, so a step of autonomy lies wholly within a friction level. `docs/respons
 
 The numbers are ours. Each quantity at most doubles to quadruples from step to step: who is new can do a short piece of
 work before a person looks, who is fully trusted a working day.
+
+What other members report moves no step of either ladder. It asks for attention first (`watched`): whoever acts under a
+warning is looked at again sooner, and what lends it access does so for a shorter time.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 AUTONOMY_STEPS = (0.3, 0.5, 0.7, 0.9)
@@ -20,6 +23,8 @@ TRUSTED_FROM = 0.7
 CHANGES = frozenset({"mutate", "run", "transfer", "authority", "value"})
 # Of these, those whose effect a person can hardly take back: rights and money.
 CONSEQUENTIAL = frozenset({"authority", "value"})
+WATCHED = 20.0  # an effect of .05 halves what a warning shortens, .10 leaves a third, .30 a seventh
+SUPPORTED_TIERS = frozenset({"corroborated", "consensus"})  # what more groups say than may lie
 
 
 class Friction(StrEnum):
@@ -146,3 +151,27 @@ def autonomy(lower: float) -> int:
 def terms_of(lower: float) -> Terms:
     """What a lower bound of trust, 0..1, means."""
     return TERMS[bisect_right(AUTONOMY_STEPS, lower)]
+
+
+def watched(terms: Terms, tier: str, effect: float) -> Terms:
+    """What a level means while other members warn of what its actor does: each time divided by 1 + 20 · effect.
+
+    From the first warning on the actor is looked at again sooner and a pass lives shorter; a grant lives shorter where
+    the warning is corroborated. What may be done and used up stays: remote records alone take none of it. With an
+    effect that fades everything comes back by degrees.
+
+    Args:
+        terms: of the local level.
+        tier: of the warning, in force here.
+        effect: what the network takes off trust, 0..1.
+    """
+    if effect <= 0.0:
+        return terms
+    part = 1.0 / (1.0 + WATCHED * effect)
+    lent = part if tier in SUPPORTED_TIERS else 1.0
+    return replace(
+        terms,
+        revalidate_s=max(1, round(terms.revalidate_s * part)),
+        pass_s=max(1, round(terms.pass_s * part)),
+        grant_s=max(1, round(terms.grant_s * lent)),
+    )

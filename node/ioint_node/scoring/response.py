@@ -4,8 +4,16 @@ Graduated: the first action out of scope asks for approval, repetition suspends,
 whose risk is clear relaunches or kills; a single dip halts nothing. What bears on it: the verdict, the weighted intent
 score, the terms of the actor's level (`levels.TERMS`), its trust budget, what detectors outside report, the network,
 and whether the actor is suspended. The network asks for a step-up at most, a consensus of independent groups for an
-approval, and what the network asks never makes `allowed` false: that takes local evidence. A step-up is closer
-checking, not a block. What a person approved is told and allowed, unless the actor itself is halted.
+approval, and what the network asks never makes `allowed` false by itself: that takes local evidence. It *tips* the
+scales where there is some: a change at the edge of the declaration, which alone is checked more closely, waits for a
+person when a corroborated warning is about this very session. A step-up is closer checking, not a block. What a person
+approved is told and allowed, unless the actor itself is halted.
+
+| the network says of this session | in scope | a change at the edge | out of scope |
+|---|---|---|---|
+| precautionary, disputed, or an effect below .10 | step_up, goes on | step_up, goes on | as without it |
+| corroborated, from .10 | step_up, goes on | approve, waits | as without it |
+| consensus, from .10 | approve from .30, goes on | approve, waits | as without it |
 
 | when enforcing | `allowed` |
 |---|---|
@@ -24,7 +32,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from ioint_node.scoring.levels import terms_of
+from ioint_node.scoring.levels import CHANGES, SUPPORTED_TIERS, terms_of
 from ioint_node.scoring.values import Response, Verdict
 
 WIS_SAFE = 0.3  # below: closer checking
@@ -33,6 +41,9 @@ OBSERVED_DOUBT = 0.5  # what detectors outside report, 0..1, from which an actio
 OBSERVED_GRAVE = 0.8  # from which a person is asked before something changes
 HARMLESS_CLASSES = frozenset({"observe", "derive"})
 STEP_UP_TIERS = frozenset({"precautionary", "disputed", "corroborated", "consensus"})
+TIPPING_EFFECT = (
+    0.1  # of a warning that more groups support than may lie, and that makes doubt of our own count
+)
 CONSENSUS_EFFECT = 0.3  # what a consensus has that the own clean record does not cap
 STRICTNESS = {response: rank for rank, response in enumerate(Response)}
 # What may ask for a response, in the order of `Choice.causes`.
@@ -86,6 +97,8 @@ class Case(Struct, frozen=True, kw_only=True):
 class Choice(Struct, frozen=True, kw_only=True):
     """A response, whether the action may go on, and which inputs asked for this response.
 
+    `own` is what would be asked for if no other member had said anything; `tipped` says that a warning made a person's
+    word necessary where the node's own doubt alone would not have.
     `ring` says that engines and orchestrators must be told: the approvals that a level asks for every day, and what is
     refused because an actor is halted already, are answers to the caller alone.
     """
@@ -93,6 +106,8 @@ class Choice(Struct, frozen=True, kw_only=True):
     response: Response
     allowed: bool
     causes: tuple[str, ...]
+    own: Response = Response.NONE
+    tipped: bool = False
     ring: bool = False
 
     @property
@@ -112,7 +127,7 @@ def choose_response(case: Case) -> Choice:
     """
     state = STATES[case.state]
     if case.approved and state is Response.NONE:
-        return Choice(response=Response.NOTIFY, allowed=True, causes=("approved",))
+        return Choice(response=Response.NOTIFY, allowed=True, causes=("approved",), own=Response.NOTIFY)
     local = (
         state,
         _by_verdict(case),
@@ -124,14 +139,19 @@ def choose_response(case: Case) -> Choice:
     )
     own = _strictest(local)
     network = _by_network(case)
-    response = _strictest((own, network))
+    tips = _tips(case) and not at_least(own, Response.APPROVE)
+    tipped = Response.APPROVE if tips else Response.NONE
+    response = _strictest((own, network, tipped))
     if response is Response.NONE:
         return NOTHING_ASKED
-    causes = tuple(name for name, one in zip(CAUSES, (*local, network), strict=True) if one is response)
+    asked = (*local, _strictest((network, tipped)))
+    causes = tuple(name for name, one in zip(CAUSES, asked, strict=True) if one is response)
     return Choice(
         response=response,
-        allowed=not case.enforce or _permits(case, own),
+        allowed=not case.enforce or _permits(case, _strictest((own, tipped))),
         causes=causes,
+        own=own,
+        tipped=tips,
         ring=at_least(response, Response.REDUCE) and "state" not in causes and causes != ("level",),
     )
 
@@ -214,6 +234,12 @@ def _by_network(case: Case) -> Response:
     if case.tier == "consensus" and case.effect >= CONSENSUS_EFFECT:
         return Response.APPROVE
     return Response.STEP_UP
+
+
+def _tips(case: Case) -> bool:
+    """Whether a warning makes the node's own doubt about a change weigh as much as that of a person is asked for."""
+    supported = case.tier in SUPPORTED_TIERS and case.effect >= TIPPING_EFFECT
+    return supported and case.verdict is Verdict.BORDERLINE and case.effect_class in CHANGES
 
 
 def _permits(case: Case, own: Response) -> bool:

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol.pattern import Rate
-from sqlalchemy import Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.reputation.dossier import FirstReport
+from ioint_node.reputation.dossier import PUBLIC, FirstReport
 from ioint_node.reputation.gate import OwnRecord
 from ioint_node.store.rows import among
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
@@ -109,6 +109,15 @@ async def add_met(connection: AsyncConnection, found: Sequence[Met]) -> None:
         return
     rows = [asdict(one) | {"action_id": "", "day": day_of(from_text(one.at))} for one in found]
     await connection.execute(upserting(connection, matches).on_conflict_do_nothing(), rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everyday:
+    """Own sessions of 30 days with a pattern or subject: judged benign, judged flagged, people behind the benign."""
+
+    benign: int
+    flagged: int
+    principals: int
 
 
 async def own_records(
@@ -211,10 +220,7 @@ async def active_actors(connection: AsyncConnection, since: str) -> int:
 
 async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | None, today: int) -> Seen:
     """The counts of a report about a pattern now; the session at hand, if any, counts as bad."""
-    bad = or_(
-        matches.c.judged == "flagged",
-        and_(matches.c.judged == "open", sessions.c.verdict == "out_of_scope"),
-    )
+    bad = _is_bad()
     rows = (
         await connection.execute(
             select(
@@ -237,6 +243,52 @@ async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | N
         principals=max(1, len({who for session, who in behind if session in flagged})),
         day_from=min(days),
         day_until=today,
+    )
+
+
+async def met_badly(connection: AsyncConnection, today: int, most: int) -> tuple[str, ...]:
+    """The patterns that sessions of the last 30 days completed which left their scope, those met last first.
+
+    Not those of sessions that a person answered for, nor public subjects.
+    """
+    statement = (
+        select(matches.c.pattern)
+        .select_from(matches.outerjoin(sessions, sessions.c.id == matches.c.session_id))
+        .where(matches.c.day > today - WINDOW_DAYS, ~matches.c.pattern.startswith(PUBLIC), _is_bad())
+        .group_by(matches.c.pattern)
+        .order_by(func.max(matches.c.day).desc(), matches.c.pattern)
+        .limit(most)
+    )
+    return tuple((await connection.execute(statement)).scalars())
+
+
+async def everyday(
+    connection: AsyncConnection, today: int, *, sessions: int, most: int
+) -> dict[str, Everyday]:
+    """What at least so many benign sessions of the last 30 days met and no flagged one, the most frequent first."""
+    benign, flagged = matches.c.judged == "benign", matches.c.judged == "flagged"
+    count = func.sum(case((benign, 1), else_=0))
+    # Before people were counted a match had no principal: then nobody stands for it.
+    people = func.count(case((benign & (matches.c.principal != ""), matches.c.principal)).distinct())
+    statement = (
+        select(matches.c.pattern, count, people)
+        .where(matches.c.day > today - WINDOW_DAYS)
+        .group_by(matches.c.pattern)
+        .having(count >= sessions, func.sum(case((flagged, 1), else_=0)) == 0)
+        .order_by(count.desc(), matches.c.pattern)
+        .limit(most)
+    )
+    return {
+        pattern: Everyday(benign=seen, flagged=0, principals=whom)
+        for pattern, seen, whom in await connection.execute(statement)
+    }
+
+
+def _is_bad() -> ColumnElement[bool]:
+    """Whether a match is of a session that left its scope and that no person answered for."""
+    return or_(
+        matches.c.judged == "flagged",
+        and_(matches.c.judged == "open", sessions.c.verdict == "out_of_scope", sessions.c.cleared == 0),
     )
 
 

@@ -124,7 +124,7 @@ matches = Table(
     "matches",
     metadata,
     Column("seq", Sequence64, primary_key=True, autoincrement=True),
-    Column("pattern", String(64), nullable=False),
+    Column("pattern", String(256), nullable=False),  # pattern id or public subject
     Column("session_id", String(128), nullable=False),
     Column("actor", String(256), nullable=False),
     Column("action_id", String(128), nullable=False),
@@ -248,7 +248,7 @@ first_reports = Table(
     "first_reports",
     metadata,
     Column("group", String(64), primary_key=True),
-    Column("pattern", String(64), primary_key=True),
+    Column("pattern", String(256), primary_key=True),  # pattern id or public subject
     Column("day", Integer, nullable=False),  # of receipt, of the first live report of this group and pattern
     Column(
         "counts", Integer, nullable=False

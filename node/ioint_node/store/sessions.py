@@ -246,6 +246,8 @@ async def list_sessions(
 async def get_session(connection: AsyncConnection, session_id: str) -> dict[str, Any]:
     """A session with what it declared, its envelope, the patterns it completed, and every decision with its reasons.
 
+    `cleared` says that a person answered for all that left its scope.
+
     Raises:
         NotFoundError: no such session.
     """
@@ -278,6 +280,7 @@ async def get_session(connection: AsyncConnection, session_id: str) -> dict[str,
         "declared": json.loads(row.declaration),
         "envelope": json.loads(row.envelope),
         "parent": json.loads(row.parent) if row.parent else None,
+        "cleared": bool(row.cleared),
         "events": {row.kind: row.happened for row in await connection.execute(counted)},
         "patterns": [dict(one) for one in (await connection.execute(matched)).mappings()],
         "decisions": [

@@ -150,3 +150,87 @@ async def test_engines_are_told_of_moves_from_a_hundredth_on(node: Node) -> None
 
     assert small == []
     assert [move["effect"] for move in await moves(node)] == [0.01]
+
+
+@pytest.mark.parametrize(
+    ("tier", "effect", "response", "sooner"),
+    [
+        ("precautionary", 0.05, "step_up", 2),
+        ("disputed", 0.05, "step_up", 2),
+        ("corroborated", 0.1, "step_up", 3),
+        ("consensus", 0.3, "approve", 7),
+    ],
+)
+async def test_each_rung_asks_for_more_attention_and_takes_no_access(
+    make_node: MakeNode, tier: str, effect: float, response: str, sooner: int
+) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    node.seasoned()
+    alone = await node.act("look", 1)
+    believe(node, tier, effect)
+    warned = await node.act("match", 2)
+
+    assert (warned["response"], warned["allowed"]) == (response, True)
+    assert warned["budget"]["interval_s"] == round(alone["budget"]["interval_s"] / sooner)
+    assert warned["cache_ttl_s"] == 0
+    for level in ("friction", "autonomy", "lower"):
+        assert warned["trust"][level] == alone["trust"][level]
+    assert warned["network"]["without"] == {"trust": alone["trust"]["lower"], "response": "none"}
+
+
+async def test_a_decision_says_what_it_would_be_without_the_network(make_node: MakeNode) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    believe(node, "consensus", 0.3)
+    await node.act("match", 1)
+    decision = await node.act("out", 2)
+
+    assert decision["network"]["without"]["response"] == decision["response"] == "approve"
+    assert decision["trust"]["used"] < decision["network"]["without"]["trust"]
+
+
+def network_reason(decision: dict[str, Any]) -> str:
+    return next(str(reason["text"]) for reason in decision["reasons"] if reason["code"] == "network")
+
+
+async def test_a_cap_by_the_own_record_is_named(node: Node) -> None:
+    await node.open()
+    believe(node, "consensus", 0.05, groups=5)
+
+    assert network_reason(await node.act("match")) == (
+        "5 independent groups, consensus, effect .05; no more than .05 since our own record of it is clean"
+    )
+
+
+async def test_a_warning_that_tips_a_doubtful_change_says_so_and_the_action_waits(
+    make_node: MakeNode,
+) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    node.seasoned()
+    believe(node, "corroborated", 0.1, groups=3)
+    await node.act("match", 1)
+    decision = await node.act("edge", 2)
+
+    assert (decision["verdict"], decision["response"], decision["allowed"]) == (
+        "borderline",
+        "approve",
+        False,
+    )
+    assert decision["approval"]["state"] == "waiting"
+    assert decision["network"]["without"]["response"] == "step_up"
+    assert network_reason(decision) == (
+        "3 independent groups, corroborated, effect .10; "
+        "at the edge of the declaration it makes a person's word necessary"
+    )
+
+
+async def test_a_fading_effect_is_named(node: Node) -> None:
+    await node.open()
+    believe(node, "corroborated", 0.1, groups=3)
+    fading = await node.act("match", now=NOW + 3 * DAY_MS + DAY_MS // 2)
+
+    assert network_reason(fading) == (
+        "3 independent groups, corroborated, effect .05; fading from .10, nothing was heard for 3 days"
+    )

@@ -15,6 +15,7 @@ from ioint_node.errors import ConflictError, NotFoundError, RequestError, TooLar
 from ioint_node.flows import grants
 from ioint_node.flows.assess import close, declare
 from ioint_node.flows.grant_parts import GrantParts, GrantRequest
+from ioint_node.reputation.beliefs import Belief
 from ioint_node.scoring.levels import terms_of
 from ioint_node.scoring.trust import lower_bound
 from ioint_node.scoring.values import Declaration
@@ -481,3 +482,43 @@ async def test_grants_are_listed_the_newest_first_and_page_by_page(parts: GrantP
         none = await stored.list_grants(connection, 2, actor="a2")
     assert [grant.id for grant in (*page, *rest)] == ids[::-1]
     assert none == ()
+
+
+@pytest.mark.parametrize(
+    ("tier", "effect", "lives", "looked"),
+    [("precautionary", 0.05, 7_200, 3_600), ("corroborated", 0.1, 2_400, 2_400), ("none", 0.0, 7_200, 7_200)],
+)
+async def test_under_a_warning_a_grant_is_looked_at_sooner_and_lives_shorter_once_it_is_corroborated(
+    parts: GrantParts, agent: Agent, tier: str, effect: float, lives: int, looked: int
+) -> None:
+    live = parts.assess.live.get("s1")
+    assert live is not None
+    live.completed["p"] = None
+    warned = Belief(pattern="p", state="watched", tier=tier, effect=effect, score=50, confidence=50, groups=3)
+    parts.assess.beliefs.apply([warned])
+    parts.assess.beliefs.heard(NOW)
+    grant = (await agent.ask())["grant"]
+
+    assert grant["expires_at"] == to_text(NOW + lives * 1_000)
+    assert grant["revalidate_at"] == to_text(NOW + looked * 1_000)
+    assert grant["units"] == 200.0
+
+
+async def test_who_is_due_under_a_warning_goes_on_after_declaring_again(
+    parts: GrantParts, agent: Agent
+) -> None:
+    live = parts.assess.live.get("s1")
+    assert live is not None
+    await agent.ask()
+    live.completed["p"] = None
+    warned = Belief(
+        pattern="p", state="watched", tier="precautionary", effect=0.05, score=50, confidence=50, groups=1
+    )
+    parts.assess.beliefs.apply([warned])
+    later = NOW + 3_600_000
+    parts.assess.beliefs.heard(later)
+    due = await fault_of(agent.spend(0, now=later))
+    await declare(parts.assess, "s1", Declaration(text="x", family=FAMILY), later)
+
+    assert due is Fault.REVALIDATE
+    assert (await agent.spend(0, now=later))["grant"]["state"] == "live"

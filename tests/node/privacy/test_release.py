@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.privacy.gate import (
     DAY_MS,
+    EVERY_COUNT,
     PARAMS,
+    Everyday,
     Hold,
     Mode,
     Proposal,
@@ -23,6 +25,7 @@ from ioint_node.privacy.gate import (
     bucket,
     decide,
     last_said,
+    speak_for,
 )
 
 NOW = 20_000 * DAY_MS + 12_345_678
@@ -41,6 +44,7 @@ def proposal(
     benign_rate: float | None = None,
     said: Said | None = None,
     approved: bool = False,
+    refresh: bool = False,
 ) -> Proposal:
     return Proposal(
         novel=novel,
@@ -50,6 +54,7 @@ def proposal(
         benign_rate=benign_rate,
         said=said,
         approved=approved,
+        refresh=refresh,
     )
 
 
@@ -212,3 +217,73 @@ def test_novel_patterns_leave_in_a_later_slot_and_first_reports_of_catalogue_pat
             assert slot <= row.leaves < slot + PARAMS.slot_ms
     first = next((pair for pair in told(history, novel=False) if pair[1].bad is not None), None)
     assert first is None or first[0] == first[1].leaves
+
+
+DAY = NOW // DAY_MS
+
+
+@pytest.mark.parametrize(("days", "leaves"), [(0, False), (6, False), (7, True), (29, True)])
+def test_what_was_said_is_kept_fresh_once_a_week_in_a_slot(days: int, *, leaves: bool) -> None:
+    outcome = decided(proposal(refresh=True, said=Said(bad=0, day=DAY - days)))
+
+    assert isinstance(outcome, Release if leaves else Refuse)
+    if isinstance(outcome, Release):
+        assert outcome.not_before // PARAMS.slot_ms > NOW // PARAMS.slot_ms
+
+
+def test_a_refresh_counts_from_the_last_one() -> None:
+    lately = Said(bad=0, day=DAY - 20, again=DAY - 3)
+
+    assert isinstance(decided(proposal(refresh=True, said=lately)), Refuse)
+
+
+def test_what_was_taken_back_is_not_kept_fresh() -> None:
+    assert isinstance(decided(proposal(refresh=True, said=Said(bad=EVERY_COUNT, day=DAY - 10))), Refuse)
+
+
+@pytest.mark.parametrize(("people", "outcome"), [(4, Hold), (5, Release)])
+def test_a_novel_pattern_is_kept_fresh_for_five_people_alone(people: int, outcome: type) -> None:
+    given_ = proposal(refresh=True, novel=True, principals=people, said=Said(bad=0, day=DAY - 10))
+
+    assert isinstance(decided(given_), outcome)
+
+
+def test_what_only_keeps_fresh_does_not_put_off_the_next_report() -> None:
+    told_ = [Told(leaves=NOW - 31 * DAY_MS, bad=2), Told(leaves=NOW - 5 * DAY_MS, bad=2, refresh=True)]
+
+    assert last_said(told_, NOW) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5), st.booleans()), max_size=12))
+def test_a_refresh_changes_neither_the_day_nor_lowers_the_count(said: list[tuple[int, int, bool]]) -> None:
+    rows = [Told(leaves=NOW - days * DAY_MS, bad=bad, refresh=again) for days, bad, again in said]
+    with_, without = (last_said(some, NOW) for some in (rows, [row for row in rows if not row.refresh]))
+
+    assert (with_ is None) == (without is None)
+    if with_ is not None and without is not None:
+        assert with_.day == without.day
+        assert with_.bad >= without.bad
+
+
+CLEAN = Everyday(benign=14, flagged=0, principals=5)
+
+
+@pytest.mark.parametrize(
+    ("everyday", "mode", "outcome"),
+    [
+        (CLEAN, "catalogue", Release),
+        (CLEAN, "hold", Hold),
+        (CLEAN, "off", Refuse),
+        (replace(CLEAN, benign=13), "catalogue", Refuse),
+        (replace(CLEAN, flagged=1), "catalogue", Refuse),
+        (replace(CLEAN, principals=4), "catalogue", Refuse),
+        (replace(CLEAN, spoken_day=DAY - 13), "catalogue", Refuse),
+        (replace(CLEAN, spoken_day=DAY - 14), "catalogue", Release),
+        (Everyday(approved=True), "hold", Release),
+        (Everyday(approved=True), "off", Refuse),
+    ],
+)
+def test_everyday_work_is_spoken_for_by_a_clean_record_of_five_people(
+    everyday: Everyday, mode: Mode, outcome: type
+) -> None:
+    assert isinstance(speak_for(everyday, mode=mode, now=NOW), outcome)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ioint_node.scoring.levels import CHANGES
 from ioint_node.scoring.response import Case, at_least, choose_response
 from ioint_node.scoring.values import Response, Verdict
 from msgspec.structs import replace
@@ -79,10 +80,61 @@ def test_out_of_scope_is_blocked_when_enforcing_unless_a_person_approved_it(case
 
 @given(cases)
 def test_remote_evidence_alone_never_blocks(case: Case) -> None:
-    warned = choose_response(case)
+    sure = replace(case, verdict=Verdict.IN_SCOPE) if case.verdict is Verdict.BORDERLINE else case
+    warned = choose_response(sure)
+    alone = choose_response(replace(sure, tier="none", effect=0.0))
+
+    assert warned.allowed is alone.allowed
+
+
+@given(cases)
+def test_precaution_never_blocks_not_even_where_there_is_doubt(case: Case) -> None:
+    warned = choose_response(replace(case, tier="precautionary", effect=0.05))
     alone = choose_response(replace(case, tier="none", effect=0.0))
 
     assert warned.allowed is alone.allowed
+
+
+@given(cases)
+def test_what_would_be_without_the_network_is_what_a_node_alone_says(case: Case) -> None:
+    alone = choose_response(replace(case, tier="none", effect=0.0))
+
+    assert choose_response(case).own is alone.response is alone.own
+
+
+EDGE = replace(CALM, verdict=Verdict.BORDERLINE)
+
+
+@pytest.mark.parametrize("tier", ["corroborated", "consensus"])
+@pytest.mark.parametrize("effect_class", sorted(CHANGES))
+def test_a_corroborated_warning_tips_a_change_at_the_edge_to_an_approval(
+    tier: str, effect_class: str
+) -> None:
+    doubted = replace(EDGE, lower=0.95, effect_class=effect_class)
+    warned = choose_response(replace(doubted, tier=tier, effect=0.1))
+
+    assert choose_response(doubted).response is Response.STEP_UP
+    assert (warned.response, warned.held, warned.ring) == (Response.APPROVE, True, True)
+    assert (warned.causes, warned.own) == (("network",), Response.STEP_UP)
+    assert choose_response(replace(doubted, tier=tier, effect=0.1, enforce=False)).allowed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"verdict": Verdict.IN_SCOPE},
+        {"effect_class": "observe"},
+        {"effect_class": "derive"},
+        {"tier": "precautionary"},
+        {"tier": "disputed"},
+        {"effect": 0.0999},
+        {"effect": 0.05, "tier": "consensus"},
+    ],
+)
+def test_nothing_less_tips_anything(changed: dict[str, Any]) -> None:
+    choice = choose_response(replace(replace(EDGE, tier="corroborated", effect=0.1), **changed))
+
+    assert choice.allowed
 
 
 @pytest.mark.parametrize("tier", ["precautionary", "disputed", "corroborated"])

@@ -32,6 +32,7 @@ NOVEL = Pattern(
     )
 )
 NAME = pattern_id(NOVEL)
+PACKAGE = "pkg:npm/left-pad@1.3"
 PAGE = "/api/v1/incidents"
 
 
@@ -123,18 +124,22 @@ async def test_a_match_found_in_the_past_is_judged_as_its_session_was(node: Node
     assert (own[NAME].flagged, own[NAME].benign) == (1, 1)
 
 
-async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None:
-    (entry,) = node.patterns(1)
-    await past(node, "bad", INCIDENT)
-    met = matches.Met(
-        pattern=entry,
+async def met(node: Node, subject: str) -> None:
+    """A session of yesterday met a pattern or subject."""
+    one = matches.Met(
+        pattern=subject,
         session_id="bad",
         actor="a-1",
         principal="",
         at=to_text(node.clock.now - DAY_MS),
         judged="benign",
     )
-    await node.parts.store.write(lambda c: matches.add_met(c, (met,)))
+    await node.parts.store.write(lambda c: matches.add_met(c, (one,)))
+
+
+async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None:
+    (entry,) = node.patterns(1)
+    await met(node, entry)
     await node.hear("contoso", node.report(entry))
     await hunt(node)
     (found,) = await listed(node)
@@ -142,6 +147,19 @@ async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None
         "bad",
         node.parts.exchange.catalogue.entries[entry].title,
     )
+
+
+async def test_a_public_subject_is_found_where_it_was_used(node: Node) -> None:
+    (entry,) = node.patterns(1)
+    await met(node, PACKAGE)
+    report = replace(node.report(entry, bad=2), kind="subject", pat=None, subj=PACKAGE)
+    await node.hear("contoso", report)
+    await hunt(node)
+    (found,) = await listed(node)
+    assert (found["session_id"], found["label"]) == ("bad", PACKAGE)
+    closed = await act(node, found["id"], do="close", closed_as="expected_use")
+    (offer,) = closed["then"]
+    assert (await node.post(offer["path"], offer["body"], "soc")).status == 201
 
 
 async def test_looking_twice_finds_the_same(node: Node) -> None:
