@@ -67,3 +67,8 @@ def test_both_halves_of_the_probes_hold_both_classes_and_no_common_field_of_work
 def test_the_page_about_propagation_says_what_was_measured() -> None:
     found = json.loads((PLACE / "propagate.json").read_text("utf-8"))
     assert (PLACE / "propagate.md").read_text("utf-8") == script("propagate").page(found)
+
+
+def test_the_page_about_looking_back_says_what_was_measured() -> None:
+    found = json.loads((PLACE / "hunt.json").read_text("utf-8"))
+    assert (PLACE / "hunt.md").read_text("utf-8") == script("hunt").page(found)
