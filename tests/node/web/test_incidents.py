@@ -223,8 +223,23 @@ async def test_an_open_session_that_had_done_it_already_is_an_incident(node: Nod
     await hunt(node)
     (found,) = await listed(node)
     assert (found["session_id"], found["found"]) == ("s-1", "retro")
-    await node.post("/api/v1/sessions/s-1/close", {"outcome": "success"})
+    assert (await node.post("/api/v1/sessions/s-1/close", {"outcome": "done"})).status == 200
     assert len(await listed(node)) == 1
+
+
+async def test_an_open_session_that_nobody_looked_at_is_looked_at_when_it_ends(node: Node) -> None:
+    await node.open_session("s-1", "a-1")
+    tool = {"action_id": "x-1", "tool": "read_hr_record", "arguments": {"id": "7"}}
+    await node.post("/api/v1/sessions/s-1/actions", tool)
+    live = node.parts.assess.live.get("s-1")
+    assert live is not None
+    (step,) = live.tracker.steps
+    pattern = Pattern(steps=(PatternStep(verbs=(step.verb,), resources=(step.resource,), outside=True),))
+    await node.hear("contoso", warning(node, pattern))
+    node.clock.now += 1_000
+    assert (await node.post("/api/v1/sessions/s-1/close", {"outcome": "done"})).status == 200
+    (found,) = await listed(node)
+    assert (found["session_id"], found["found"]) == ("s-1", "retro")
 
 
 async def test_a_pattern_that_completes_under_a_warning_is_an_incident_at_once(node: Node) -> None:
