@@ -24,7 +24,7 @@ CHANGES = frozenset({"mutate", "run", "transfer", "authority", "value"})
 # Of these, those whose effect a person can hardly take back: rights and money.
 CONSEQUENTIAL = frozenset({"authority", "value"})
 WATCHED = 20.0  # an effect of .05 halves what a warning shortens, .10 leaves a third, .30 a seventh
-SUPPORTED_TIERS = frozenset({"corroborated", "consensus"})  # what more groups say than may lie
+SUPPORTED_TIERS = frozenset({"corroborated", "consensus"})  # what more than the groups that may lie supports
 
 
 class Friction(StrEnum):

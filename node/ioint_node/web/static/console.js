@@ -334,7 +334,7 @@ function show_effects(effects, consortium) {
   const badge = byId("effects"), fading = consortium && effects.share_left < 1;
   badge.hidden = !effects.off && !fading;
   badge.textContent = effects.off
-    ? `network effects off${effects.expires_at ? ` until ${when(moment(effects.expires_at))}` : ""}: ${effects.reason}`
+    ? `network effects off${effects.expires_at ? ` until ${when(moment(effects.expires_at))}` : ""}: ${effects.reason ?? "not written down"}`
     : effects.age_s === null ? "no network effects: never heard from it"
     : `network effects fading: ${Math.round(effects.share_left * 100)} % left, last heard ${age(effects.age_s)} ago`;
 }
