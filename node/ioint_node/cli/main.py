@@ -30,7 +30,11 @@ COMMANDS: Final = {
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
     "doctor": ("doctor", "doctor", "Check everything that this node needs, and say how to repair it."),
     "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
-    "incidents": ("incidents", "incidents", "Own sessions that contain what others warn of."),
+    "incidents": (
+        "incidents",
+        "incidents",
+        "Own sessions that contain what others warn of, and what we make of them.",
+    ),
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
     "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
     "peers": (

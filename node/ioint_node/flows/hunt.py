@@ -123,11 +123,13 @@ class Hunter:
         now = self._now()
         begun = time.monotonic()
         await assess.journal.settled()
-        found: Counter[str] = Counter()
         sought = {name: one for name in wanted if (one := self._novel(name)) is not None}
         if sought:
             await self._walk(sought, assess.live.open(), now)
-        for name in wanted:
+        found = dict.fromkeys(wanted, 0)
+        async with self._parts.store.read() as connection:
+            known = await matches.ever_met(connection, wanted, day_of(now))
+        for name in known:
             async with self._parts.store.read() as connection:
                 met, found[name] = await matches.met(connection, name, day_of(now), EACH_MOST + 1)
             await self._open(met, now)
@@ -147,7 +149,7 @@ class Hunter:
             "hunted patterns=%d novel=%d hits=%d seconds=%.2f",
             len(wanted),
             len(sought),
-            found.total(),
+            sum(found.values()),
             time.monotonic() - begun,
         )
 

@@ -74,6 +74,15 @@ class Met:
     judged: str
 
 
+async def ever_met(connection: AsyncConnection, patterns: Collection[str], today: int) -> tuple[str, ...]:
+    """Those of the patterns that a session of the last 30 days contains."""
+    named = matches.c.pattern.in_(among(connection, patterns))
+    found = await connection.execute(
+        select(matches.c.pattern).where(named, matches.c.day > today - WINDOW_DAYS).distinct()
+    )
+    return tuple(sorted(found.scalars()))
+
+
 async def met(
     connection: AsyncConnection, pattern: str, today: int, limit: int
 ) -> tuple[tuple[Met, ...], int]:

@@ -32,6 +32,7 @@ NOVEL = Pattern(
     )
 )
 NAME = pattern_id(NOVEL)
+PACKAGE = "pkg:npm/left-pad@1.3"
 PAGE = "/api/v1/incidents"
 
 
@@ -123,18 +124,22 @@ async def test_a_match_found_in_the_past_is_judged_as_its_session_was(node: Node
     assert (own[NAME].flagged, own[NAME].benign) == (1, 1)
 
 
-async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None:
-    (entry,) = node.patterns(1)
-    await past(node, "bad", INCIDENT)
-    met = matches.Met(
-        pattern=entry,
+async def met(node: Node, subject: str) -> None:
+    """A session of yesterday met a pattern or subject."""
+    one = matches.Met(
+        pattern=subject,
         session_id="bad",
         actor="a-1",
         principal="",
         at=to_text(node.clock.now - DAY_MS),
         judged="benign",
     )
-    await node.parts.store.write(lambda c: matches.add_met(c, (met,)))
+    await node.parts.store.write(lambda c: matches.add_met(c, (one,)))
+
+
+async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None:
+    (entry,) = node.patterns(1)
+    await met(node, entry)
     await node.hear("contoso", node.report(entry))
     await hunt(node)
     (found,) = await listed(node)
@@ -142,6 +147,19 @@ async def test_a_catalogue_pattern_is_found_where_it_was_met(node: Node) -> None
         "bad",
         node.parts.exchange.catalogue.entries[entry].title,
     )
+
+
+async def test_a_public_subject_is_found_where_it_was_used(node: Node) -> None:
+    (entry,) = node.patterns(1)
+    await met(node, PACKAGE)
+    report = replace(node.report(entry, bad=2), kind="subject", pat=None, subj=PACKAGE)
+    await node.hear("contoso", report)
+    await hunt(node)
+    (found,) = await listed(node)
+    assert (found["session_id"], found["label"]) == ("bad", PACKAGE)
+    closed = await act(node, found["id"], do="close", closed_as="expected_use")
+    (offer,) = closed["then"]
+    assert (await node.post(offer["path"], offer["body"], "soc")).status == 201
 
 
 async def test_looking_twice_finds_the_same(node: Node) -> None:
@@ -205,8 +223,23 @@ async def test_an_open_session_that_had_done_it_already_is_an_incident(node: Nod
     await hunt(node)
     (found,) = await listed(node)
     assert (found["session_id"], found["found"]) == ("s-1", "retro")
-    await node.post("/api/v1/sessions/s-1/close", {"outcome": "success"})
+    assert (await node.post("/api/v1/sessions/s-1/close", {"outcome": "done"})).status == 200
     assert len(await listed(node)) == 1
+
+
+async def test_an_open_session_that_nobody_looked_at_is_looked_at_when_it_ends(node: Node) -> None:
+    await node.open_session("s-1", "a-1")
+    tool = {"action_id": "x-1", "tool": "read_hr_record", "arguments": {"id": "7"}}
+    await node.post("/api/v1/sessions/s-1/actions", tool)
+    live = node.parts.assess.live.get("s-1")
+    assert live is not None
+    (step,) = live.tracker.steps
+    pattern = Pattern(steps=(PatternStep(verbs=(step.verb,), resources=(step.resource,), outside=True),))
+    await node.hear("contoso", warning(node, pattern))
+    node.clock.now += 1_000
+    assert (await node.post("/api/v1/sessions/s-1/close", {"outcome": "done"})).status == 200
+    (found,) = await listed(node)
+    assert (found["session_id"], found["found"]) == ("s-1", "retro")
 
 
 async def test_a_pattern_that_completes_under_a_warning_is_an_incident_at_once(node: Node) -> None:
