@@ -149,6 +149,27 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         [*three, _dispute("m3", DAY - 14), _dispute("m4", DAY - 14)],
         {"rulings": [_ruling("false", "m9")]},
     )
+    again = [
+        _dispute("m3", DAY - 14),
+        _dispute("m4", DAY - 14),
+        _dispute("m3", number=2),
+        _dispute("m4", number=2),
+    ]
+    yield "disputes that are said again win no time", five, [*three, *again], {}
+    yield (
+        "nor when the first are taken back",
+        five,
+        [*three, *again, _withdrawal("m3", "d1"), _withdrawal("m4", "d1")],
+        {},
+    )
+    other = [_dispute("m3", number=3, of="r2"), _dispute("m4", number=3, of="r2")]
+    yield "disputes of another report have their own time", five, [*three, *again, *other], {}
+    yield (
+        "said again after a month they begin anew",
+        five,
+        [*three, _dispute("m3", DAY - 30), _dispute("m4", DAY - 30), *again[2:]],
+        {},
+    )
     yield "a lapsed dispute uncovers the report", five, [_report("m0"), _dispute("m0", DAY - 14)], {}
     yield (
         "two disputes, rejected",
@@ -277,6 +298,7 @@ def _newest(
 ) -> tuple[dict[str, Case], int]:
     """The newest live statement of each member, and how many only a withdrawal or a ruling ended."""
     today = case["today"]
+    alive = [s for s in statements if s["kind"] == "dispute" and -1 <= today - s["day"] < 30]
     taken_back = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
     void = {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
     newest: dict[str, Case] = {}
@@ -291,8 +313,9 @@ def _newest(
             about = [r for r in rulings if r["of"] == said["of"]]
             if any(r["kind"] == "stands" and r["day"] >= said["day"] for r in about):
                 continue
-            upheld = any(r["kind"] == "false" and r["day"] < said["day"] + 14 for r in about)
-            if today >= said["day"] + 14 and not upheld:
+            ends = 14 + min(s["day"] for s in alive if (s["author"], s["of"]) == (author, said["of"]))
+            upheld = any(r["kind"] == "false" and r["day"] < ends for r in about)
+            if today >= ends and not upheld:
                 continue
         if (author, said["id"]) in taken_back | void:
             ended += 1

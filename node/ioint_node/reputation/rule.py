@@ -91,6 +91,7 @@ class Ruled:
 
 
 NOTHING_RULED: Final = Ruled()
+NEVER_DISPUTED: Final[Mapping[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -331,7 +332,8 @@ def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
     `said` is everything that it signed about the subject, in the order of its log.
     """
     today, rulings = scales.today, scales.ruled
-    live = [s for s in said if s.kind != "withdrawal" and lives(s, today, rulings)]
+    since = disputed_since(said, today)
+    live = [s for s in said if s.kind != "withdrawal" and lives(s, today, rulings, since)]
     if len(live) == len(said) and not rulings.void:
         return (live[-1] if live else None), 0
     taken_back = {s.of for s in said if s.kind == "withdrawal"}
@@ -339,7 +341,21 @@ def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
     return (left[-1] if left else None), len(live) - len(left)
 
 
-def lives(statement: Statement, today: int, ruled: Ruled) -> bool:
+def disputed_since(said: Iterable[Statement], today: int) -> dict[str, int]:
+    """The first day, of those that count today, on which a member disputed each record, taken back or not.
+
+    A dispute's time runs from there: who says it again has no more of it.
+    """
+    since: dict[str, int] = {}
+    for statement in said:
+        if statement.kind == "dispute" and -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+            since[statement.of] = min(statement.day, since.get(statement.of, statement.day))
+    return since
+
+
+def lives(
+    statement: Statement, today: int, ruled: Ruled, disputed_since: Mapping[str, int] = NEVER_DISPUTED
+) -> bool:
     """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice."""
     if not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
         return False
@@ -347,7 +363,7 @@ def lives(statement: Statement, today: int, ruled: Ruled) -> bool:
         return True
     if statement.day <= ruled.upheld.get(statement.of, -1):
         return False
-    ends = statement.day + DISPUTE_DAYS
+    ends = disputed_since.get(statement.of, statement.day) + DISPUTE_DAYS
     return today < ends or ruled.false.get(statement.of, ends) < ends
 
 

@@ -31,6 +31,7 @@ from ioint_node.reputation.rule import (
 S = TypeVar("S", bound=Statement)
 AUTHOR_RECORDS: Final = 256
 """About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
+LOOKING_BACK: Final = frozenset({"withdrawal", "dispute"})  # what they do depends on what was said before
 _author = attrgetter("author")
 _VERSIONS: Final = count(1)  # no two states of any tallies have the same
 
@@ -145,7 +146,7 @@ class Tally(Generic[S]):
     def _last_word(self, author: str, group: str, said: Sequence[S], new: int) -> S | None:
         """What an author says now, of whom so many of the newest statements came since."""
         gone = 0
-        if new >= len(said) or any(s.kind == "withdrawal" for s in said[-new:]):
+        if new >= len(said) or any(s.kind in LOOKING_BACK for s in said[-new:]):
             word, gone = last_word(said, self.scales)
             taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
             if taken_back:

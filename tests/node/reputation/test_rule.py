@@ -335,6 +335,13 @@ def test_a_dispute_lapses_after_two_weeks_unless_a_ruling_took_it_up() -> None:
     assert network_part(said, founders(5), TODAY, ruled=too_late).tier == "corroborated"
 
 
+def test_who_disputes_a_record_again_wins_no_time() -> None:
+    first, again = dispute(3, TODAY - 14), dispute(3)
+    other = Statement(id="d2", author=again.author, kind="dispute", of="another", day=TODAY)
+    assert part(report(0), first, again).benign == 0
+    assert part(report(0), first, again, other).benign == MICRO
+
+
 def test_a_report_judged_false_is_void_and_shown_as_taken_back() -> None:
     said = report(0)
     found = network_part([said], founders(5), TODAY, ruled=Ruled(void=frozenset({(said.author, said.id)})))

@@ -50,7 +50,7 @@ const numbers = (sums) => Object.fromEntries(Object.entries(sums).map(([name, va
 function statementsThatCount (statements, world) {
   return world.members.flatMap((member) => {
     const own = ownStatements(member, statements)
-    const live = own.filter((one) => wouldLive(one, member, world) && !isEnded(one, statements, world))
+    const live = own.filter((one) => wouldLive(one, member, statements, world) && !isEnded(one, statements, world))
     return live.length === 0 ? [] : [{ ...live.at(-1), member }]
   })
 }
@@ -67,14 +67,18 @@ function ownStatements (member, statements) {
 }
 
 /** Whether only a withdrawal or a ruling can keep it from being live. */
-function wouldLive (statement, member, { equivocators, rulings, today }) {
+function wouldLive (statement, member, statements, { equivocators, rulings, today }) {
   const { day, kind, of } = statement
-  if (today - day < -1 || today - day >= DAYS_LIVE || !hasVoice(member) || equivocators.includes(member.id)) return false
+  if (!isOfAge(statement, today) || !hasVoice(member) || equivocators.includes(member.id)) return false
   if (kind !== 'dispute') return true
   const about = rulings.filter((one) => one.of === of)
   if (about.some((one) => one.kind === 'stands' && one.day >= day)) return false
-  return today < day + DISPUTE_DAYS || about.some((one) => one.kind === 'false' && one.day < day + DISPUTE_DAYS)
+  const ends = DISPUTE_DAYS + Math.min(...ownStatements(member, statements)
+    .filter((one) => one.kind === 'dispute' && one.of === of && isOfAge(one, today)).map((one) => one.day))
+  return today < ends || about.some((one) => one.kind === 'false' && one.day < ends)
 }
+
+const isOfAge = ({ day }, today) => today - day >= -1 && today - day < DAYS_LIVE
 
 const hasVoice = (member) => member.state === 'active' && member.class === 'member'
 
@@ -84,7 +88,7 @@ const isEnded = ({ author, id }, statements, { rulings }) =>
 
 function onlyEnded (statements, world) {
   return world.members.some((member) => ownStatements(member, statements)
-    .some((one) => wouldLive(one, member, world) && isEnded(one, statements, world)))
+    .some((one) => wouldLive(one, member, statements, world) && isEnded(one, statements, world)))
 }
 
 /** Rules 3 and 4: `{p, m}` of one statement, decayed. */
