@@ -21,6 +21,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from ioint_node.app import YOUNG_OBJECTS
 from ioint_node.bench.figures import machine, percentile, versions
 from ioint_node.flows.believe import refresh_all, reload
 from ioint_node.flows.parts import ExchangeParts
@@ -211,15 +212,16 @@ def engine(world: World, records: int) -> dict[str, Any]:
     day_s = timed(lambda: made.conclude(set(made.dossiers)))
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)  # as in a node
     singles = [[one] for one in world.statements(SINGLES)]
     each = sorted(timed(lambda one=one: made.conclude(made.add(one)), time.thread_time) for one in singles)  # type: ignore[misc]
     batches = [list(world.statements(BATCH)) for _ in range(BATCHES)]
-    batch_s = sum(timed(lambda one=one: made.conclude(made.add(one))) for one in batches)  # type: ignore[misc]
+    whole = [timed(lambda one=one: made.conclude(made.add(one)), time.thread_time) for one in batches]  # type: ignore[misc]
     return {
         "subjects": len(made.dossiers),
         "one_p50_us": 1e3 * percentile(each, 50),
         "one_p99_us": 1e3 * percentile(each, 99),
-        "batch_us": batch_s / (BATCH * BATCHES) * 1e6,
+        "batch_us": 1e3 * percentile(whole, 50) / BATCH,
         "day_s": day_s,
     }
 
@@ -322,7 +324,7 @@ def page(found: dict[str, Any]) -> str:
     rows = [
         ("one record's effect on all beliefs, p50", "", f"{one['one_p50_us']:.0f} µs"),
         ("the same, p99", "< 200 µs", f"{one['one_p99_us']:.0f} µs"),
-        (f"a record in batches of {BATCH}", "≤ 15 µs", f"{one['batch_us']:.1f} µs"),
+        (f"a record in batches of {BATCH}, the median batch", "≤ 15 µs", f"{one['batch_us']:.1f} µs"),
         ("another day: all voices weighed anew", "", f"{one['day_s']:.1f} s"),
         (
             f"start from a store of {whole['megabytes']:,} MB, {whole['believed']:,} beliefs",

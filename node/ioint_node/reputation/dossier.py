@@ -244,18 +244,20 @@ class Dossier:
 
         It counts as in `rule.accuses`: what was taken back is counted as long as it would have lived.
         """
-        group_of = scales.voters.group_of
-        groups = {group_of[s.author] for s in new if scales.hears(s.author) and self._accuses(s, scales)}
-        if not groups:
-            return frozenset()
         came = Counter([s.author for s in new])
         # An author that accused before is met at once; only for a new one the others of its group are looked for.
-        known = {group_of[a] for a, count in came.items() if self._accused_before(a, count, scales)}
-        for group in groups - known:
-            others = [author for author in scales.members[group] if author in self.said]
-            if any(self._accused_before(author, came[author], scales) for author in others):
-                known.add(group)
-        return frozenset(groups - known)
+        groups = {
+            scales.voters.group_of[s.author]
+            for s in new
+            if scales.hears(s.author)
+            and self._accuses(s, scales)
+            and not self._accused_before(s.author, came[s.author], scales)
+        }
+        return frozenset([group for group in groups if not self._group_accused_before(group, came, scales)])
+
+    def _group_accused_before(self, group: str, came: Mapping[str, int], scales: Scales) -> bool:
+        others = [author for author in scales.members[group] if author in self.said]
+        return any(self._accused_before(author, came.get(author, 0), scales) for author in others)
 
     def _accused_before(self, author: str, came: int, scales: Scales) -> bool:
         """Whether an author accused it before its newest statements, so many of them, came."""

@@ -46,7 +46,7 @@ S = TypeVar("S", bound="Statement")
 
 
 # Made for every record that is kept: a frozen dataclass takes ten times as long to make.
-class Statement(Struct, frozen=True, kw_only=True):
+class Statement(Struct, frozen=True, kw_only=True, gc=False):
     """What one record says of the subject at hand; a member's statements come in the order of its log.
 
     `kind` is report, sighting, dispute or withdrawal; `of` is the record that a dispute or withdrawal names. `bad` and
@@ -122,7 +122,7 @@ class Scales:
         return author in self.voters.group_of and author not in self.equivocators
 
 
-class Voice(Struct, frozen=True, kw_only=True):
+class Voice(Struct, frozen=True, kw_only=True, gc=False):
     """One group's voice in micro-units, and the live statements that it is made of, in order of their authors.
 
     `fresh_day` is the day of its newest accusation that has a voice, None where it has none. `tenure`, `standing` and
@@ -141,7 +141,7 @@ class Voice(Struct, frozen=True, kw_only=True):
     via: str = ""
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     """The network part for one subject, with every integer that led to it.
 
     `tier` is none, advisory, disputed, corroborated or consensus: precaution is a viewer's own decision. `accusing`
@@ -169,7 +169,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     review: bool = False
 
 
-class Network(Outcome, frozen=True, kw_only=True):
+class Network(Outcome, frozen=True, kw_only=True, gc=False):
     """The network part with the voices of all groups that it is made of, in the order of their names."""
 
     voices: tuple[Voice, ...]
@@ -401,7 +401,7 @@ def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_sub
     )
 
 
-class Sums(Struct, frozen=True, kw_only=True):
+class Sums(Struct, frozen=True, kw_only=True, gc=False):
     """The voices of all groups, as far as the outcome hangs on them; `accusing` and `benign` ascend and are above 0.
 
     `voices` counts the groups that say anything; `fresh_day` is the day of the newest accusation, None without one.

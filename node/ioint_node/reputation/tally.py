@@ -33,14 +33,16 @@ AUTHOR_RECORDS: Final = 256
 """About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
 LOOKING_BACK: Final = frozenset({"withdrawal", "dispute"})  # what they do depends on what was said before
 _author = attrgetter("author")
-_VERSIONS: Final = count(1)  # no two states of any tallies have the same
+MOVES: Final = 4_096
+"""How many changes of a tally are remembered for those who follow it; with one more they look at all of it again."""
+_STAMPS: Final = count(1)
 
 
 class Tally(Generic[S]):
     """Who is heard of a subject on some scales, and what follows; made anew only where something was said.
 
     `changed` says of whom something came since, and how many of its newest statements that are; `voices` what each
-    group says itself.
+    group says itself. `moves` are the groups that spoke since it got its `stamp`, which no other tally has.
     """
 
     __slots__ = (
@@ -57,10 +59,11 @@ class Tally(Generic[S]):
         "_taken_back",
         "_withdrawn",
         "changed",
+        "moves",
         "public_subject",
         "review",
         "scales",
-        "version",
+        "stamp",
         "voices",
     )
 
@@ -70,7 +73,8 @@ class Tally(Generic[S]):
         self.review = subject in scales.ruled.reviewed
         self.changed: dict[str, int] = {}
         self.voices: dict[str, Voice] = {}
-        self.version = next(_VERSIONS)
+        self.moves: list[str] = []
+        self.stamp = next(_STAMPS)
         self._heard = self.voices  # with what groups say of more general patterns, as soon as there are such
         self._accusing: list[int] = []  # of those, ascending and above 0
         self._benign: list[int] = []
@@ -83,7 +87,9 @@ class Tally(Generic[S]):
         self._general: dict[
             str, dict[str, Voice]
         ] = {}  # what is said of more general patterns, by name and group
-        self._pulled: dict[str, int] = {}  # by name: the version of its tally that is in `_general`
+        self._pulled: dict[
+            str, tuple[int, int]
+        ] = {}  # stamp and moves of the tallies that are in it, by name
 
     def hear(self, said: Mapping[str, Sequence[S]]) -> AbstractSet[str]:
         """Bring the voices up to date with what the authors in `changed` said; returns the groups that said it."""
@@ -103,8 +109,9 @@ class Tally(Generic[S]):
                 spoken.sort(key=_author)
             own = voice(group, spoken, scales, public_subject=self.public_subject) if spoken else None
             self._speak(group, before, own)
-        if words:
-            self.version = next(_VERSIONS)
+        self.moves += words
+        if len(self.moves) > MOVES:
+            self.moves, self.stamp = [], next(_STAMPS)
         return words.keys()
 
     def join(self, general: Mapping[str, Tally[S]]) -> None:
@@ -112,14 +119,17 @@ class Tally(Generic[S]):
         if general and self._heard is self.voices:
             self._heard = dict(self.voices)
         for name, other in general.items():
-            if self._pulled.get(name) == other.version:
-                continue
-            self._pulled[name] = other.version
-            before, now = self._general.get(name, {}), other.voices
-            self._general[name] = dict(now)
-            for group in before.keys() | now.keys():
-                if before.get(group) is not now.get(group):
-                    self._hear_of(group)
+            known = self._general.setdefault(name, {})
+            stamp, place = self._pulled.get(name, (0, 0))
+            moved = other.moves[place:] if stamp == other.stamp else known.keys() | other.voices.keys()
+            self._pulled[name] = (other.stamp, len(other.moves))
+            for group in moved:
+                said = other.voices.get(group)
+                if said is not None:
+                    known[group] = said
+                else:
+                    known.pop(group, None)
+                self._hear_of(group)
 
     def outcome(self) -> Outcome:
         """What follows from all voices."""

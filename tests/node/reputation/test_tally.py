@@ -20,8 +20,9 @@ from ioint_node.reputation.rule import (
     Statement,
     halvings,
     network_part,
+    raw_voice,
 )
-from ioint_node.reputation.tally import AUTHOR_RECORDS, tallied
+from ioint_node.reputation.tally import AUTHOR_RECORDS, MOVES, tallied
 
 TODAY = 20_000
 SPECIAL, GENERAL, MORE = "5" * 64, "1" * 64, "2" * 64
@@ -174,6 +175,23 @@ def test_groups_are_counted_as_new_accusers_once(said: list[tuple[str, Said]], o
         counted += dossier.newly_accused_by(new, on)
     at_once = Dossier(SPECIAL, about)
     assert sorted(counted) == sorted(at_once.newly_accused_by(about, on))
+
+
+def test_who_follows_a_tally_hears_all_of_it_again_after_more_changes_than_are_remembered() -> None:
+    voters = Electorate(groups=2, group_of={"m1": "g1", "m2": "g2"}, tenure={"g1": MICRO, "g2": MICRO})
+    on = Scales(voters=voters, today=TODAY)
+    special, general = Dossier(SPECIAL), Dossier(GENERAL)
+    special.add([Said(id="r", author="m1", kind="report", day=TODAY, received_at="t", tlp="red")])
+    for number in range(MOVES + 3):
+        seen = number % 6
+        one = Said(
+            id=f"r{number}", author="m2", kind="report", seen=seen, day=TODAY, received_at="t", tlp="red"
+        )
+        general.add([one])
+        raw = max(0, raw_voice(one))
+        assert general.outcome(on).accusing == raw
+        if number % 1_000 == 0 or number > MOVES - 3:
+            assert special.outcome(on, {GENERAL: general}).accusing == 677_012 + raw
 
 
 def test_of_one_author_more_records_than_are_looked_at_give_what_the_newest_give() -> None:
