@@ -15,7 +15,7 @@ import numpy as np
 from ioint_node.lab.attacks import attack, liars_of, victim_of
 from ioint_node.lab.meter import Figures, Meter
 from ioint_node.lab.rules import RIVAL_EFFECT, TIER, Candidate, Claims, Rival, threshold
-from ioint_node.lab.saying import Said, answered, honest
+from ioint_node.lab.saying import Said, Seconding, answered, honest
 from ioint_node.lab.tally import Tally, electorates, member_name
 from ioint_node.lab.viewers import Viewers
 from ioint_node.lab.world import Bools, Floats, Met, Setting, World, draw
@@ -33,7 +33,7 @@ def run(
 ) -> Figures:
     """What the shipped rule, or a candidate made of it, does in a world; `viewers` members are measured at most."""
     assault, liars = attack(world), frozenset(liars_of(world))
-    said = answered(world, [*honest(world), *assault.said], second=candidate.second)
+    said = answered(world, [*honest(world), *assault.said], candidate.second)
     voters = electorates(world.setting)
     hostile = frozenset(voters[0].group_of[member_name(m)] for m in liars)
     counted = first_reports(said, voters[0].group_of, params)
@@ -74,7 +74,7 @@ def run(
 def run_rival(world: World, rival: Rival, least: float, *, viewers: int = 24) -> Figures:
     """What a rival rule does in the same world: everything above a score has the effect of a consensus, everywhere."""
     assault, liars = attack(world), frozenset(liars_of(world))
-    said = answered(world, [*honest(world), *assault.said], second=False)
+    said = answered(world, [*honest(world), *assault.said], Seconding.NEVER)
     members = measured(world, viewers)
     meter, blindness, book = Meter(world, members), Blindness(members), _Book(world)
     view = _Everywhere(world, members)
@@ -99,7 +99,7 @@ def calibrate(orgs: int, rivals: Mapping[str, Rival]) -> dict[str, float]:
     for seed in CALIBRATION_SEEDS:
         world = draw(Setting(orgs=orgs, seed=seed))
         book = _Book(world)
-        for one in answered(world, honest(world), second=False):
+        for one in answered(world, honest(world), Seconding.NEVER):
             book.note(one)
         claims = book.claims(float(world.setting.nature.days))
         for name, rival in rivals.items():

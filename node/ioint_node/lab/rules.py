@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from ioint_node.lab.saying import Seconding
 from ioint_node.lab.world import Bools, Floats, Ints
 from ioint_node.reputation.rule import Network
 
@@ -33,13 +34,14 @@ class Candidate:
     """A rule made of the shipped one: `tier` is told the network part and the viewer's own accusing voice."""
 
     name: str
-    second: bool = False
+    second: Seconding = Seconding.NEVER
     tier: Callable[[Network, int], str] = _as_shipped
 
 
 TIER: Final = Candidate(name="TIER")
-SECONDING: Final = Candidate(name="TIER + seconding", second=True)
-CANDIDATES: Final = {rule.name: rule for rule in (TIER, SECONDING)}
+SECONDING: Final = Candidate(name="TIER + seconding", second=Seconding.ALWAYS)
+SECONDING_RARE: Final = Candidate(name="TIER + rare seconding", second=Seconding.RARE)
+CANDIDATES: Final = {rule.name: rule for rule in (TIER, SECONDING, SECONDING_RARE)}
 
 
 @dataclass(frozen=True, kw_only=True)

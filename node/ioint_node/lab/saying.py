@@ -9,9 +9,13 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from typing import Final, NamedTuple
 
+from ioint_protocol.pattern import Rate
+
 from ioint_node.lab.world import World
+from ioint_node.reputation.gate import cheap
 from ioint_node.reputation.rule import LIFE_DAYS
 
 REFRESH_DAYS: Final = 7  # a statement is repeated when its count doubled, or after so long
@@ -42,16 +46,24 @@ def honest(world: World) -> list[Said]:
     return said
 
 
-def answered(world: World, said: Iterable[Said], *, second: bool) -> list[Said]:
-    """What is said, and what honest members answer: benign voices, and with `second` the sightings of seconding.
+class Seconding(StrEnum):
+    """Whether members answer a report of what they met themselves without publishing it."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    RARE = "rare"  # only what is measurably rare among their own ordinary sessions
+
+
+def answered(world: World, said: Iterable[Said], second: Seconding) -> list[Said]:
+    """What is said, and what honest members answer: benign voices, and the sightings of seconding.
 
     A member seconds a pattern that another one reported within 30 days when it meets it in a session that was out of
     scope and not published, or met it in the 30 days before the report. Its own report counts for more than that.
     """
     spoken = sorted(said)
     more = _benign(world, spoken)
-    if second:
-        more += _seconds(world, spoken)
+    if second is not Seconding.NEVER:
+        more += _seconds(world, spoken, only_rare=second is Seconding.RARE)
     return sorted([*spoken, *more])
 
 
@@ -90,7 +102,7 @@ def _benign(world: World, spoken: Iterable[Said]) -> list[Said]:
     return said
 
 
-def _seconds(world: World, spoken: Iterable[Said]) -> list[Said]:
+def _seconds(world: World, spoken: Iterable[Said], *, only_rare: bool) -> list[Said]:
     """The sightings of members that met a reported pattern in sessions that they did not report themselves.
 
     One pass in the order of time over what is said and what is noticed.
@@ -113,6 +125,8 @@ def _seconds(world: World, spoken: Iterable[Said]) -> list[Said]:
         seen = exponent(len(recent))
         before, count = told.get((member, pattern), (-LIFE_DAYS, -1))
         if recent and (at - before >= LIFE_DAYS or seen > count):
+            if only_rare and not _rare(world, member, pattern, int(at)):
+                return
             told[member, pattern] = at, seen
             said.append(Said(at, member, pattern, "sighting", seen=seen))
 
@@ -128,3 +142,10 @@ def _seconds(world: World, spoken: Iterable[Said]) -> list[Said]:
             if at >= 0:
                 consider(at, member, pattern)
     return said
+
+
+def _rare(world: World, member: int, pattern: int, day: int) -> bool:
+    """Whether a pattern passes the gate at a member: ordinary sessions hardly ever complete it."""
+    own = Rate(matches=world.matched(member, pattern, day), sessions=world.worked(member, day))
+    base = Rate(matches=int(world.base[pattern]), sessions=world.setting.nature.base_sessions)
+    return cheap(own, base).open
