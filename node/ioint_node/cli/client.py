@@ -49,6 +49,14 @@ class Client:
         """
         return self._send("POST", path, "", json.dumps(body).encode())
 
+    def put(self, *path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - as above
+        """Put a JSON body in the place of what was there, and return the decoded answer.
+
+        Raises:
+            NodeError: the node refused or cannot be reached.
+        """
+        return self._send("PUT", path, "", json.dumps(body).encode())
+
     def delete(self, *path: str) -> Any:  # noqa: ANN401 - as above
         """Take something back and return the decoded answer.
 

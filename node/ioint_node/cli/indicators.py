@@ -58,7 +58,8 @@ COLUMNS = (
     "marks",
     "why",
 )
-MARKS: Final = ("muted", "allowed", "disputed", "revoked")
+HERE: Final = ("allow", "mute", "release")  # told to nobody, and possible before anything came
+MARKS: Final = ("muted", "allowed", "quarantined", "disputed", "revoked")
 
 
 @click.group(cls=Commands, short_help="What goes round, and what we say about it.")
@@ -307,12 +308,16 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
 
     def give(*, home: Path, form: str, pattern: str, reason: str | None, days: int | None = None) -> None:
         node = connect(home)
-        name = pattern_id(node, pattern)
         body = {"kind": kind}
         if reason is not None:
             body["reason"] = reason
         if days is not None:
             body["expires"] = to_text(time.time_ns() // 1_000_000 + days * DAY_MS)
+        if kind in HERE and pattern.startswith("pkg:"):
+            answer = node.post("api", "v1", "overrides", body=body | {"subject": pattern})
+            emit(answer, form=form, human=lambda: show_fields(answer))
+            return
+        name = pattern_id(node, pattern)
         with or_see(f"ioint indicators show {short_id(name)}"):
             answer = node.post("api", "v1", "patterns", name, "opinion", body=body)
         emit(answer, form=form, human=lambda: show_fields(answer))
@@ -326,10 +331,37 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
 
 _opinion("dispute", "An analyst's word that a pattern is a false positive.", _code(DISPUTE_REASONS))
 _opinion("mute", "Keep a pattern out of the way; its effect stays.", _KEPT, _DAYS)
-_opinion("allow", "Let a pattern have no effect here.", _KEPT, _DAYS)
+_opinion(
+    "allow",
+    "Let a pattern or package have no effect here, also one that nobody reported yet.",
+    _KEPT,
+    _DAYS,
+)
+_opinion(
+    "release", "Let a quarantined pattern act, however many agents of this node it touches.", _KEPT, _DAYS
+)
 _opinion(
     "withdraw", "Take back all that this node said of a pattern, at every member.", _code(WITHDRAWAL_REASONS)
 )
+
+
+@indicators.command("effects")
+@click.option("--off/--on", "off", default=None, help="Turn all effects off, or on again; neither: show.")
+@click.option("--reason", callback=_note, help="Why they go off, in at most 64 characters; kept here.")
+@click.option("--hours", type=Whole(1, 8_760), help="When they come back by themselves.")
+@node_options
+def effects(*, home: Path, form: str, off: bool | None, reason: str | None, hours: int | None) -> None:
+    """Turn all that others say off at once, while decisions go on; or show whether it is."""
+    node = connect(home)
+    if off is None:
+        if reason or hours:
+            raise click.UsageError("--reason and --hours go with --off")
+        answer = node.get("api", "v1", "effects")
+    elif off and not reason:
+        raise click.UsageError("--off needs a --reason")
+    else:
+        answer = node.put("api", "v1", "effects", body={"off": off, "reason": reason or "", "hours": hours})
+    emit(answer, form=form, human=lambda: show_fields(answer))
 
 
 @click.command(short_help="The receipt for a pattern's number: whose voices, which rule.")

@@ -18,6 +18,7 @@ FIRST: Final = (
     "running",
     "waiting_for",
     "halted",
+    "effects",
     "url",
     "mode",
     "publish",

@@ -7,6 +7,7 @@ the evidence. What it returns is put in force by the caller after the commit, an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,12 +21,14 @@ from ioint_protocol import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, open_dossiers
+from ioint_node.flows import standpoint
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, decisions, examine, open_dossiers
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
 from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.novel import Claim, places
+from ioint_node.reputation.standpoint import covers
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
@@ -35,6 +38,7 @@ from ioint_node.store.times import day_of, from_text
 
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
+journal = logging.getLogger(__name__)
 NEVER: Final = Concluded(heard=(), effect=0.0, withdrawn=0, seq=0, digest=b"")
 
 
@@ -98,12 +102,13 @@ async def _conclude_all(
     roster = parts.roster()
     if roster is None or not dossiers:
         return Believed()
+    misled = _demote(parts, roster, dossiers, now)
     cases = await examine(connection, parts, roster, dossiers, now)
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
-    if moved or displaced:
+    if moved or displaced or misled:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
-        others, _ = await open_dossiers(connection, parts, {*moved, *displaced})
+        others, _ = await open_dossiers(connection, parts, {*moved, *displaced, *misled} - dossiers.keys())
         cases |= await examine(connection, parts, roster, others, now)
     conclusions = [
         _conclude(
@@ -120,6 +125,27 @@ async def _conclude_all(
     return Believed(
         beliefs=await _write(connection, drawn, now), dossiers=tuple(case.dossier for case in cases.values())
     )
+
+
+def _demote(
+    parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int
+) -> tuple[str, ...]:
+    """Weigh groups that accuse a canary less from now on; returns what acts on their word, for the hour to complete."""
+    here = parts.standpoint
+    canaries = {subject: d for subject, d in dossiers.items() if covers(here.canaries, subject)}
+    fresh = {
+        group: count
+        for group, count in standpoint.caught_by(canaries, parts, roster, now).items()
+        if group not in here.caught
+    }
+    if not fresh:
+        return ()
+    journal.warning("accused what is known to be good here: %s", ", ".join(sorted(fresh)))
+    here.caught = {**here.caught, **fresh}
+    misled = [
+        b.pattern for b in parts.beliefs.all().values() if b.effect > 0 and fresh.keys() & set(b.accusers)
+    ]
+    return tuple(misled[:CHUNK_SUBJECTS])
 
 
 async def _first_reports(
@@ -154,17 +180,25 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     async with parts.store.read() as connection:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
+        parts.beliefs.off = (await decisions(connection, parts, now)).off
     parts.dossiers.clear()
     parts.recent.clear()
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))
+    await standpoint.refresh(parts, now)
 
 
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
-    """Recompute everything that was said within a record's life: daily, and after a change of the roster."""
+    """Recompute everything that was said within a record's life: by the hour, and after a change of the roster."""
+    await standpoint.refresh(parts, now)
     async with parts.store.read() as connection:
         subjects = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
+    await believe_again(parts, subjects, now)
+
+
+async def believe_again(parts: ExchangeParts, subjects: Sequence[str], now: int) -> None:
+    """Draw the conclusions about many subjects anew, so many in a transaction, and put them in force."""
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
         believed = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
@@ -229,8 +263,8 @@ def _conclude(
     """
     before = case.dossier.concluded
     silent = not case.dossier.heard_since(today - REMEMBERED_DAYS)
-    if before is None and (silent or case.network.state == "unknown"):
-        return None
+    if before is None and (silent or case.grounds.allowed or case.network.state == "unknown"):
+        return None  # of what was allowed before it came nothing is made but the log
     old = before or NEVER
     if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
         return None
@@ -354,5 +388,6 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         claimant=details.get("claimant"),
         since=details.get("since", ""),
         measured_from=details.get("measured_from"),
+        reason=details["reason"],
         seq=row["seq"],
     )

@@ -19,7 +19,8 @@ class Belief:
     `groups` counts the independent accusing groups, `accusers` names them. A `candidate` passed the gate and asks the
     budget for its `estimate` (rate per session); `fits` says that it got it. `novel` is the pattern itself where the
     catalogue does not have it; one with a `claimant` (the group that reported it first, at `since`) asks to be matched
-    here, and since the day `measured_from` it is and its own rate is known. `seq` is that of its newest stream row.
+    here, and since the day `measured_from` it is and its own rate is known. `reason` is the code of what decided, `seq`
+    that of its newest stream row.
     """
 
     pattern: str
@@ -37,16 +38,21 @@ class Belief:
     claimant: str | None = None
     since: str = ""
     measured_from: int | None = None
+    reason: str = ""
     seq: int = 0
 
 
 class NetworkEffect(Struct, frozen=True, kw_only=True):
-    """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard."""
+    """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard.
+
+    `off`: a person switched all of its effects off.
+    """
 
     effect: float
     tier: str
     patterns: tuple[str, ...]
     age_s: int | None
+    off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,7 @@ class Beliefs:
         self._claiming: dict[str, Belief] = {}
         self._spending: dict[str, Belief] = {}
         self._heard_ms: int | None = None
+        self.off = False  # a person switched all effects off
 
     def get(self, pattern: str) -> Belief | None:
         """What is believed of a pattern, or None when nothing was ever said of it."""
@@ -131,13 +138,17 @@ class Beliefs:
         """Seconds since the network was last heard, None if it never was."""
         return None if self._heard_ms is None else max(0, now - self._heard_ms) // 1000
 
+    def share_left(self, now: int) -> float:
+        """The share of every effect that the silence of the network leaves, 1 … 0."""
+        age_s = self.age_s(now)
+        return 0.0 if age_s is None else self._staleness.left(age_s)
+
     def effect_of(self, pattern_ids: Collection[str], now: int) -> NetworkEffect:
         """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
         found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
-        age_s = self.age_s(now)
-        left = 0.0 if age_s is None else self._staleness.left(age_s)
-        if not found or left == 0:
-            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s)
+        age_s, left = self.age_s(now), self.share_left(now)
+        if not found or left == 0 or self.off:
+            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         found.sort(key=lambda b: (-b.effect, b.pattern))
         return NetworkEffect(
             effect=round(found[0].effect * left, 6),

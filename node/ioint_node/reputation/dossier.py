@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
@@ -22,15 +23,14 @@ from msgspec import Struct
 
 from ioint_node.reputation.rule import (
     Network,
+    Outcome,
     Scales,
     Statement,
-    Voice,
+    accuses,
     electorate,
-    outcome,
-    score,
-    standing,
-    voice,
+    ruled,
 )
+from ioint_node.reputation.tally import Tally
 
 AUTHOR_RECORDS: Final = 256
 """About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
@@ -47,6 +47,7 @@ class DossierLimits:
 
 
 LIMITS: Final = DossierLimits()
+NOTHING_GENERAL: Final[Mapping[str, Dossier]] = MappingProxyType({})
 
 
 class Said(Statement, frozen=True, kw_only=True, gc=False):
@@ -111,47 +112,6 @@ def heard(reports: Collection[Said]) -> Heard | None:
     )
 
 
-class _Hearing:
-    """Who is heard of a subject on some scales, and the voices that follow; made anew only where something was said."""
-
-    __slots__ = ("changed", "gone", "scales", "spoken", "voices")
-
-    def __init__(self, scales: Scales | None = None) -> None:
-        self.scales = scales
-        self.changed: set[str] = set()
-        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
-        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
-        self.voices: dict[str, Voice] = {}  # by group
-
-    def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> set[str]:
-        """Bring the voices up to date with what was said since; returns the groups that said it."""
-        groups = {
-            self._stand(author, said[author], scales) for author in self.changed if scales.hears(author)
-        }
-        self.changed = set()
-        for group in groups:
-            spoken = self.spoken[group]
-            if spoken:
-                by_author = [spoken[author] for author in sorted(spoken)]
-                self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
-            else:
-                self.voices.pop(group, None)
-        return groups
-
-    def _stand(self, author: str, said: tuple[Said, ...], scales: Scales) -> str:
-        """Note what an author says now, and return its group."""
-        newest, gone = standing(said, scales.today)
-        group = scales.voters.group_of[author]
-        spoken = self.spoken.setdefault(group, {})
-        if newest is not None:
-            spoken[author] = newest
-        else:
-            spoken.pop(author, None)
-        if gone:
-            self.gone[author] = gone
-        return group
-
-
 class Dossier:
     """All that is known of one subject.
 
@@ -189,7 +149,8 @@ class Dossier:
         self.ticket = 0
         self._spoke: dict[str, int] = {}  # by author: the newest day of a statement
         self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
-        self._now, self._then = _Hearing(), _Hearing()
+        self._now: Tally[Said] | None = None  # of today
+        self._then: Tally[Said] | None = None  # of another day
         self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
         self._labels: dict[str, int] = {}  # by group: the most closed label of all of it that is heard today
         self.add(said)
@@ -206,30 +167,23 @@ class Dossier:
             self._newest[author] = max([s.day for s in kept])
             if self.novel is None:
                 self.novel = next((s.pattern for s in new if s.pattern is not None), None)
-        self._now.changed.update(by_author)
-        self._then.changed.update(by_author)
+        for tally in (self._now, self._then):
+            if tally is not None:
+                tally.changed.update(by_author)
 
-    def network(self, scales: Scales) -> Network:
-        """The network part of today."""
-        if self._now.scales is not scales:
-            self._words, self._labels = {}, {}
-        now = self._now = self._renewed(self._now, scales)
-        for group in self._hear(now, scales):
-            spoken = now.spoken[group].values()
-            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
-            words = heard([s for s in spoken if s.kind == "report"])
-            if words is None:
-                self._words.pop(group, None)
-            else:
-                self._words[group] = words
-        voices = [now.voices[group] for group in sorted(now.voices)]
-        return outcome(voices, scales, withdrawn=sum(now.gone.values()))
+    def network(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> Network:
+        """The network part of today, given the dossiers of the more general patterns."""
+        return self._joined(scales, general).network()
 
-    def score(self, scales: Scales) -> int:
+    def outcome(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> Outcome:
+        """The same without the voices."""
+        return self._joined(scales, general).outcome()
+
+    def score(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> int:
         """The score on the scales of another day."""
-        then = self._then = self._renewed(self._then, scales)
-        self._hear(then, scales)
-        return score(then.voices.values())
+        then = self._tallied_then(scales)
+        then.join({name: other._tallied_then(scales) for name, other in general.items()})  # noqa: SLF001
+        return then.outcome().score
 
     def words(self, since_day: int) -> Heard | None:
         """What the reports say that are heard in the network part of today; where none is, those since a day."""
@@ -263,16 +217,64 @@ class Dossier:
         """How many are held."""
         return sum(map(len, self.said.values()))
 
-    def _renewed(self, hearing: _Hearing, scales: Scales) -> _Hearing:
-        """The same while the scales are, else one that has heard nothing yet."""
-        if hearing.scales is scales:
-            return hearing
-        fresh = _Hearing(scales)
-        fresh.changed = set(self.said)
-        return fresh
+    def newly_accused_by(self, new: Collection[Said], scales: Scales) -> frozenset[str]:
+        """The groups that accuse this subject by these statements, which were added, and did not before.
 
-    def _hear(self, hearing: _Hearing, scales: Scales) -> set[str]:
-        return hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
+        It counts as in `rule.accuses`: what was taken back is counted as long as it would have lived.
+        """
+        fresh = {(s.author, s.id) for s in new}
+        group_of = scales.voters.group_of
+        groups = {group_of[s.author] for s in new if scales.hears(s.author) and self._accuses(s, scales)}
+        if not groups:
+            return frozenset()
+        known = {
+            group
+            for author, said in self.said.items()
+            if (group := group_of.get(author)) in groups
+            and scales.hears(author)
+            and any((author, s.id) not in fresh and self._accuses(s, scales) for s in said)
+        }
+        return frozenset(groups - known)
+
+    def _accuses(self, statement: Said, scales: Scales) -> bool:
+        return accuses(statement, scales.today, public_subject=self.public)
+
+    @property
+    def public(self) -> bool:
+        """Whether it is about a public subject and no pattern."""
+        return self.subject.startswith(PUBLIC)
+
+    def _joined(self, scales: Scales, general: Mapping[str, Dossier]) -> Tally[Said]:
+        now = self._tallied_now(scales)
+        if general:
+            now.join({name: other._tallied_now(scales) for name, other in general.items()})  # noqa: SLF001
+        return now
+
+    def _tallied_now(self, scales: Scales) -> Tally[Said]:
+        if self._now is None or self._now.scales is not scales:
+            self._words, self._labels = {}, {}
+            self._now = self._tally(scales)
+        now = self._now
+        for group in now.hear(self.said):
+            spoken = now.spoken[group].values()
+            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
+            words = heard([s for s in spoken if s.kind == "report"])
+            if words is None:
+                self._words.pop(group, None)
+            else:
+                self._words[group] = words
+        return now
+
+    def _tallied_then(self, scales: Scales) -> Tally[Said]:
+        if self._then is None or self._then.scales is not scales:
+            self._then = self._tally(scales)
+        self._then.hear(self.said)
+        return self._then
+
+    def _tally(self, scales: Scales) -> Tally[Said]:
+        tally: Tally[Said] = Tally(self.subject, scales, public_subject=self.public)
+        tally.changed = set(self.said)
+        return tally
 
 
 class Dossiers:
@@ -328,7 +330,10 @@ class Dossiers:
             if len(self._scales) > 4:  # two days are in use at a time
                 self._scales.clear()
             known = Scales(
-                voters=electorate(roster, today), today=today, equivocators=frozenset(equivocators)
+                voters=electorate(roster, today),
+                today=today,
+                equivocators=frozenset(equivocators),
+                ruled=ruled(roster, today),
             )
             self._scales[today] = known
         return known

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
+from msgspec.structs import asdict
 
 from ioint_node.reputation.gate import Gate, Local
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
@@ -113,6 +114,7 @@ def indicator_row(
         "revoked": network.state == "withdrawn",
         "tlp": facts.tlp,
         "taxonomy_version": taxonomy.version,
+        "reason": local.reason,
         "why": why_line(network, local, gate),
     }
 
@@ -148,6 +150,9 @@ def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:
             "accusing": voice.accusing,
             "benign": voice.benign,
             "tenure": voice.tenure,
+            "standing": voice.standing,
+            "halvings": voice.halvings,
+            "via": voice.via,
             "members": [_said(statement, names) for statement in voice.statements],
         }
         for voice in network.voices

@@ -34,6 +34,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -41,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
-from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
+from ioint_node.reputation.dossier import AUTHOR_RECORDS, PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
@@ -324,6 +325,21 @@ async def subjects_of(
     return tuple(sorted((await connection.execute(statement)).scalars()))
 
 
+async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    if not names:
+        return ()
+    versions = [
+        records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
+    ]
+    statement = (
+        select(records.c.subject)
+        .where(or_(records.c.subject.in_(among(connection, names)), *versions))
+        .distinct()
+    )
+    return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
 async def subject_of(connection: AsyncConnection, record: str) -> str:
     """The subject of a record, or of the report it names; empty when it is not known."""
     statement = (
@@ -557,7 +573,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
         case Sighting():
             return said(kind="sighting", seen=record.seen)
         case Dispute():
-            return said(kind="dispute")
+            return said(kind="dispute", of=record.of)
         case Withdrawal():
             return said(kind="withdrawal", of=record.of)
 

@@ -49,7 +49,7 @@ async def list_indicators(site: Site, request: web.Request, caller: Caller) -> w
     limit, before = limit_of(given, site.parts.limits), _number(given)
     async with site.parts.store.read() as connection:
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
-        items = await rows.indicator_rows(connection, page.items, site.parts.now(), caller.tlp)
+        items = await rows.indicator_rows(connection, page.items, site, caller)
     return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
 
 
@@ -63,9 +63,8 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
     shown = keys[:limit]
     async with site.parts.store.read() as connection:
         wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
-        heard = await rows.indicator_rows(
-            connection, (await listings.feed(connection, wanted)).items, site.parts.now(), caller.tlp
-        )
+        listed = await listings.feed(connection, wanted)
+        heard = await rows.indicator_rows(connection, listed.items, site, caller)
         own = await own_records(connection, shown, day_of(site.parts.now()))
     known = {str(row["id"]): row for row in heard}
     items = [
@@ -83,7 +82,7 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
         if found is not None:
-            (row,) = await rows.indicator_rows(connection, [found], site.parts.now(), caller.tlp)
+            (row,) = await rows.indicator_rows(connection, [found], site, caller)
         elif key in catalogue.entries:
             own = await own_records(connection, [key], day_of(site.parts.now()))
             row = _silent(site, key, own.get(key, OwnRecord()))
@@ -144,7 +143,7 @@ async def list_members(site: Site, request: web.Request, caller: Caller) -> web.
     async with site.parts.store.read() as connection:
         known = await peers.known(connection)
     exchange = site.parts.exchange
-    return _page(rows.member_rows(exchange.roster(), exchange.member, known), None)
+    return _page(rows.member_rows(exchange.roster(), exchange.member, known, exchange.standpoint), None)
 
 
 async def list_peers(site: Site, request: web.Request, caller: Caller) -> web.Response:
