@@ -20,17 +20,20 @@ _BANDS: Final = ((0.05, 0.10), (0.10, 0.30), (0.30, 9.0))
 class Figures:
     """What one rule did in one world; shares are of the measured members, rates per 1,000 benign actions.
 
-    `lift` is the share of blind sessions at which the effect was at least .05, .10, .30; `friction` the completing
-    benign actions under each; `under` the share of all benign actions under any. `slandered` is the friction by what
-    only liars accuse, `worst` that of the worst member, `damage` the trust it takes. `flagged` and `false_flagged` are
-    the shares of risky and of benign patterns with .05 or more, `false_corroborated` with .10 or more. `unsupported` is
-    the largest effect of the network part on a pattern that no honest group accused. `delay_h` are the median hours
-    from the first report until .05 and .10 at nine tenths of the members, None where fewer than half got there.
+    `lift` is the share of the `blind` sessions at which the effect was at least .05, .10, .30; `lift_all` the same of
+    all later sessions, `known` the share of these that are not blind. `friction` are the completing benign actions
+    under .05, .10 and .30, `p95` their sum at the worst twentieth, `under` the share of all benign actions under any.
+    `slandered` is the friction by what liars accuse and no campaign uses, `worst` that of the worst member, `damage`
+    the trust that it takes per 1,000 actions. `flagged` and `false_flagged` are the shares of risky and of benign
+    patterns with .05 or more, over members and days, `false_corroborated` with .10 or more. `unsupported` is the
+    largest effect anywhere on what no honest group accuses. `delay_h` are the median hours from the first report until
+    .05 and .10 at nine tenths of the members, None where fewer than half of the campaigns' patterns got there.
     """
 
     blind: int
     known: float
     lift: tuple[float, float, float]
+    lift_all: tuple[float, float, float]
     friction: tuple[float, float, float]
     p95: float
     under: float
@@ -63,9 +66,9 @@ class Meter:
         """A blind session, and the effect that it met."""
         self._met.append((effect, True))
 
-    def know(self) -> None:
-        """A later session at a member that had reported the pattern itself."""
-        self._met.append((-1.0, False))
+    def know(self, effect: float) -> None:
+        """A later session at a member that had reported the pattern itself, and the effect that it met."""
+        self._met.append((effect, False))
 
     def begin(self, campaign: int, pattern: int, at: float) -> None:
         """The first report of a campaign's pattern."""
@@ -102,11 +105,13 @@ class Meter:
         """All of it."""
         per_1000 = 1000 / SESSION_ACTIONS / max(self._days, 1)
         met = np.array([effect for effect, blind in self._met if blind])
+        later = np.array([effect for effect, _ in self._met])
         friction, slandered = self._friction * per_1000, self._slandered * per_1000
         return Figures(
             blind=len(met),
             known=1 - len(met) / max(len(self._met), 1),
-            lift=_three([float(_at_least(met, level).mean()) if len(met) else 0.0 for level in LEVELS]),
+            lift=_lift(met),
+            lift_all=_lift(later),
             friction=_three(friction.mean(0)),
             p95=float(np.quantile(friction.sum(1), 0.95)),
             under=float(self._under.mean() / max(self._days, 1)),
@@ -133,3 +138,7 @@ def _at_least(effects: Floats, level: float) -> Bools:
 def _three(values: Iterable[float]) -> tuple[float, float, float]:
     one, two, three = (float(v) for v in values)
     return one, two, three
+
+
+def _lift(effects: Floats) -> tuple[float, float, float]:
+    return _three([float(_at_least(effects, level).mean()) if len(effects) else 0.0 for level in LEVELS])

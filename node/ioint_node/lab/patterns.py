@@ -16,7 +16,7 @@ from ioint_node.lab.attacks import attack, liars_of, victim_of
 from ioint_node.lab.meter import Figures, Meter
 from ioint_node.lab.rules import RIVAL_EFFECT, TIER, Candidate, Claims, Rival, threshold
 from ioint_node.lab.saying import Said, Seconding, answered, honest
-from ioint_node.lab.tally import Tally, electorates, member_name
+from ioint_node.lab.tallies import Tallies, electorates, member_name
 from ioint_node.lab.viewers import Viewers
 from ioint_node.lab.world import Bools, Floats, Met, Setting, World, draw
 from ioint_node.reputation import gate
@@ -39,35 +39,32 @@ def run(
     counted = first_reports(said, voters[0].group_of, params)
     firsts: dict[int, dict[str, tuple[float, bool]]] = defaultdict(dict)
     members = measured(world, viewers)
-    tally, view, meter = (
-        Tally(voters, assault, liars),
-        Viewers(world, members, candidate, params),
-        Meter(world, members),
-    )
-    tally, blindness = Tally(voters, assault, liars), Blindness(members)
+    view, meter = Viewers(world, members, candidate, params), Meter(world, members)
+    tallies, blindness = Tallies(voters, assault, liars), Blindness(members)
     for step, (new, sessions) in enumerate(_steps(world, said)):
         day = step // STEPS
         for met in sessions:
             blindness.meet(met, view, meter)
-        changed = {one.pattern for one in new}
-        if step % STEPS == 0:
-            tally.turn(day)
-            changed |= tally.spoken.keys()
+        changed = tallies.turn(day) if step % STEPS == 0 else set()
         for one in new:
-            tally.say(one)
+            tallies.say(one)
             group = voters[0].group_of[member_name(one.member)]
             counts = counted.get((one.pattern, group, one.at))
             if counts is not None and one.member not in assault.unheard:
                 firsts[one.pattern][group] = one.at, counts
+        changed |= tallies.settle(day)
+        if step % STEPS == 0:
+            view.calibrate(tallies)
         if changed:
-            networks = {p: tally.conclude(p) for p in sorted(changed)}
+            networks = {p: tallies.conclude(p) for p in sorted(changed)}
             meter.unsupported = max(
                 [meter.unsupported, *(unsupported(n, hostile) for n in networks.values())]
             )
-            view.judge(networks, firsts, day)
+            view.judge(networks, firsts, tallies.scales, day)
             meter.reach(view.effects, (step + 1) / STEPS)
         if step % STEPS == STEPS - 1:
-            meter.day(view.effects, _slandered(tally, liars, world))
+            slandered = np.isin(np.arange(len(world.risky)), sorted(tallies.accused_by(liars))) & ~world.risky
+            meter.day(view.effects, slandered)
     return meter.figures()
 
 
@@ -157,7 +154,7 @@ class Blindness:
         first, index = self._first.get((met.campaign, met.pattern)), self._at.get(met.member)
         if first is not None and first != met.member and index is not None:
             if (met.member, met.pattern) in self._own:
-                meter.know()
+                meter.know(float(view.effects[index, met.pattern]))
             else:
                 meter.meet(float(view.effects[index, met.pattern]))
         view.meet(met)
@@ -215,12 +212,3 @@ def _steps(world: World, said: Sequence[Said]) -> Iterator[tuple[list[Said], lis
     for session in world.met:
         met[int(session.at * STEPS)].append(session)
     return zip(new, met, strict=True)
-
-
-def _slandered(tally: Tally, liars: Collection[int], world: World) -> Bools:
-    """Which patterns a liar accuses that no campaign uses."""
-    found = np.zeros(world.setting.nature.patterns, bool)
-    if liars:
-        for pattern, groups in tally.spoken.items():
-            found[pattern] = any(m in liars and s.bad > 0 for by in groups.values() for m, s in by.items())
-    return found & ~world.risky

@@ -15,7 +15,7 @@ import numpy as np
 
 from ioint_node.lab.saying import Seconding
 from ioint_node.lab.world import Bools, Floats, Ints
-from ioint_node.reputation.rule import Network
+from ioint_node.reputation.rule import THRESHOLD, Network, without_largest
 
 RIVAL_EFFECT: Final = 0.30
 PRIOR_BAD, PRIOR_SEEN = 0.2, 10.0  # of the Beta rules: .02 by default
@@ -25,23 +25,42 @@ ROUNDS: Final = 10
 HISTORY: Final = 100  # interactions after which Fides asks nobody else
 
 
-def _as_shipped(network: Network, own: int) -> str:
+def _as_shipped(network: Network, own: int, us: str) -> str:
     return network.tier
+
+
+def own_evidence(network: Network, own: int, us: str) -> str:
+    """A viewer's own flagged sessions are a voice that is never removed; alone they corroborate nothing.
+
+    At most b lying groups still add nothing: what they say is what is removed first. Never more than corroborated.
+    """
+    others = [v.accusing for v in network.voices if v.group != us]
+    after_b = without_largest(others, network.b)
+    if network.tier != "advisory" or own <= 0 or not any(others) or after_b + own < THRESHOLD:
+        return network.tier
+    return "corroborated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A rule made of the shipped one: `tier` is told the network part and the viewer's own accusing voice."""
+    """A rule made of the shipped one: `tier` is told the network part, the viewer's own voice, and its group."""
 
     name: str
     second: Seconding = Seconding.NEVER
-    tier: Callable[[Network, int], str] = _as_shipped
+    tier: Callable[[Network, int, str], str] = _as_shipped
 
 
 TIER: Final = Candidate(name="TIER")
-SECONDING: Final = Candidate(name="TIER + seconding", second=Seconding.ALWAYS)
-SECONDING_RARE: Final = Candidate(name="TIER + rare seconding", second=Seconding.RARE)
-CANDIDATES: Final = {rule.name: rule for rule in (TIER, SECONDING, SECONDING_RARE)}
+CANDIDATES: Final = {
+    rule.name: rule
+    for rule in (
+        TIER,
+        Candidate(name="+ seconding", second=Seconding.RARE),
+        Candidate(name="+ own evidence", tier=own_evidence),
+        Candidate(name="+ both", second=Seconding.RARE, tier=own_evidence),
+        Candidate(name="+ careless seconding", second=Seconding.ALWAYS),
+    )
+}
 
 
 @dataclass(frozen=True, kw_only=True)

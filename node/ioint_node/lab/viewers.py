@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,104 +12,141 @@ from msgspec.structs import replace
 
 from ioint_node.lab.rules import Candidate
 from ioint_node.lab.saying import exponent
-from ioint_node.lab.tally import group_name
+from ioint_node.lab.tallies import Tallies, group_name
 from ioint_node.lab.world import ACTOR_SESSIONS, Floats, Met, World
-from ioint_node.reputation import gate, rule
+from ioint_node.reputation import calibration, gate, rule
 from ioint_node.reputation.gate import Grounds, OwnRecord, Params
-from ioint_node.reputation.rule import LIFE_DAYS, Network, Statement
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Scales, Statement
 
 Firsts = Mapping[str, tuple[float, bool]]
 """By group: when its first live report of a pattern came, and whether it was within the group's quota."""
 
 
 class Viewers:
-    """The measured members: what each knows itself, and the effects in force there."""
+    """The measured members, and the effects in force there: members × patterns."""
 
     def __init__(self, world: World, members: Sequence[int], candidate: Candidate, params: Params) -> None:
-        self.world, self.members, self._candidate, self._params = world, tuple(members), candidate, params
-        patterns = world.setting.nature.patterns
-        self.effects: Floats = np.zeros((len(members), patterns))
-        self._grounds: list[dict[int, Grounds]] = [{} for _ in members]
-        self._asking: list[dict[int, gate.Candidate]] = [{} for _ in members]
-        self._fits: list[frozenset[str]] = [frozenset() for _ in members]
-        self._noticed: dict[tuple[int, int], list[float]] = defaultdict(list)
-        self._missed: dict[tuple[int, int], list[float]] = defaultdict(list)
-        self._groups = [group_name(m) for m in members]
+        self.effects: Floats = np.zeros((len(members), world.setting.nature.patterns))
+        self._viewers = [Viewer(world, member, candidate, params) for member in members]
+        self._by_member = {viewer.member: viewer for viewer in self._viewers}
+
+    def meet(self, met: Met) -> None:
+        """Note a campaign session at one of them."""
+        viewer = self._by_member.get(met.member)
+        if viewer is not None:
+            viewer.meet(met)
+
+    def calibrate(self, tallies: Tallies) -> None:
+        """Weigh at each the groups by what it saw itself."""
+        conclude = lru_cache(maxsize=None)(tallies.conclude)
+        for viewer in self._viewers:
+            viewer.calibrate(conclude)
+
+    def judge(
+        self, networks: Mapping[int, Network], firsts: Mapping[int, Firsts], scales: Scales, day: int
+    ) -> None:
+        """Judge some patterns anew at each."""
+        for index, viewer in enumerate(self._viewers):
+            for pattern, effect in viewer.judge(networks, firsts, scales, day).items():
+                self.effects[index, pattern] = effect
+
+
+class Viewer:
+    """One member: what it knows itself, and what it makes of what others say."""
+
+    def __init__(self, world: World, member: int, candidate: Candidate, params: Params) -> None:
+        self.member = member
+        self._world, self._candidate, self._params = world, candidate, params
+        self._us = group_name(member)
+        self._grounds: dict[int, Grounds] = {}
+        self._asking: dict[int, gate.Candidate] = {}
+        self._fits: frozenset[str] = frozenset()
+        self._weights: Mapping[str, int] = {}
+        self._missed: dict[int, list[float]] = defaultdict(list)
+        self._flagged: dict[int, list[float]] = defaultdict(list)
+        for one in world.named:
+            if one.member == member:
+                self._flagged[one.pattern].append(one.at)
 
     def meet(self, met: Met) -> None:
         """Note a campaign session: a flagged match, or one that looks like any other."""
-        notes = self._noticed if met.noticed else self._missed
-        notes[met.member, met.pattern].append(met.at)
+        (self._flagged if met.noticed else self._missed)[met.pattern].append(met.at)
 
-    def judge(self, networks: Mapping[int, Network], firsts: Mapping[int, Firsts], day: int) -> None:
-        """Judge some patterns anew at every measured member."""
-        for viewer in range(len(self.members)):
-            self._judge_at(viewer, networks, firsts, day)
+    def calibrate(self, conclude: Callable[[int], Network]) -> None:
+        """Weigh the groups by what was seen here."""
+        seen = []
+        for pattern, grounds in self._grounds.items():
+            bad = calibration.strong(grounds.own)
+            if bad is not None:
+                sides = calibration.sides(conclude(pattern).voices)
+                sides.pop(self._us, None)
+                seen.append(calibration.Observation(bad=bad, public_subject=False, sides=sides))
+        self._weights = calibration.weights(seen)
 
-    def _judge_at(
-        self,
-        viewer: int,
-        networks: Mapping[int, Network],
-        firsts: Mapping[int, Firsts],
-        day: int,
-    ) -> None:
-        grounds, asking = self._grounds[viewer], self._asking[viewer]
+    def judge(
+        self, networks: Mapping[int, Network], firsts: Mapping[int, Firsts], scales: Scales, day: int
+    ) -> dict[int, float]:
+        """The effects of some patterns, and of those whose share of the budget that changes."""
         moved = False
         for pattern, network in networks.items():
-            mine = grounds[pattern] = self._see(viewer, pattern, network, firsts[pattern], day)
-            wants = None
-            if mine.candidate(self._params):
-                accusers = tuple([v.group for v in network.voices if v.accusing > 0])
-                cost = mine.gate(self._params).estimate
-                wants = gate.Candidate(pattern=f"{pattern:05d}", accusers=accusers, estimate=cost)
-            if wants != asking.get(pattern):
+            mine = self._grounds[pattern] = self._see(pattern, network, firsts[pattern], scales, day)
+            wants = self._asks(pattern, network) if mine.candidate(self._params) else None
+            if wants != self._asking.get(pattern):
                 moved = True
                 if wants is None:
-                    del asking[pattern]
+                    del self._asking[pattern]
                 else:
-                    asking[pattern] = wants
-        fits = gate.allocate(asking.values(), self._params) if moved else self._fits[viewer]
-        changed = {int(name) for name in fits ^ self._fits[viewer]} | networks.keys()
-        self._fits[viewer] = fits
-        for pattern in changed:
-            judged = _with_share(grounds[pattern], fits=f"{pattern:05d}" in fits)
-            self.effects[viewer, pattern] = gate.judge(judged, self._params).effect
+                    self._asking[pattern] = wants
+        fits = gate.allocate(self._asking.values(), self._params) if moved else self._fits
+        changed = {int(name) for name in fits ^ self._fits} | networks.keys()
+        self._fits = fits
+        return {pattern: self._effect(pattern) for pattern in changed}
 
-    def _see(
-        self,
-        viewer: int,
-        pattern: int,
-        network: Network,
-        firsts: Firsts,
-        day: int,
-    ) -> Grounds:
-        """The grounds of a pattern at a viewer."""
-        world, member, us = self.world, self.members[viewer], self._groups[viewer]
-        nature = world.setting.nature
+    def _effect(self, pattern: int) -> float:
+        grounds = self._grounds[pattern]
+        if _name(pattern) in self._fits:
+            grounds = replace(grounds, fits=True)
+        return gate.judge(grounds, self._params).effect
+
+    def _asks(self, pattern: int, network: Network) -> gate.Candidate:
+        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
+        cost = self._grounds[pattern].gate(self._params).estimate
+        return gate.Candidate(pattern=_name(pattern), accusers=accusers, estimate=cost)
+
+    def _see(self, pattern: int, network: Network, firsts: Firsts, scales: Scales, day: int) -> Grounds:
+        """The grounds of a pattern."""
+        world, member = self._world, self.member
+        judged = world.setting.nature.judged
         live = {g: (at, counts) for g, (at, counts) in firsts.items() if day - at < LIFE_DAYS}
         anchor = min((int(at) for at, _ in live.values()), default=day)
-        before = world.matched(member, pattern, anchor)
-        after = world.matched(member, pattern, day, day - anchor) if day > anchor else 0
-        missed = sum(anchor - LIFE_DAYS <= at < anchor for at in self._missed.get((member, pattern), ()))
-        flagged = sum(day - at < LIFE_DAYS for at in self._noticed.get((member, pattern), ()))
+        accusers = {v.group for v in network.voices if v.accusing > 0} - {self._us}
+        first = [group for group, (_, counts) in live.items() if counts and group in accusers]
+        flagged = sum(0 <= day + 1 - at < LIFE_DAYS for at in self._flagged.get(pattern, ()))
+        missed = sum(0 <= anchor - at < LIFE_DAYS for at in self._missed.get(pattern, ()))
         month = world.matched(member, pattern, day)
+        before, since = (
+            world.matched(member, pattern, anchor),
+            world.matched(member, pattern, day, day - anchor),
+        )
         active = world.worked(member, day) // (ACTOR_SESSIONS * LIFE_DAYS) + 1
-        accusers = {v.group for v in network.voices if v.accusing > 0} - {us}
-        own = _own_voice(flagged)
-        tier = self._candidate.tier(network, own)
+        tier = self._candidate.tier(network, _own_voice(flagged, month), self._us)
+        calibrated = tier
+        if self._weights and tier == network.tier:
+            calibrated = calibration.weighed_tier(network, self._weights, scales)
         return Grounds(
             network=tier,
-            calibrated=tier,
+            calibrated=calibrated,
             others=bool(accusers),
-            first=any(counts and group in accusers for group, (_, counts) in live.items()),
+            first=bool(first),
+            agreed=any(self._weights.get(group, MICRO) > calibration.FLOOR for group in first),
             rate=Rate(
-                matches=before + missed + round(nature.judged * after),
+                matches=before + missed + round(judged * since),
                 sessions=world.worked(member, day, day - anchor + LIFE_DAYS),
             ),
-            base=_base(int(world.base[pattern]), nature.base_sessions),
+            base=_base(int(world.base[pattern]), world.setting.nature.base_sessions),
             own=OwnRecord(
                 sessions=month + flagged,
-                benign=round(nature.judged * month),
+                benign=round(judged * month),
                 flagged=flagged,
                 actors=round(active * -np.expm1(-month / active)),
             ),
@@ -117,16 +154,16 @@ class Viewers:
         )
 
 
-def _with_share(grounds: Grounds, *, fits: bool) -> Grounds:
-    """The same grounds, with or without a share of the budget."""
-    return grounds if grounds.fits == fits else replace(grounds, fits=fits)
+def _name(pattern: int) -> str:
+    return f"{pattern:05d}"
 
 
-def _own_voice(sessions: int) -> int:
-    """What the viewer would say itself, in micro-units."""
-    if not sessions:
+def _own_voice(flagged: int, ordinary: int) -> int:
+    """What the viewer would say itself, in micro-units: accusing above 0."""
+    if not flagged:
         return 0
-    return rule.raw_voice(Statement(id="", author="", kind="sighting", seen=exponent(sessions)))
+    bad, seen = exponent(flagged), exponent(flagged + ordinary)
+    return rule.raw_voice(Statement(id="", author="", kind="report", bad=bad, seen=seen))
 
 
 @lru_cache(maxsize=4_096)
