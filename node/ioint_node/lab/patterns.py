@@ -17,7 +17,7 @@ from ioint_node.lab.meter import Figures, Meter
 from ioint_node.lab.rules import RIVAL_EFFECT, TIER, Candidate, Claims, Rival, threshold
 from ioint_node.lab.saying import Said, Seconding, answered, honest
 from ioint_node.lab.tallies import Tallies, electorates, member_name
-from ioint_node.lab.viewers import Viewers
+from ioint_node.lab.viewers import Viewers, talk
 from ioint_node.lab.world import Bools, Floats, Met, Setting, World, draw
 from ioint_node.reputation import gate
 from ioint_node.reputation.gate import Params
@@ -60,7 +60,8 @@ def run(
             meter.unsupported = max(
                 [meter.unsupported, *(unsupported(n, hostile) for n in networks.values())]
             )
-            view.judge(networks, firsts, tallies.scales, day)
+            talks = {p: talk(network, firsts[p], day) for p, network in networks.items()}
+            view.judge(talks, tallies.scales, day)
             meter.reach(view.effects, (step + 1) / STEPS)
         if step % STEPS == STEPS - 1:
             slandered = np.isin(np.arange(len(world.risky)), sorted(tallies.accused_by(liars))) & ~world.risky

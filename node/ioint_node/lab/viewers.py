@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,8 +20,30 @@ from ioint_node.reputation import calibration, gate, rule
 from ioint_node.reputation.gate import Grounds, OwnRecord, Params
 from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Scales, Statement
 
-Firsts = Mapping[str, tuple[float, bool]]
-"""By group: when its first live report of a pattern came, and whether it was within the group's quota."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """What is said of a pattern, as every viewer hears it.
+
+    `anchor` is the day of the first live report, `first` the accusing groups whose first report was within its quota.
+    """
+
+    network: Network
+    accusers: tuple[str, ...]
+    anchor: int
+    first: tuple[str, ...]
+
+
+def talk(network: Network, firsts: Mapping[str, tuple[float, bool]], day: int) -> Talk:
+    """What is said, given by group when its first report came, and whether it was within the quota."""
+    live = {group: first for group, first in firsts.items() if day - first[0] < LIFE_DAYS}
+    accusers = tuple([v.group for v in network.voices if v.accusing > 0])
+    return Talk(
+        network=network,
+        accusers=accusers,
+        anchor=min((int(at) for at, _ in live.values()), default=day),
+        first=tuple(group for group in accusers if group in live and live[group][1]),
+    )
 
 
 class Viewers:
@@ -42,12 +66,10 @@ class Viewers:
         for viewer in self._viewers:
             viewer.calibrate(conclude)
 
-    def judge(
-        self, networks: Mapping[int, Network], firsts: Mapping[int, Firsts], scales: Scales, day: int
-    ) -> None:
+    def judge(self, talks: Mapping[int, Talk], scales: Scales, day: int) -> None:
         """Judge some patterns anew at each."""
         for index, viewer in enumerate(self._viewers):
-            for pattern, effect in viewer.judge(networks, firsts, scales, day).items():
+            for pattern, effect in viewer.judge(talks, scales, day).items():
                 self.effects[index, pattern] = effect
 
 
@@ -62,6 +84,8 @@ class Viewer:
         self._asking: dict[int, gate.Candidate] = {}
         self._fits: frozenset[str] = frozenset()
         self._weights: Mapping[str, int] = {}
+        self._day = -1
+        self._facts: dict[tuple[int, int], tuple[Rate, OwnRecord, int]] = {}
         self._missed: dict[int, list[float]] = defaultdict(list)
         self._flagged: dict[int, list[float]] = defaultdict(list)
         for one in world.named:
@@ -71,6 +95,7 @@ class Viewer:
     def meet(self, met: Met) -> None:
         """Note a campaign session: a flagged match, or one that looks like any other."""
         (self._flagged if met.noticed else self._missed)[met.pattern].append(met.at)
+        self._facts.clear()
 
     def calibrate(self, conclude: Callable[[int], Network]) -> None:
         """Weigh the groups by what was seen here."""
@@ -83,14 +108,15 @@ class Viewer:
                 seen.append(calibration.Observation(bad=bad, public_subject=False, sides=sides))
         self._weights = calibration.weights(seen)
 
-    def judge(
-        self, networks: Mapping[int, Network], firsts: Mapping[int, Firsts], scales: Scales, day: int
-    ) -> dict[int, float]:
+    def judge(self, talks: Mapping[int, Talk], scales: Scales, day: int) -> dict[int, float]:
         """The effects of some patterns, and of those whose share of the budget that changes."""
         moved = False
-        for pattern, network in networks.items():
-            mine = self._grounds[pattern] = self._see(pattern, network, firsts[pattern], scales, day)
-            wants = self._asks(pattern, network) if mine.candidate(self._params) else None
+        for pattern, said in talks.items():
+            mine = self._grounds[pattern] = self._see(pattern, said, scales, day)
+            wants = None
+            if mine.candidate(self._params):
+                cost = mine.gate(self._params).estimate
+                wants = gate.Candidate(pattern=_name(pattern), accusers=said.accusers, estimate=cost)
             if wants != self._asking.get(pattern):
                 moved = True
                 if wants is None:
@@ -98,7 +124,7 @@ class Viewer:
                 else:
                     self._asking[pattern] = wants
         fits = gate.allocate(self._asking.values(), self._params) if moved else self._fits
-        changed = {int(name) for name in fits ^ self._fits} | networks.keys()
+        changed = {int(name) for name in fits ^ self._fits} | talks.keys()
         self._fits = fits
         return {pattern: self._effect(pattern) for pattern in changed}
 
@@ -108,19 +134,40 @@ class Viewer:
             grounds = replace(grounds, fits=True)
         return gate.judge(grounds, self._params).effect
 
-    def _asks(self, pattern: int, network: Network) -> gate.Candidate:
-        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
-        cost = self._grounds[pattern].gate(self._params).estimate
-        return gate.Candidate(pattern=_name(pattern), accusers=accusers, estimate=cost)
-
-    def _see(self, pattern: int, network: Network, firsts: Firsts, scales: Scales, day: int) -> Grounds:
+    def _see(self, pattern: int, said: Talk, scales: Scales, day: int) -> Grounds:
         """The grounds of a pattern."""
+        rate, own, active = self._known(pattern, said.anchor, day)
+        tier = self._candidate.tier(said.network, _own_voice(own.flagged, own.sessions), self._us)
+        calibrated = tier
+        # Weights only lower, and what somebody accuses is never lower than advisory.
+        if self._weights and tier == said.network.tier and tier not in ("none", "advisory"):
+            calibrated = calibration.weighed_tier(said.network, self._weights, scales)
+        first = [group for group in said.first if group != self._us]
+        return Grounds(
+            network=tier,
+            calibrated=calibrated,
+            others=any(group != self._us for group in said.accusers),
+            first=bool(first),
+            agreed=any(self._weights.get(group, MICRO) > calibration.FLOOR for group in first),
+            rate=rate,
+            base=_base(int(self._world.base[pattern]), self._world.setting.nature.base_sessions),
+            own=own,
+            active=active,
+        )
+
+    def _known(self, pattern: int, anchor: int, day: int) -> tuple[Rate, OwnRecord, int]:
+        """The own rate and the own record of a pattern, and the actors of 30 days: the same for the whole day."""
+        if self._day != day:
+            self._day = day
+            self._facts.clear()
+        key = pattern, anchor
+        if key not in self._facts:
+            self._facts[key] = self._look_up(pattern, anchor, day)
+        return self._facts[key]
+
+    def _look_up(self, pattern: int, anchor: int, day: int) -> tuple[Rate, OwnRecord, int]:
         world, member = self._world, self.member
         judged = world.setting.nature.judged
-        live = {g: (at, counts) for g, (at, counts) in firsts.items() if day - at < LIFE_DAYS}
-        anchor = min((int(at) for at, _ in live.values()), default=day)
-        accusers = {v.group for v in network.voices if v.accusing > 0} - {self._us}
-        first = [group for group, (_, counts) in live.items() if counts and group in accusers]
         flagged = sum(0 <= day + 1 - at < LIFE_DAYS for at in self._flagged.get(pattern, ()))
         missed = sum(0 <= anchor - at < LIFE_DAYS for at in self._missed.get(pattern, ()))
         month = world.matched(member, pattern, day)
@@ -129,40 +176,29 @@ class Viewer:
             world.matched(member, pattern, day, day - anchor),
         )
         active = world.worked(member, day) // (ACTOR_SESSIONS * LIFE_DAYS) + 1
-        tier = self._candidate.tier(network, _own_voice(flagged, month), self._us)
-        calibrated = tier
-        if self._weights and tier == network.tier:
-            calibrated = calibration.weighed_tier(network, self._weights, scales)
-        return Grounds(
-            network=tier,
-            calibrated=calibrated,
-            others=bool(accusers),
-            first=bool(first),
-            agreed=any(self._weights.get(group, MICRO) > calibration.FLOOR for group in first),
-            rate=Rate(
-                matches=before + missed + round(judged * since),
-                sessions=world.worked(member, day, day - anchor + LIFE_DAYS),
-            ),
-            base=_base(int(world.base[pattern]), world.setting.nature.base_sessions),
-            own=OwnRecord(
-                sessions=month + flagged,
-                benign=round(judged * month),
-                flagged=flagged,
-                actors=round(active * -np.expm1(-month / active)),
-            ),
-            active=active,
+        rate = Rate(
+            matches=before + missed + round(judged * since),
+            sessions=world.worked(member, day, day - anchor + LIFE_DAYS),
         )
+        own = OwnRecord(
+            sessions=month + flagged,
+            benign=round(judged * month),
+            flagged=flagged,
+            actors=round(active * -math.expm1(-month / active)),
+        )
+        return rate, own, active
 
 
 def _name(pattern: int) -> str:
     return f"{pattern:05d}"
 
 
-def _own_voice(flagged: int, ordinary: int) -> int:
+@lru_cache(maxsize=4_096)
+def _own_voice(flagged: int, sessions: int) -> int:
     """What the viewer would say itself, in micro-units: accusing above 0."""
     if not flagged:
         return 0
-    bad, seen = exponent(flagged), exponent(flagged + ordinary)
+    bad, seen = exponent(flagged), exponent(sessions)
     return rule.raw_voice(Statement(id="", author="", kind="report", bad=bad, seen=seen))
 
 
