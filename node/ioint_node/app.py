@@ -90,6 +90,7 @@ class Periods:
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
+    anew_s: float = 5.0
     forget_s: float = 3_600.0
     links_s: float = 60.0
     node_key_s: float = 2.0
@@ -333,6 +334,7 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(_forget_logs, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(effects.expire, node.parts)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
+        Job(name="anew", every_s=PERIODS.anew_s, run=partial(believe.conclude_anew, node.parts)),
         Job(
             name="retention",
             every_s=PERIODS.forget_s,

@@ -1,4 +1,4 @@
-"""`ioint indicators` and `ioint why`: what goes round, and the receipt for a number."""
+"""`ioint indicators`: what goes round, and what we say about it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,10 @@ from ioint_node.cli.rosters import read_book
 from ioint_node.config import load_config
 from ioint_node.errors import ConfigError, NodeError, NotFoundError
 from ioint_node.privacy.labels import SHAREABLE
-from ioint_node.reputation.rule import MICRO
 from ioint_node.store.times import DAY_MS, to_text
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 NOTE_CHARS: Final = 64
-MICRO_UNITS: Final = {
-    "accusing",
-    "benign",
-    "after_b",
-    "benign_after_b",
-    "after_q",
-    "freshness",
-    "tenure",
-}  # of a receipt's network part: integers, so that every node computes the same
 COLUMNS = (
     "id",
     "label",
@@ -362,25 +352,3 @@ def effects(*, home: Path, form: str, off: bool | None, reason: str | None, hour
     else:
         answer = node.put("api", "v1", "effects", body={"off": off, "reason": reason or "", "hours": hours})
     emit(answer, form=form, human=lambda: show_fields(answer))
-
-
-@click.command(short_help="The receipt for a pattern's number: whose voices, which rule.")
-@click.argument("pattern")
-@node_options
-def why(*, home: Path, form: str, pattern: str) -> None:
-    """The receipt for a pattern's number: whose voices, which rule.
-
-    The network part is the same at every node with the same records and roster; the local part is this node's own.
-    """
-    node = connect(home)
-    name = pattern_id(node, pattern)
-    with or_see(f"ioint indicators show {short_id(name)}"):
-        receipt = node.get("api", "v1", "patterns", name, "why")
-    emit(receipt, form=form, human=lambda: show_tree({**receipt, "network": _in_whole(receipt["network"])}))
-
-
-def _in_whole(part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
-    """The network part with its micro-units as the fractions that people read."""
-    if isinstance(part, Mapping):
-        return {name: item / MICRO if name in MICRO_UNITS else _in_whole(item) for name, item in part.items()}
-    return [_in_whole(item) for item in part] if isinstance(part, list) else part

@@ -20,7 +20,7 @@ from ioint_taxonomy import load_taxonomy
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
-from ioint_node.reputation.standpoint import is_subject
+from ioint_node.reputation.subjects import is_subject
 from ioint_node.scoring.staging import (
     EFFECTS,
     FAIL_CLOSED,

@@ -15,9 +15,10 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.calibration import FLOOR, weighed_tier
 from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
+from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network
-from ioint_node.reputation.standpoint import covers
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
 from ioint_node.store.matches import WINDOW_DAYS
@@ -90,6 +91,16 @@ async def open_dossiers(
     return dossiers, frozenset(read)
 
 
+def general_of(parts: ExchangeParts, dossier: Dossier) -> tuple[str, ...]:
+    """The catalogue entries that the pattern of a dossier is a special case of: what is said of them counts for it."""
+    return lineage(parts.catalogue, parts.taxonomy).general(dossier.subject, dossier.novel)
+
+
+def missing_general(parts: ExchangeParts, dossiers: Mapping[str, Dossier]) -> frozenset[str]:
+    """Those of all these dossiers that are not among them."""
+    return frozenset(name for d in dossiers.values() for name in general_of(parts, d)) - dossiers.keys()
+
+
 async def read_dossiers(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, Dossier]:
     """The dossiers of some subjects as the store has them."""
     if not subjects:
@@ -114,8 +125,13 @@ async def examine(
     roster: Roster,
     dossiers: Mapping[str, Dossier],
     now: int,
+    *,
+    general: Mapping[str, Dossier],
 ) -> dict[str, Case]:
-    """Put what members said of some subjects together with what only this node knows, by subject."""
+    """Put what members said of some subjects together with what only this node knows, by subject.
+
+    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`.
+    """
     today = day_of(now)
     equivocators = await log.equivocators(connection)
     scales = parts.dossiers.scales(roster, today, equivocators)
@@ -133,10 +149,12 @@ async def examine(
     us = roster.member(parts.member) if parts.member else None
     our_group = us.group if us else ""
     weights = here.weights
+    everything = {**general, **dossiers}
     cases = {}
     for subject in sorted(dossiers):
         dossier = dossiers[subject]
-        network = dossier.network(scales)
+        above = {name: everything[name] for name in general_of(parts, dossier)}
+        network = dossier.network(scales, above)
         accusers = tuple([v.group for v in network.voices if v.accusing > 0])
         others = set(accusers) - {our_group}
         first = [
@@ -152,7 +170,7 @@ async def examine(
             dossier=dossier,
             network=network,
             accusers=accusers,
-            a_week_ago=dossier.score(scales_then),
+            a_week_ago=dossier.score(scales_then, above),
             grounds=Grounds(
                 network=network.tier,
                 calibrated=weighed_tier(network, weights, scales),

@@ -16,11 +16,12 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups, `accusers` names them. A `candidate` passed the gate and asks the
-    budget for its `estimate` (rate per session); `fits` says that it got it. `novel` is the pattern itself where the
-    catalogue does not have it; one with a `claimant` (the group that reported it first, at `since`) asks to be matched
-    here, and since the day `measured_from` it is and its own rate is known. `reason` is the code of what decided, `seq`
-    that of its newest stream row.
+    `groups` counts the independent accusing groups, `accusers` names them, `accusing` is the sum of their voices in
+    micro-units. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
+    that it got it. `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is
+    a special case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and
+    since the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that
+    of its newest stream row.
     """
 
     pattern: str
@@ -39,6 +40,8 @@ class Belief:
     since: str = ""
     measured_from: int | None = None
     reason: str = ""
+    accusing: int = 0
+    general: tuple[str, ...] = ()
     seq: int = 0
 
 
@@ -78,6 +81,7 @@ class Beliefs:
         self._own: dict[str, Pattern] = {}
         self._claiming: dict[str, Belief] = {}
         self._spending: dict[str, Belief] = {}
+        self._special: dict[str, dict[str, None]] = {}
         self._heard_ms: int | None = None
         self.off = False  # a person switched all effects off
 
@@ -99,10 +103,13 @@ class Beliefs:
                 self._novel.pop(belief.pattern, None)
             _list(self._claiming, belief, listed=belief.claimant is not None)
             _list(self._spending, belief, listed=belief.candidate and belief.estimate > 0)
+            for entry in belief.general:
+                self._special.setdefault(entry, {})[belief.pattern] = None
 
     def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""
         self._beliefs, self._novel, self._claiming, self._spending = {}, {}, {}, {}
+        self._special = {}
         self.apply(beliefs)
 
     def claiming(self) -> Collection[Belief]:
@@ -112,6 +119,10 @@ class Beliefs:
     def spending(self) -> Collection[Belief]:
         """Those that ask for a share of the budget; what was never met here costs nothing and always fits."""
         return self._spending.values()
+
+    def special(self, entry: str) -> Collection[str]:
+        """The novel patterns that are special cases of an entry of the catalogue."""
+        return self._special.get(entry, ())
 
     def patterns(self) -> Mapping[str, Pattern]:
         """The novel patterns to match: those with an effect, and those that only their unknown own rate keeps from one.

@@ -80,7 +80,7 @@ def weights(observations: Iterable[Observation]) -> dict[str, int]:
 
 def weighed_tier(network: Network, weights: Mapping[str, int], scales: Scales) -> str:
     """The lower of the tier of the network part and of that of its voices as they weigh here."""
-    if not any(weights.get(v.group, MICRO) < MICRO for v in network.voices):
+    if not weights or not any(weights.get(v.group, MICRO) < MICRO for v in network.voices):
         return network.tier
     voices = [_weighed(v, weights.get(v.group, MICRO)) for v in network.voices]
     here = outcome(sums_of(voices), scales, withdrawn=network.withdrawn, review=network.review)

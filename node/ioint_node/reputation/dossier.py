@@ -21,6 +21,8 @@ from typing import Final
 from ioint_protocol import Pattern, Roster
 from msgspec import Struct
 
+from ioint_node.reputation.anew import Anew
+from ioint_node.reputation.breadth import Breadth
 from ioint_node.reputation.rule import (
     Network,
     Outcome,
@@ -30,10 +32,8 @@ from ioint_node.reputation.rule import (
     electorate,
     ruled,
 )
-from ioint_node.reputation.tally import Tally
+from ioint_node.reputation.tally import AUTHOR_RECORDS, Tally
 
-AUTHOR_RECORDS: Final = 256
-"""About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
 LABELS: Final = ("clear", "green", "amber", "amber_strict", "red")
 PUBLIC: Final = "pkg:"  # how every public subject begins, and no pattern does
 
@@ -116,18 +116,20 @@ class Dossier:
     """All that is known of one subject.
 
     `said` is what each author said, in the order of its log; `firsts` the first reports by group; `novel` the pattern
-    itself where a report spells it out; `concluded` is None as long as no indicator row was written.
+    itself where a report spells it out; `concluded` is None as long as no indicator row was written; `last_day` is the
+    day of the newest statement, withdrawals left aside, and 0 when there is none.
     """
 
     __slots__ = (
         "_labels",
         "_newest",
         "_now",
-        "_spoke",
+        "_reworded",
         "_then",
         "_words",
         "concluded",
         "firsts",
+        "last_day",
         "novel",
         "said",
         "subject",
@@ -142,34 +144,54 @@ class Dossier:
         concluded: Concluded | None = None,
     ) -> None:
         self.subject = subject
-        self.said: dict[str, tuple[Said, ...]] = {}
+        self.said: dict[str, list[Said]] = {}
         self.firsts: dict[str, FirstReport] = {first.group: first for first in firsts}
         self.novel: Pattern | None = None
         self.concluded = concluded
         self.ticket = 0
-        self._spoke: dict[str, int] = {}  # by author: the newest day of a statement
-        self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
+        self.last_day = 0
+        self._newest = 0  # day of anything, withdrawals included
         self._now: Tally[Said] | None = None  # of today
         self._then: Tally[Said] | None = None  # of another day
         self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
         self._labels: dict[str, int] = {}  # by group: the most closed label of all of it that is heard today
+        self._reworded: set[str] = set()  # groups of which these two are to be made anew
         self.add(said)
 
     def add(self, said: Iterable[Said]) -> None:
         """Take in what was stored, each author's in the order of its log."""
-        by_author: dict[str, list[Said]] = {}
+        came: dict[str, int] = {}  # by author: how much
         for one in said:
-            by_author.setdefault(one.author, []).append(one)
-        for author, new in by_author.items():
-            kept = (*self.said.get(author, ()), *new)[-AUTHOR_RECORDS:]
-            self.said[author] = kept
-            self._spoke[author] = max([s.day for s in kept if s.kind != "withdrawal"], default=0)
-            self._newest[author] = max([s.day for s in kept])
-            if self.novel is None:
-                self.novel = next((s.pattern for s in new if s.pattern is not None), None)
+            author = one.author
+            came[author] = came.get(author, 0) + 1
+            known = self.said.get(author)
+            if known is None:
+                self.said[author] = [one]
+            else:
+                known.append(one)
+            self._date(one)
+            if one.pattern is not None and self.novel is None:
+                self.novel = one.pattern
+        for author in came:
+            if len(self.said[author]) > AUTHOR_RECORDS:
+                self._drop_oldest(author)
+                came[author] = AUTHOR_RECORDS
         for tally in (self._now, self._then):
             if tally is not None:
-                tally.changed.update(by_author)
+                for author, new in came.items():
+                    tally.changed[author] = tally.changed.get(author, 0) + new
+
+    def _date(self, one: Said) -> None:
+        self._newest = max(self._newest, one.day)
+        if one.kind != "withdrawal":
+            self.last_day = max(self.last_day, one.day)
+
+    def _drop_oldest(self, author: str) -> None:
+        self.said[author] = self.said[author][-AUTHOR_RECORDS:]
+        self._newest = self.last_day = 0
+        for said in self.said.values():
+            for one in said:
+                self._date(one)
 
     def network(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> Network:
         """The network part of today, given the dossiers of the more general patterns."""
@@ -187,6 +209,7 @@ class Dossier:
 
     def words(self, since_day: int) -> Heard | None:
         """What the reports say that are heard in the network part of today; where none is, those since a day."""
+        self._reword()
         groups = self._words.values()
         if not groups:
             return heard(
@@ -199,14 +222,9 @@ class Dossier:
             intents=frozenset().union(*{one.intents for one in groups}),
         )
 
-    @property
-    def last_day(self) -> int:
-        """The day of the newest statement, withdrawals left aside; 0 when there is none."""
-        return max(self._spoke.values(), default=0)
-
     def heard_since(self, day: int) -> bool:
         """Whether anything was said of it on this day or later."""
-        return max(self._newest.values(), default=-1) >= day
+        return bool(self.said) and self._newest >= day
 
     def first_since(self, day: int) -> list[FirstReport]:
         """The first reports since a day."""
@@ -252,18 +270,23 @@ class Dossier:
 
     def _tallied_now(self, scales: Scales) -> Tally[Said]:
         if self._now is None or self._now.scales is not scales:
-            self._words, self._labels = {}, {}
+            self._words, self._labels, self._reworded = {}, {}, set()
             self._now = self._tally(scales)
-        now = self._now
-        for group in now.hear(self.said):
-            spoken = now.spoken[group].values()
+        self._reworded |= self._now.hear(self.said)
+        return self._now
+
+    def _reword(self) -> None:
+        """Note what the reports say that are heard now, of the groups that spoke since."""
+        for group in self._reworded:
+            voice = self._now.voices.get(group) if self._now else None
+            spoken = [s for s in voice.statements if isinstance(s, Said)] if voice else []
             self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
             words = heard([s for s in spoken if s.kind == "report"])
             if words is None:
                 self._words.pop(group, None)
             else:
                 self._words[group] = words
-        return now
+        self._reworded = set()
 
     def _tallied_then(self, scales: Scales) -> Tally[Said]:
         if self._then is None or self._then.scales is not scales:
@@ -273,12 +296,15 @@ class Dossier:
 
     def _tally(self, scales: Scales) -> Tally[Said]:
         tally: Tally[Said] = Tally(self.subject, scales, public_subject=self.public)
-        tally.changed = set(self.said)
+        tally.changed = {author: len(said) for author, said in self.said.items()}
         return tally
 
 
 class Dossiers:
-    """The dossiers held in memory, the least recently used going first; and the scales of the day."""
+    """The dossiers held in memory, the least recently used going first; and the scales of the day.
+
+    `breadth` says how much each group accuses, `anew` what is to be concluded anew soon.
+    """
 
     def __init__(self, limits: DossierLimits = LIMITS) -> None:
         self._limits = limits
@@ -289,6 +315,8 @@ class Dossiers:
         self._next = count(1)
         self._roster: Roster | None = None
         self._scales: dict[int, Scales] = {}
+        self.breadth = Breadth()
+        self.anew = Anew()
 
     def take(self, subjects: Iterable[str]) -> dict[str, Dossier]:
         """The dossiers of these subjects that are held, by subject; they are out until they are given back."""
@@ -326,7 +354,8 @@ class Dossiers:
         if self._roster is not roster:
             self._roster, self._scales = roster, {}
         known = self._scales.get(today)
-        if known is None or known.equivocators != equivocators:
+        halvings = self.breadth.halvings
+        if known is None or known.equivocators != equivocators or known.halvings is not halvings:
             if len(self._scales) > 4:  # two days are in use at a time
                 self._scales.clear()
             known = Scales(
@@ -334,9 +363,22 @@ class Dossiers:
                 today=today,
                 equivocators=frozenset(equivocators),
                 ruled=ruled(roster, today),
+                halvings=halvings,
             )
             self._scales[today] = known
         return known
+
+    def newly_accusing(
+        self, dossier: Dossier, new: Collection[Said], roster: Roster, today: int
+    ) -> frozenset[str]:
+        """The groups that accuse a subject by these statements, which its dossier has, and did not before."""
+        scales = self._scales.get(today) if self._roster is roster else None
+        return frozenset() if scales is None else dossier.newly_accused_by(new, scales)
+
+    def voters(self, roster: Roster, today: int) -> Mapping[str, str]:
+        """The group of each member that has a voice."""
+        scales = self._scales.get(today) if self._roster is roster else None
+        return scales.voters.group_of if scales is not None else electorate(roster, today).group_of
 
     @property
     def size(self) -> Mapping[str, int]:

@@ -79,12 +79,13 @@ class Electorate:
 class Ruled:
     """What the stewards' rulings that hold today say.
 
-    `void` are the statements (author, record id) that were judged false, `false` their record ids; `upheld` says until
-    which UTC day disputes of a record are void; `reviewed` are the patterns and public subjects under review.
+    `void` are the statements (author, record id) that were judged false, `false` says since which UTC day a record is;
+    `upheld` until which UTC day disputes of a record are void; `reviewed` are the patterns and public subjects under
+    review.
     """
 
     void: frozenset[tuple[str, str]] = frozenset()
-    false: frozenset[str] = frozenset()
+    false: Mapping[str, int] = field(default_factory=dict)
     upheld: Mapping[str, int] = field(default_factory=dict)
     reviewed: frozenset[str] = frozenset()
 
@@ -185,14 +186,16 @@ def ruled(roster: Roster, today: int) -> Ruled:
     holding = [ruling for ruling in roster.rulings if ruling.holds(today)]
     if not holding:
         return NOTHING_RULED
-    false = [ruling for ruling in holding if ruling.kind == "false"]
+    false: dict[str, int] = {}
     upheld: dict[str, int] = {}
     for ruling in holding:
-        if ruling.kind == "stands":
-            upheld[ruling.of] = max(ruling.day, upheld.get(ruling.of, 0))
+        if ruling.kind == "false":
+            false[ruling.of] = min(ruling.day, false.get(ruling.of, ruling.day))
+        elif ruling.kind == "stands":
+            upheld[ruling.of] = max(ruling.day, upheld.get(ruling.of, ruling.day))
     return Ruled(
-        void=frozenset((ruling.author, ruling.of) for ruling in false),
-        false=frozenset(ruling.of for ruling in false),
+        void=frozenset((ruling.author, ruling.of) for ruling in holding if ruling.kind == "false"),
+        false=false,
         upheld=upheld,
         reviewed=frozenset(ruling.of for ruling in holding if ruling.kind == "review"),
     )
@@ -320,13 +323,7 @@ def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
     `said` is everything that it signed about the subject, in the order of its log.
     """
     today, rulings = scales.today, scales.ruled
-    live = [
-        s
-        for s in said
-        if -AHEAD_DAYS <= today - s.day < LIFE_DAYS
-        and s.kind != "withdrawal"
-        and (s.kind != "dispute" or _pending(s, today, rulings))
-    ]
+    live = [s for s in said if s.kind != "withdrawal" and lives(s, today, rulings)]
     if len(live) == len(said) and not rulings.void:
         return (live[-1] if live else None), 0
     taken_back = {s.of for s in said if s.kind == "withdrawal"}
@@ -334,20 +331,23 @@ def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
     return (left[-1] if left else None), len(live) - len(left)
 
 
-def dispute_state(dispute: Statement, today: int, ruled: Ruled) -> str:
-    """What became of a dispute that was not taken back: open, upheld, rejected or lapsed."""
-    if (dispute.author, dispute.id) in ruled.void or dispute.day <= ruled.upheld.get(dispute.of, -1):
-        return "rejected"
-    if dispute.of in ruled.false:
-        return "upheld"
-    return "open" if today - dispute.day < DISPUTE_DAYS else "lapsed"
+def lives(statement: Statement, today: int, ruled: Ruled) -> bool:
+    """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice."""
+    if not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+        return False
+    if statement.kind != "dispute":
+        return True
+    if statement.day <= ruled.upheld.get(statement.of, -1):
+        return False
+    ends = statement.day + DISPUTE_DAYS
+    return today < ends or ruled.false.get(statement.of, ends) < ends
 
 
 def accuses(statement: Statement, today: int, *, public_subject: bool) -> bool:
     """Whether a statement counts among the accusations of its group: taken back or not, as long as it would live."""
     if statement.kind in ("withdrawal", "dispute") or not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
         return False
-    return _parts(statement.kind, statement.bad, statement.seen, 0, public_subject)[0] > 0
+    return raw_voice(statement, public_subject=public_subject) > 0
 
 
 def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_subject: bool) -> Voice:
@@ -434,7 +434,7 @@ def with_voices(found: Outcome, voices: Iterable[Voice]) -> Network:
 
 
 def sums_of(voices: Collection[Voice]) -> Sums:
-    """What the voices of all groups come to."""
+    """The sums of these voices."""
     accusing = sorted([v.accusing for v in voices if v.accusing > 0])
     benign = sorted([v.benign for v in voices if v.benign > 0])
     return Sums(
@@ -449,13 +449,6 @@ def sums_of(voices: Collection[Voice]) -> Sums:
 
 def _largest(ascending: Sequence[int], count: int) -> int:
     return sum(ascending[-count:]) if count else 0
-
-
-def _pending(dispute: Statement, today: int, ruled: Ruled) -> bool:
-    """Whether a dispute has a voice as far as rulings and its deadline go; one that is void falls later."""
-    if dispute.day <= ruled.upheld.get(dispute.of, -1):
-        return False
-    return today - dispute.day < DISPUTE_DAYS or dispute.of in ruled.false
 
 
 def _standings(roster: Roster, today: int) -> dict[str, int]:

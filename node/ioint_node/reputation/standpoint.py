@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ioint_protocol import Roster
-from ioint_protocol.records import PUBLIC_SUBJECT
 
 from ioint_node.reputation.calibration import FLOOR
 from ioint_node.reputation.rule import MICRO
 
-_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 DEMOTED_DAYS: Final = 28  # for which the accusation of a canary counts
-
-
-def covers(names: Collection[str], subject: str) -> bool:
-    """Whether a subject is among these, or is a version of one: `pkg:npm/NAME` is every `pkg:npm/NAME@VERSION`."""
-    return subject in names or versionless(subject) in names
-
-
-def is_subject(name: str) -> bool:
-    """Whether records can be about this: the id of a pattern, or a public package with or without a version."""
-    return _PATTERN.fullmatch(name) is not None or PUBLIC_SUBJECT.fullmatch(name) is not None
-
-
-def versionless(subject: str) -> str:
-    """A package URL without its version; of a pattern the id itself."""
-    return subject.partition("@")[0]
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import effects, opinions, publish, respond
-from ioint_node.reputation.standpoint import is_subject
+from ioint_node.reputation.subjects import is_subject
 from ioint_node.store import listings, overrides, stream, tokens
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_node.store.tokens import Caller

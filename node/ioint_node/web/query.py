@@ -10,6 +10,7 @@ from aiohttp import web
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
 from ioint_node.flows.inclusion import prove
+from ioint_node.flows.receipt import export
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
 from ioint_node.reputation.gate import OwnRecord
@@ -32,7 +33,7 @@ from ioint_node.web.requests import (
     parameters,
     pattern_key,
 )
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 _RECORD: Final = re.compile(r"[0-9a-f]{64}")
 _AUTHOR: Final = re.compile(r"[0-9a-f]{32}")
@@ -40,6 +41,7 @@ AGENT_KINDS = ("agent", "user", "workload")
 SESSION_STATES = ("open", "closed")
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 RECORD_KINDS = ("report", "sighting", "dispute", "withdrawal")
+RECEIPT_PARTS = ("all", "network")
 
 
 async def list_indicators(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -94,12 +96,36 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
 async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The receipt of a pattern's numbers: the voices, the rule, and what this node made of it."""
     parameters(request)
+    subject = await _heard_of(site, request, caller)
+    return json_answer(await why(site.parts.exchange, subject, site.parts.now(), clearance=caller.tlp))
+
+
+async def export_why(site: Site, request: web.Request, caller: Caller) -> web.StreamResponse:
+    """The receipt with all that it is made of, a line at a time, for `ioint why --replay`."""
+    part = one_of(parameters(request, "part"), "part", RECEIPT_PARTS)
+    subject = await _heard_of(site, request, caller)
+    lines = export(
+        site.parts.exchange, subject, site.parts.now(), clearance=caller.tlp, with_local=part != "network"
+    )
+    opening = await anext(lines)  # what cannot be exported is refused before anything is answered
+    headers = {"Content-Type": "application/jsonl", "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    await response.write(opening)
+    async for line in lines:
+        await response.write(line)
+    await response.write_eof()
+    return response
+
+
+async def _heard_of(site: Site, request: web.Request, caller: Caller) -> str:
+    """The subject that a request names, if anything was said of it that the caller may see."""
     key = pattern_key(request)
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
     if found is None:
         raise NotFoundError(f"nobody has said anything of {key} that this token may see")
-    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now(), clearance=caller.tlp))
+    return found.subject
 
 
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -210,11 +236,17 @@ async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.
 
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
-    doors = (
+    doors: tuple[tuple[str, str, str, Handler], ...] = (
         ("/api/v1/indicators", "query", "Indicators, newest change first", list_indicators),
         ("/api/v1/patterns", "query", "The catalogue with what is known of each entry", list_patterns),
         ("/api/v1/patterns/{pattern}", "query", "One pattern", show_pattern),
         ("/api/v1/patterns/{pattern}/why", "query", "The receipt of a pattern's numbers", show_why),
+        (
+            "/api/v1/patterns/{pattern}/why/export",
+            "query",
+            "The receipt with all that it is made of",
+            export_why,
+        ),
         ("/api/v1/records", "query", "Signed records with their bytes", list_records),
         ("/api/v1/records/{record}/proof", "query", "Proof that a member signed a record", prove_record),
         ("/api/v1/members", "query", "The roster in force", list_members),

@@ -14,7 +14,8 @@ from ioint_node.admission import PASSED_OVER
 from ioint_node.flows.inclusion import Inclusion
 from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.rule import MICRO
-from ioint_node.reputation.standpoint import Standpoint, versionless
+from ioint_node.reputation.standpoint import Standpoint
+from ioint_node.reputation.subjects import versionless
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ioint_node.reputation.calibration import FLOOR, Observation, strong, weighed_tier, weights
 from ioint_node.reputation.gate import TIERS, OwnRecord
 from ioint_node.reputation.rule import MICRO, Electorate, Network, Scales, Statement, network_part
-from ioint_node.reputation.standpoint import Standpoint, covers, is_subject
+from ioint_node.reputation.standpoint import Standpoint
+from ioint_node.reputation.subjects import covers, is_subject
 
 TODAY = 20_000
 

@@ -224,6 +224,7 @@ function show_effects(effects, consortium) {
   badge.hidden = !effects.off && !fading;
   badge.textContent = effects.off
     ? `network effects off${effects.expires_at ? ` until ${when(moment(effects.expires_at))}` : ""}: ${effects.reason}`
+    : effects.age_s === null ? "no network effects: never heard from it"
     : `network effects fading: ${Math.round(effects.share_left * 100)} % left, last heard ${age(effects.age_s)} ago`;
 }
 function number(value, name) { return el("div", { class: "number" }, el("b", {}, value), el("span", {}, name)); }
