@@ -43,22 +43,35 @@ def own_evidence(network: Network, own: int, us: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A rule made of the shipped one: `tier` is told the network part, the viewer's own voice, and its group."""
+    """A rule made of the shipped one.
+
+    `tier` is told the network part, the viewer's own voice, and its group. A consensus takes effect where the bound of
+    the viewer's own rate is at most `consensus_rate`.
+    """
 
     name: str
     second: Seconding = Seconding.NEVER
+    consensus_rate: float = 1.0
     tier: Callable[[Network, int, str], str] = _as_shipped
 
 
 TIER: Final = Candidate(name="TIER")
+GATED: Final = 1 / 100  # a consensus passes a gate ten times as wide
 CANDIDATES: Final = {
     rule.name: rule
     for rule in (
         TIER,
-        Candidate(name="+ seconding", second=Seconding.RARE),
-        Candidate(name="+ own evidence", tier=own_evidence),
-        Candidate(name="+ both", second=Seconding.RARE, tier=own_evidence),
-        Candidate(name="+ careless seconding", second=Seconding.ALWAYS),
+        Candidate(name="seconding", second=Seconding.RARE),
+        Candidate(name="seconding, consensus ≤ 1/100", second=Seconding.RARE, consensus_rate=GATED),
+        Candidate(name="seconding, consensus ≤ 1/1,000", second=Seconding.RARE, consensus_rate=GATED / 10),
+        Candidate(name="own evidence", tier=own_evidence),
+        Candidate(
+            name="seconding + own evidence, consensus ≤ 1/100",
+            second=Seconding.RARE,
+            consensus_rate=GATED,
+            tier=own_evidence,
+        ),
+        Candidate(name="careless seconding", second=Seconding.ALWAYS),
     )
 }
 

@@ -65,7 +65,7 @@ class Tallies:
             touched |= self._said.keys()
         for pattern, authors in self._new.items():
             tally = self._tallies.setdefault(pattern, self._tally(pattern))
-            tally.changed |= authors
+            tally.changed |= dict.fromkeys(authors, 1)
             tally.hear(self._said[pattern])
         self._new.clear()
         return touched

@@ -132,7 +132,10 @@ class Viewer:
         grounds = self._grounds[pattern]
         if _name(pattern) in self._fits:
             grounds = replace(grounds, fits=True)
-        return gate.judge(grounds, self._params).effect
+        local = gate.judge(grounds, self._params)
+        if local.tier == "consensus" and grounds.gate(self._params).bound > self._candidate.consensus_rate:
+            return 0.0
+        return local.effect
 
     def _see(self, pattern: int, said: Talk, scales: Scales, day: int) -> Grounds:
         """The grounds of a pattern."""
