@@ -203,7 +203,7 @@ def ruled(roster: Roster, today: int) -> Ruled:
 
 def halvings(subjects: int) -> int:
     """How often the accusing voice of a group that accuses so many subjects is halved."""
-    return max(0, (-(-subjects // ACCUSED_SUBJECTS) - 1).bit_length())
+    return max(0, (subjects - 1) // ACCUSED_SUBJECTS).bit_length()
 
 
 def tenure(joined_day: int, today: int) -> int:
