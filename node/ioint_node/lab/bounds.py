@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ioint_node.lab.rules import TIER
+from ioint_node.lab.rules import SHIPPED
 from ioint_node.lab.runs import Row
 from ioint_node.lab.world import SPONSORS
 from ioint_node.reputation.rule import removals
@@ -36,7 +36,7 @@ LIMITS: Final = Limits()
 
 def judge(rows: Sequence[Row], limits: Limits = LIMITS) -> list[Row]:
     """The bounds: name, limit, value, and whether the value may be at most or at least the limit."""
-    tier = [row for row in rows if row["rule"] == TIER.name]
+    tier = [row for row in rows if row["rule"] == SHIPPED.name]
     worlds = [row for row in tier if row["part"] == "patterns"]
     lemmas = [row for row in rows if row["part"] == "lemma"]
     few = [row for row in worlds if 0 < _liars(row) <= removals(_groups(row))[0]]

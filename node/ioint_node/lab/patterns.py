@@ -14,7 +14,7 @@ import numpy as np
 
 from ioint_node.lab.attacks import attack, liars_of, victim_of
 from ioint_node.lab.meter import Figures, Meter
-from ioint_node.lab.rules import RIVAL_EFFECT, TIER, Candidate, Claims, Rival, threshold
+from ioint_node.lab.rules import RIVAL_EFFECT, SHIPPED, Candidate, Claims, Rival, threshold
 from ioint_node.lab.saying import Said, Seconding, answered, honest
 from ioint_node.lab.tallies import Tallies, electorates, member_name
 from ioint_node.lab.viewers import Viewers, talk
@@ -29,7 +29,7 @@ DISPUTED_SESSIONS: Final = 64  # what a rival takes a dispute for
 
 
 def run(
-    world: World, candidate: Candidate = TIER, params: Params = gate.PARAMS, *, viewers: int = 24
+    world: World, candidate: Candidate = SHIPPED, params: Params = gate.PARAMS, *, viewers: int = 24
 ) -> Figures:
     """What the shipped rule, or a candidate made of it, does in a world; `viewers` members are measured at most."""
     assault, liars = attack(world), frozenset(liars_of(world))

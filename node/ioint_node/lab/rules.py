@@ -1,8 +1,9 @@
-"""The rules that are compared: TIER as it is shipped, candidates for a better one, and what others use.
+"""The rules that are compared: the shipped one, what it was made from, and what others use.
 
-A candidate is the shipped rule with a few lines changed: what honest members answer (`second`), or which tier follows
-from the voices (`tier`). A rival makes one number of all counts; above a threshold, found on other seeds without an
-attack so that 1 % of the benign is flagged, it has the effect of a consensus.
+A candidate is the shipped rule with a few lines changed. "TIER" is the rule as it was first published: nobody seconds
+anything, nothing that a viewer saw itself corroborates, and a consensus passes no gate. A rival makes one number of
+all counts; above a threshold, found on other seeds without an attack so that 1 % of the benign is flagged, it has the
+effect of a consensus.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from ioint_node.lab.saying import Seconding
 from ioint_node.lab.world import Bools, Floats, Ints
-from ioint_node.reputation.rule import THRESHOLD, Network, without_largest
+from ioint_node.reputation import gate
+from ioint_node.reputation.gate import Grounds, Local, Params
 
 RIVAL_EFFECT: Final = 0.30
 PRIOR_BAD, PRIOR_SEEN = 0.2, 10.0  # of the Beta rules: .02 by default
@@ -25,53 +28,49 @@ ROUNDS: Final = 10
 HISTORY: Final = 100  # interactions after which Fides asks nobody else
 
 
-def _as_shipped(network: Network, own: int, us: str) -> str:
-    return network.tier
+def _as_seen(grounds: Grounds) -> Grounds:
+    return grounds
 
 
-def own_evidence(network: Network, own: int, us: str) -> str:
-    """A viewer's own flagged sessions are a voice that is never removed; alone they corroborate nothing.
+def without_own_evidence(grounds: Grounds) -> Grounds:
+    """As if nothing that the viewer saw itself corroborated what others accuse."""
+    return replace(grounds, others_after_b=None)
 
-    At most b lying groups still add nothing: what they say is what is removed first. Never more than corroborated.
-    """
-    others = [v.accusing for v in network.voices if v.group != us]
-    after_b = without_largest(others, network.b)
-    if network.tier != "advisory" or own <= 0 or not any(others) or after_b + own < THRESHOLD:
-        return network.tier
-    return "corroborated"
+
+def consensus_ungated(grounds: Grounds, params: Params) -> Local:
+    """As if a consensus asked for no gate, unless the viewer's own record speaks for the pattern."""
+    local = gate.judge(grounds, params)
+    waits = local.reason == "not_cheap_here" and grounds.tier == "consensus"
+    if waits and not grounds.clean(params) and not grounds.quarantined(params):
+        return Local(tier="consensus", effect=gate.EFFECT["consensus"], reason="consensus")
+    return local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A rule made of the shipped one.
-
-    `tier` is told the network part, the viewer's own voice, and its group. A consensus takes effect where the bound of
-    the viewer's own rate is at most `consensus_rate`.
-    """
+    """The shipped rule, changed: what members answer, what a viewer sees, how it judges what it sees."""
 
     name: str
-    second: Seconding = Seconding.NEVER
-    consensus_rate: float = 1.0
-    tier: Callable[[Network, int, str], str] = _as_shipped
+    second: Seconding = Seconding.RARE
+    see: Callable[[Grounds], Grounds] = _as_seen
+    judge: Callable[[Grounds, Params], Local] = gate.judge
 
 
-TIER: Final = Candidate(name="TIER")
-GATED: Final = 1 / 100  # a consensus passes a gate ten times as wide
+SHIPPED: Final = Candidate(name="IOINT")
 CANDIDATES: Final = {
     rule.name: rule
     for rule in (
-        TIER,
-        Candidate(name="seconding", second=Seconding.RARE),
-        Candidate(name="seconding, consensus ≤ 1/100", second=Seconding.RARE, consensus_rate=GATED),
-        Candidate(name="seconding, consensus ≤ 1/1,000", second=Seconding.RARE, consensus_rate=GATED / 10),
-        Candidate(name="own evidence", tier=own_evidence),
+        SHIPPED,
+        Candidate(name="TIER", second=Seconding.NEVER, see=without_own_evidence, judge=consensus_ungated),
+        Candidate(name="TIER + seconding", see=without_own_evidence, judge=consensus_ungated),
+        Candidate(name="TIER + seconding + gate", see=without_own_evidence),
+        Candidate(name="TIER + own evidence", second=Seconding.NEVER, judge=consensus_ungated),
         Candidate(
-            name="seconding + own evidence, consensus ≤ 1/100",
-            second=Seconding.RARE,
-            consensus_rate=GATED,
-            tier=own_evidence,
+            name="TIER + careless seconding",
+            second=Seconding.ALWAYS,
+            see=without_own_evidence,
+            judge=consensus_ungated,
         ),
-        Candidate(name="careless seconding", second=Seconding.ALWAYS),
     )
 }
 

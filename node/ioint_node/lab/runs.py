@@ -20,7 +20,7 @@ import numpy as np
 from ioint_node.lab.attacks import ATTACKS
 from ioint_node.lab.flipping import flip_rival, flip_tier, lemma
 from ioint_node.lab.patterns import calibrate, run, run_rival
-from ioint_node.lab.rules import CANDIDATES, RIVALS, TIER
+from ioint_node.lab.rules import CANDIDATES, RIVALS, SHIPPED
 from ioint_node.lab.subjects import (
     SUBJECT_ATTACKS,
     SubjectSetting,
@@ -47,7 +47,7 @@ class Job:
     orgs: int
     hostile: int = 0
     attack: str = "none"
-    rule: str = TIER.name
+    rule: str = SHIPPED.name
     seed: int = 0
     params: Params = PARAMS
     tenures: tuple[int, ...] = ()
@@ -90,14 +90,14 @@ def _patterns(job: Job) -> Row:
 def _subjects(job: Job) -> Row:
     share = job.hostile / job.orgs
     world = draw_subjects(SubjectSetting(orgs=job.orgs, hostile=share, attack=job.attack, seed=job.seed))
-    if job.rule == TIER.name:
+    if job.rule == SHIPPED.name:
         return asdict(run_subjects(world, by_tier))
     least = _subject_thresholds(job.orgs)[job.rule]
     return asdict(run_subjects(world, by_rival(RIVALS[job.rule], least)))
 
 
 def _flip(job: Job) -> Row:
-    if job.rule == TIER.name:
+    if job.rule == SHIPPED.name:
         return asdict(flip_tier(job.orgs, job.users, job.seed))
     return asdict(
         flip_rival(job.orgs, job.users, RIVALS[job.rule], _subject_thresholds(job.orgs)[job.rule], job.seed)
@@ -130,7 +130,7 @@ def _subject_thresholds(orgs: int) -> dict[str, float]:
 def short_plan(seed: int = 0) -> list[Job]:
     """The release gate: every attack once, four sizes, all rivals on common worlds."""
     jobs = [Job(part="lemma", orgs=n, seed=seed) for n in LEMMA_GROUPS]
-    jobs += _grid({5: 4, 10: 3, 30: 1, 100: 1}, (TIER.name,), seed, least_share=1 / 10)
+    jobs += _grid({5: 4, 10: 3, 30: 1, 100: 1}, (SHIPPED.name,), seed, least_share=1 / 10)
     jobs += [
         Job(part="patterns", orgs=30, hostile=_third(30), attack=attack, seed=seed)
         for attack in ATTACKS
@@ -227,7 +227,7 @@ def _subject_jobs(attack: str, percent: int, seeds: Iterable[int]) -> list[Job]:
     return [
         Job(part="subjects", orgs=100, hostile=percent, attack=attack, rule=rule, seed=s)
         for s in seeds
-        for rule in (TIER.name, *RIVALS)
+        for rule in (SHIPPED.name, *RIVALS)
     ]
 
 
@@ -237,7 +237,7 @@ def _flips(sizes: Iterable[int], seed: int) -> list[Job]:
         for n in sizes
         for users in USERS
         if users < n
-        for rule in (TIER.name, *(RIVALS if n == 100 else ()))
+        for rule in (SHIPPED.name, *(RIVALS if n == 100 else ()))
     ]
 
 

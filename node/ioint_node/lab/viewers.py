@@ -13,12 +13,11 @@ from ioint_protocol.pattern import Rate
 from msgspec.structs import replace
 
 from ioint_node.lab.rules import Candidate
-from ioint_node.lab.saying import exponent
 from ioint_node.lab.tallies import Tallies, group_name
 from ioint_node.lab.world import ACTOR_SESSIONS, Floats, Met, World
-from ioint_node.reputation import calibration, gate, rule
+from ioint_node.reputation import calibration, gate
 from ioint_node.reputation.gate import Grounds, OwnRecord, Params
-from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Scales, Statement
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Scales
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,23 +131,23 @@ class Viewer:
         grounds = self._grounds[pattern]
         if _name(pattern) in self._fits:
             grounds = replace(grounds, fits=True)
-        local = gate.judge(grounds, self._params)
-        if local.tier == "consensus" and grounds.gate(self._params).bound > self._candidate.consensus_rate:
-            return 0.0
-        return local.effect
+        return self._candidate.judge(grounds, self._params).effect
 
     def _see(self, pattern: int, said: Talk, scales: Scales, day: int) -> Grounds:
         """The grounds of a pattern."""
         rate, own, active = self._known(pattern, said.anchor, day)
-        tier = self._candidate.tier(said.network, _own_voice(own.flagged, own.sessions), self._us)
-        calibrated = tier
+        network, calibrated = said.network, said.network.tier
         # Weights only lower, and what somebody accuses is never lower than advisory.
-        if self._weights and tier == said.network.tier and tier not in ("none", "advisory"):
-            calibrated = calibration.weighed_tier(said.network, self._weights, scales)
+        if calibrated not in ("none", "advisory"):
+            calibrated = calibration.weighed_tier(network, self._weights, scales)
+        left = None
+        if own.flagged and calibrated == "advisory":  # nothing else asks for it
+            left = calibration.left_of_others(network, self._weights, self._us)
         first = [group for group in said.first if group != self._us]
-        return Grounds(
-            network=tier,
+        grounds = Grounds(
+            network=network.tier,
             calibrated=calibrated,
+            others_after_b=left,
             others=any(group != self._us for group in said.accusers),
             first=bool(first),
             agreed=any(self._weights.get(group, MICRO) > calibration.FLOOR for group in first),
@@ -157,6 +156,7 @@ class Viewer:
             own=own,
             active=active,
         )
+        return self._candidate.see(grounds)
 
     def _known(self, pattern: int, anchor: int, day: int) -> tuple[Rate, OwnRecord, int]:
         """The own rate and the own record of a pattern, and the actors of 30 days: the same for the whole day."""
@@ -194,15 +194,6 @@ class Viewer:
 
 def _name(pattern: int) -> str:
     return f"{pattern:05d}"
-
-
-@lru_cache(maxsize=4_096)
-def _own_voice(flagged: int, sessions: int) -> int:
-    """What the viewer would say itself, in micro-units: accusing above 0."""
-    if not flagged:
-        return 0
-    bad, seen = exponent(flagged), exponent(sessions)
-    return rule.raw_voice(Statement(id="", author="", kind="report", bad=bad, seen=seen))
 
 
 @lru_cache(maxsize=4_096)
