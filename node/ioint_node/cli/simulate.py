@@ -73,7 +73,7 @@ def simulate(context: click.Context, /, **options: Any) -> int | None:  # noqa: 
     found = document(rows)
     emit(found, form=form, human=lambda: _show(found))
     if plots is not None:
-        for path in plot(rows, plots):
+        for path in plot(found["table"], plots):
             click.echo(path, err=True)
     return 0 if found["passed"] else 1
 

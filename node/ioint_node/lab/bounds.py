@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ioint_node.lab.rules import SHIPPED
-from ioint_node.lab.runs import Row
+from ioint_node.lab.runs import Row, together
 from ioint_node.lab.world import SPONSORS
 from ioint_node.reputation.rule import removals
 
@@ -85,9 +85,10 @@ def passed(bounds: Iterable[Row]) -> bool:
 
 
 def document(rows: Sequence[Row], limits: Limits = LIMITS) -> dict[str, Any]:
-    """The document of the contract."""
-    bounds = judge(rows, limits)
-    return {"schema": SCHEMA, "passed": passed(bounds), "bounds": bounds, "table": list(rows)}
+    """The document of the contract, of the rows of all jobs."""
+    table = together(rows)
+    bounds = judge(table, limits)
+    return {"schema": SCHEMA, "passed": passed(bounds), "bounds": bounds, "table": table}
 
 
 def _groups(row: Row) -> int:
