@@ -18,7 +18,7 @@ from ioint_node.reputation.gate import PARAMS, upper_bound
 
 LOUD: Final = 5  # 2^5 sessions, all bad: a full voice
 JOINT, OWN = 15, 5  # patterns that all accuse together in a week, and each alone
-BURST_DAYS: Final = (28, 42)
+BURST: Final = (7 / 15, 7 / 10)  # of all days
 PROOF_DAYS: Final = 1  # until two histories have met
 ECLIPSED: Final = 0.7  # share of the honest that the victims do not hear
 
@@ -141,7 +141,7 @@ def _joint(world: World, liars: Sequence[int]) -> Attack:
 
 
 def _onoff(world: World, liars: Sequence[int]) -> Attack:
-    start, end = BURST_DAYS
+    start, end = (round(share * world.setting.nature.days) for share in BURST)
     weeks = _weeks(world, since=start, until=end)
     burst = _slander(world, liars, order=_harmful(world), weeks=weeks)
     burst += _hide(world, liars, np.flatnonzero(world.risky), weeks=weeks)

@@ -56,7 +56,9 @@ def judge(rows: Sequence[Row], limits: Limits = LIMITS) -> list[Row]:
         _least("liars beyond b for .10 on one subject", 1, [_beyond(r, 1, 0) for r in flips]),
         _least("liars beyond ⌈n/3⌉ for .30 on one subject", 1, [_beyond(r, 2, 1) for r in flips]),
         _least(
-            "blind sessions warned", limits.lift, [r["lift"][0] for r in worlds if r["attack"] != "eclipse"]
+            "blind sessions warned",
+            limits.lift,
+            [r["lift"][0] for r in worlds if r["blind"] and r["attack"] != "eclipse"],
         ),
         _most(
             "friction per 1,000 actions, mean member", limits.friction, [sum(r["friction"]) for r in worlds]

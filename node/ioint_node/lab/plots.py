@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -96,7 +96,7 @@ def _levels(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(frameon=False, ncols=3)
 
 
-_PLOTS: Final = {
+_PLOTS: Final[Mapping[str, tuple[str, Callable[[Axes, Sequence[Row]], None], Callable[[Row], bool]]]] = {
     "reputation-lift": (
         "Warned in time, and what it costs",
         _lift,

@@ -155,17 +155,14 @@ def short_plan(seed: int = 0) -> list[Job]:
 def full_plan(seed: int = 0) -> list[Job]:
     """What `docs/measurements/reputation.md` is made of: more seeds, every candidate, a thousand organisations."""
     jobs = [Job(part="lemma", orgs=n, seed=seed) for n in LEMMA_GROUPS]
-    jobs += _grid({5: 12, 10: 6, 30: 2, 100: 1}, (*CANDIDATES, *RIVALS), seed)
+    jobs += _grid({5: 8, 10: 4, 30: 2, 100: 1}, (*CANDIDATES, *RIVALS), seed)
     jobs += [
-        Job(part="patterns", orgs=30, hostile=h, attack=attack, seed=seed + s)
+        Job(part="patterns", orgs=30, hostile=h, attack=attack, seed=seed)
         for attack in ATTACKS
         if attack != "joint"
         for h in (removals(30)[0], _third(30))
-        for s in range(2)
     ]
-    jobs += [
-        Job(part="patterns", orgs=1_000, hostile=h, attack=_joint(h), seed=seed, viewers=8) for h in (0, 100)
-    ]
+    jobs.append(Job(part="patterns", orgs=1_000, hostile=100, attack="joint", seed=seed, viewers=8))
     for attack in SUBJECT_ATTACKS:
         for share in (0,) if attack == "none" else (3, 10, 20, 33, 45):
             jobs += _subject_jobs(attack, share, (seed, seed + 1))
