@@ -61,6 +61,7 @@ from ioint_node.network import Network
 from ioint_node.peers import Exchange
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
+from ioint_node.reputation.gate import Params
 from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.scoring.model import load_model
 from ioint_node.store.engine import Store, open_store
@@ -221,6 +222,16 @@ async def _running(config: Config, roles: Sequence[str], limits: Limits) -> Asyn
             await node.refusals.write(store)
 
 
+def params_of(config: Config) -> Params:
+    """What a node's settings say of acting on what others report."""
+    return Params(
+        tolerance=config.tolerance,
+        guard_share=config.guard_share,
+        guard_actors=config.guard_agents,
+        shadow_days=config.shadow_days,
+    )
+
+
 async def _assemble(
     config: Config, book: RosterBook, store: Store, roles: Sequence[str], limits: Limits
 ) -> Node:
@@ -254,7 +265,7 @@ async def _assemble(
         anchor=FileAnchor(config.home / "ownlog.anchor"),
         limits=limits,
         # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
-        params=config.params,
+        params=params_of(config),
         standpoint=Standpoint(canaries=frozenset(config.canaries)),
         in_contact=lambda: met.is_set() or network.alone(),
         connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ioint_node.app import params_of
 from ioint_node.cli.options import Commands, Whole, emit, format_option
 from ioint_node.cli.progress import progress
 from ioint_node.cli.rosters import now_ms, read_book
@@ -122,7 +123,7 @@ def _of_node(home: Path) -> tuple[Params, tuple[int, ...]]:
     if roster is None:
         raise ConfigError("this node is in no consortium: give --orgs instead of --home")
     voters = electorate(roster, day_of(now_ms()))
-    return config.params, tuple(voters.tenure[group] for group in sorted(voters.tenure))
+    return params_of(config), tuple(voters.tenure[group] for group in sorted(voters.tenure))
 
 
 def _show(found: Mapping[str, Any]) -> None:

@@ -20,7 +20,6 @@ from ioint_taxonomy import load_taxonomy
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
-from ioint_node.reputation.gate import Params
 from ioint_node.reputation.subjects import is_subject
 from ioint_node.scoring.staging import (
     EFFECTS,
@@ -137,16 +136,6 @@ class Config:
             ),
             tolerance=self.tolerance,
             fail_closed=self.fail_closed,
-        )
-
-    @property
-    def params(self) -> Params:
-        """What these settings say of acting on what others report."""
-        return Params(
-            tolerance=self.tolerance,
-            guard_share=self.guard_share,
-            guard_actors=self.guard_agents,
-            shadow_days=self.shadow_days,
         )
 
     @property
