@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from ioint_node.cli.main import main
 from ioint_node.cli.simulate import simulate
 from ioint_node.lab.bounds import document, passed
 from ioint_node.lab.growth import MEASURED, growth
@@ -105,3 +106,17 @@ def test_plots_are_written_where_matplotlib_is(tmp_path: Path) -> None:
     written = plot(document(rows())["table"], tmp_path)
     assert [path.name for path in written] == ["reputation-lift.svg", "reputation-levels.svg"]
     assert all(path.read_text().startswith("<?xml") for path in written)
+
+
+def test_a_home_gives_its_settings_and_the_groups_of_its_roster(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    assert (
+        main(["init", "--home", str(home), "--org", "Alpha", "--web-port", "0", "--exchange-port", "0"]) == 0
+    )
+    alone = CliRunner().invoke(simulate, ["--home", str(home)])
+    assert "give --orgs instead" in str(alone.exception)
+    assert main(["consortium", "create", "--home", str(home)]) == 0
+    result = CliRunner().invoke(
+        simulate, ["--home", str(home), "--short", "-o", "json"], standalone_mode=False
+    )
+    assert {row["orgs"] for row in json.loads(result.stdout)["table"]} == {1}
