@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ioint_node.errors import ConfigError
-from ioint_node.lab.rules import RIVALS
+from ioint_node.lab.rules import RIVALS, SHIPPED
 from ioint_node.lab.runs import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, OTHERS = "#1f6f8b", "#b0772b"
+MARKS: Final = "xv^<>sd*"
 STYLE: Final = {"svg.hashsalt": "ioint", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
@@ -45,23 +46,23 @@ def plot(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _lift(axes: Axes, rows: Sequence[Row]) -> None:
-    """Warned blind sessions beside what benign actions pay, one mark a rule and world."""
+    """Warned blind sessions beside what benign actions pay, one mark for each rule and world."""
+    others = iter(MARKS)
     for rule in dict.fromkeys(row["rule"] for row in rows):
         found = [row for row in rows if row["rule"] == rule]
         axes.scatter(
             [sum(row["friction"]) + 0.001 for row in found],
             [100 * row["lift"][0] for row in found],
-            s=[30 + 2 * row["orgs"] ** 0.5 for row in found],
             color=OTHERS if rule in RIVALS else OURS,
-            marker="x" if rule in RIVALS else "o",
+            marker=next(others) if rule in RIVALS else "o",
             alpha=0.7,
+            label=rule,
         )
-        last = found[-1]
-        axes.annotate(rule, (sum(last["friction"]) + 0.001, 100 * last["lift"][0]), fontsize=7)
     axes.set_xscale("log")
-    axes.set_xlabel("benign actions under effect when they complete a pattern, per 1,000")
+    axes.set_xlabel("benign actions that complete a pattern under effect, per 1,000")
     axes.set_ylabel("later victims warned in time, %")
-    axes.set_ylim(0, 102)
+    axes.set_ylim(-3, 103)
+    axes.legend(frameon=False, fontsize=7)
 
 
 def _colluders(axes: Axes, rows: Sequence[Row]) -> None:
@@ -86,13 +87,15 @@ def _colluders(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _levels(axes: Axes, rows: Sequence[Row]) -> None:
     """How many later victims meet which effect, by size and hostile share."""
-    names = [f"{row['orgs']} / {row['hostile']}\n{row['rule'].replace('TIER ', '')}" for row in rows]
+    rows = sorted(rows, key=lambda row: (row["orgs"], row["hostile"], row["rule"]))
+    names = [f"{row['orgs']} / {row['hostile']}\n{row['rule']}" for row in rows]
     for level, (label, shade) in enumerate((("≥ .05", 0.35), ("≥ .10", 0.65), (".30", 1.0))):
         axes.bar(
             range(len(rows)), [100 * row["lift"][level] for row in rows], color=OURS, alpha=shade, label=label
         )
     axes.set_xticks(range(len(rows)), names, fontsize=6, rotation=60)
     axes.set_ylabel("later victims, %")
+    axes.set_ylim(0, 112)
     axes.legend(frameon=False, ncols=3)
 
 
@@ -100,7 +103,11 @@ _PLOTS: Final[Mapping[str, tuple[str, Callable[[Axes, Sequence[Row]], None], Cal
     "reputation-lift": (
         "Warned in time, and what it costs",
         _lift,
-        lambda row: row["part"] == "patterns" and row["attack"] in {"none", "joint"},
+        lambda row: (
+            row["part"] == "patterns"
+            and row["attack"] in {"none", "joint"}
+            and (row["rule"] == SHIPPED.name or row["rule"] in RIVALS)
+        ),
     ),
     "reputation-colluders": (
         "Fewest colluders that slander one subject, 100 organisations",
@@ -113,7 +120,7 @@ _PLOTS: Final[Mapping[str, tuple[str, Callable[[Axes, Sequence[Row]], None], Cal
         lambda row: (
             row["part"] == "patterns"
             and row["attack"] in {"none", "joint"}
-            and row["rule"] in {"IOINT", "TIER"}
+            and row["rule"] in {SHIPPED.name, "TIER"}
         ),
     ),
 }
