@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -28,8 +28,10 @@ from ioint_node.flows.evidence import (
     decisions,
     examine,
     general_of,
+    learn,
     missing_general,
     open_dossiers,
+    unlearned,
 )
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
@@ -46,6 +48,7 @@ from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of, from_text
 
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
+LEARNED: Final = 256  # novel patterns of which is learned at a time what they are special cases of
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
 journal = logging.getLogger(__name__)
 NEVER: Final = Concluded(heard=(), effect=0.0, withdrawn=0, seq=0, digest=b"")
@@ -56,7 +59,8 @@ class Believed:
     """What a transaction came to believe, to be put in force once it is committed.
 
     `accusers` names a group once for each subject that it accuses now and did not before, `uncounted` the groups of
-    which that is not known; `special` are special cases of patterns that are accused otherwise now.
+    which that is not known; `special` are special cases of patterns that are accused otherwise now, `novel` patterns
+    of which is to be learned what they are special cases of.
     """
 
     beliefs: tuple[Belief, ...] = ()
@@ -64,6 +68,7 @@ class Believed:
     accusers: tuple[str, ...] = ()
     uncounted: frozenset[str] = frozenset()
     special: tuple[str, ...] = ()
+    novel: Mapping[str, Pattern] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,7 @@ async def _conclude_all(
             *(d for s, d in general.items() if s not in cases),
         ),
         special=_special_cases(parts, cases),
+        novel=unlearned(parts, dossiers),
     )
 
 
@@ -271,9 +277,10 @@ async def conclude_anew(parts: ExchangeParts, now: int) -> None:
     roster, anew = parts.roster(), parts.dossiers.anew
     if roster is None:
         return
+    anew.subjects(await learn(parts, anew.take_novel(LEARNED)))
     uncounted = anew.take_uncounted()
     if uncounted:
-        anew.changed(parts.dossiers.breadth.correct(await _counted(parts, roster, uncounted, now)))
+        anew.changed(await _count(parts, roster, uncounted, now))
     changed = anew.take_changed()
     if changed:
         authors = [
@@ -300,21 +307,24 @@ async def _count_anew(parts: ExchangeParts, now: int) -> None:
     roster = parts.roster()
     if roster is not None:
         groups = frozenset(parts.dossiers.voters(roster, day_of(now)).values())
-        parts.dossiers.breadth.replace(await _counted(parts, roster, groups, now))
+        parts.dossiers.breadth.keep(groups)
+        await _count(parts, roster, groups, now)
 
 
-async def _counted(parts: ExchangeParts, roster: Roster, groups: Collection[str], now: int) -> dict[str, int]:
-    """How many subjects each of these groups accuses, as the store has it."""
+async def _count(parts: ExchangeParts, roster: Roster, groups: Collection[str], now: int) -> frozenset[str]:
+    """Count from the store how many subjects each of these groups accuses; returns those whose voice changed."""
     authors: dict[str, list[str]] = {group: [] for group in groups}
     for author, group in parts.dossiers.voters(roster, day_of(now)).items():
         if group in authors:
             authors[group].append(author)
+    changed: frozenset[str] = frozenset()
     async with parts.store.read() as connection:
         proven = await log.equivocators(connection)
-        return {
-            group: await log.accused_by(connection, sorted(set(names) - proven), day_of(now))
-            for group, names in authors.items()
-        }
+        for group, names in authors.items():
+            # Each at once: what is taken in meanwhile is counted on top.
+            count = await log.accused_by(connection, sorted(set(names) - proven), day_of(now))
+            changed |= parts.dossiers.breadth.correct(group, count)
+    return changed
 
 
 async def _believe_chunk(
@@ -330,6 +340,7 @@ def put_in_force(parts: ExchangeParts, believed: Believed) -> None:
     anew.changed(parts.dossiers.breadth.add(believed.accusers))
     anew.uncounted(believed.uncounted)
     anew.subjects(believed.special)
+    anew.learn(believed.novel)
     if believed.beliefs:
         parts.beliefs.apply(believed.beliefs)
         parts.notify()

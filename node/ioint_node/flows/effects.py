@@ -26,11 +26,12 @@ async def switch_off(parts: ExchangeParts, *, reason: str, by: str, until: int |
     Raises:
         RequestError: `until` (milliseconds) is in the past.
     """
+    # First: it holds also where the disk is full and nobody can write it down, until this process ends.
+    parts.beliefs.off = True
     made = await parts.store.write(
         partial(overrides.put, subject=EVERYTHING, kind=OFF, reason=reason, by=by, expires=until, now=now)
     )
-    parts.beliefs.off = True
-    # From here on no action is affected; engines are told one indicator after the other.
+    # No action is affected any more; engines are told one indicator after the other.
     await believe_again(parts, [b.pattern for b in parts.beliefs.all().values() if b.effect > 0], now)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -92,8 +93,25 @@ async def open_dossiers(
 
 
 def general_of(parts: ExchangeParts, dossier: Dossier) -> tuple[str, ...]:
-    """The catalogue entries that the pattern of a dossier is a special case of: what is said of them counts for it."""
-    return lineage(parts.catalogue, parts.taxonomy).general(dossier.subject, dossier.novel)
+    """The catalogue entries that the pattern of a dossier is a special case of: what is said of them counts for it.
+
+    Of a novel pattern that was not learned yet, none.
+    """
+    return lineage(parts.catalogue, parts.taxonomy).general(dossier.subject) or ()
+
+
+def unlearned(parts: ExchangeParts, dossiers: Mapping[str, Dossier]) -> dict[str, Pattern]:
+    """The novel patterns among these of which is not known what they are special cases of."""
+    among = lineage(parts.catalogue, parts.taxonomy)
+    return {s: d.novel for s, d in dossiers.items() if d.novel is not None and among.general(s) is None}
+
+
+async def learn(parts: ExchangeParts, patterns: Mapping[str, Pattern]) -> tuple[str, ...]:
+    """Find out what novel patterns are special cases of; returns those that are one."""
+    among = lineage(parts.catalogue, parts.taxonomy)
+    return tuple(
+        [name for name, pattern in patterns.items() if await asyncio.to_thread(among.learn, name, pattern)]
+    )
 
 
 def missing_general(parts: ExchangeParts, dossiers: Mapping[str, Dossier]) -> frozenset[str]:
@@ -175,7 +193,7 @@ async def examine(
                 network=network.tier,
                 calibrated=weighed_tier(network, weights, scales),
                 others=bool(others),
-                others_after_b=left_of_others(network, weights, our_group),
+                others_after_b=left_of_others(network, weights, our_group) if mine.flagged else None,
                 public_subject=dossier.public,
                 first=bool(first),
                 known=bool(known),

@@ -10,7 +10,15 @@ from ioint_protocol import Roster
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, missing_general, read_dossiers
+from ioint_node.flows.evidence import (
+    REMEMBERED_DAYS,
+    Case,
+    examine,
+    learn,
+    missing_general,
+    read_dossiers,
+    unlearned,
+)
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.derivation import explained
 from ioint_node.reputation.dossier import PUBLIC
@@ -46,6 +54,7 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     if roster is None:
         raise NotFoundError("no roster in force: nothing can be weighed; see `ioint consortium show`")
     dossiers = await read_dossiers(connection, (subject,))
+    await learn(parts, unlearned(parts, dossiers))
     general = await read_dossiers(connection, missing_general(parts, dossiers))
     case = (await examine(connection, parts, roster, dossiers, now, general=general))[subject]
     belief = parts.beliefs.get(subject)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
+
+from ioint_protocol import Pattern
 
 SUBJECTS: Final = 100_000
 """How many wait at most; what does not find room is concluded anew by the next recomputation of everything."""
 
 
 class Anew:
-    """Subjects that wait to be concluded anew, and groups whose voice changed or whose breadth is to be counted."""
+    """What waits to be done soon.
+
+    That is subjects to be concluded, groups whose voice changed or whose breadth is to be counted, and novel patterns
+    of which is to be learned what they are special cases of.
+    """
 
     def __init__(self) -> None:
+        self._novel: dict[str, Pattern] = {}
         self._subjects: dict[str, None] = {}
         self._changed: set[str] = set()
         self._uncounted: set[str] = set()
@@ -30,6 +38,19 @@ class Anew:
     def uncounted(self, groups: Iterable[str]) -> None:
         """How much these groups accuse is not known exactly any more."""
         self._uncounted.update(groups)
+
+    def learn(self, patterns: Mapping[str, Pattern]) -> None:
+        """These wait to be learned, as far as there is room."""
+        for name, pattern in patterns.items():
+            if len(self._novel) < SUBJECTS:
+                self._novel[name] = pattern
+
+    def take_novel(self, count: int) -> dict[str, Pattern]:
+        """So many of the patterns that wait to be learned; they wait no longer."""
+        taken = {name: self._novel[name] for name in islice(self._novel, count)}
+        for name in taken:
+            del self._novel[name]
+        return taken
 
     def take_subjects(self) -> tuple[str, ...]:
         """The subjects that waited; they wait no longer."""

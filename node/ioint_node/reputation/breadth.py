@@ -6,7 +6,7 @@ it is made again; what it bears on, halvings, changes only where a count passes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from ioint_node.reputation.rule import halvings
@@ -25,15 +25,15 @@ class Breadth:
         self._subjects: dict[str, int] = {}
         self.halvings: Mapping[str, int] = NOBODY
 
-    def replace(self, subjects: Mapping[str, int]) -> frozenset[str]:
-        """Take over counts of all groups; returns the groups whose voice changed by it."""
-        self._subjects = dict(subjects)
+    def correct(self, group: str, subjects: int) -> frozenset[str]:
+        """Take over the count of a group; returns the groups whose voice changed by it, none or this."""
+        self._subjects[group] = subjects
         return self._settle()
 
-    def correct(self, subjects: Mapping[str, int]) -> frozenset[str]:
-        """Take over counts of some groups; returns the groups whose voice changed by it."""
-        self._subjects |= subjects
-        return self._settle()
+    def keep(self, groups: Collection[str]) -> None:
+        """Forget all others."""
+        self._subjects = {group: count for group, count in self._subjects.items() if group in groups}
+        self._settle()
 
     def add(self, groups: Iterable[str]) -> frozenset[str]:
         """Count one subject more for each time that a group is named; returns the groups whose voice changed by it."""

@@ -245,14 +245,20 @@ class Dossier:
         groups = {group_of[s.author] for s in new if scales.hears(s.author) and self._accuses(s, scales)}
         if not groups:
             return frozenset()
-        known = {
-            group
-            for author, said in self.said.items()
-            if (group := group_of.get(author)) in groups
-            and scales.hears(author)
-            and any((author, s.id) not in fresh and self._accuses(s, scales) for s in said)
-        }
+        # An author that accused before is met at once; only for a new one the others of its group are looked for.
+        known = {group_of[a] for a in {s.author for s in new} if self._accused_before(a, fresh, scales)}
+        if groups - known:
+            known |= {
+                group
+                for author in self.said
+                if (group := group_of.get(author)) in groups and self._accused_before(author, fresh, scales)
+            }
         return frozenset(groups - known)
+
+    def _accused_before(self, author: str, fresh: Collection[tuple[str, str]], scales: Scales) -> bool:
+        return scales.hears(author) and any(
+            self._accuses(s, scales) for s in self.said[author] if (author, s.id) not in fresh
+        )
 
     def _accuses(self, statement: Said, scales: Scales) -> bool:
         return accuses(statement, scales.today, public_subject=self.public)

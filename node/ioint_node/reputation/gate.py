@@ -103,7 +103,7 @@ class Grounds(Struct, frozen=True, kw_only=True):
         calibrated: the same with every voice weighed by how it agreed with what this node saw itself.
         others: another group than the viewer's own accuses.
         others_after_b: what the other groups accuse it with, weighed, without the b largest, in micro-units; None where
-            nothing may be made of it: below four groups, and under review.
+            nothing is made of it: below four groups, under review, and where this node flagged no session with it.
         public_subject: it is a package and no pattern.
         first: one of them made its first report within its weekly quota.
         known: such a one has been known here for longer than the shadow period.
@@ -148,8 +148,12 @@ class Grounds(Struct, frozen=True, kw_only=True):
 
     @property
     def own_evidence(self) -> bool:
-        """Whether what this node saw itself, added to what is left of the others, corroborates what they accuse."""
-        if self.weighed != "advisory" or not self.others or self.others_after_b is None:
+        """Whether what this node saw itself, added to what is left of the others, corroborates what they accuse.
+
+        What others speak for is left as they dispute it.
+        """
+        advisory = self.weighed == "advisory" and self.network != "disputed"
+        if not advisory or not self.others or self.others_after_b is None:
             return False
         own = own_voice(self.own, public_subject=self.public_subject)
         return own > 0 and self.others_after_b + own >= THRESHOLD

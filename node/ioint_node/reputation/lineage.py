@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 from ioint_protocol import Pattern, parse_pattern
 from ioint_protocol.pattern import implies
 from ioint_taxonomy import Catalogue, Taxonomy
 
+NOVEL: Final = 100_000
+"""Of how many novel patterns it is remembered what they are special cases of; the one learned first goes first."""
+
 
 class Lineage:
-    """The special cases among the entries of a catalogue, by id, under one taxonomy."""
+    """The special cases among the entries of a catalogue, by id, under one taxonomy.
+
+    Of a novel pattern they are not known before it is learned, which takes some milliseconds of whoever does it, and
+    members may name many patterns.
+    """
 
     def __init__(self, patterns: Mapping[str, Pattern], taxonomy: Taxonomy) -> None:
         self._patterns = patterns
@@ -25,13 +33,20 @@ class Lineage:
         for name, general in self._general.items():
             for other in general:
                 self._special[other] = (*self._special.get(other, ()), name)
-        self._novel = lru_cache(maxsize=16_384)(self._implied)
+        self._novel: dict[str, tuple[str, ...]] = {}
 
-    def general(self, subject: str, novel: Pattern | None = None) -> tuple[str, ...]:
-        """The entries that a pattern is a special case of, in order; `novel` is the pattern where it is no entry."""
-        if subject in self._general:
-            return self._general[subject]
-        return () if novel is None else self._novel(subject, novel)
+    def general(self, subject: str) -> tuple[str, ...] | None:
+        """The entries that a pattern is a special case of, in order; None while it is no entry and not learned."""
+        found = self._general.get(subject)
+        return self._novel.get(subject) if found is None else found
+
+    def learn(self, subject: str, novel: Pattern) -> tuple[str, ...]:
+        """Find out which entries a novel pattern is a special case of."""
+        found = self._implied(subject, novel)
+        while len(self._novel) >= NOVEL:
+            self._novel.pop(next(iter(self._novel)))
+        self._novel[subject] = found
+        return found
 
     def special(self, entry: str) -> tuple[str, ...]:
         """The entries that are special cases of this one."""

@@ -59,7 +59,7 @@ async def put(
     )
     await remove(connection, subject, kind)
     counted = await connection.execute(select(func.count()).where(overrides.c.kind.in_(KINDS)))
-    if counted.scalar_one() >= LIMIT:
+    if kind != OFF and counted.scalar_one() >= LIMIT:
         raise RequestError(f"{LIMIT} decisions of people hold already: take some back, or let them end")
     await connection.execute(
         insert(overrides).values(

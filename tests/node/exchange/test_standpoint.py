@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from ioint_node.errors import RequestError
+from ioint_node.errors import BusyError, RequestError
 from ioint_node.flows import effects
 from ioint_node.flows.believe import conclude_anew, refresh_all
 from ioint_node.flows.why import why
@@ -16,8 +16,10 @@ from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.store import overrides
 from ioint_node.store.schema import sessions
 from ioint_node.store.times import to_text
-from ioint_protocol import Report, encode_record, parse_segment
+from ioint_protocol import encode_record, parse_segment
 from sqlalchemy import insert
+
+from tests.node.exchange import founded
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -28,22 +30,10 @@ PACKAGE = "pkg:npm/left-pad"
 
 def report(about: str, *, bad: int = 1) -> bytes:
     """The bytes of a report about a pattern or a package."""
-    of = {"kind": "subject", "subj": about} if about.startswith("pkg:") else {"kind": "pattern", "pat": about}
-    return encode_record(
-        Report(
-            tax="2026.11",
-            intents=(),
-            basis="threshold",
-            bad=bad,
-            seen=bad,
-            agents=0,
-            day_from=TODAY,
-            day_until=TODAY,
-            det="ad" * 32,
-            tlp="green",
-            **of,  # type: ignore[arg-type]
-        )
+    package: dict[str, Any] = (
+        {"kind": "subject", "pat": None, "subj": about} if about.startswith("pkg:") else {}
     )
+    return encode_record(founded.report(about, bad=bad, **package))
 
 
 async def reason(node: Any, about: str, now: int = NOW) -> str:
@@ -227,6 +217,21 @@ async def test_one_switch_turns_every_effect_off_at_once_and_on_again(make: Make
     assert [fresh.effect(name) for name in (pattern, second)] == [0.05, 0.05]
     changes = [body for body in await fresh.events("reputation") if pattern in body]
     assert ['"after":0.05' in body.replace(" ", "") for body in changes] == [True, False, True]
+
+
+async def test_the_switch_holds_where_nothing_can_be_written_down(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise BusyError("the disk is full")
+
+    net = await make()
+    pattern, viewer = net.patterns[0], net[1]
+    await net.hand(net.sign(net[0], 1, "", [report(pattern)]), viewer, net[0])
+    monkeypatch.setattr(overrides, "put", full)
+    with pytest.raises(BusyError):
+        await effects.switch_off(viewer.parts, reason="drill", by="token:t", until=None, now=NOW)
+    assert viewer.effect(pattern) == 0.0
 
 
 async def test_effects_that_went_off_for_an_hour_come_back_by_themselves(make: Make) -> None:

@@ -105,6 +105,12 @@ def test_a_consensus_against_the_own_clean_record_needs_the_budget_and_is_capped
     assert decide("consensus", own=CLEAN, fits=False).effect == 0.0
 
 
+def test_own_evidence_lifts_nothing_disputed_also_where_the_groups_weigh_less_here() -> None:
+    own = OwnRecord(sessions=9, flagged=9)
+    assert decide("disputed", calibrated="advisory", own=own, others_after_b=700_000).effect == 0.05
+    assert decide("corroborated", calibrated="advisory", own=own, others_after_b=700_000).effect == 0.10
+
+
 ONE_BAD = OwnRecord(sessions=1, flagged=1)  # a voice of 677,012
 
 

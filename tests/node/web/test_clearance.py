@@ -102,7 +102,7 @@ async def all_that_is_told(node: Node, clearance: str) -> dict[str, str]:
     for path in await doors(node):
         wanted = headers | ({"Accept": TAXII_TYPE} if path.startswith("/taxii2") else {})
         async with node.client.get(path, headers=wanted) as answer:
-            asked = path.split("/")[-2:] if answer.status == 404 else []
+            asked = path.split("/")[-3:] if answer.status == 404 else []
             text = await answer.text()
             for part in filter(None, asked):
                 text = text.replace(part, "")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ioint_node.flows import effects
 from ioint_node.store import stream
 
 from tests.node.web.browser import BINARY, Page, chromium
@@ -52,6 +53,17 @@ async def test_an_analyst_reads_the_story_and_sees_it_go_on(node: Node, tmp_path
         await page.until("document.querySelectorAll('#moves li').length === 1")
         assert await text_of(page, "#trouble") == ""
         assert node.keys["soc"] not in await page.run("location.href + document.body.innerHTML")
+
+
+async def test_a_badge_says_that_all_effects_are_off_and_a_member_what_its_word_weighs(
+    node: Node, tmp_path: Path
+) -> None:
+    node.parts.exchange.standpoint.caught = {"contoso": 1}
+    await effects.switch_off(node.parts.exchange, reason="a drill", by="t", until=None, now=node.clock.now)
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await sign_in(page, node)
+        assert await text_of(page, "#effects") == "network effects off: a drill"
+        assert "its word weighs 0.2 here: accused a canary" in await text_of(page, "#peers")
 
 
 async def test_a_page_without_indicators_says_why(node: Node, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ function show_panel(row, receipt) {
     el("p", { class: "panel-why" }, row.why || ""),
     facts([
       ["Score", `${row.score} of 100, confidence ${row.confidence}`],
-      ["Tier here", `${row.tier}${row.effect > 0 ? `, lowers trust by ${row.effect}` : ", no effect"}`],
+      ["Tier here", `${row.tier}${row.effect > 0 ? `, lowers trust by ${row.effect}` : ", no effect"}${row.effect_now < row.effect ? `, now by ${row.effect_now}` : ""}${row.quarantined ? ", quarantined" : ""}`],
       ["Seen", `${row.first_seen || "—"} to ${row.last_seen || "—"}, valid until ${row.valid_until || "—"}`],
       ["Trend", row.trend || "—"],
       ["Seen here", row.local_hits ? `${counted(row.local_hits, "session")}, ${counted(row.blast_radius, "agent")}` : "not in the last 30 days"],
@@ -195,7 +195,8 @@ function opinions(row) {
     el("button", { type: "button", title: "We saw it and it is bad", onclick: give("confirm") }, "Confirm"),
     el("button", { type: "button", title: "It accuses ordinary work", onclick: give("dispute", "false_positive") }, "False positive"),
     el("button", { type: "button", title: "Out of sight for 30 days", onclick: give("mute", "console") }, "Mute 30 d"),
-    el("button", { type: "button", title: "No effect here for 30 days", onclick: give("allow", "console") }, "Allow 30 d"));
+    el("button", { type: "button", title: "No effect here for 30 days", onclick: give("allow", "console") }, "Allow 30 d"),
+    row.quarantined ? el("button", { type: "button", title: `It touches ${counted(row.blast_radius, "agent")} here: let it act for 30 days`, onclick: give("release", "console") }, "Release 30 d") : null);
 }
 
 // --- the node and its members ------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ function show_effects(effects, consortium) {
   const badge = byId("effects"), fading = consortium && effects.share_left < 1;
   badge.hidden = !effects.off && !fading;
   badge.textContent = effects.off
-    ? `network effects off${effects.expires_at ? ` until ${when(moment(effects.expires_at))}` : ""}: ${effects.reason}`
+    ? `network effects off${effects.expires_at ? ` until ${when(moment(effects.expires_at))}` : ""}: ${effects.reason ?? "not written down"}`
     : effects.age_s === null ? "no network effects: never heard from it"
     : `network effects fading: ${Math.round(effects.share_left * 100)} % left, last heard ${age(effects.age_s)} ago`;
 }
