@@ -131,11 +131,7 @@ def short_plan(seed: int = 0) -> list[Job]:
     """The release gate: every attack once, four sizes, all rivals on common worlds."""
     jobs = [Job(part="lemma", orgs=n, seed=seed) for n in LEMMA_GROUPS]
     jobs += _grid({5: 4, 10: 3, 30: 1, 100: 1}, (SHIPPED.name,), seed)
-    jobs += [
-        Job(part="patterns", orgs=30, hostile=_third(30), attack=attack, seed=seed)
-        for attack in ATTACKS
-        if attack != "joint"
-    ]
+    jobs += _attacks(30, _third(30), seed)
     jobs += [
         Job(part="patterns", orgs=30, hostile=h, attack="joint" if h else "none", rule=rule, seed=seed)
         for h in (0, 3, 10)
@@ -155,17 +151,13 @@ def short_plan(seed: int = 0) -> list[Job]:
 def full_plan(seed: int = 0) -> list[Job]:
     """What `docs/measurements/reputation.md` is made of: more seeds, every candidate, a thousand organisations."""
     jobs = [Job(part="lemma", orgs=n, seed=seed) for n in LEMMA_GROUPS]
-    jobs += _grid({5: 8, 10: 4, 30: 2, 100: 1}, (*CANDIDATES, *RIVALS), seed)
-    jobs += [
-        Job(part="patterns", orgs=30, hostile=h, attack=attack, seed=seed)
-        for attack in ATTACKS
-        if attack != "joint"
-        for h in (removals(30)[0], _third(30))
-    ]
+    jobs += _grid({5: 8, 10: 4, 30: 1}, (*CANDIDATES, *RIVALS), seed)
+    jobs += _grid({100: 1}, (SHIPPED.name, "TIER", *RIVALS), seed)
+    jobs += _attacks(30, _third(30), seed)
     jobs.append(Job(part="patterns", orgs=1_000, hostile=100, attack="joint", seed=seed, viewers=8))
     for attack in SUBJECT_ATTACKS:
-        for share in (0,) if attack == "none" else (3, 10, 20, 33, 45):
-            jobs += _subject_jobs(attack, share, (seed, seed + 1))
+        for percent in (0,) if attack == "none" else (10, 33):
+            jobs += _subject_jobs(attack, percent, (seed,))
     return jobs + _flips((5, 10, 30, 100), seed)
 
 
@@ -209,6 +201,15 @@ def _grid(
         for h in sorted({0, removals(n)[0], _third(n)})
         for s in range(count)
         for rule in rules
+    ]
+
+
+def _attacks(orgs: int, hostile: int, seed: int) -> list[Job]:
+    """Every attack but the one of the grid."""
+    return [
+        Job(part="patterns", orgs=orgs, hostile=hostile, attack=attack, seed=seed)
+        for attack in ATTACKS
+        if attack != "joint"
     ]
 
 
