@@ -67,3 +67,9 @@ def test_both_halves_of_the_probes_hold_both_classes_and_no_common_field_of_work
 def test_the_page_about_propagation_says_what_was_measured() -> None:
     found = json.loads((PLACE / "propagate.json").read_text("utf-8"))
     assert (PLACE / "propagate.md").read_text("utf-8") == script("propagate").page(found)
+
+
+def test_the_page_about_the_rule_under_attack_says_what_was_measured() -> None:
+    found = json.loads((PLACE / "reputation.json").read_text("utf-8"))
+    assert found["passed"]
+    assert (PLACE / "reputation.md").read_text("utf-8") == script("reputation").page(found)
