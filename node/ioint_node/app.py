@@ -227,6 +227,16 @@ async def _running(config: Config, roles: Sequence[str], limits: Limits) -> Asyn
             await node.refusals.write(store)
 
 
+def params_of(config: Config) -> Params:
+    """What a node's settings say of acting on what others report."""
+    return Params(
+        tolerance=config.tolerance,
+        guard_share=config.guard_share,
+        guard_actors=config.guard_agents,
+        shadow_days=config.shadow_days,
+    )
+
+
 async def _assemble(
     config: Config, book: RosterBook, store: Store, roles: Sequence[str], limits: Limits
 ) -> Node:
@@ -262,12 +272,7 @@ async def _assemble(
         anchor=FileAnchor(config.home / "ownlog.anchor"),
         limits=limits,
         # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
-        params=Params(
-            tolerance=config.tolerance,
-            guard_share=config.guard_share,
-            guard_actors=config.guard_agents,
-            shadow_days=config.shadow_days,
-        ),
+        params=params_of(config),
         standpoint=Standpoint(canaries=frozenset(config.canaries)),
         in_contact=lambda: met.is_set() or network.alone(),
         connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts

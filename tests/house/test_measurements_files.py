@@ -69,3 +69,9 @@ def test_both_halves_of_the_probes_hold_both_classes_and_no_common_field_of_work
 def test_a_page_says_what_was_measured(name: str) -> None:
     found = json.loads((PLACE / f"{name}.json").read_text("utf-8"))
     assert (PLACE / f"{name}.md").read_text("utf-8") == script(name).page(found)
+
+
+def test_the_page_about_the_rule_under_attack_says_what_was_measured() -> None:
+    found = json.loads((PLACE / "reputation.json").read_text("utf-8"))
+    assert found["passed"]
+    assert (PLACE / "reputation.md").read_text("utf-8") == script("reputation").page(found)

@@ -50,6 +50,11 @@ COMMANDS: Final = {
     ),
     "run": ("run", "run", "Run the node until it is told to stop."),
     "score": ("lab", "score", "Score a file of sessions with the shipped model."),
+    "simulate": (
+        "simulate",
+        "simulate",
+        "Attack the reputation rule in simulated consortia, beside other rules.",
+    ),
     "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
     "support-dump": (
         "support",
