@@ -24,7 +24,7 @@ from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, open_dossi
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
 from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
-from ioint_node.reputation.gate import Candidate, Local, allocate, within_quota
+from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
@@ -208,9 +208,11 @@ def _share_budget(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
         [
             *(Candidate(pattern=b.pattern, accusers=b.accusers, estimate=b.estimate) for b in standing),
             *(
-                Candidate(pattern=c.subject, accusers=c.accusers, estimate=c.gate.estimate)
+                Candidate(
+                    pattern=c.subject, accusers=c.accusers, estimate=c.grounds.gate(parts.params).estimate
+                )
                 for c in cases.values()
-                if c.candidate
+                if c.grounds.candidate(parts.params)
             ),
         ],
         parts.params,
@@ -232,7 +234,8 @@ def _conclude(
     old = before or NEVER
     if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
         return None
-    local = case.judged(fits=fits, placed=measured_from is not None)
+    grounds = case.settled(fits=fits, placed=measured_from is not None)
+    gate, local = grounds.gate(parts.params), judge(grounds, parts.params)
     facts = _facts(parts, roster, case)
     if before is not None and (case.network.state == "withdrawn" or silent):
         # Whoever was warned hears that the warning is taken back, and no more than that warning told.
@@ -241,9 +244,9 @@ def _conclude(
         case.subject,
         network=case.network,
         local=local,
-        gate=case.gate,
+        gate=gate,
         facts=facts,
-        seen=Sightings(sessions=case.own.sessions, actors=case.own.actors),
+        seen=Sightings(sessions=grounds.own.sessions, actors=grounds.own.actors),
         trend=trend(case.network.score, case.a_week_ago),
         taxonomy=parts.taxonomy,
         catalogue=parts.catalogue,
@@ -253,8 +256,8 @@ def _conclude(
     details = {
         "subject": case.subject,
         "accusers": case.accusers,
-        "estimate": case.gate.estimate,
-        "candidate": case.candidate,
+        "estimate": gate.estimate,
+        "candidate": grounds.candidate(parts.params),
         "fits": fits,
         "reason": local.reason,
         "withdrawn": case.network.withdrawn,

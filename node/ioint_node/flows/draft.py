@@ -27,9 +27,10 @@ from ioint_node.privacy.gate import (
     last_said,
 )
 from ioint_node.privacy.standing import Matter, covering
+from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import matches, novel, outgoing, standing
-from ioint_node.store.matches import OwnRecord, Seen
+from ioint_node.store.matches import Seen
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import day_of, from_text, to_text
 

@@ -8,16 +8,17 @@ from typing import Final
 from ioint_protocol import Pattern, Roster
 from ioint_protocol.pattern import Rate
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.dossier import Dossier, Heard
-from ioint_node.reputation.gate import Gate, Local, asks_gate, cheap, judge, own_record_clean
+from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
-from ioint_node.store.matches import WINDOW_DAYS, OwnRecord
+from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of
 
 WEEK_DAYS: Final = 7
@@ -25,12 +26,12 @@ REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and
 NOTHING_SEEN: Final = OwnRecord()
 
 
-# One for each subject that a record is about: a frozen dataclass takes ten times as long to make.
+# As `Grounds`: one for each subject.
 class Case(Struct, frozen=True, kw_only=True):
-    """All evidence about one subject: the network part, and what only this node knows.
+    """All evidence about one subject: the network part, and the grounds of the judgement here.
 
     `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
-    `broad` says why it is not specific, `measured_from` is the day since which this node matches it.
+    `claimant` the group that reported it first, `measured_from` the day since which this node matches it.
     """
 
     subject: str
@@ -38,49 +39,22 @@ class Case(Struct, frozen=True, kw_only=True):
     network: Network
     accusers: tuple[str, ...]
     a_week_ago: int
-    gate: Gate
-    own: OwnRecord
-    others: bool
-    first: bool
-    clean: bool
-    allowed: bool
+    grounds: Grounds
     words: Heard | None
     claimant: str
     novel: Pattern | None
-    broad: str | None
     measured_from: int | None
-
-    @property
-    def matters(self) -> bool:
-        """Whether only its own rate and the bounds of this node can keep it from an effect."""
-        heard = self.others and not self.allowed and self.broad is None
-        return heard and self.network.tier != "none" and (self.first or self.network.tier != "advisory")
 
     @property
     def claim(self) -> Claim | None:
         """What it asks for when it is a novel pattern that matters."""
-        if self.novel is None or self.words is None or not self.matters:
+        if self.novel is None or self.words is None or not self.grounds.heard:
             return None
         return Claim(pattern=self.subject, group=self.claimant, since=self.words.arrival[0])
 
-    @property
-    def candidate(self) -> bool:
-        """Whether it passed the gate and asks for a share of the budget."""
-        return self.matters and asks_gate(self.network.tier, clean=self.clean) and self.gate.open
-
-    def judged(self, *, fits: bool, placed: bool) -> Local:
-        """Tier and effect here, given whether budget and matcher have room for it."""
-        return judge(
-            self.network.tier,
-            others=self.others,
-            first=self.first,
-            clean=self.clean,
-            gate=self.gate,
-            fits=fits,
-            allowed=self.allowed,
-            broad=self.broad is not None,
-            placed=placed or self.novel is None,
-        )
+    def settled(self, *, fits: bool, placed: bool) -> Grounds:
+        """The grounds, given whether budget and matcher have room for it."""
+        return replace(self.grounds, fits=fits, placed=placed)
 
 
 async def open_dossiers(
@@ -143,7 +117,6 @@ async def examine(
         network = dossier.network(scales)
         accusers = tuple([v.group for v in network.voices if v.accusing > 0])
         others = set(accusers) - {our_group}
-        mine = local.own.get(subject, NOTHING_SEEN)
         words = dossier.words(today - REMEMBERED_DAYS)
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
@@ -153,16 +126,23 @@ async def examine(
             network=network,
             accusers=accusers,
             a_week_ago=dossier.score(scales_then),
-            gate=cheap(local.rates[subject], _base_rate(parts, subject), parts.params),
-            own=mine,
-            others=bool(others),
-            first=any(f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)),
-            clean=own_record_clean(benign=mine.benign, flagged=mine.flagged, params=parts.params),
-            allowed=subject in allowed,
+            grounds=Grounds(
+                network=network.tier,
+                calibrated=network.tier,
+                others=bool(others),
+                first=any(
+                    f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)
+                ),
+                rate=local.rates[subject],
+                base=_base_rate(parts, subject),
+                own=local.own.get(subject, NOTHING_SEEN),
+                allowed=subject in allowed,
+                novel=pattern is not None,
+                broad=too_broad(pattern, parts.taxonomy, parts.novel) if pattern else None,
+            ),
             words=words,
             claimant=reporter.group if reporter else "",
             novel=pattern,
-            broad=too_broad(pattern, parts.taxonomy, parts.novel) if pattern else None,
             measured_from=measured.get(subject),
         )
     return cases

@@ -11,7 +11,7 @@ from ioint_protocol import Roster
 from ioint_node.errors import NotFoundError
 from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, read_dossiers
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.reputation.gate import EFFECT, Local
+from ioint_node.reputation.gate import EFFECT, Grounds, judge
 from ioint_node.reputation.view import indicator_id, network_json, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
@@ -40,23 +40,24 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
     if not records and pattern not in parts.catalogue.entries:
         raise NotFoundError(f"nobody has said anything of {pattern[:64]!r}")
     belief = parts.beliefs.get(pattern)
-    local = case.judged(fits=belief.fits if belief else False, placed=case.measured_from is not None)
+    grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
     names = {member.id: member.name for member in roster.members}
     return {
         "pattern": pattern,
-        "line": why_line(case.network, local, case.gate),
+        "line": why_line(case.network, judge(grounds, parts.params), grounds.gate(parts.params)),
         "indicator": stored,
         "today": day_text(day_of(now)),
         "roster_version": roster.version,
         "network": network_json(case.network, names),
-        "local": _local_json(parts, case, local, now),
+        "local": _local_json(parts, case, grounds, now),
         "records": [
             _record_json(record, case, roster) for record in records if record.tlp in visible(clearance)
         ],
     }
 
 
-def _local_json(parts: ExchangeParts, case: Case, local: Local, now: int) -> dict[str, Any]:
+def _local_json(parts: ExchangeParts, case: Case, grounds: Grounds, now: int) -> dict[str, Any]:
+    local = judge(grounds, parts.params)
     effect = parts.beliefs.effect_of((case.subject,), now)
     return {
         "tier": local.tier,
@@ -65,21 +66,21 @@ def _local_json(parts: ExchangeParts, case: Case, local: Local, now: int) -> dic
         "effect_now": effect.effect,
         "silence_s": effect.age_s,
         "largest_effects": dict(EFFECT),
-        "gate": asdict(case.gate) | {"limit": parts.params.cheap_rate},
+        "gate": asdict(grounds.gate(parts.params)) | {"limit": parts.params.cheap_rate},
         "budget": {
             "limit": parts.params.budget,
             "spent": sum(b.estimate for b in parts.beliefs.all().values() if b.candidate and b.fits),
         },
-        "own_record": asdict(case.own) | {"clean": case.clean},
-        "another_group_accuses": case.others,
-        "within_quota": case.first,
+        "own_record": asdict(grounds.own) | {"clean": grounds.clean(parts.params)},
+        "another_group_accuses": grounds.others,
+        "within_quota": grounds.first,
         "novel": None
         if case.novel is None
         else {
-            "too_broad": case.broad,
+            "too_broad": grounds.broad,
             "measured_from": None if case.measured_from is None else day_text(case.measured_from),
         },
-        "allowed_here": case.allowed,
+        "allowed_here": grounds.allowed,
     }
 
 

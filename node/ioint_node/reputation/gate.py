@@ -14,9 +14,13 @@ from functools import lru_cache
 from typing import Final
 
 from ioint_protocol.pattern import Rate
+from msgspec import Struct
 from scipy.special import betaincinv
 
 EFFECT: Final = {"precautionary": 0.05, "disputed": 0.05, "corroborated": 0.10, "consensus": 0.30}
+TIERS: Final = ("none", "advisory", "disputed", "corroborated", "consensus")
+"""The tiers of the network part, from the least effect to the largest."""
+GATED: Final = frozenset({"advisory", "disputed", "corroborated"})
 OWN_CLEAN_CAP = 0.05
 
 
@@ -36,6 +40,8 @@ class Params:
     sole_share: float = 1 / 3  # of the budget, for what one group alone reports
     first_reports: int = 5  # of a group in a week that may become precautionary
     clean_matches: int = 14  # benign matches without a bad one: log-odds below −2
+    guard_share: float = 0.05  # of the actors of 30 days: what touches more waits for a person
+    guard_actors: int = 5  # fewer are never too many
 
     @property
     def budget(self) -> float:
@@ -63,6 +69,92 @@ class Candidate:
     pattern: str
     accusers: tuple[str, ...]
     estimate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRecord:
+    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors."""
+
+    sessions: int = 0
+    benign: int = 0
+    flagged: int = 0
+    actors: int = 0
+
+
+# One for each subject that a record is about: a frozen dataclass takes ten times as long to make.
+class Grounds(Struct, frozen=True, kw_only=True):
+    """All that is judged here about one subject: with the same grounds and `Params`, `judge` says the same anywhere.
+
+    Attributes:
+        network: the tier of the network part.
+        calibrated: the same with every voice weighed by how it agreed with what this node saw itself.
+        others: another group than the viewer's own accuses.
+        first: one of them made its first report within its weekly quota.
+        known: such a one has been known here for longer than the shadow period.
+        agreed: such a one mostly said what this node saw itself.
+        rate: of our own ordinary sessions that complete it.
+        base: the signed base rate of the catalogue entry; None for what the catalogue does not have.
+        own: what this node saw of it.
+        active: the actors of this node in the last 30 days.
+        released: a person let it act however many actors it touches.
+        allowed: a person of this organisation allowed it.
+        switched_off: the effects of the network are off here.
+        novel: it is a pattern that the catalogue does not have.
+        broad: why it could be much ordinary work; None where it is specific.
+        placed: it has a place among the novel patterns that are matched here.
+        fits: it got its share of the budget.
+    """
+
+    network: str
+    calibrated: str
+    others: bool
+    first: bool
+    known: bool = True
+    agreed: bool = True
+    rate: Rate
+    base: Rate | None
+    own: OwnRecord
+    active: int = 0
+    released: bool = False
+    allowed: bool = False
+    switched_off: bool = False
+    novel: bool = False
+    broad: str | None = None
+    placed: bool = False
+    fits: bool = False
+
+    @property
+    def tier(self) -> str:
+        """The tier that counts here: what this node saw itself can lower it, and raises nothing."""
+        return min(self.network, self.calibrated, key=TIERS.index)
+
+    @property
+    def heard(self) -> bool:
+        """Whether only this node's own rate and bounds can keep it from an effect."""
+        spoken = self.tier != "none" and self.others and not self.allowed and self.broad is None
+        return spoken and (self.tier != "advisory" or (self.first and self.known and self.agreed))
+
+    def clean(self, params: Params) -> bool:
+        """Whether the viewer's own record speaks for it: many benign sessions with it, and no bad one."""
+        return self.own.flagged == 0 and self.own.benign >= params.clean_matches
+
+    def gate(self, params: Params) -> Gate:
+        """Whether acting on it is cheap here."""
+        return cheap(self.rate, self.base, params)
+
+    def gated(self, params: Params) -> bool:
+        """Whether its tier takes effect only through the gate."""
+        return self.tier in GATED or (self.tier == "consensus" and self.clean(params))
+
+    def candidate(self, params: Params) -> bool:
+        """Whether it passed the gate and asks for a share of the budget."""
+        return self.heard and not self.quarantined(params) and self.gated(params) and self.gate(params).open
+
+    def quarantined(self, params: Params) -> bool:
+        """Whether it touches too many actors here to act before a person looked at it."""
+        touched = self.own.actors
+        many = touched >= params.guard_actors and touched > params.guard_share * self.active
+        return many and not self.released
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,51 +223,24 @@ def within_quota(days: Collection[int], today: int, params: Params = PARAMS) -> 
     return sum(0 <= today - day < 7 for day in days) < params.first_reports
 
 
-def own_record_clean(*, benign: int, flagged: int, params: Params = PARAMS) -> bool:
-    """Whether the viewer's own record speaks for the pattern: many benign sessions with it, and no bad one."""
-    return flagged == 0 and benign >= params.clean_matches
-
-
-def asks_gate(tier: str, *, clean: bool) -> bool:
-    """Whether this network tier takes effect only through the gate."""
-    return tier in ("advisory", "disputed", "corroborated") or (tier == "consensus" and clean)
-
-
-def judge(
-    tier: str,
-    *,
-    others: bool,
-    first: bool,
-    clean: bool,
-    gate: Gate,
-    fits: bool,
-    allowed: bool,
-    broad: bool = False,
-    placed: bool = True,
-) -> Local:
-    """The tier and effect here of a network tier.
-
-    Args:
-        tier: of the network part.
-        others: another group than the viewer's own accuses.
-        first: an accusing group's first report was within its weekly quota.
-        clean: the viewer's own record speaks for the pattern.
-        gate: whether acting is cheap.
-        fits: the pattern fits the budget.
-        allowed: a person of this organisation allowed the pattern.
-        broad: the pattern is novel and could be much ordinary work.
-        placed: the pattern is of the catalogue, or has a place among the novel ones that are matched here.
-    """
+def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
+    """The tier and the effect here, and the first reason that decided; never more than the network part's tier has."""
+    tier = grounds.tier
     if tier == "none":
         return Local(tier="none", effect=0.0, reason="no_accusation")
+    gated, clean = grounds.gated(params), grounds.clean(params)
     stops = (
-        (allowed, "allowed_here"),
-        (not others, "only_our_own"),
-        (broad, "too_broad"),
-        (tier == "advisory" and not first, "over_quota"),
-        (not placed, "no_place"),
-        (asks_gate(tier, clean=clean) and not gate.open, "not_cheap_here"),
-        (asks_gate(tier, clean=clean) and not fits, "over_budget"),
+        (grounds.allowed, "allowed_here"),
+        (not grounds.others, "only_our_own"),
+        (grounds.broad is not None, "too_broad"),
+        (tier == "advisory" and not grounds.first, "over_quota"),
+        (tier == "advisory" and not grounds.known, "new_here"),
+        (tier == "advisory" and not grounds.agreed, "often_wrong_here"),
+        (grounds.quarantined(params), "quarantined"),
+        (grounds.novel and not grounds.placed, "no_place"),
+        (gated and not grounds.gate(params).open, "not_cheap_here"),
+        (gated and not grounds.fits, "over_budget"),
+        (grounds.switched_off, "switched_off"),
     )
     for stopped, reason in stops:
         if stopped:

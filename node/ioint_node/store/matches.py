@@ -13,22 +13,13 @@ from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import FirstReport
+from ioint_node.reputation.gate import OwnRecord
 from ioint_node.store.rows import among
 from ioint_node.store.schema import first_reports, matches, session_days, sessions
 from ioint_node.store.upsert import upserting
 
 WINDOW_DAYS: Final = 30
 WEEK_DAYS: Final = 7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnRecord:
-    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors."""
-
-    sessions: int = 0
-    benign: int = 0
-    flagged: int = 0
-    actors: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,10 @@ from ioint_node.flows import respond
 from ioint_node.flows.inclusion import prove
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
+from ioint_node.reputation.gate import OwnRecord
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import actors, listings, peers, sessions
-from ioint_node.store.matches import OwnRecord, own_records
+from ioint_node.store.matches import own_records
 from ioint_node.store.times import day_of
 from ioint_node.store.tokens import Caller
 from ioint_node.web import rows

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import PASSED_OVER
 from ioint_node.flows.inclusion import Inclusion
+from ioint_node.reputation.gate import OwnRecord
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
-from ioint_node.store.matches import OwnRecord, own_records
+from ioint_node.store.matches import own_records
 from ioint_node.store.peers import PeerRow
 from ioint_node.store.times import day_of
 

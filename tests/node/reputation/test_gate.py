@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.reputation.gate import (
+    EFFECT,
     PARAMS,
+    TIERS,
     Candidate,
-    Gate,
+    Grounds,
     Local,
+    OwnRecord,
     allocate,
     cheap,
     judge,
-    own_record_clean,
     upper_bound,
     within_quota,
 )
 from ioint_protocol.pattern import Rate
 
-OPEN = Gate(open=True, by="own", bound=0.0005, estimate=0.0)
-SHUT = Gate(open=False, by="own", bound=0.02, estimate=0.01)
+CHEAP = Rate(matches=0, sessions=3_000)
+DEAR = Rate(matches=30, sessions=3_000)
+CLEAN = OwnRecord(sessions=14, benign=14)
 
 
-def decide(
-    tier: str,
-    *,
-    gate: Gate = OPEN,
-    others: bool = True,
-    first: bool = True,
-    clean: bool = False,
-    fits: bool = True,
-    allowed: bool = False,
-    broad: bool = False,
-    placed: bool = True,
-) -> Local:
-    return judge(
-        tier,
-        others=others,
-        first=first,
-        clean=clean,
-        gate=gate,
-        fits=fits,
-        allowed=allowed,
-        broad=broad,
-        placed=placed,
-    )
+def grounds(tier: str = "advisory", **given: Any) -> Grounds:
+    """A subject that other groups accuse, which nothing here speaks against."""
+    usual: dict[str, Any] = {
+        "calibrated": tier,
+        "others": True,
+        "first": True,
+        "rate": CHEAP,
+        "base": None,
+        "own": OwnRecord(),
+        "fits": True,
+    }
+    return Grounds(network=tier, **usual | given)
+
+
+def decide(tier: str, **given: Any) -> Local:
+    return judge(grounds(tier, **given))
 
 
 def test_the_bound_without_a_match_is_the_closed_form() -> None:
@@ -94,16 +93,16 @@ def test_a_first_report_is_a_precaution_where_it_is_cheap() -> None:
 
 @pytest.mark.parametrize("tier", ["advisory", "disputed", "corroborated"])
 def test_nothing_below_consensus_acts_where_it_is_not_cheap(tier: str) -> None:
-    assert decide(tier, gate=SHUT) == Local(tier="advisory", effect=0.0, reason="not_cheap_here")
+    assert decide(tier, rate=DEAR) == Local(tier="advisory", effect=0.0, reason="not_cheap_here")
 
 
 def test_a_consensus_needs_no_gate() -> None:
-    assert decide("consensus", gate=SHUT, fits=False).effect == 0.30
+    assert decide("consensus", rate=DEAR, fits=False).effect == 0.30
 
 
 def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped() -> None:
-    assert decide("consensus", clean=True).effect == 0.05
-    assert decide("consensus", clean=True, gate=SHUT).effect == 0.0
+    assert decide("consensus", own=CLEAN).effect == 0.05
+    assert decide("consensus", own=CLEAN, rate=DEAR).effect == 0.0
 
 
 @pytest.mark.parametrize(
@@ -111,20 +110,24 @@ def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped()
     [
         ({"others": False}, "only_our_own"),
         ({"first": False}, "over_quota"),
+        ({"known": False}, "new_here"),
+        ({"agreed": False}, "often_wrong_here"),
+        ({"own": OwnRecord(actors=6), "active": 100}, "quarantined"),
+        ({"switched_off": True}, "switched_off"),
         ({"fits": False}, "over_budget"),
         ({"allowed": True}, "allowed_here"),
-        ({"broad": True}, "too_broad"),
-        ({"placed": False}, "no_place"),
+        ({"broad": "no step says"}, "too_broad"),
+        ({"novel": True}, "no_place"),
     ],
 )
-def test_each_stop_leaves_an_advisory_and_names_itself(what: dict[str, bool], reason: str) -> None:
-    assert decide("advisory", **what) == Local(tier="advisory", effect=0.0, reason=reason)  # type: ignore[arg-type]
+def test_each_stop_leaves_an_advisory_and_names_itself(what: dict[str, Any], reason: str) -> None:
+    assert decide("advisory", **what) == Local(tier="advisory", effect=0.0, reason=reason)
 
 
 def test_fourteen_benign_sessions_and_no_bad_one_are_a_clean_record() -> None:
-    assert own_record_clean(benign=14, flagged=0)
-    assert not own_record_clean(benign=13, flagged=0)
-    assert not own_record_clean(benign=400, flagged=1)
+    assert grounds(own=OwnRecord(benign=14)).clean(PARAMS)
+    assert not grounds(own=OwnRecord(benign=13)).clean(PARAMS)
+    assert not grounds(own=OwnRecord(benign=400, flagged=1)).clean(PARAMS)
 
 
 def asks(pattern: str, *accusers: str, estimate: float) -> Candidate:
@@ -206,3 +209,36 @@ def test_a_group_has_five_first_reports_a_week() -> None:
     assert within_quota([10, 10, 11, 12], today=12)
     assert not within_quota([10, 10, 11, 12, 12], today=12)
     assert within_quota([5, 5, 5, 5, 5], today=12)
+
+
+def test_grounds_are_json_that_judges_the_same_elsewhere() -> None:
+    here = grounds("consensus", own=CLEAN, base=Rate(matches=1, sessions=20_000))
+    there = msgspec.json.decode(msgspec.json.encode(here), type=Grounds)
+    assert there == here
+    assert judge(there) == judge(here)
+
+
+def test_a_few_actors_are_never_too_many_and_a_person_may_release_many() -> None:
+    assert decide("consensus", own=OwnRecord(actors=4), active=4).effect == 0.30
+    assert decide("consensus", own=OwnRecord(actors=5), active=99).reason == "quarantined"
+    assert decide("consensus", own=OwnRecord(actors=5), active=100).effect == 0.30
+    assert decide("consensus", own=OwnRecord(actors=50), active=100, released=True).effect == 0.30
+
+
+@given(
+    network=st.sampled_from(TIERS),
+    calibrated=st.sampled_from(TIERS),
+    own=st.builds(OwnRecord, benign=st.integers(0, 20), flagged=st.integers(0, 2), actors=st.integers(0, 9)),
+    flags=st.fixed_dictionaries(
+        dict.fromkeys(
+            ("others", "first", "known", "agreed", "allowed", "fits", "switched_off"), st.booleans()
+        )
+    ),
+)
+def test_nothing_here_raises_an_effect_above_that_of_the_network_part(
+    network: str, calibrated: str, own: OwnRecord, flags: dict[str, bool]
+) -> None:
+    local = decide(network, calibrated=calibrated, own=own, **flags)
+    most = max(EFFECT.get(network, 0.0), EFFECT["precautionary"] if network == "advisory" else 0.0)
+    assert local.effect <= most
+    assert local.effect <= decide(network, own=own, **flags | {"switched_off": False}).effect
