@@ -1,18 +1,19 @@
 """A consortium lives through a world by the rule as it is shipped; what the network did about every session is kept.
 
-Belief is `reputation.rule` and `reputation.gate`, publishing is `privacy.gate`: nothing of them is repeated here. What a
-node does around them (stores, segments, delays of seconds) is left out.
+Belief is `reputation.rule` and `reputation.gate`, publishing is `privacy.gate`: nothing of them is repeated here. What
+a node does around them (stores, segments, delays of seconds) is left out.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from math import comb
 
 from ioint_protocol.pattern import Rate
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ioint_node.lab.organisations import Meeting, Organisation, World
 from ioint_node.lab.replay import NEVER, Scored, alone, margin, stop_margin
@@ -43,6 +44,7 @@ from ioint_node.scoring.response import is_harmless
 
 DAY_MS = 86_400_000
 START_DAY = 1_000  # any day
+FIRM = 0.1  # the effect from which a warning is more than precaution
 LIE = 5  # liars say that 2^5 sessions were bad
 SLANDERED = 15  # patterns that liars take in turn, five a week
 NOTHING = Local(tier="none", effect=0.0, reason="no_accusation")
@@ -51,15 +53,29 @@ NOTHING = Local(tier="none", effect=0.0, reason="no_accusation")
 class Variant(Struct, frozen=True, kw_only=True):
     """The rule, and what is tried beside it.
 
-    With `seconding` a member answers a live report with a sighting of what it saw out of scope itself and was not sure
-    enough of to report. With `own_evidence` such sessions count as a voice that is never removed, here only.
+    With `seconding` a member answers a live report with a sighting of what it saw out of scope itself, was not sure
+    enough of to report, and could act on cheaply. With `own_evidence` such sessions count as a voice that is never
+    removed, here only. `consensus_rate` is the own rate up to which a consensus is followed, None without a bound.
     """
 
     seconding: bool = False
     own_evidence: bool = False
+    consensus_rate: float | None = None
 
 
 TIER = Variant()
+
+
+class Warned(Struct, frozen=True, kw_only=True):
+    """What patterns that a session completed in time ask for.
+
+    `effect` is the largest of them; `doubt` the largest drift over borderline, in log-odds, of a changing action from
+    the first that completes one on, and `firm_doubt` the same of those whose effect is at least `FIRM`.
+    """
+
+    effect: float = 0.0
+    doubt: float = NEVER
+    firm_doubt: float = NEVER
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -70,11 +86,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
         member: where it came to.
         at: in days from the start.
         new: nothing of its task is in the history of this member.
-        effect: the largest of a pattern that it completed in time and that an honest member accuses.
-        slander: the same of patterns that only liars accuse.
+        true: of patterns that another honest member accuses.
+        lies: of patterns that only liars accuse.
         margin: over what asks for a step-up by own verdicts, in log-odds; see `replay.margin`.
         stop: the same over what stops an action or asks a person; see `replay.stop_margin`.
-        doubt: the largest drift over borderline, in log-odds, of a changing action that the network warns of.
         by_chance: how likely as many patterns as are in force here would meet it, drawn from those cheap to act on.
         any_cheap: it completed a pattern in time that it is cheap to act on here, reported or not.
         reported: an honest member that is heard here had reported a pattern that it completed in time.
@@ -85,11 +100,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     member: str
     at: float
     new: bool
-    effect: float
-    slander: float
+    true: Warned
+    lies: Warned
     margin: float
     stop: float
-    doubt: float
     by_chance: float
     any_cheap: bool
     reported: bool
@@ -204,7 +218,8 @@ class Consortium:
         if not flagged or not asked or (reported is not None and today - reported.day < LIFE_DAYS):
             return
         seen = bucket(flagged)
-        if self._tells(member, pattern, seen, member.seconded.get(pattern), today):
+        rare = cheap(member.rate(pattern, today), member.organisation.base[pattern], PARAMS).open
+        if rare and self._tells(member, pattern, seen, member.seconded.get(pattern), today):
             member.seconded[pattern] = Said(bad=seen, day=today)
             self._say(name, pattern, "sighting", today, bad=seen, seen=seen)
 
@@ -248,8 +263,16 @@ class Consortium:
             for p, one in grounds.items()
             if one.candidate(PARAMS)
         )
-        judged = {p: judge(_fitting(one) if p in fits else one) for p, one in grounds.items()}
-        return {p: local for p, local in judged.items() if local.effect > 0}
+        judged = {p: judge(structs.replace(one, fits=p in fits)) for p, one in grounds.items()}
+        return {
+            p: local for p, local in judged.items() if local.effect > 0 and self._follows(local, grounds[p])
+        }
+
+    def _follows(self, local: Local, grounds: Grounds) -> bool:
+        bound = self._variant.consensus_rate
+        if local.tier != "consensus" or bound is None:
+            return True
+        return grounds.gate(replace(PARAMS, cheap_rate=bound)).open
 
     def _grounds(self, name: str, pattern: str, today: int) -> Grounds:
         member = self._members[name]
@@ -315,17 +338,17 @@ class Consortium:
         met = tuple(dict.fromkeys(p for call in session.in_time for p in call.completed))
         force = self.in_force(name, today) if met else {}
         honest = {p for p in met if p in force and self._is_honest(name, p, today)}
+        lies = {p for p in met if p in force} - honest
         affordable = self._affordable(name, today) if met else frozenset()
         return Outcome(
             session=place,
             member=name,
             at=meeting.at,
             new=meeting.new,
-            effect=max((force[p].effect for p in honest), default=0.0),
-            slander=max((force[p].effect for p in met if p in force and p not in honest), default=0.0),
+            true=_warned(session, {p: force[p].effect for p in honest}),
+            lies=_warned(session, {p: force[p].effect for p in lies}),
             margin=margin(session),
             stop=stop_margin(session),
-            doubt=_doubt(session, honest),
             by_chance=_chance(len(affordable), len(affordable.intersection(met)), len(force)),
             any_cheap=not affordable.isdisjoint(met),
             reported=any(self._is_honest(name, p, today) for p in met),
@@ -369,11 +392,17 @@ def _recent(days: Sequence[int], today: int) -> int:
     return len(days) - bisect_right(days, today - LIFE_DAYS)
 
 
-def _fitting(grounds: Grounds) -> Grounds:
-    return Grounds(**{name: getattr(grounds, name) for name in grounds.__struct_fields__} | {"fits": True})
+def _warned(session: Scored, effects: Mapping[str, float]) -> Warned:
+    if not effects:
+        return Warned()
+    return Warned(
+        effect=max(effects.values()),
+        doubt=_doubt(session, effects.keys()),
+        firm_doubt=_doubt(session, {p for p, effect in effects.items() if effect >= FIRM}),
+    )
 
 
-def _doubt(session: Scored, warned: set[str]) -> float:
+def _doubt(session: Scored, warned: Set[str]) -> float:
     """The largest drift over borderline among changing actions in time, from the first that completes one of these."""
     found, on = NEVER, False
     for call in session.in_time:

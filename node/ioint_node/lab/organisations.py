@@ -90,6 +90,7 @@ def make_world(sessions: Sequence[Scored], plan: Plan, patterns: Collection[str]
     known = _known_tasks(owner, draw)
     done_before = [place for place, one in enumerate(sessions) if one.kind == ORDINARY and one.task in known]
     work = sorted(draw.sample(done_before, len(done_before) // 2))
+    history = frozenset(work)
     suites: dict[str, set[str]] = defaultdict(set)
     for one in sessions:
         suites[owner[one.task]].add(one.suite)
@@ -117,7 +118,15 @@ def make_world(sessions: Sequence[Scored], plan: Plan, patterns: Collection[str]
         members=members,
         liars=liars,
         slandered=commonest(sessions, patterns),
-        meetings=_meetings(sessions, owner, known, frozenset(work), plan, draw),
+        meetings=_meetings(
+            [
+                (place, one, owner[one.task], one.task not in known)
+                for place, one in enumerate(sessions)
+                if place not in history
+            ],
+            plan,
+            draw,
+        ),
         days=plan.days,
     )
 
@@ -188,27 +197,22 @@ def _counts(sessions: Sequence[Scored]) -> Counter[str]:
 
 
 def _meetings(
-    sessions: Sequence[Scored],
-    owner: Mapping[str, str],
-    known: frozenset[str],
-    history: frozenset[int],
-    plan: Plan,
-    draw: random.Random,
+    judged: Sequence[tuple[int, Scored, str, bool]], plan: Plan, draw: random.Random
 ) -> tuple[Meeting, ...]:
-    attacks = sorted({(one.campaign, owner[one.task]) for one in sessions if one.campaign})
+    """When each of some sessions comes, given as (place, session, owner, new)."""
+    attacks = sorted({(one.campaign, owner) for _, one, owner, _ in judged if one.campaign})
     begins = {name: draw.uniform(0, plan.begins) for name in sorted({name for name, _ in attacks})}
     since = {
-        (name, member): min(begins[name] + draw.expovariate(1 / plan.spreads), plan.days - 1.0)
-        for name, member in attacks
+        (name, owner): min(begins[name] + draw.expovariate(1 / plan.spreads), plan.days - 1.0)
+        for name, owner in attacks
     }
     found = [
         Meeting(
-            at=draw.uniform(since.get((one.campaign, owner[one.task]), 0.0), plan.days),
-            member=owner[one.task],
+            at=draw.uniform(since.get((one.campaign, owner), 0.0), plan.days),
+            member=owner,
             session=place,
-            new=one.task not in known,
+            new=new,
         )
-        for place, one in enumerate(sessions)
-        if place not in history
+        for place, one, owner, new in judged
     ]
     return tuple(sorted(found, key=lambda meeting: (meeting.at, meeting.session)))
