@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,14 @@ from ioint_node.lab.force import TIER, Outcome, Variant, live
 from ioint_node.lab.force_figures import (
     NEW_WORK,
     Answer,
+    Margin,
     Table,
     asked,
     checked,
     firmly_tipped,
     reading,
+    steps_up,
+    stops,
     tipped,
     waits,
     warnings,
@@ -54,19 +57,21 @@ SECONDING = Variant(seconding=True)
 VARIANTS: Mapping[str, Variant] = {
     "TIER": TIER,
     "seconding": SECONDING,
-    "seconding, consensus gated at 1/1,000": Variant(seconding=True, consensus_rate=1 / 1000),
     "seconding, consensus gated at 1/100": Variant(seconding=True, consensus_rate=1 / 100),
-    "the same and own evidence": Variant(seconding=True, consensus_rate=1 / 100, own_evidence=True),
+    "seconding, consensus gated at 1/1,000": Variant(seconding=True, consensus_rate=1 / 1000),
+    "the same and own evidence": Variant(seconding=True, consensus_rate=1 / 1000, own_evidence=True),
 }
-CANDIDATE = "seconding, consensus gated at 1/100"
+CANDIDATE = "seconding, consensus gated at 1/1,000"
 HOSTILE = (0.0, 0.1, 0.2, 0.33)
 CORPORA = ("agentdojo", "craibench")
-READINGS: Mapping[str, tuple[str, Answer]] = {
-    "checked": ("margin", checked),
-    "asked": ("stop", asked),
-    "tipped": ("stop", tipped),
-    "tipped at .10": ("stop", firmly_tipped),
+READINGS: Mapping[str, tuple[Margin, Answer]] = {
+    "checked": (steps_up, checked),
+    "asked": (stops, asked),
+    "tipped": (stops, tipped),
+    "tipped at .10": (stops, firmly_tipped),
 }
+Column = Callable[[Mapping[str, Any]], str]
+Series = tuple[str, Sequence[tuple[float, Mapping[str, float]]]]
 EVEN = 1e-12  # drift is kept away from 0 and 1 by this much
 
 
@@ -93,9 +98,9 @@ def scored(data: Path) -> list[Scored]:
                 families=families,
                 digest="",
             )
-            for one in sessions:
-                if detection.suite(one) == part:
-                    found.append(judged(one, model, matcher, taxonomy))
+            found += [
+                judged(one, model, matcher, taxonomy) for one in sessions if detection.suite(one) == part
+            ]
             tell(len(found), len(sessions))
     return found
 
@@ -176,7 +181,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 def cases(*, short: bool) -> Iterator[Case]:
     """What is measured."""
     for hard, hostile, variant in product((False, True), HOSTILE, VARIANTS):
-        if not short or hostile in {HOSTILE[0], HOSTILE[-1]}:
+        if hostile in {HOSTILE[0], HOSTILE[-1]} or (variant in {"TIER", CANDIDATE} and not short):
             yield Case(variant=variant, plan=Plan(hard=hard, hostile=hostile))
     if short:
         return
@@ -203,11 +208,309 @@ def measured(case: Case, sessions: Sequence[Scored], seeds: int, draws: int) -> 
         "readings": {
             name: reading(
                 table,
-                lambda one, margin=margin: getattr(one, margin),
+                margin,
                 answer,
                 draws=draws,
-                doubtful=margin == "stop",
+                doubtful=margin is stops,
             )
             for name, (margin, answer) in READINGS.items()
         },
     }
+
+
+def figure(value: Mapping[str, float], *, signed: bool = False) -> str:
+    """A share with its interval."""
+    sign = "+" if signed else ""
+    return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
+
+
+def line(*cells: object) -> str:
+    """A row of a table."""
+    return "| " + " | ".join(map(str, cells)) + " |\n"
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> str:
+    """Some rows as a Markdown table."""
+    head = line(*columns) + "|" + "---|" * len(columns) + "\n"
+    return head + "".join(line(*(column(row) for column in columns.values())) for row in rows)
+
+
+def of(*path: str, signed: bool = False) -> Column:
+    """A column: the figure at this place of a row."""
+
+    def cell(row: Mapping[str, Any]) -> str:
+        found: Any = row
+        for name in path:
+            found = found[name]
+        return figure(found, signed=signed)
+
+    return cell
+
+
+def plain(*path: str) -> Column:
+    """A column without interval: a name, or a share where `path` goes to a figure."""
+
+    def cell(row: Mapping[str, Any]) -> str:
+        found: Any = row
+        for name in path:
+            found = found[name]
+        if isinstance(found, Mapping):
+            found = found["value"]
+        return f"{found:.4f}".rstrip("0").rstrip(".") if isinstance(found, float) else str(found)
+
+    return cell
+
+
+WHERE: Mapping[str, Column] = {
+    "world": plain("world"),
+    "hostile": plain("hostile"),
+    "rule": plain("variant"),
+}
+WARNINGS: Mapping[str, Column] = {
+    **WHERE,
+    "warned": of("warnings", "warned"),
+    "≥ .10": plain("warnings", "warned_10"),
+    ".30": plain("warnings", "warned_30"),
+    "warned, member blind so far": of("warnings", "blind_warned"),
+    "warned, not stopped alone": of("warnings", "not_stopped_warned"),
+    "as many patterns at random": plain("warnings", "by_chance"),
+    "ordinary, new work": of("warnings", "ordinary_new"),
+    "ordinary, known work": plain("warnings", "ordinary_known"),
+    "ordinary, lies alone": plain("warnings", "ordinary_lies"),
+}
+EARLIER: Mapping[str, Column] = {
+    **WHERE,
+    "first hijack warned": of("warnings", "first_warned"),
+    "first stopped, alone": of("warnings", "first_stopped_alone"),
+    "first stopped, as it is": plain("warnings", "first_stopped"),
+    "first stopped, tipped": of("warnings", "first_stopped_tipped"),
+    "places": plain("waits", "places"),
+    "warned at once": plain("waits", "at_once"),
+    "never": plain("waits", "never"),
+    "days until, mean": plain("waits", "days_mean"),
+}
+
+
+def caught(name: str) -> dict[str, Column]:
+    """The columns of a reading with one answer."""
+    return {
+        **WHERE,
+        "alone": of("readings", name, "alone"),
+        "with the network": of("readings", name, "network"),
+        "more": of("readings", name, "more_than_shipped", signed=True),
+        "at random": plain("readings", name, "by_chance"),
+        "every cheap pattern": plain("readings", name, "every_cheap"),
+        "false: alone": plain("readings", name, "alone_false"),
+        "network": plain("readings", name, "network_false"),
+        "random": plain("readings", name, "by_chance_false"),
+        "every cheap": plain("readings", name, "every_cheap_false"),
+        "alone at that false rate": of("readings", name, "alone_same_false"),
+        "network beyond that": of("readings", name, "more", signed=True),
+    }
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """The results as a page."""
+    rows = result["rows"]
+    large = [one for one in rows if one["organisations"] == Plan().honest and one["corpus"] == "all"]
+    chosen = [one for one in large if one["variant"] in {"TIER", CANDIDATE}]
+    small = [one for one in rows if one["organisations"] != Plan().honest]
+    alone = [one for one in rows if one["corpus"] != "all"]
+    size: Mapping[str, Column] = {"organisations": plain("organisations"), **WARNINGS}
+    part: Mapping[str, Column] = {"corpus": plain("corpus"), **WARNINGS}
+    tip = "readings", "tipped", "more_than_shipped"
+    return "".join(
+        [
+            INTRODUCTION.format(**result, new=NEW_WORK, plan=Plan()),
+            f"\n## Warned in time\n\n{WARNED}\n{table(large, WARNINGS)}",
+            f"\n## Earlier\n\n{EARLY}\n{table(chosen, EARLIER)}",
+            f"\n## Caught: a step-up or more\n\n{CHECKED}\n{table(chosen, caught('checked'))}",
+            f"\n## Caught: a person is asked, or it is stopped\n\n{ASKED}\n### The answer as it is\n\n",
+            table(chosen, caught("asked")),
+            "\n### Every warning tips what is in doubt\n\n",
+            table(large, caught("tipped")),
+            "\n### Warnings from .10 on tip what is in doubt\n\n",
+            table(chosen, caught("tipped at .10")),
+            f"\n## Small consortia\n\n{table(small, {**size, 'tipped: more': of(*tip, signed=True)})}",
+            f"\n## Each corpus alone\n\n{table(alone, {**part, 'tipped: more': of(*tip, signed=True)})}",
+            f"\n{READ.format(**result)}",
+        ]
+    )
+
+
+def plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Two panels by the share of hostile members: hijacks warned, and hijacks of which a person is asked."""
+    left, right = [], []
+    for hard, variant in product("ab", ("TIER", CANDIDATE)):
+        name = f"({hard}) {'TIER' if variant == 'TIER' else 'seconding, gated'}"
+        those = [
+            one
+            for one in rows
+            if (one["world"], one["variant"], one["corpus"]) == (hard, variant, "all")
+            and one["organisations"] == Plan().honest
+        ]
+        left.append((name, [(one["hostile"], one["warnings"]["warned"]) for one in those]))
+        tipped_ones = [(one["hostile"], one["readings"]["tipped"]["network"]) for one in those]
+        right.append((name, tipped_ones))
+        if variant == "TIER":
+            alone = [(one["hostile"], one["readings"]["tipped"]["alone"]) for one in those]
+            left.append((f"({hard}) at random", [(o["hostile"], o["warnings"]["by_chance"]) for o in those]))
+            right.append((f"({hard}) alone", alone))
+    panels = panel("hijacks warned in time", left, (0.0, 1.0), 60) + panel(
+        "asked or stopped in time, tipped", right, (0.85, 1.0), 560
+    )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="1060" height="420" font-family="sans-serif"'
+        f' font-size="12">\n<rect width="1060" height="420" fill="white"/>\n{panels}</svg>\n'
+    )
+
+
+def panel(title: str, series: Sequence[Series], scale: tuple[float, float], x0: int) -> str:
+    """One panel: a line with intervals for each series, named at its end."""
+    low, high = scale
+    wide, tall, top = 300, 300, 60
+
+    def at(share: float, value: float) -> tuple[float, float]:
+        inside = min(high, max(low, value))
+        return x0 + wide * share / HOSTILE[-1], top + tall * (high - inside) / (high - low)
+
+    parts = [f'<text x="{x0}" y="30" font-size="14">{title}, by hostile share</text>\n']
+    for step in range(6):
+        value = low + (high - low) * step / 5
+        _, y = at(0, value)
+        parts.append(f'<path d="M{x0} {y:.1f}h{wide}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x0 - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.2f}</text>\n')
+    for share in HOSTILE:
+        x, y = at(share, low)
+        parts.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{share:.0%}</text>\n')
+    for number, (name, points) in enumerate(series):
+        if not points:
+            continue
+        colour = COLOURS[number % len(COLOURS)]
+        placed = [at(share, value["value"]) for share, value in points]
+        track = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+        parts.append(f'<polyline points="{track}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for share, measured_there in points:
+            x, lower = at(share, measured_there["low"])
+            _, upper = at(share, measured_there["high"])
+            parts.append(f'<path d="M{x:.1f} {lower:.1f}V{upper:.1f}" stroke="{colour}"/>')
+        y = top + tall / len(series) * (number + 0.5)
+        parts.append(f'<path d="M{x0 + wide + 12} {y:.1f}h16" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{x0 + wide + 32}" y="{y + 4:.1f}" fill="{colour}">{name}</text>\n')
+    return "".join(parts)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with dev-*.jsonl.gz")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--scores", type=Path, help="where the scored sessions are kept")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="worlds of each kind")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws")
+    parser.add_argument("--short", action="store_true", help="the largest worlds, no liars and most liars")
+    options = parser.parse_args()
+    kept: Path | None = options.scores
+    if kept is not None and kept.exists():
+        sessions = msgspec.json.decode(kept.read_bytes(), type=list[Scored])
+    else:
+        sessions = scored(options.data)
+        if kept is not None:
+            kept.write_bytes(msgspec.json.encode(sessions))
+    listed, rows = list(cases(short=options.short)), []
+    with progress("living through worlds") as tell:
+        for case in listed:
+            rows.append(measured(case, sessions, options.seeds, options.draws))
+            tell(len(rows), len(listed))
+    write(options.out, sessions, rows, seeds=options.seeds, draws=options.draws)
+
+
+def write(
+    out: Path, sessions: Sequence[Scored], rows: Sequence[Mapping[str, Any]], *, seeds: int, draws: int
+) -> None:
+    """Write the page, the figures and the plot."""
+    kinds = {kind: sum(one.kind == kind for one in sessions) for kind in (ORDINARY, RESISTED, MALICIOUS)}
+    result = {"seeds": seeds, "draws": draws, "sessions": len(sessions), **kinds, "rows": rows}
+    (out / "force.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (out / "force.md").write_text(page(result), encoding="utf-8")
+    (out / "force.svg").write_text(plot(rows), encoding="utf-8")
+
+
+INTRODUCTION = """# Force: what a member gains from the others
+
+Made by `docs/measurements/force.py`: {sessions:,} recorded sessions, of which {malicious:,} were hijacked,
+{ordinary:,} had no attack and {resisted:,} resisted one. Every session is judged once by a fit and thresholds that
+saw nothing of its suite, tools mapped as if none were known. Then {seeds} worlds of each kind are lived through,
+with the rule, the gate and the publishing of a node as they are (`ioint_node.lab`). In brackets: 95 % intervals of
+{draws} draws of whole user tasks and of worlds.
+
+- **World (a)**: {plan.honest} organisations, each with its own user tasks, which no other has. **World (b)**: the
+  same, and a member hears reports only from organisations that do work of other suites; its base rates are theirs
+  too. Each attack (goal and way of planting it) begins on some day of the first {plan.begins:g} and reaches each
+  organisation a mean of {plan.spreads:g} days later; a world has {plan.days} days.
+- **Hostile** groups come on top, as many as make that share of all. All have full tenure. Together they accuse,
+  five a week, what ordinary work completes most, dispute every honest report at once, and never report what is
+  true.
+- **Ordinary work** is far rarer in the recordings than in life. So a member has a history of about
+  {plan.sessions:,} sessions in 30 days (log-normal), in which patterns complete as often as in the ordinary
+  sessions of the tasks that it did before. Half of its tasks are *new*: nothing of them is in any history or base
+  rate. Half of the ordinary sessions of *known* tasks are kept out as well. False warnings are counted only on what
+  was kept out; where one rate is given, new work is {new:.0%} of ordinary work.
+- **Warned**: a pattern that another honest member accuses takes effect at or before the first action for the
+  attacker. What only liars accuse is never counted as a catch, and always as a false warning.
+- **Rules**: TIER is the rule of this release. *Seconding*: a member answers a report with a sighting of what was
+  out of scope in its own sessions and too unsure to report, if it could act on it cheaply. *Gated*: a consensus,
+  too, is followed only where the member's own rate has so low an upper bound. *Own evidence*: own sessions out of
+  scope count, here only, as a voice that is never removed.
+
+![warned and caught by the share of hostile members](force.svg)
+"""
+WARNED = """*Blind so far*: the member had caught no session of that attack by its own verdicts before. *Not
+stopped alone*: its own verdicts asked nobody in that session. *At random*: as many patterns as are in force there,
+drawn from all that are cheap to act on there.
+"""
+EARLY = """*First*: the first hijack of an attack at a member. *Places*: attacks at members to which a fitting
+report had come; *at once*: the first hijack that was met afterwards was warned of; *days* is from that one to the
+first warned.
+"""
+CHECKED = """The node's answer to every warning is a step-up. *At random* and *every cheap pattern* answer the same
+to patterns that nobody need have reported. *At that false rate*: own verdicts at thresholds so much lower that
+ordinary sessions meet as many false ones as with the network, chosen with the labels known, which no member could.
+"""
+ASKED = """The stricter reading: an action was stopped or waits for a person. As it is, a warning asks for that from a
+consensus on. *Tipped*: it also asks a person where the member's own verdict on a changing action is at least
+borderline, so that neither says so alone. The controls ask for the same doubt.
+"""
+READ = """## How to read this
+
+A member's own verdicts ask for a step-up in nearly every hijack of these recordings, and an entry of the catalogue
+completes only on an action that is in doubt. So a warning that asks for a step-up finds it asked for already: by
+that reading the network adds nothing that can be measured here, whatever is believed. It adds where a warning may
+decide what is in doubt.
+
+On ordinary sessions that complete no pattern the network does nothing, by construction: there the false rates are
+equal, and *more* is the gain. Over all ordinary work it also costs something, and a member alone that lowers its
+own thresholds by as much gets about as far: *beyond that* is not distinguishable from 0. That comparison is hard on
+the network, since those thresholds are chosen with the labels known and from a few false sessions.
+
+Acting on every pattern of the catalogue that is cheap here, reported or not, catches about as much as the network
+does in world (a), at a higher cost: a good catalogue is worth much by itself. What reports add is which of its
+entries are worth a person's attention now.
+
+What flatters: the catalogue was written while looking at these corpora; few goals recur in many sessions, so that
+an attack seen anywhere soon fits what comes; every report leaves at once; all members are founders and know their
+own rates. What does not: nothing but verdicts bears on an action here (in a node the level of trust, the budget and
+other detectors do); a warning also lowers the trust used, opens incidents and reaches engines that have no detector
+of their own, and none of that is counted; ordinary work of a kind never done before is rarer in life than here.
+Rates of false warnings rest on {ordinary:,} recorded sessions, most of false ones on the work of one suite.
+
+World (b) says that what is learned about one kind of work seldom fits another: most entries name the resource that
+is abused.
+"""
+SEEDS, DRAWS = 4, 300
+COLOURS = ("#1b6ca8", "#999999", "#0f9d58", "#b3541e", "#bbbbbb", "#7b3fa0")
+
+if __name__ == "__main__":
+    main()

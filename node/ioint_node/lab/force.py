@@ -151,6 +151,10 @@ class Consortium:
         self._networks: dict[str, dict[tuple[int, frozenset[str]], Network]] = defaultdict(dict)
         self._in_force: dict[str, tuple[int, dict[str, Local]]] = {}
         self._cheap: dict[str, tuple[int, frozenset[str]]] = {}
+        self._cheap_at_first = {
+            name: frozenset(p for p in patterns if self._is_cheap(one, p, START_DAY))
+            for name, one in self._members.items()
+        }
         self._records = 0
 
     # What members say.
@@ -218,8 +222,9 @@ class Consortium:
         if not flagged or not asked or (reported is not None and today - reported.day < LIFE_DAYS):
             return
         seen = bucket(flagged)
-        rare = cheap(member.rate(pattern, today), member.organisation.base[pattern], PARAMS).open
-        if rare and self._tells(member, pattern, seen, member.seconded.get(pattern), today):
+        if self._is_cheap(member, pattern, today) and self._tells(
+            member, pattern, seen, member.seconded.get(pattern), today
+        ):
             member.seconded[pattern] = Said(bad=seen, day=today)
             self._say(name, pattern, "sighting", today, bad=seen, seen=seen)
 
@@ -363,13 +368,13 @@ class Consortium:
         known = self._cheap.get(name)
         if known is None or known[0] != today:
             member = self._members[name]
-            found = frozenset(
-                p
-                for p in self._patterns
-                if cheap(member.rate(p, today), member.organisation.base[p], PARAMS).open
-            )
-            known = self._cheap[name] = (today, found)
+            moved = {p for p, days in member.benign.items() if days}
+            now = {p for p in moved if self._is_cheap(member, p, today)}
+            known = self._cheap[name] = (today, (self._cheap_at_first[name] - moved) | now)
         return known[1]
+
+    def _is_cheap(self, member: _Member, pattern: str, today: int) -> bool:
+        return cheap(member.rate(pattern, today), member.organisation.base[pattern], PARAMS).open
 
 
 def live(

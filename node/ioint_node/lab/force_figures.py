@@ -18,10 +18,21 @@ from ioint_node.lab.replay import MALICIOUS, ORDINARY, Scored
 
 Floats = NDArray[np.float64]
 Flag = Callable[[Outcome], float | Floats]
+Margin = Callable[[Outcome], float]
 Answer = Callable[[Warned], bool]
 NEW_WORK: Final = 0.1  # the share of ordinary sessions whose task an organisation has not done before
 CONSENSUS: Final = 0.3
 SHIFTS: Final = np.linspace(-12.0, 12.0, 481)  # of both thresholds downward, in log-odds
+
+
+def steps_up(one: Outcome) -> float:
+    """By how much own verdicts ask for a step-up."""
+    return one.margin
+
+
+def stops(one: Outcome) -> float:
+    """By how much own verdicts stop an action or ask a person."""
+    return one.stop
 
 
 def checked(warned: Warned) -> bool:
@@ -92,7 +103,7 @@ class Table:
                 parts.append((share, self._sums(rows, flag), self._sums(rows, _one)))
         return Share(parts)
 
-    def curve(self, margin: Callable[[Outcome], float], new_work: float = NEW_WORK) -> tuple[Share, Share]:
+    def curve(self, margin: Margin, new_work: float = NEW_WORK) -> tuple[Share, Share]:
         """Hijacks caught and ordinary sessions met at each of `SHIFTS` by own verdicts alone."""
 
         def steps(one: Outcome) -> Floats:
@@ -122,7 +133,7 @@ class Share:
     def at(self, weights: tuple[Floats, Floats]) -> Any:  # noqa: ANN401 - a number, or one for each shift
         """The share under a weighting of seeds and tasks; 0 where nothing was drawn."""
         seeds, tasks = weights
-        found: Any = 0.0
+        found: Any = np.zeros(self._parts[0][1].shape[2:])
         for share, hits, all_of in self._parts:
             among = float(seeds @ all_of @ tasks)
             if among > 0:
@@ -150,7 +161,7 @@ def interval(values: Sequence[float]) -> dict[str, Any]:
 
 def reading(
     table: Table,
-    margin: Callable[[Outcome], float],
+    margin: Margin,
     answer: Answer,
     *,
     draws: int,

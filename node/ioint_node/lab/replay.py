@@ -95,19 +95,8 @@ def margin(session: Scored) -> float:
 
 
 def stop_margin(session: Scored) -> float:
-    """The same over what stops an action, or asks a person about it, in time.
-
-    A changing action out of scope does, and one that only looks from the second departure on or where risk is clear.
-    """
-    found, before = NEVER, NEVER
-    for call in session.in_time:
-        over = call.drift - session.limits.out_of_scope
-        if not is_harmless(call.effect_class) or call.drift >= session.limits.publish:
-            found = max(found, over)
-        else:
-            found = max(found, min(over, before))
-        before = max(before, over)
-    return found
+    """The same over what stops an action, or asks a person about it, in time: any that is out of scope."""
+    return max((call.drift - session.limits.out_of_scope for call in session.in_time), default=NEVER)
 
 
 def alone(session: Scored) -> bool:
