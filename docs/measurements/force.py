@@ -54,15 +54,15 @@ from ioint_protocol.pattern import Matcher, parse_pattern
 from ioint_taxonomy import Taxonomy, load_catalogue, load_taxonomy
 
 SECONDING = Variant(seconding=True)
+SHIPPED = "IOINT"
 VARIANTS: Mapping[str, Variant] = {
     "TIER": TIER,
-    "seconding": SECONDING,
-    "seconding, consensus gated at 1/100": Variant(seconding=True, consensus_rate=1 / 100),
-    "seconding, consensus gated at 1/1,000": Variant(seconding=True, consensus_rate=1 / 1000),
-    "the same and own evidence": Variant(seconding=True, consensus_rate=1 / 1000, own_evidence=True),
+    SHIPPED: Variant(seconding=True, consensus_rate=1 / 1000, own_evidence=True),
+    "TIER and seconding": Variant(seconding=True),
+    "TIER, seconding, consensus gated": Variant(seconding=True, consensus_rate=1 / 1000),
 }
-CANDIDATE = "seconding, consensus gated at 1/1,000"
 HOSTILE = (0.0, 0.1, 0.2, 0.33)
+SMALL_HOSTILE = (0.0, 0.2, 0.33)
 CORPORA = ("agentdojo", "craibench")
 READINGS: Mapping[str, tuple[Margin, Answer]] = {
     "checked": (steps_up, checked),
@@ -180,16 +180,18 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 def cases(*, short: bool) -> Iterator[Case]:
     """What is measured."""
-    for hard, hostile, variant in product((False, True), HOSTILE, VARIANTS):
-        if hostile in {HOSTILE[0], HOSTILE[-1]} or (variant in {"TIER", CANDIDATE} and not short):
-            yield Case(variant=variant, plan=Plan(hard=hard, hostile=hostile))
+    ends = (HOSTILE[0], HOSTILE[-1])
+    rules = ("TIER", SHIPPED)
+    for hostile, hard, variant in product(ends if short else HOSTILE, (False, True), rules):
+        yield Case(variant=variant, plan=Plan(hard=hard, hostile=hostile))
     if short:
         return
-    few = product((5, 10), (False, True), (HOSTILE[0], HOSTILE[-1]), ("TIER", CANDIDATE))
-    for honest, hard, hostile, variant in few:
+    for hard, hostile, variant in product((False, True), ends, list(VARIANTS)[2:]):
+        yield Case(variant=variant, plan=Plan(hard=hard, hostile=hostile))
+    for corpus, hard, hostile in product(CORPORA, (False, True), ends):
+        yield Case(variant=SHIPPED, plan=Plan(hard=hard, hostile=hostile), corpus=corpus)
+    for honest, hard, hostile, variant in product((5, 10), (False, True), SMALL_HOSTILE, rules):
         yield Case(variant=variant, plan=Plan(honest=honest, hard=hard, hostile=hostile))
-    for corpus, hard, hostile in product(CORPORA, (False, True), (HOSTILE[0], HOSTILE[-1])):
-        yield Case(variant=CANDIDATE, plan=Plan(hard=hard, hostile=hostile), corpus=corpus)
 
 
 def measured(case: Case, sessions: Sequence[Scored], seeds: int, draws: int) -> dict[str, Any]:
@@ -313,7 +315,7 @@ def page(result: Mapping[str, Any]) -> str:
     """The results as a page."""
     rows = result["rows"]
     large = [one for one in rows if one["organisations"] == Plan().honest and one["corpus"] == "all"]
-    chosen = [one for one in large if one["variant"] in {"TIER", CANDIDATE}]
+    chosen = [one for one in large if one["variant"] in {"TIER", SHIPPED}]
     small = [one for one in rows if one["organisations"] != Plan().honest]
     alone = [one for one in rows if one["corpus"] != "all"]
     size: Mapping[str, Column] = {"organisations": plain("organisations"), **WARNINGS}
@@ -341,8 +343,8 @@ def page(result: Mapping[str, Any]) -> str:
 def plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Two panels by the share of hostile members: hijacks warned, and hijacks of which a person is asked."""
     left, right = [], []
-    for hard, variant in product("ab", ("TIER", CANDIDATE)):
-        name = f"({hard}) {'TIER' if variant == 'TIER' else 'seconding, gated'}"
+    for hard, variant in product("ab", ("TIER", SHIPPED)):
+        name = f"({hard}) {variant}"
         those = [
             one
             for one in rows
