@@ -24,7 +24,6 @@ from ioint_protocol import ProtocolError, bundle
 from ioint_protocol.keys import peer_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node import __version__
 from ioint_node.admission import Limits
@@ -45,7 +44,7 @@ from ioint_node.config import (
     write_run,
 )
 from ioint_node.errors import BusyError, ConfigError, NodeError
-from ioint_node.flows import believe, publish
+from ioint_node.flows import believe, effects, publish
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
@@ -63,8 +62,8 @@ from ioint_node.peers import Exchange
 from ioint_node.privacy.gate import Mode
 from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.gate import Params
+from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.scoring.model import load_model
-from ioint_node.store import overrides
 from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
@@ -91,6 +90,7 @@ class Periods:
     hear_first_s: float = 600.0  # before a steward's node that meets nobody says what the newest roster is
     expiry_s: float = 60.0
     refresh_s: float = 3_600.0
+    anew_s: float = 5.0
     forget_s: float = 3_600.0
     links_s: float = 60.0
     node_key_s: float = 2.0
@@ -255,7 +255,13 @@ async def _assemble(
         anchor=FileAnchor(config.home / "ownlog.anchor"),
         limits=limits,
         # Who has nobody else on the roster has nobody to hear first; the anchor still guards the own log.
-        params=Params(tolerance=config.tolerance),
+        params=Params(
+            tolerance=config.tolerance,
+            guard_share=config.guard_share,
+            guard_actors=config.guard_agents,
+            shadow_days=config.shadow_days,
+        ),
+        standpoint=Standpoint(canaries=frozenset(config.canaries)),
         in_contact=lambda: met.is_set() or network.alone(),
         connected=lambda: network.exchange.connected(),  # noqa: PLW0108 - the network is made after its parts
         announce=lambda news: network.tell(news),  # noqa: PLW0108 - as above
@@ -326,8 +332,9 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="links", every_s=PERIODS.links_s, run=partial(_choose_links, node)),
         Job(name="node key", every_s=PERIODS.node_key_s, run=partial(_choose_node_key, node)),
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(_forget_logs, node)),
-        Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(_expire_opinions, node)),
+        Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(effects.expire, node.parts)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
+        Job(name="anew", every_s=PERIODS.anew_s, run=partial(believe.conclude_anew, node.parts)),
         Job(
             name="retention",
             every_s=PERIODS.forget_s,
@@ -356,15 +363,6 @@ async def _choose_node_key(node: Node, now: int) -> None:
         return
     if node.voice.look(load_keys(node.config.home), now):
         _tell_where(node)
-
-
-async def _expire_opinions(node: Node, now: int) -> None:
-    """End the opinions of analysts whose time is over, and believe what they kept quiet."""
-
-    async def write(connection: AsyncConnection) -> believe.Believed:
-        return await believe.believe(connection, node.parts, await overrides.expire(connection, now), now)
-
-    believe.put_in_force(node.parts, await node.store.write(write))
 
 
 async def _emit(node: Node) -> None:
@@ -497,6 +495,8 @@ def _counts(node: Node) -> dict[str, float]:
     """Numbers of the parts that the web edge does not know."""
     return {
         "ioint_exchange_restarts": node.exchange.restarts,
+        "ioint_groups_caught": len(node.parts.standpoint.caught),
+        "ioint_effects_off": int(node.parts.beliefs.off),
         "ioint_writes_lost": node.store.failed,
         "ioint_decisions_lost": node.assess.journal.failed,
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},

@@ -7,7 +7,8 @@
     │   ├── NotFoundError
     │   ├── ConflictError
     │   └── TooLargeError
-    └── PredictionError    the file's: a session that cannot be read
+    ├── PredictionError    the file's: a session that cannot be read
+    └── ReceiptError       the file's: a receipt that cannot be replayed
 
 A peer's fault is `ioint_protocol.ProtocolError`. A bug stays whatever Python raises.
 """
@@ -54,6 +55,10 @@ class TooLargeError(RequestError):
 
 class PredictionError(NodeError):
     """A line of a sessions file cannot be read; the message names the line and the fault."""
+
+
+class ReceiptError(NodeError):
+    """A receipt that is not what a node wrote, or is more than a receipt may be; the message names the line."""
 
 
 def unknown_name(field: str, name: str, known: Iterable[str], section: str) -> RequestError:

@@ -34,6 +34,7 @@ from ioint_protocol.records import (
     record_pattern,
 )
 from ioint_protocol.roster import Release, Roster, check_follows, decode_roster, encode_roster
+from ioint_protocol.rulings import REVIEW_DAYS, RULING_DAYS, Ruling
 from ioint_protocol.segment import (
     Header,
     Segment,
@@ -53,6 +54,8 @@ from ioint_protocol.sync import Range, Vector, missing
 __all__ = [
     "LIMITS",
     "REFUSALS",
+    "REVIEW_DAYS",
+    "RULING_DAYS",
     "Dispute",
     "Files",
     "Fingerprint",
@@ -70,6 +73,7 @@ __all__ = [
     "Release",
     "Report",
     "Roster",
+    "Ruling",
     "Segment",
     "Sighting",
     "SigningKey",

@@ -39,6 +39,7 @@ class Limits:
     bundle_bytes: int = 8_912_896
     roster_members: int = 512
     roster_stewards: int = 16
+    rulings: int = 128  # of one roster
     record_keys: int = 16  # of one member, one after another
     member_addresses: int = 4
     address_chars: int = 160

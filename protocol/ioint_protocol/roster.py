@@ -27,12 +27,14 @@ from ioint_protocol.members import (
     steward_value,
 )
 from ioint_protocol.records import TAXONOMY_VERSION
+from ioint_protocol.rulings import Ruling, parse_rulings, ruling_value
 
 __all__ = [
     "Member",
     "RecordKey",
     "Release",
     "Roster",
+    "Ruling",
     "Steward",
     "check_follows",
     "decode_roster",
@@ -56,9 +58,9 @@ class Roster:
     """One version of the list.
 
     `version` is that of the targets file, `consortium` the id that every signature names, `issued_day` a UTC day,
-    `catalogue` the catalogue's digest, `council` the stewards, of whom `threshold` sign. `threshold` and `expires`
-    (Unix seconds, the earliest of all files in force) are what the signed files around the document say; callers
-    compare `expires` with their own clock.
+    `catalogue` the catalogue's digest, `council` the stewards, of whom `threshold` sign, `rulings` what they ruled
+    about records, ascending by `of` and `author`. `threshold` and `expires` (Unix seconds, the earliest of all files in
+    force) are what the signed files around the document say; callers compare `expires` with their own clock.
     """
 
     version: int
@@ -68,6 +70,7 @@ class Roster:
     taxonomy: Release
     catalogue: str
     council: tuple[Steward, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
     threshold: int = 1
     expires: int = 0
 
@@ -120,6 +123,8 @@ def encode_roster(roster: Roster) -> bytes:
         "taxonomy": {"version": roster.taxonomy.version, "digest": roster.taxonomy.digest},
         "catalogue": roster.catalogue,
     }
+    if roster.rulings:  # else the bytes are those of a roster from before there were rulings
+        value["rulings"] = [ruling_value(ruling) for ruling in roster.rulings]
     data = canonical.encode(value)
     decode_roster(data)
     return data
@@ -132,7 +137,7 @@ def decode_roster(data: bytes, *, threshold: int = 1, expires: int = 0) -> Roste
         ProtocolError: `too_large`, `not_canonical`, `bad_value`, `bad_shape`, `bad_field` or `bad_key`.
     """
     value = canonical.decode_object(data, limit_bytes=LIMITS.roster_bytes)
-    check_keys(value, _KEYS)
+    check_keys(value, _KEYS, _OPTIONAL)
     take_int(value, "v", VERSION, VERSION)
     release = take_object(value["taxonomy"], "taxonomy")
     check_keys(release, {"version", "digest"})
@@ -140,10 +145,11 @@ def decode_roster(data: bytes, *, threshold: int = 1, expires: int = 0) -> Roste
         parse_member(take_object(item, "a member"))
         for item in take_list(value, "members", 1, LIMITS.roster_members)
     )
+    issued_day = take_day(value, "issued_day")
     roster = Roster(
         version=take_int(value, "version", 1, LIMITS.integer),
         consortium=take_text(value, "consortium", HEX_64),
-        issued_day=take_day(value, "issued_day"),
+        issued_day=issued_day,
         members=members,
         taxonomy=Release(
             version=take_text(release, "version", TAXONOMY_VERSION),
@@ -154,6 +160,7 @@ def decode_roster(data: bytes, *, threshold: int = 1, expires: int = 0) -> Roste
             parse_steward(take_object(item, "a steward"))
             for item in take_list(value, "council", 1, LIMITS.roster_stewards)
         ),
+        rulings=parse_rulings(value, issued_day),
         threshold=threshold,
         expires=expires,
     )
@@ -207,6 +214,7 @@ def _with_day(member: Member, roster: Roster) -> Member:
 _KEYS: Final = frozenset(
     {"v", "version", "consortium", "issued_day", "council", "members", "taxonomy", "catalogue"}
 )
+_OPTIONAL: Final = frozenset({"rulings"})
 
 
 def _check_members(roster: Roster) -> None:

@@ -8,24 +8,31 @@ from typing import Any
 from seeds import DAY, Case
 
 MICRO = 1_000_000
+SUBJECT = "5" * 64
 
 
 def make_reputations() -> Case:
     """Statements about one subject and what every node makes of them."""
     cases = []
-    for name, members, statements, more in _stories():
+    for name, members, statements, more in (*_stories(), *_ruled_stories()):
         case: Case = {
             "name": name,
             "kind": "pattern",
+            "subject": SUBJECT,
             "today": DAY,
             "equivocators": [],
+            "rulings": [],
+            "breadth": {},
             "members": members,
             "statements": statements,
+            "general": {},
             **more,
         }
         cases.append(case | {"expected": _network_part(case)})
     return {
-        "about": "the network part for one subject; each author's statements are in the order of its log",
+        "about": "the network part for one subject; each author's statements are in the order of its log; groups that"
+        " breadth does not name accuse little; general holds what is said of the entries of the catalogue that the"
+        " subject is a special case of",
         "cases": cases,
     }
 
@@ -55,8 +62,12 @@ def _sighting(author: str, seen: int = 0, day: int = DAY) -> Case:
     return {"author": author, "kind": "sighting", "id": "s1", "seen": seen, "day": day}
 
 
-def _dispute(author: str, day: int = DAY, number: int = 1) -> Case:
-    return {"author": author, "kind": "dispute", "id": f"d{number}", "day": day}
+def _dispute(author: str, day: int = DAY, number: int = 1, of: str = "r1") -> Case:
+    return {"author": author, "kind": "dispute", "id": f"d{number}", "of": of, "day": day}
+
+
+def _ruling(kind: str, author: str = "m0", of: str = "r1", day: int = DAY) -> Case:
+    return {"kind": kind, "author": "" if kind == "review" else author, "of": of, "day": day}
 
 
 def _withdrawal(author: str, of: str = "r1") -> Case:
@@ -119,52 +130,132 @@ def _stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
     yield "forty groups, fifteen voices", _members(40), [_report(f"m{n}", 9) for n in range(15)], {}
 
 
+def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
+    five = _members(5)
+    three = [_report("m0"), _report("m1"), _report("m2")]
+    four = [*three, _report("m3")]
+    for days in (13, 14):
+        disputed = [*three, _dispute("m3", DAY - days), _dispute("m4", DAY - days)]
+        yield f"two disputes of {days} days", five, disputed, {}
+        yield (
+            f"two disputes of {days} days, upheld on their last day",
+            five,
+            [*disputed, _report("m0", number=2)],
+            {"rulings": [_ruling("false", "m9", "r1", DAY - days + 13)]},
+        )
+    yield (
+        "taken up a day too late",
+        five,
+        [*three, _dispute("m3", DAY - 14), _dispute("m4", DAY - 14)],
+        {"rulings": [_ruling("false", "m9")]},
+    )
+    yield "a lapsed dispute uncovers the report", five, [_report("m0"), _dispute("m0", DAY - 14)], {}
+    yield (
+        "two disputes, rejected",
+        five,
+        [*three, _dispute("m3"), _dispute("m4")],
+        {"rulings": [_ruling("stands")]},
+    )
+    yield (
+        "one dispute rejected, one made later",
+        five,
+        [*three, _dispute("m3", DAY - 1), _dispute("m4"), _dispute("m2", number=2)],
+        {"rulings": [_ruling("stands", day=DAY - 1)]},
+    )
+    for days in (0, 83, 84):
+        ruling = {"rulings": [_ruling("false", day=DAY - days, of="r9")]}
+        yield f"judged false {days} days ago", five, four, ruling
+    yield "a report judged false", five, three, {"rulings": [_ruling("false")]}
+    yield "the only report judged false", five, three[:1], {"rulings": [_ruling("false")]}
+    yield (
+        "judged false three times",
+        five,
+        four,
+        {"rulings": [_ruling("false", of=f"r{number}") for number in (7, 8, 9)]},
+    )
+    yield (
+        "judged false and of short tenure",
+        _members(5, since=9, since_day=DAY - 30),
+        [*three[:2], _report("m4", 1)],
+        {"rulings": [_ruling("false", "m4", "r9")]},
+    )
+    for kind in (three, four):
+        for days in (0, 13, 14):
+            review = {"rulings": [_ruling("review", of=SUBJECT, day=DAY - days)]}
+            yield f"{len(kind)} reports, under review for {days} days", five, kind, review
+    yield "another is under review", five, four, {"rulings": [_ruling("review", of="6" * 64)]}
+    for count in (120, 121, 240, 241, 10**9):
+        yield (
+            f"a group that accuses {count}",
+            five,
+            [*three[:2], _report("m2", 1)],
+            {"breadth": {"g2": count}},
+        )
+    yield (
+        "a benign voice of a group that accuses many",
+        five,
+        [*three, _dispute("m3"), _dispute("m4")],
+        {"breadth": {"g3": 999, "g4": 999}},
+    )
+    more, most = "1" * 64, "2" * 64
+    yield "a more general pattern", five, [_report("m0")], {"general": {more: [*three[1:], _dispute("m4")]}}
+    yield "one voice for both", five, [*three[:2]], {"general": {more: [_report("m0", 1), _report("m1", 1)]}}
+    yield (
+        "two more general patterns",
+        five,
+        [_report("m0")],
+        {"general": {more: [_report("m1", day=DAY - 7)], most: [_report("m1"), _report("m2", day=DAY - 9)]}},
+    )
+    yield (
+        "the same voice twice",
+        five,
+        [_report("m0", 3, 7, DAY)],
+        {"general": {more: [_report("m0", 3, 7, DAY)], most: [_report("m1", day=DAY - 20)]}},
+    )
+    yield "nobody accuses it itself", five, [_dispute("m0")], {"general": {more: three}}
+    yield (
+        "of what is more general something is withdrawn",
+        five,
+        [_report("m0")],
+        {"general": {more: [*three[1:], _withdrawal("m1")]}},
+    )
+
+
 def _network_part(case: Case) -> Case:
     today = case["today"]
+    rulings = [r for r in case["rulings"] if today < r["day"] + (14 if r["kind"] == "review" else 84)]
     voting = {m["id"]: m for m in case["members"] if m["state"] == "active" and m["class"] == "member"}
-    taken_back = {(s["author"], s["of"]) for s in case["statements"] if s["kind"] == "withdrawal"}
-    newest: dict[str, Case] = {}
-    withdrawn = 0
-    for said in case["statements"]:
-        author = said["author"]
-        if said["kind"] == "withdrawal" or author not in voting or author in case["equivocators"]:
-            continue
-        if not -1 <= today - said["day"] < 30:
-            continue
-        if (author, said["id"]) in taken_back:
-            withdrawn += 1
-        else:
-            newest[author] = said
-    accusing: dict[str, int] = {}
-    benign: dict[str, int] = {}
-    fresh = 0
-    for author, said in newest.items():
-        group = voting[author]["group"]
-        weight = _tenure(case["members"], group, today)
-        x = _raw(said, case["kind"])
-        age = max(0, today - said["day"])
-        p, m = _decay(max(x, 0), age) * weight // MICRO, _decay(max(-x, 0), age) * weight // MICRO
-        accusing[group] = min(MICRO, accusing.get(group, 0) + p)
-        benign[group] = min(MICRO, benign.get(group, 0) + m)
-        if _decay(max(x, 0), age) * weight > 0:
-            fresh = max(fresh, _decay(MICRO, age))
+    newest, withdrawn = _newest(case["statements"], case, voting, rulings)
+    own = _group_voices(newest, case, voting, rulings)
+    heard = dict(own)
+    if any(accusing > 0 for accusing, _, _ in own.values()):
+        for name in sorted(case["general"]):
+            said, _ = _newest(case["general"][name], case, voting, rulings)
+            for group, (accusing, _, day) in _group_voices(said, case, voting, rulings).items():
+                if accusing > heard.get(group, (0, 0, 0))[0]:
+                    heard[group] = (accusing, heard.get(group, (0, 0, 0))[1], day)
+    accusing_voices = [accusing for accusing, _, _ in heard.values()]
+    benign_voices = [benign for _, benign, _ in heard.values()]
+    days = [day for accusing, _, day in heard.values() if accusing > 0]
+    fresh = _decay(MICRO, max(0, today - max(days))) if days else 0
     n = len({m["group"] for m in voting.values()})
     b, q = min((n - 1) // 3, max(3, -(-n // 10))), -(-n // 3)
-    total, against = sum(accusing.values()), sum(benign.values())
+    total, against = sum(accusing_voices), sum(benign_voices)
     p_b, n_b, p_q = (
-        sum(sorted(v.values())[::-1][k:]) for v, k in ((accusing, b), (benign, b), (accusing, q))
+        sum(sorted(v)[::-1][k:]) for v, k in ((accusing_voices, b), (benign_voices, b), (accusing_voices, q))
     )
+    review = any(r["kind"] == "review" and r["of"] == case["subject"] for r in rulings)
     if not newest and withdrawn:
         tier, state = "none", "withdrawn"
     elif total == 0:
         tier, state = "none", "benign" if against else "unknown"
     elif n < 4 or p_b < 750_000:
         tier, state = "advisory", "watched"
-    elif 2 * n_b >= p_b:
+    elif review or 2 * n_b >= p_b:
         tier, state = "disputed", "disputed"
     else:
         tier, state = ("consensus", "malicious") if p_q >= 750_000 else ("corroborated", "suspicious")
-    d, k, c = total + against + 750_000, sum(v > 0 for v in accusing.values()), b + 3
+    d, k, c = total + against + 750_000, len(days), b + 3
     return {
         "n": n,
         "b": b,
@@ -179,6 +270,59 @@ def _network_part(case: Case) -> Case:
         "score": (200 * total + d) // (2 * d),
         "confidence": (200 * min(k, c) * fresh + c * MICRO) // (2 * c * MICRO) if k else 0,
     }
+
+
+def _newest(
+    statements: list[Case], case: Case, voting: dict[str, Case], rulings: list[Case]
+) -> tuple[dict[str, Case], int]:
+    """The newest live statement of each member, and how many only a withdrawal or a ruling ended."""
+    today = case["today"]
+    taken_back = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
+    void = {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
+    newest: dict[str, Case] = {}
+    ended = 0
+    for said in statements:
+        author = said["author"]
+        if said["kind"] == "withdrawal" or author not in voting or author in case["equivocators"]:
+            continue
+        if not -1 <= today - said["day"] < 30:
+            continue
+        if said["kind"] == "dispute":
+            about = [r for r in rulings if r["of"] == said["of"]]
+            if any(r["kind"] == "stands" and r["day"] >= said["day"] for r in about):
+                continue
+            upheld = any(r["kind"] == "false" and r["day"] < said["day"] + 14 for r in about)
+            if today >= said["day"] + 14 and not upheld:
+                continue
+        if (author, said["id"]) in taken_back | void:
+            ended += 1
+        else:
+            newest[author] = said
+    return newest, ended
+
+
+def _group_voices(
+    newest: dict[str, Case], case: Case, voting: dict[str, Case], rulings: list[Case]
+) -> dict[str, tuple[int, int, int]]:
+    """P, N and the fresh day of each group."""
+    voices: dict[str, tuple[int, int, int]] = {}
+    for author, said in newest.items():
+        group = voting[author]["group"]
+        listed = {m["id"] for m in case["members"] if m["group"] == group}
+        judged = sum(r["kind"] == "false" and r["author"] in listed for r in rulings)
+        weight = _tenure(case["members"], group, case["today"]) * (MICRO // 2**judged) // MICRO
+        often = 0
+        while case["breadth"].get(group, 0) > 120 * 2**often:
+            often += 1
+        x, age = _raw(said, case["kind"]), max(0, case["today"] - said["day"])
+        accusing, benign = _decay(max(x, 0), age), _decay(max(-x, 0), age)
+        p, m, day = voices.get(group, (0, 0, 0))
+        voices[group] = (
+            p + accusing * (weight // 2**often) // MICRO,
+            m + benign * weight // MICRO,
+            max(day, said["day"]) if accusing * (weight // 2**often) > 0 else day,
+        )
+    return {group: (min(MICRO, p), min(MICRO, m), day) for group, (p, m, day) in voices.items()}
 
 
 def _tenure(members: list[Case], group: str, today: int) -> int:

@@ -117,6 +117,24 @@ def document(version: int = 1, *, council: str = "abc", **fields: object) -> Val
     return changed(value, **fields)
 
 
+def ruling(kind: str = "false", of: str = "3" * 64, author: str = "", day: int = DAY) -> Value:
+    """Give a ruling about a record of the first member, or of `author`."""
+    return {"kind": kind, "author": author or member("a").id, "of": of, "day": day}
+
+
+def review(of: str = "5" * 64) -> Value:
+    """Give a ruling that a pattern or subject is under review."""
+    return {"kind": "review", "author": "", "of": of, "day": DAY}
+
+
+RULINGS = [
+    *sorted((ruling(), ruling("stands", author=member("b").id)), key=lambda item: str(item["author"])),
+    ruling(of="4" * 64, author="0" * 32),
+    review(),
+    review("pkg:npm/%40scope/name@1.0.0"),
+]
+
+
 def with_member(at: int, **fields: object) -> list[Value]:
     """Give the members with one of them changed."""
     listed = document()["members"]
@@ -584,6 +602,7 @@ def _succession() -> Iterator[Row]:
         "first",
         _taken(2, 1, 22),
     )
+    yield "rulings", after(rulings=RULINGS), "first", _taken(2, 1, 22)
     yield "another roster of the same version", after(1, catalogue="4" * 64), "first", "roster_fork"
     yield "a member gone unremoved", after(members=listed[:3]), "first", "member_changed"
     yield "a member gone when versions were skipped", after(3, members=listed[:3]), "first", _taken(3, 1, 23)
@@ -637,6 +656,23 @@ def _refused_documents() -> Iterator[tuple[str, Value, str]]:
     yield "a steward who is no member", document(council="abx"), "bad_field"
     yield "a steward's key that is a member's", document_with_key(public("a node")), "bad_field"
     yield "a steward's key of small order", document_with_key(IDENTITY), "bad_key"
+    for name, rulings, refusal in _refused_rulings():
+        yield name, document(rulings=rulings), refusal
+
+
+def _refused_rulings() -> Iterator[tuple[str, list[Value], str]]:
+    yield "no rulings in a list", [], "bad_field"
+    many = [review(f"{number:064x}") for number in range(129)]
+    yield "129 rulings", many, "bad_field"
+    yield "rulings that do not ascend", [review("6" * 64), review()], "bad_field"
+    yield "two rulings about one record", [ruling(), ruling("stands")], "bad_field"
+    yield "a ruling of the day after", [ruling(day=DAY + 1)], "bad_field"
+    yield "a ruling with a reason", [{**ruling(), "reason": "x"}], "bad_shape"
+    yield "another kind of ruling", [ruling("true")], "bad_field"
+    yield "a ruling about nobody's record", [{**ruling(), "author": ""}], "bad_field"
+    yield "a ruling about a subject as a record", [ruling(of="pkg:npm/name")], "bad_field"
+    yield "a review of somebody", [{**review(), "author": member("a").id}], "bad_field"
+    yield "a review of a private host", [review("pkg:docker/host.example/name")], "bad_field"
 
 
 def document_with_key(key: str) -> Value:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ioint_node.reputation.rule import Statement, electorate, network_part
-from ioint_protocol import Member, Release, Roster
+from ioint_node.reputation.rule import Statement, electorate, halvings, network_part, ruled
+from ioint_protocol import Member, Release, Roster, Ruling
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "protocol" / "vectors" / "reputations.json").read_text(encoding="ascii")
@@ -39,13 +39,19 @@ def judged(case: dict[str, Any]) -> dict[str, Any]:
         members=tuple(member(value) for value in case["members"]),
         taxonomy=Release(version="2026.11", digest="0" * 64),
         catalogue="0" * 64,
+        rulings=tuple(Ruling(**value) for value in case["rulings"]),
     )
+    in_force = ruled(roster, case["today"])
     found = network_part(
         [Statement(**value) for value in case["statements"]],
         electorate(roster, case["today"]),
         case["today"],
         equivocators=case["equivocators"],
         public_subject=case["kind"] == "subject",
+        ruled=in_force,
+        halvings={group: halvings(count) for group, count in case["breadth"].items()},
+        review=case["subject"] in in_force.reviewed,
+        general={name: [Statement(**value) for value in said] for name, said in case["general"].items()},
     )
     return {
         "n": found.groups,

@@ -14,6 +14,7 @@ from ioint_protocol import (
     RecordKey,
     Release,
     Roster,
+    Ruling,
     SigningKey,
     Steward,
     bundle,
@@ -76,6 +77,39 @@ def test_a_document_that_is_read_is_written_to_the_same_bytes() -> None:
 def test_what_the_signed_files_say_is_not_in_the_document() -> None:
     found = decode_roster(encode_roster(FIRST), threshold=2, expires=9)
     assert (found.threshold, found.expires, found.stewards) == (2, 9, (public(901),))
+
+
+def test_a_roster_without_rulings_has_the_bytes_that_it_always_had() -> None:
+    assert b"rulings" not in encode_roster(FIRST)
+
+
+def test_rulings_are_read_as_they_are_written() -> None:
+    ruled = replace(
+        FIRST,
+        rulings=(
+            Ruling(kind="false", author=ONE.id, of="a" * 64, day=20_000),
+            Ruling(kind="stands", author=TWO.id, of="b" * 64, day=19_990),
+            Ruling(kind="review", author="", of="pkg:npm/left-pad", day=19_995),
+        ),
+    )
+    assert read(ruled).rulings == ruled.rulings
+
+
+@pytest.mark.parametrize(("kind", "days"), [("false", 84), ("stands", 84), ("review", 14)])
+def test_a_ruling_holds_for_its_days_with_its_own_one(kind: str, days: int) -> None:
+    ruling = Ruling(kind=kind, author="", of="a" * 64, day=20_000)
+    assert ruling.holds(20_000)
+    assert ruling.holds(20_000 + days - 1)
+    assert not ruling.holds(ruling.until)
+
+
+def test_as_many_rulings_as_there_may_be_leave_room_for_the_members() -> None:
+    most = tuple(
+        Ruling(kind="false", author=ONE.id, of=f"{number:064x}", day=20_000)
+        for number in range(LIMITS.rulings)
+    )
+    assert read(replace(FIRST, rulings=most)).rulings == most
+    assert len(encode_roster(replace(FIRST, rulings=most))) <= LIMITS.roster_bytes // 8
 
 
 def test_a_newcomer_and_the_next_version_may_follow() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
@@ -41,6 +42,15 @@ class Client:
         given = {name: str(value) for name, value in query.items() if value is not None}
         return self._send("GET", path, urlencode(given), None)
 
+    def fetch(self, *path: str, **query: object) -> bytes:
+        """The answer of a route that is no JSON document, as it came.
+
+        Raises:
+            NodeError: the node refused, cannot be reached, or broke off.
+        """
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return self._answer("GET", path, urlencode(given), None)
+
     def post(self, *path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - as above
         """Send a JSON body and return the decoded answer.
 
@@ -48,6 +58,14 @@ class Client:
             NodeError: the node refused or cannot be reached.
         """
         return self._send("POST", path, "", json.dumps(body).encode())
+
+    def put(self, *path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - as above
+        """Put a JSON body in the place of what was there, and return the decoded answer.
+
+        Raises:
+            NodeError: the node refused or cannot be reached.
+        """
+        return self._send("PUT", path, "", json.dumps(body).encode())
 
     def delete(self, *path: str) -> Any:  # noqa: ANN401 - as above
         """Take something back and return the decoded answer.
@@ -69,6 +87,10 @@ class Client:
                 return
 
     def _send(self, method: str, path: tuple[str, ...], query: str, body: bytes | None) -> Any:  # noqa: ANN401 - as above
+        data = self._answer(method, path, query, body)
+        return json.loads(data) if data else None
+
+    def _answer(self, method: str, path: tuple[str, ...], query: str, body: bytes | None) -> bytes:
         address = "/".join([self.url, *(quote(part, safe="") for part in path)]) + (
             f"?{query}" if query else ""
         )
@@ -78,15 +100,15 @@ class Client:
         request = Request(address, data=body, headers=headers, method=method)  # noqa: S310 - run.json names it
         try:
             with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
-                data = answer.read(ANSWER_BYTES + 1)
+                data: bytes = answer.read(ANSWER_BYTES + 1)
         except HTTPError as error:
             raise _refusal(error) from None
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             raise NodeError(f"no answer from {self.url} ({reason}): see `ioint doctor`") from None
         if len(data) > ANSWER_BYTES:
             raise NodeError(f"the answer is larger than {ANSWER_BYTES} bytes: ask for less with --limit")
-        return json.loads(data) if data else None
+        return data
 
 
 def connect(home: Path) -> Client:

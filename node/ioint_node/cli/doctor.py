@@ -167,6 +167,12 @@ def _check_running(home: Path) -> str:
             f"the exchange does not listen on {config.exchange_host} port {config.exchange_port}: "
             "see whether another program does, and the node's log"
         )
+    effects = status["effects"]
+    if effects["off"]:
+        until = f"until {effects['expires_at']}" if effects["expires_at"] else "until somebody says --on"
+        return Note(
+            f"the effects of the network are off {until} ({effects['reason']}): `ioint indicators effects --on`"
+        )
     return f"waits for {', '.join(status['waiting_for'])}" if status["waiting_for"] else "ready"
 
 

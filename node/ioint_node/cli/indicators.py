@@ -1,4 +1,4 @@
-"""`ioint indicators` and `ioint why`: what goes round, and the receipt for a number."""
+"""`ioint indicators`: what goes round, and what we say about it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,10 @@ from ioint_node.cli.rosters import read_book
 from ioint_node.config import load_config
 from ioint_node.errors import ConfigError, NodeError, NotFoundError
 from ioint_node.privacy.labels import SHAREABLE
-from ioint_node.reputation.rule import MICRO
 from ioint_node.store.times import DAY_MS, to_text
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 NOTE_CHARS: Final = 64
-MICRO_UNITS: Final = {
-    "accusing",
-    "benign",
-    "after_b",
-    "benign_after_b",
-    "after_q",
-    "freshness",
-    "tenure",
-}  # of a receipt's network part: integers, so that every node computes the same
 COLUMNS = (
     "id",
     "label",
@@ -58,7 +48,8 @@ COLUMNS = (
     "marks",
     "why",
 )
-MARKS: Final = ("muted", "allowed", "disputed", "revoked")
+HERE: Final = ("allow", "mute", "release")  # told to nobody, and possible before anything came
+MARKS: Final = ("muted", "allowed", "quarantined", "disputed", "revoked")
 
 
 @click.group(cls=Commands, short_help="What goes round, and what we say about it.")
@@ -307,12 +298,16 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
 
     def give(*, home: Path, form: str, pattern: str, reason: str | None, days: int | None = None) -> None:
         node = connect(home)
-        name = pattern_id(node, pattern)
         body = {"kind": kind}
         if reason is not None:
             body["reason"] = reason
         if days is not None:
             body["expires"] = to_text(time.time_ns() // 1_000_000 + days * DAY_MS)
+        if kind in HERE and pattern.startswith("pkg:"):
+            answer = node.post("api", "v1", "overrides", body=body | {"subject": pattern})
+            emit(answer, form=form, human=lambda: show_fields(answer))
+            return
+        name = pattern_id(node, pattern)
         with or_see(f"ioint indicators show {short_id(name)}"):
             answer = node.post("api", "v1", "patterns", name, "opinion", body=body)
         emit(answer, form=form, human=lambda: show_fields(answer))
@@ -326,29 +321,34 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
 
 _opinion("dispute", "An analyst's word that a pattern is a false positive.", _code(DISPUTE_REASONS))
 _opinion("mute", "Keep a pattern out of the way; its effect stays.", _KEPT, _DAYS)
-_opinion("allow", "Let a pattern have no effect here.", _KEPT, _DAYS)
+_opinion(
+    "allow",
+    "Let a pattern or package have no effect here, also one that nobody reported yet.",
+    _KEPT,
+    _DAYS,
+)
+_opinion(
+    "release", "Let a quarantined pattern act, however many agents of this node it touches.", _KEPT, _DAYS
+)
 _opinion(
     "withdraw", "Take back all that this node said of a pattern, at every member.", _code(WITHDRAWAL_REASONS)
 )
 
 
-@click.command(short_help="The receipt for a pattern's number: whose voices, which rule.")
-@click.argument("pattern")
+@indicators.command("effects")
+@click.option("--off/--on", "off", default=None, help="Turn all effects off, or on again; neither: show.")
+@click.option("--reason", callback=_note, help="Why they go off, in at most 64 characters; kept here.")
+@click.option("--hours", type=Whole(1, 8_760), help="When they come back by themselves.")
 @node_options
-def why(*, home: Path, form: str, pattern: str) -> None:
-    """The receipt for a pattern's number: whose voices, which rule.
-
-    The network part is the same at every node with the same records and roster; the local part is this node's own.
-    """
+def effects(*, home: Path, form: str, off: bool | None, reason: str | None, hours: int | None) -> None:
+    """Turn all that others say off at once, while decisions go on; or show whether it is."""
     node = connect(home)
-    name = pattern_id(node, pattern)
-    with or_see(f"ioint indicators show {short_id(name)}"):
-        receipt = node.get("api", "v1", "patterns", name, "why")
-    emit(receipt, form=form, human=lambda: show_tree({**receipt, "network": _in_whole(receipt["network"])}))
-
-
-def _in_whole(part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
-    """The network part with its micro-units as the fractions that people read."""
-    if isinstance(part, Mapping):
-        return {name: item / MICRO if name in MICRO_UNITS else _in_whole(item) for name, item in part.items()}
-    return [_in_whole(item) for item in part] if isinstance(part, list) else part
+    if off is None:
+        if reason or hours:
+            raise click.UsageError("--reason and --hours go with --off")
+        answer = node.get("api", "v1", "effects")
+    elif off and not reason:
+        raise click.UsageError("--off needs a --reason")
+    else:
+        answer = node.put("api", "v1", "effects", body={"off": off, "reason": reason or "", "hours": hours})
+    emit(answer, form=form, human=lambda: show_fields(answer))

@@ -53,7 +53,7 @@ COMMANDS: Final = {
     ),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
-    "why": ("indicators", "why", "The receipt for a pattern's number: whose voices, which rule."),
+    "why": ("why", "why", "The receipt for a pattern's number: whose voices, which rule."),
 }
 
 

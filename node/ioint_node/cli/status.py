@@ -21,6 +21,7 @@ FIRST: Final = (
     "url",
     "mode",
     "publish",
+    "effects",
     "roster",
     "peers",
     "indicators",

@@ -20,6 +20,7 @@ from ioint_taxonomy import load_taxonomy
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
+from ioint_node.reputation.subjects import is_subject
 from ioint_node.scoring.staging import (
     EFFECTS,
     FAIL_CLOSED,
@@ -41,6 +42,7 @@ CONFIG_BYTES: Final = 65_536
 OWN_DOMAINS: Final = 256
 PRIVATE_NAMES: Final = 1_024
 PRIVATE_NAME: Final = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+CANARIES: Final = 256
 DOMAIN: Final = re.compile(r"(?=.{4,253}\Z)[a-z0-9](?:[a-z0-9-]{0,62}\.)+[a-z][a-z0-9-]{1,62}")
 
 
@@ -58,6 +60,10 @@ class Config:
     enforce_families: tuple[str, ...] = ()  # "FAMILY=PERCENT", before enforce_share
     enforce_agents: tuple[str, ...] = ()  # "AGENT=PERCENT", before both
     fail_closed: tuple[str, ...] = FAIL_CLOSED  # effect classes that wait while the node is away
+    canaries: tuple[str, ...] = field(default=(), repr=False)  # patterns and packages known to be good here
+    guard_share: float = 0.05  # of the agents of 30 days: what touches more waits for a person
+    guard_agents: int = 5  # fewer agents are never too many
+    shadow_days: int = 7  # for which a new group's first words have no effect
     publish: PublishMode = "hold"
     tlp: str = "green"  # label of TLP 2.0 that reports get
     public_names: str = ""  # file of package URLs whose names are public; "" for none
@@ -305,12 +311,25 @@ def _check_private_names(config: Config) -> None:
             )
 
 
+def _check_canaries(config: Config) -> None:
+    if len(config.canaries) > CANARIES:
+        raise ConfigError(f"canaries: {len(config.canaries)} names: name at most {CANARIES}")
+    for name in config.canaries:
+        if not is_subject(name):
+            raise ConfigError(
+                f"canaries: {name[:64]!r}: write whole ids of patterns, or packages like pkg:npm/left-pad"
+            )
+
+
 def _check_ranges(config: Config) -> None:
     for name, low, high in (
         ("web_port", 0, 65_535),
         ("exchange_port", 0, 65_535),
         ("retention_days", 1, 3_650),
         ("enforce_share", 0, 100),
+        ("guard_share", 0.0, 1.0),
+        ("guard_agents", 1, 1_000_000),
+        ("shadow_days", 0, 365),
         ("tolerance", LEAST_TOLERANCE, MOST_TOLERANCE),
         ("live_sessions", 1, 1_000_000),
     ):
@@ -390,6 +409,7 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_choices,
     _check_label,
     _check_private_names,
+    _check_canaries,
     _check_ranges,
     _check_addresses,
     _check_domains,

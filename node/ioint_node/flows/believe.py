@@ -7,6 +7,7 @@ the evidence. What it returns is put in force by the caller after the commit, an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,12 +21,23 @@ from ioint_protocol import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, open_dossiers
+from ioint_node.flows import standpoint
+from ioint_node.flows.evidence import (
+    REMEMBERED_DAYS,
+    Case,
+    decisions,
+    examine,
+    general_of,
+    missing_general,
+    open_dossiers,
+)
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.beliefs import Belief
-from ioint_node.reputation.dossier import LABELS, Concluded, Dossier, FirstReport
+from ioint_node.reputation.dossier import LABELS, NOTHING_GENERAL, Concluded, Dossier, FirstReport
 from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
+from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import HEARD
@@ -35,15 +47,23 @@ from ioint_node.store.times import day_of, from_text
 
 CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
+journal = logging.getLogger(__name__)
 NEVER: Final = Concluded(heard=(), effect=0.0, withdrawn=0, seq=0, digest=b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Believed:
-    """What a transaction came to believe, to be put in force once it is committed."""
+    """What a transaction came to believe, to be put in force once it is committed.
+
+    `accusers` names a group once for each subject that it accuses now and did not before, `uncounted` the groups of
+    which that is not known; `special` are special cases of patterns that are accused otherwise now.
+    """
 
     beliefs: tuple[Belief, ...] = ()
     dossiers: tuple[Dossier, ...] = ()
+    accusers: tuple[str, ...] = ()
+    uncounted: frozenset[str] = frozenset()
+    special: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +96,24 @@ async def enter(
     ]
     noted = await _first_reports(connection, parts, groups, dossiers, day_of(now))
     await matches.add_first_reports(connection, noted)
-    return await _conclude_all(connection, parts, dossiers, now)
+    believed = await _conclude_all(connection, parts, dossiers, now)
+    # A statement that came before the report it names, or twice, does not say what was counted before.
+    accusers = [
+        group
+        for subject in stored.said.keys() - stored.stale
+        for group in parts.dossiers.newly_accusing(
+            dossiers[subject], stored.said[subject], roster, day_of(now)
+        )
+    ]
+    return replace(believed, accusers=tuple(accusers), uncounted=_speaking_of(roster, dossiers, stored.stale))
+
+
+def _speaking_of(
+    roster: Roster, dossiers: Mapping[str, Dossier], subjects: Collection[str]
+) -> frozenset[str]:
+    authors = {author for subject in subjects for author in dossiers[subject].said}
+    members = [member for author in authors if (member := roster.member(author)) is not None]
+    return frozenset(member.group for member in members)
 
 
 async def believe(
@@ -98,13 +135,16 @@ async def _conclude_all(
     roster = parts.roster()
     if roster is None or not dossiers:
         return Believed()
-    cases = await examine(connection, parts, roster, dossiers, now)
+    _demote(parts, roster, dossiers, now)
+    cases, general = await _examine(connection, parts, roster, dossiers, now)
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
     if moved or displaced:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
-        others, _ = await open_dossiers(connection, parts, {*moved, *displaced})
-        cases |= await examine(connection, parts, roster, others, now)
+        others, _ = await open_dossiers(connection, parts, {*moved, *displaced} - general.keys())
+        others |= {name: general[name] for name in general.keys() & {*moved, *displaced}}
+        more, above = await _examine(connection, parts, roster, others, now, known={**general, **dossiers})
+        cases, general = cases | more, general | above
     conclusions = [
         _conclude(
             parts,
@@ -118,8 +158,60 @@ async def _conclude_all(
     ]
     drawn = [c for c in conclusions if c is not None]
     return Believed(
-        beliefs=await _write(connection, drawn, now), dossiers=tuple(case.dossier for case in cases.values())
+        beliefs=await _write(connection, drawn, now),
+        dossiers=(
+            *(case.dossier for case in cases.values()),
+            *(d for s, d in general.items() if s not in cases),
+        ),
+        special=_special_cases(parts, cases),
     )
+
+
+async def _examine(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    roster: Roster,
+    dossiers: Mapping[str, Dossier],
+    now: int,
+    *,
+    known: Mapping[str, Dossier] = NOTHING_GENERAL,
+) -> tuple[dict[str, Case], dict[str, Dossier]]:
+    """The cases, and the dossiers of more general patterns that were opened for them beside those that are `known`."""
+    wanted = missing_general(parts, dossiers)
+    opened, _ = await open_dossiers(connection, parts, wanted - known.keys())
+    above = {**known, **opened}
+    return await examine(connection, parts, roster, dossiers, now, general=above), opened
+
+
+def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str, ...]:
+    """The special cases, as far as they are accused themselves, of the entries whose accusers or voices changed."""
+    among = lineage(parts.catalogue, parts.taxonomy)
+    moved = [
+        subject
+        for subject, case in cases.items()
+        if subject in parts.catalogue.entries
+        and ((before := parts.beliefs.get(subject)) is None or before.accusing != case.network.accusing)
+    ]
+    special = {
+        name for subject in moved for name in (*among.special(subject), *parts.beliefs.special(subject))
+    }
+    return tuple(
+        name
+        for name in sorted(special - cases.keys())
+        if (known := parts.beliefs.get(name)) is not None and known.accusers
+    )
+
+
+def _demote(parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int) -> None:
+    """Weigh groups that accuse a canary less from now on; what they said elsewhere is concluded anew soon after."""
+    here = parts.standpoint
+    canaries = {subject: d for subject, d in dossiers.items() if covers(here.canaries, subject)}
+    caught = standpoint.caught_by(canaries, parts, roster, now)
+    fresh = {group: count for group, count in caught.items() if group not in here.caught}
+    if fresh:
+        journal.warning("accused what is known to be good here: %s", ", ".join(sorted(fresh)))
+        here.caught = {**here.caught, **fresh}
+        parts.dossiers.anew.changed(fresh)
 
 
 async def _first_reports(
@@ -154,21 +246,75 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     async with parts.store.read() as connection:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
+        parts.beliefs.off = (await decisions(connection, parts, now)).off
     parts.dossiers.clear()
+    lineage(parts.catalogue, parts.taxonomy)  # made now, and not while an action waits
+    await _count_anew(parts, now)
     parts.recent.clear()
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))
+    await standpoint.refresh(parts, now)
 
 
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
-    """Recompute everything that was said within a record's life: daily, and after a change of the roster."""
+    """Recompute everything that was said within a record's life: every hour, and after a change of the roster."""
+    await standpoint.refresh(parts, now)
+    await _count_anew(parts, now)
     async with parts.store.read() as connection:
         subjects = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
+    await believe_again(parts, subjects, now)
+
+
+async def conclude_anew(parts: ExchangeParts, now: int) -> None:
+    """Conclude what is to be concluded anew because something changed that was said elsewhere."""
+    roster, anew = parts.roster(), parts.dossiers.anew
+    if roster is None:
+        return
+    uncounted = anew.take_uncounted()
+    if uncounted:
+        anew.changed(parts.dossiers.breadth.correct(await _counted(parts, roster, uncounted, now)))
+    changed = anew.take_changed()
+    if changed:
+        authors = [
+            author for author, group in parts.dossiers.voters(roster, day_of(now)).items() if group in changed
+        ]
+        async with parts.store.read() as connection:
+            for author in authors:
+                anew.subjects(
+                    await log.subjects_of(connection, author, since_day=day_of(now) - REMEMBERED_DAYS)
+                )
+    await believe_again(parts, anew.take_subjects(), now)
+
+
+async def believe_again(parts: ExchangeParts, subjects: Sequence[str], now: int) -> None:
+    """Draw the conclusions about many subjects anew, so many in a transaction, and put them in force."""
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
         believed = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
         put_in_force(parts, believed)
+
+
+async def _count_anew(parts: ExchangeParts, now: int) -> None:
+    """Count what every group accuses; what changes by it is concluded by whoever asked for this."""
+    roster = parts.roster()
+    if roster is not None:
+        groups = frozenset(parts.dossiers.voters(roster, day_of(now)).values())
+        parts.dossiers.breadth.replace(await _counted(parts, roster, groups, now))
+
+
+async def _counted(parts: ExchangeParts, roster: Roster, groups: Collection[str], now: int) -> dict[str, int]:
+    """How many subjects each of these groups accuses, as the store has it."""
+    authors: dict[str, list[str]] = {group: [] for group in groups}
+    for author, group in parts.dossiers.voters(roster, day_of(now)).items():
+        if group in authors:
+            authors[group].append(author)
+    async with parts.store.read() as connection:
+        proven = await log.equivocators(connection)
+        return {
+            group: await log.accused_by(connection, sorted(set(names) - proven), day_of(now))
+            for group, names in authors.items()
+        }
 
 
 async def _believe_chunk(
@@ -180,6 +326,10 @@ async def _believe_chunk(
 def put_in_force(parts: ExchangeParts, believed: Believed) -> None:
     """After the commit: assess uses these beliefs from its next action on, and engines are woken."""
     parts.dossiers.give_back(believed.dossiers)
+    anew = parts.dossiers.anew
+    anew.changed(parts.dossiers.breadth.add(believed.accusers))
+    anew.uncounted(believed.uncounted)
+    anew.subjects(believed.special)
     if believed.beliefs:
         parts.beliefs.apply(believed.beliefs)
         parts.notify()
@@ -193,6 +343,7 @@ def _share_places(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[froz
             *(Claim(pattern=b.pattern, group=b.claimant or "", since=b.since) for b in standing),
             *(claim for case in cases.values() if (claim := case.claim) is not None),
         ],
+        max(case.network.groups for case in cases.values()),
         parts.novel,
     )
     return placed, tuple(
@@ -229,8 +380,8 @@ def _conclude(
     """
     before = case.dossier.concluded
     silent = not case.dossier.heard_since(today - REMEMBERED_DAYS)
-    if before is None and (silent or case.network.state == "unknown"):
-        return None
+    if before is None and (silent or case.grounds.allowed or case.network.state == "unknown"):
+        return None  # of what was allowed before it came nothing is made but the log
     old = before or NEVER
     if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
         return None
@@ -244,7 +395,8 @@ def _conclude(
         case.subject,
         network=case.network,
         local=local,
-        gate=gate,
+        grounds=grounds,
+        params=parts.params,
         facts=facts,
         seen=Sightings(sessions=grounds.own.sessions, actors=grounds.own.actors),
         trend=trend(case.network.score, case.a_week_ago),
@@ -265,6 +417,8 @@ def _conclude(
         "claimant": case.claimant if claim else None,
         "since": claim.since if claim else "",
         "measured_from": measured_from,
+        "accusing": case.network.accusing,
+        "general": list(general_of(parts, case.dossier)) if case.novel else [],
     }
     taken_back = case.network.withdrawn > old.withdrawn
     moved = tuple(row[name] for name in HEARD) != old.heard
@@ -354,5 +508,8 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         claimant=details.get("claimant"),
         since=details.get("since", ""),
         measured_from=details.get("measured_from"),
+        reason=details["reason"],
+        accusing=details.get("accusing", 0),
+        general=tuple(details.get("general", ())),
         seq=row["seq"],
     )

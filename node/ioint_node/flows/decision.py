@@ -89,6 +89,7 @@ def decision_of(weighed: Weighed, approval: Mapping[str, Any] | None, taxonomy: 
             "tier": network.tier,
             "patterns": list(network.patterns),
             "age_s": network.age_s,
+            "off": network.off,
         },
         "cache_ttl_s": cache_ttl_s(weighed, taxonomy),
         "budget": weighed.budget,

@@ -12,18 +12,37 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.reputation.calibration import FLOOR, weighed_tier
 from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
+from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network
+from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
 from ioint_node.store.matches import WINDOW_DAYS
-from ioint_node.store.times import day_of
+from ioint_node.store.times import DAY_MS, day_of, to_text
 
 WEEK_DAYS: Final = 7
 REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and clocks differ
+COUNT_MS: Final = 60_000  # for which the number of actors is good enough
 NOTHING_SEEN: Final = OwnRecord()
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """What people of this organisation decided: what is allowed here, what was released, whether all is switched off.
+
+    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise.
+    """
+
+    allowed: frozenset[str]
+    released: frozenset[str]
+    off: bool
+
+    def allows(self, subject: str) -> bool:
+        """Whether a subject, or all versions of it, is allowed."""
+        return covers(self.allowed, subject)
 
 
 # As `Grounds`: one for each subject.
@@ -72,6 +91,16 @@ async def open_dossiers(
     return dossiers, frozenset(read)
 
 
+def general_of(parts: ExchangeParts, dossier: Dossier) -> tuple[str, ...]:
+    """The catalogue entries that the pattern of a dossier is a special case of: what is said of them counts for it."""
+    return lineage(parts.catalogue, parts.taxonomy).general(dossier.subject, dossier.novel)
+
+
+def missing_general(parts: ExchangeParts, dossiers: Mapping[str, Dossier]) -> frozenset[str]:
+    """Those of all these dossiers that are not among them."""
+    return frozenset(name for d in dossiers.values() for name in general_of(parts, d)) - dossiers.keys()
+
+
 async def read_dossiers(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, Dossier]:
     """The dossiers of some subjects as the store has them."""
     if not subjects:
@@ -96,8 +125,13 @@ async def examine(
     roster: Roster,
     dossiers: Mapping[str, Dossier],
     now: int,
+    *,
+    general: Mapping[str, Dossier],
 ) -> dict[str, Case]:
-    """Put what members said of some subjects together with what only this node knows, by subject."""
+    """Put what members said of some subjects together with what only this node knows, by subject.
+
+    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`.
+    """
     today = day_of(now)
     equivocators = await log.equivocators(connection)
     scales = parts.dossiers.scales(roster, today, equivocators)
@@ -108,15 +142,26 @@ async def examine(
     measured = {s: since for s in dossiers if (since := _measured_from(parts, s)) is not None}
     starts = {s: measured.get(s, today + 1) for s in novel}
     local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
-    allowed = {override.subject for override in await overrides.active(connection, now, kind="allow")}
+    decided = await decisions(connection, parts, now)
+    here = parts.standpoint
+    if any(own.actors >= parts.params.guard_actors for own in local.own.values()):
+        await _count_actors(connection, parts, now)
     us = roster.member(parts.member) if parts.member else None
     our_group = us.group if us else ""
+    weights = here.weights
+    everything = {**general, **dossiers}
     cases = {}
     for subject in sorted(dossiers):
         dossier = dossiers[subject]
-        network = dossier.network(scales)
+        above = {name: everything[name] for name in general_of(parts, dossier)}
+        network = dossier.network(scales, above)
         accusers = tuple([v.group for v in network.voices if v.accusing > 0])
         others = set(accusers) - {our_group}
+        first = [
+            f.group for f in dossier.first_since(today - WINDOW_DAYS + 1) if f.counts and f.group in others
+        ]
+        known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
+        mine = local.own.get(subject, NOTHING_SEEN)
         words = dossier.words(today - REMEMBERED_DAYS)
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
@@ -125,18 +170,21 @@ async def examine(
             dossier=dossier,
             network=network,
             accusers=accusers,
-            a_week_ago=dossier.score(scales_then),
+            a_week_ago=dossier.score(scales_then, above),
             grounds=Grounds(
                 network=network.tier,
-                calibrated=network.tier,
+                calibrated=weighed_tier(network, weights, scales),
                 others=bool(others),
-                first=any(
-                    f.counts and f.group in others for f in dossier.first_since(today - WINDOW_DAYS + 1)
-                ),
+                first=bool(first),
+                known=bool(known),
+                agreed=any(here.weight(group) > FLOOR for group in known),
                 rate=local.rates[subject],
                 base=_base_rate(parts, subject),
-                own=local.own.get(subject, NOTHING_SEEN),
-                allowed=subject in allowed,
+                own=mine,
+                active=max(here.active, mine.actors),
+                released=subject in decided.released,
+                allowed=decided.allows(subject),
+                switched_off=decided.off,
                 novel=pattern is not None,
                 broad=too_broad(pattern, parts.taxonomy, parts.novel) if pattern else None,
             ),
@@ -146,6 +194,24 @@ async def examine(
             measured_from=measured.get(subject),
         )
     return cases
+
+
+async def decisions(connection: AsyncConnection, parts: ExchangeParts, now: int) -> Decided:
+    """What people of this organisation decided that holds now."""
+    holding = await overrides.active(connection, now)
+    return Decided(
+        allowed=parts.standpoint.canaries | {one.subject for one in holding if one.kind == "allow"},
+        released=frozenset({one.subject for one in holding if one.kind == "release"}),
+        off=any(one.kind == overrides.OFF for one in holding),
+    )
+
+
+async def _count_actors(connection: AsyncConnection, parts: ExchangeParts, now: int) -> None:
+    """Count the actors of 30 days, unless that was done within the last minute."""
+    here = parts.standpoint
+    if here.counted_at is None or not 0 <= now - here.counted_at < COUNT_MS:
+        since = to_text(now - WINDOW_DAYS * DAY_MS)
+        here.active, here.counted_at = await matches.active_actors(connection, since), now
 
 
 def _first_day(dossier: Dossier, today: int) -> int:

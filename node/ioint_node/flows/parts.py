@@ -19,6 +19,7 @@ from ioint_node.reputation.beliefs import Beliefs
 from ioint_node.reputation.dossier import Dossiers
 from ioint_node.reputation.gate import Params
 from ioint_node.reputation.novel import NovelLimits
+from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.store.engine import Store
 
 
@@ -99,6 +100,7 @@ class ExchangeParts:
         anchor: what was signed, should the database be lost or replaced by an older copy.
         recent: the segments that were stored lately.
         dossiers: what is held in memory of the evidence in the store.
+        standpoint: what this node knows of those who speak.
         connected: the members that are reachable now.
         announce: tells members what is new, soon and without any promise; to be called after the commit.
         floors: below which heights logs of others need not be fetched.
@@ -136,6 +138,7 @@ class ExchangeParts:
     dossiers: Dossiers = field(default_factory=Dossiers)
     params: Params = field(default_factory=Params)
     novel: NovelLimits = field(default_factory=NovelLimits)
+    standpoint: Standpoint = field(default_factory=Standpoint)
 
     def audience(self) -> Audience:
         """Who receives what leaves now: the other active members of the roster in force."""

@@ -3,20 +3,65 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ioint_protocol import Roster
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, read_dossiers
+from ioint_node.flows.evidence import REMEMBERED_DAYS, Case, examine, missing_general, read_dossiers
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.reputation.gate import EFFECT, Grounds, judge
-from ioint_node.reputation.view import indicator_id, network_json, why_line
+from ioint_node.reputation.derivation import explained
+from ioint_node.reputation.dossier import PUBLIC
+from ioint_node.reputation.gate import EFFECT, Grounds, Local, judge
+from ioint_node.reputation.receipt import plain
+from ioint_node.reputation.rule import MICRO
+from ioint_node.reputation.view import indicator_id, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, day_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """What is known of a subject, weighed under a roster, and what follows from it here."""
+
+    roster: Roster
+    case: Case
+    grounds: Grounds
+    local: Local
+
+
+async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str, now: int) -> Weighed:
+    """Weigh what the store has of a pattern or subject.
+
+    From the store alone: a receipt must not depend on what happens to be held in memory.
+
+    Raises:
+        NotFoundError: there is no roster to read it by.
+    """
+    roster = parts.roster()
+    if roster is None:
+        raise NotFoundError("no roster in force: nothing can be weighed; see `ioint consortium show`")
+    dossiers = await read_dossiers(connection, (subject,))
+    general = await read_dossiers(connection, missing_general(parts, dossiers))
+    case = (await examine(connection, parts, roster, dossiers, now, general=general))[subject]
+    belief = parts.beliefs.get(subject)
+    grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
+    return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
+
+
+def check_said(parts: ExchangeParts, weighed: Weighed) -> None:
+    """See that there is something to explain.
+
+    Raises:
+        NotFoundError: nobody ever said anything of it.
+    """
+    subject = weighed.case.subject
+    if not weighed.case.dossier.said and subject not in parts.catalogue.entries:
+        raise NotFoundError(f"nobody has said anything of {subject[:64]!r}")
 
 
 async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = LABELS[-1]) -> dict[str, Any]:
@@ -27,37 +72,32 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
     Raises:
         NotFoundError: nobody ever said anything of it, or there is no roster to read it by.
     """
-    roster = parts.roster()
-    if roster is None:
-        raise NotFoundError("no roster in force: nothing can be weighed; see `ioint consortium show`")
+    today = day_of(now)
     async with parts.store.read() as connection:
-        # From the store alone: a receipt must not depend on what happens to be held in memory.
-        dossiers = await read_dossiers(connection, (pattern,))
-        case = (await examine(connection, parts, roster, dossiers, now))[pattern]
-        said = await log.records_about(connection, (pattern,), since_day=day_of(now) - REMEMBERED_DAYS)
-        records = said.get(pattern, ())
+        weighed = await weigh(connection, parts, pattern, now)
+        said = await log.records_about(connection, (pattern,), since_day=today - REMEMBERED_DAYS)
         stored = await indicators.get(connection, indicator_id(pattern))
-    if not records and pattern not in parts.catalogue.entries:
-        raise NotFoundError(f"nobody has said anything of {pattern[:64]!r}")
-    belief = parts.beliefs.get(pattern)
-    grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
+    check_said(parts, weighed)
+    roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
     return {
         "pattern": pattern,
-        "line": why_line(case.network, judge(grounds, parts.params), grounds.gate(parts.params)),
+        "line": why_line(case.network, weighed.local, grounds, parts.params),
         "indicator": stored,
-        "today": day_text(day_of(now)),
+        "today": day_text(today),
         "roster_version": roster.version,
-        "network": network_json(case.network, names),
-        "local": _local_json(parts, case, grounds, now),
+        "network": explained(case.network, names, today, public_subject=pattern.startswith(PUBLIC)),
+        "local": _local_json(parts, weighed, now),
         "records": [
-            _record_json(record, case, roster) for record in records if record.tlp in visible(clearance)
+            _record_json(record, case, roster)
+            for record in said.get(pattern, ())
+            if record.tlp in visible(clearance)
         ],
     }
 
 
-def _local_json(parts: ExchangeParts, case: Case, grounds: Grounds, now: int) -> dict[str, Any]:
-    local = judge(grounds, parts.params)
+def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, Any]:
+    case, grounds, local = weighed.case, weighed.grounds, weighed.local
     effect = parts.beliefs.effect_of((case.subject,), now)
     return {
         "tier": local.tier,
@@ -65,6 +105,8 @@ def _local_json(parts: ExchangeParts, case: Case, grounds: Grounds, now: int) ->
         "reason": local.reason,
         "effect_now": effect.effect,
         "silence_s": effect.age_s,
+        "share_left": round(parts.beliefs.share_left(now), 4),
+        "switched_off": parts.beliefs.off,
         "largest_effects": dict(EFFECT),
         "gate": asdict(grounds.gate(parts.params)) | {"limit": parts.params.cheap_rate},
         "budget": {
@@ -74,6 +116,11 @@ def _local_json(parts: ExchangeParts, case: Case, grounds: Grounds, now: int) ->
         "own_record": asdict(grounds.own) | {"clean": grounds.clean(parts.params)},
         "another_group_accuses": grounds.others,
         "within_quota": grounds.first,
+        "weights": {
+            group: parts.standpoint.weight(group) / MICRO
+            for group in case.accusers
+            if parts.standpoint.weight(group) < MICRO
+        },
         "novel": None
         if case.novel is None
         else {
@@ -81,6 +128,7 @@ def _local_json(parts: ExchangeParts, case: Case, grounds: Grounds, now: int) ->
             "measured_from": None if case.measured_from is None else day_text(case.measured_from),
         },
         "allowed_here": grounds.allowed,
+        "grounds": plain(grounds),
     }
 
 

@@ -16,10 +16,12 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups, `accusers` names them. A `candidate` passed the gate and asks the
-    budget for its `estimate` (rate per session); `fits` says that it got it. `novel` is the pattern itself where the
-    catalogue does not have it; one with a `claimant` (the group that reported it first, at `since`) asks to be matched
-    here, and since the day `measured_from` it is and its own rate is known. `seq` is that of its newest stream row.
+    `groups` counts the independent accusing groups, `accusers` names them, `accusing` is the sum of their voices in
+    micro-units. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
+    that it got it. `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is
+    a special case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and
+    since the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that
+    of its newest stream row.
     """
 
     pattern: str
@@ -37,16 +39,23 @@ class Belief:
     claimant: str | None = None
     since: str = ""
     measured_from: int | None = None
+    reason: str = ""
+    accusing: int = 0
+    general: tuple[str, ...] = ()
     seq: int = 0
 
 
 class NetworkEffect(Struct, frozen=True, kw_only=True):
-    """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard."""
+    """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard.
+
+    `off`: a person switched all of its effects off.
+    """
 
     effect: float
     tier: str
     patterns: tuple[str, ...]
     age_s: int | None
+    off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +81,9 @@ class Beliefs:
         self._own: dict[str, Pattern] = {}
         self._claiming: dict[str, Belief] = {}
         self._spending: dict[str, Belief] = {}
+        self._special: dict[str, dict[str, None]] = {}
         self._heard_ms: int | None = None
+        self.off = False  # a person switched all effects off
 
     def get(self, pattern: str) -> Belief | None:
         """What is believed of a pattern, or None when nothing was ever said of it."""
@@ -92,10 +103,13 @@ class Beliefs:
                 self._novel.pop(belief.pattern, None)
             _list(self._claiming, belief, listed=belief.claimant is not None)
             _list(self._spending, belief, listed=belief.candidate and belief.estimate > 0)
+            for entry in belief.general:
+                self._special.setdefault(entry, {})[belief.pattern] = None
 
     def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""
         self._beliefs, self._novel, self._claiming, self._spending = {}, {}, {}, {}
+        self._special = {}
         self.apply(beliefs)
 
     def claiming(self) -> Collection[Belief]:
@@ -105,6 +119,10 @@ class Beliefs:
     def spending(self) -> Collection[Belief]:
         """Those that ask for a share of the budget; what was never met here costs nothing and always fits."""
         return self._spending.values()
+
+    def special(self, entry: str) -> Collection[str]:
+        """The novel patterns that are special cases of an entry of the catalogue."""
+        return self._special.get(entry, ())
 
     def patterns(self) -> Mapping[str, Pattern]:
         """The novel patterns to match: those with an effect, and those that only their unknown own rate keeps from one.
@@ -131,13 +149,17 @@ class Beliefs:
         """Seconds since the network was last heard, None if it never was."""
         return None if self._heard_ms is None else max(0, now - self._heard_ms) // 1000
 
+    def share_left(self, now: int) -> float:
+        """The share of every effect that the silence of the network leaves, 1 … 0."""
+        age_s = self.age_s(now)
+        return 0.0 if age_s is None else self._staleness.left(age_s)
+
     def effect_of(self, pattern_ids: Collection[str], now: int) -> NetworkEffect:
         """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
         found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
-        age_s = self.age_s(now)
-        left = 0.0 if age_s is None else self._staleness.left(age_s)
-        if not found or left == 0:
-            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s)
+        age_s, left = self.age_s(now), self.share_left(now)
+        if not found or left == 0 or self.off:
+            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         found.sort(key=lambda b: (-b.effect, b.pattern))
         return NetworkEffect(
             effect=round(found[0].effect * left, 6),

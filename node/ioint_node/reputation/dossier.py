@@ -15,25 +15,25 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
 from msgspec import Struct
 
+from ioint_node.reputation.anew import Anew
+from ioint_node.reputation.breadth import Breadth
 from ioint_node.reputation.rule import (
     Network,
+    Outcome,
     Scales,
     Statement,
-    Voice,
+    accuses,
     electorate,
-    outcome,
-    score,
-    standing,
-    voice,
+    ruled,
 )
+from ioint_node.reputation.tally import AUTHOR_RECORDS, Tally
 
-AUTHOR_RECORDS: Final = 256
-"""About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
 LABELS: Final = ("clear", "green", "amber", "amber_strict", "red")
 PUBLIC: Final = "pkg:"  # how every public subject begins, and no pattern does
 
@@ -47,6 +47,7 @@ class DossierLimits:
 
 
 LIMITS: Final = DossierLimits()
+NOTHING_GENERAL: Final[Mapping[str, Dossier]] = MappingProxyType({})
 
 
 class Said(Statement, frozen=True, kw_only=True, gc=False):
@@ -111,63 +112,24 @@ def heard(reports: Collection[Said]) -> Heard | None:
     )
 
 
-class _Hearing:
-    """Who is heard of a subject on some scales, and the voices that follow; made anew only where something was said."""
-
-    __slots__ = ("changed", "gone", "scales", "spoken", "voices")
-
-    def __init__(self, scales: Scales | None = None) -> None:
-        self.scales = scales
-        self.changed: set[str] = set()
-        self.spoken: dict[str, dict[str, Said]] = {}  # by group and author: the newest live statements
-        self.gone: dict[str, int] = {}  # by author: statements that only a withdrawal ended
-        self.voices: dict[str, Voice] = {}  # by group
-
-    def hear(self, said: Mapping[str, tuple[Said, ...]], scales: Scales, *, public_subject: bool) -> set[str]:
-        """Bring the voices up to date with what was said since; returns the groups that said it."""
-        groups = {
-            self._stand(author, said[author], scales) for author in self.changed if scales.hears(author)
-        }
-        self.changed = set()
-        for group in groups:
-            spoken = self.spoken[group]
-            if spoken:
-                by_author = [spoken[author] for author in sorted(spoken)]
-                self.voices[group] = voice(group, by_author, scales, public_subject=public_subject)
-            else:
-                self.voices.pop(group, None)
-        return groups
-
-    def _stand(self, author: str, said: tuple[Said, ...], scales: Scales) -> str:
-        """Note what an author says now, and return its group."""
-        newest, gone = standing(said, scales.today)
-        group = scales.voters.group_of[author]
-        spoken = self.spoken.setdefault(group, {})
-        if newest is not None:
-            spoken[author] = newest
-        else:
-            spoken.pop(author, None)
-        if gone:
-            self.gone[author] = gone
-        return group
-
-
 class Dossier:
     """All that is known of one subject.
 
     `said` is what each author said, in the order of its log; `firsts` the first reports by group; `novel` the pattern
-    itself where a report spells it out; `concluded` is None as long as no indicator row was written.
+    itself where a report spells it out; `concluded` is None as long as no indicator row was written; `last_day` is the
+    day of the newest statement, withdrawals left aside, and 0 when there is none.
     """
 
     __slots__ = (
         "_labels",
         "_newest",
         "_now",
-        "_spoke",
+        "_reworded",
         "_then",
         "_words",
         "concluded",
         "firsts",
+        "last_day",
         "novel",
         "said",
         "subject",
@@ -182,57 +144,72 @@ class Dossier:
         concluded: Concluded | None = None,
     ) -> None:
         self.subject = subject
-        self.said: dict[str, tuple[Said, ...]] = {}
+        self.said: dict[str, list[Said]] = {}
         self.firsts: dict[str, FirstReport] = {first.group: first for first in firsts}
         self.novel: Pattern | None = None
         self.concluded = concluded
         self.ticket = 0
-        self._spoke: dict[str, int] = {}  # by author: the newest day of a statement
-        self._newest: dict[str, int] = {}  # by author: the newest day of anything, withdrawals included
-        self._now, self._then = _Hearing(), _Hearing()
+        self.last_day = 0
+        self._newest = 0  # day of anything, withdrawals included
+        self._now: Tally[Said] | None = None  # of today
+        self._then: Tally[Said] | None = None  # of another day
         self._words: dict[str, Heard] = {}  # by group: what its reports say that are heard today
         self._labels: dict[str, int] = {}  # by group: the most closed label of all of it that is heard today
+        self._reworded: set[str] = set()  # groups of which these two are to be made anew
         self.add(said)
 
     def add(self, said: Iterable[Said]) -> None:
         """Take in what was stored, each author's in the order of its log."""
-        by_author: dict[str, list[Said]] = {}
+        came: dict[str, int] = {}  # by author: how much
         for one in said:
-            by_author.setdefault(one.author, []).append(one)
-        for author, new in by_author.items():
-            kept = (*self.said.get(author, ()), *new)[-AUTHOR_RECORDS:]
-            self.said[author] = kept
-            self._spoke[author] = max([s.day for s in kept if s.kind != "withdrawal"], default=0)
-            self._newest[author] = max([s.day for s in kept])
-            if self.novel is None:
-                self.novel = next((s.pattern for s in new if s.pattern is not None), None)
-        self._now.changed.update(by_author)
-        self._then.changed.update(by_author)
-
-    def network(self, scales: Scales) -> Network:
-        """The network part of today."""
-        if self._now.scales is not scales:
-            self._words, self._labels = {}, {}
-        now = self._now = self._renewed(self._now, scales)
-        for group in self._hear(now, scales):
-            spoken = now.spoken[group].values()
-            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
-            words = heard([s for s in spoken if s.kind == "report"])
-            if words is None:
-                self._words.pop(group, None)
+            author = one.author
+            came[author] = came.get(author, 0) + 1
+            known = self.said.get(author)
+            if known is None:
+                self.said[author] = [one]
             else:
-                self._words[group] = words
-        voices = [now.voices[group] for group in sorted(now.voices)]
-        return outcome(voices, scales, withdrawn=sum(now.gone.values()))
+                known.append(one)
+            self._date(one)
+            if one.pattern is not None and self.novel is None:
+                self.novel = one.pattern
+        for author in came:
+            if len(self.said[author]) > AUTHOR_RECORDS:
+                self._drop_oldest(author)
+                came[author] = AUTHOR_RECORDS
+        for tally in (self._now, self._then):
+            if tally is not None:
+                for author, new in came.items():
+                    tally.changed[author] = tally.changed.get(author, 0) + new
 
-    def score(self, scales: Scales) -> int:
+    def _date(self, one: Said) -> None:
+        self._newest = max(self._newest, one.day)
+        if one.kind != "withdrawal":
+            self.last_day = max(self.last_day, one.day)
+
+    def _drop_oldest(self, author: str) -> None:
+        self.said[author] = self.said[author][-AUTHOR_RECORDS:]
+        self._newest = self.last_day = 0
+        for said in self.said.values():
+            for one in said:
+                self._date(one)
+
+    def network(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> Network:
+        """The network part of today, given the dossiers of the more general patterns."""
+        return self._joined(scales, general).network()
+
+    def outcome(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> Outcome:
+        """The same without the voices."""
+        return self._joined(scales, general).outcome()
+
+    def score(self, scales: Scales, general: Mapping[str, Dossier] = NOTHING_GENERAL) -> int:
         """The score on the scales of another day."""
-        then = self._then = self._renewed(self._then, scales)
-        self._hear(then, scales)
-        return score(then.voices.values())
+        then = self._tallied_then(scales)
+        then.join({name: other._tallied_then(scales) for name, other in general.items()})  # noqa: SLF001
+        return then.outcome().score
 
     def words(self, since_day: int) -> Heard | None:
         """What the reports say that are heard in the network part of today; where none is, those since a day."""
+        self._reword()
         groups = self._words.values()
         if not groups:
             return heard(
@@ -245,14 +222,9 @@ class Dossier:
             intents=frozenset().union(*{one.intents for one in groups}),
         )
 
-    @property
-    def last_day(self) -> int:
-        """The day of the newest statement, withdrawals left aside; 0 when there is none."""
-        return max(self._spoke.values(), default=0)
-
     def heard_since(self, day: int) -> bool:
         """Whether anything was said of it on this day or later."""
-        return max(self._newest.values(), default=-1) >= day
+        return bool(self.said) and self._newest >= day
 
     def first_since(self, day: int) -> list[FirstReport]:
         """The first reports since a day."""
@@ -263,20 +235,76 @@ class Dossier:
         """How many are held."""
         return sum(map(len, self.said.values()))
 
-    def _renewed(self, hearing: _Hearing, scales: Scales) -> _Hearing:
-        """The same while the scales are, else one that has heard nothing yet."""
-        if hearing.scales is scales:
-            return hearing
-        fresh = _Hearing(scales)
-        fresh.changed = set(self.said)
-        return fresh
+    def newly_accused_by(self, new: Collection[Said], scales: Scales) -> frozenset[str]:
+        """The groups that accuse this subject by these statements, which were added, and did not before.
 
-    def _hear(self, hearing: _Hearing, scales: Scales) -> set[str]:
-        return hearing.hear(self.said, scales, public_subject=self.subject.startswith(PUBLIC))
+        It counts as in `rule.accuses`: what was taken back is counted as long as it would have lived.
+        """
+        fresh = {(s.author, s.id) for s in new}
+        group_of = scales.voters.group_of
+        groups = {group_of[s.author] for s in new if scales.hears(s.author) and self._accuses(s, scales)}
+        if not groups:
+            return frozenset()
+        known = {
+            group
+            for author, said in self.said.items()
+            if (group := group_of.get(author)) in groups
+            and scales.hears(author)
+            and any((author, s.id) not in fresh and self._accuses(s, scales) for s in said)
+        }
+        return frozenset(groups - known)
+
+    def _accuses(self, statement: Said, scales: Scales) -> bool:
+        return accuses(statement, scales.today, public_subject=self.public)
+
+    @property
+    def public(self) -> bool:
+        """Whether it is about a public subject and no pattern."""
+        return self.subject.startswith(PUBLIC)
+
+    def _joined(self, scales: Scales, general: Mapping[str, Dossier]) -> Tally[Said]:
+        now = self._tallied_now(scales)
+        if general:
+            now.join({name: other._tallied_now(scales) for name, other in general.items()})  # noqa: SLF001
+        return now
+
+    def _tallied_now(self, scales: Scales) -> Tally[Said]:
+        if self._now is None or self._now.scales is not scales:
+            self._words, self._labels, self._reworded = {}, {}, set()
+            self._now = self._tally(scales)
+        self._reworded |= self._now.hear(self.said)
+        return self._now
+
+    def _reword(self) -> None:
+        """Note what the reports say that are heard now, of the groups that spoke since."""
+        for group in self._reworded:
+            voice = self._now.voices.get(group) if self._now else None
+            spoken = [s for s in voice.statements if isinstance(s, Said)] if voice else []
+            self._labels[group] = max([LABELS.index(s.tlp) for s in spoken], default=0)
+            words = heard([s for s in spoken if s.kind == "report"])
+            if words is None:
+                self._words.pop(group, None)
+            else:
+                self._words[group] = words
+        self._reworded = set()
+
+    def _tallied_then(self, scales: Scales) -> Tally[Said]:
+        if self._then is None or self._then.scales is not scales:
+            self._then = self._tally(scales)
+        self._then.hear(self.said)
+        return self._then
+
+    def _tally(self, scales: Scales) -> Tally[Said]:
+        tally: Tally[Said] = Tally(self.subject, scales, public_subject=self.public)
+        tally.changed = {author: len(said) for author, said in self.said.items()}
+        return tally
 
 
 class Dossiers:
-    """The dossiers held in memory, the least recently used going first; and the scales of the day."""
+    """The dossiers held in memory, the least recently used going first; and the scales of the day.
+
+    `breadth` says how much each group accuses, `anew` what is to be concluded anew soon.
+    """
 
     def __init__(self, limits: DossierLimits = LIMITS) -> None:
         self._limits = limits
@@ -287,6 +315,8 @@ class Dossiers:
         self._next = count(1)
         self._roster: Roster | None = None
         self._scales: dict[int, Scales] = {}
+        self.breadth = Breadth()
+        self.anew = Anew()
 
     def take(self, subjects: Iterable[str]) -> dict[str, Dossier]:
         """The dossiers of these subjects that are held, by subject; they are out until they are given back."""
@@ -324,14 +354,31 @@ class Dossiers:
         if self._roster is not roster:
             self._roster, self._scales = roster, {}
         known = self._scales.get(today)
-        if known is None or known.equivocators != equivocators:
+        halvings = self.breadth.halvings
+        if known is None or known.equivocators != equivocators or known.halvings is not halvings:
             if len(self._scales) > 4:  # two days are in use at a time
                 self._scales.clear()
             known = Scales(
-                voters=electorate(roster, today), today=today, equivocators=frozenset(equivocators)
+                voters=electorate(roster, today),
+                today=today,
+                equivocators=frozenset(equivocators),
+                ruled=ruled(roster, today),
+                halvings=halvings,
             )
             self._scales[today] = known
         return known
+
+    def newly_accusing(
+        self, dossier: Dossier, new: Collection[Said], roster: Roster, today: int
+    ) -> frozenset[str]:
+        """The groups that accuse a subject by these statements, which its dossier has, and did not before."""
+        scales = self._scales.get(today) if self._roster is roster else None
+        return frozenset() if scales is None else dossier.newly_accused_by(new, scales)
+
+    def voters(self, roster: Roster, today: int) -> Mapping[str, str]:
+        """The group of each member that has a voice."""
+        scales = self._scales.get(today) if self._roster is roster else None
+        return scales.voters.group_of if scales is not None else electorate(roster, today).group_of
 
     @property
     def size(self) -> Mapping[str, int]:

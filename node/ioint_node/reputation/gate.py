@@ -42,6 +42,7 @@ class Params:
     clean_matches: int = 14  # benign matches without a bad one: log-odds below −2
     guard_share: float = 0.05  # of the actors of 30 days: what touches more waits for a person
     guard_actors: int = 5  # fewer are never too many
+    shadow_days: int = 7  # for which what a new group says first is shown and has no effect
 
     @property
     def budget(self) -> float:
@@ -236,9 +237,9 @@ def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
         (tier == "advisory" and not grounds.first, "over_quota"),
         (tier == "advisory" and not grounds.known, "new_here"),
         (tier == "advisory" and not grounds.agreed, "often_wrong_here"),
-        (grounds.quarantined(params), "quarantined"),
         (grounds.novel and not grounds.placed, "no_place"),
         (gated and not grounds.gate(params).open, "not_cheap_here"),
+        (grounds.quarantined(params), "quarantined"),
         (gated and not grounds.fits, "over_budget"),
         (grounds.switched_off, "switched_off"),
     )

@@ -55,17 +55,23 @@ def too_broad(pattern: Pattern, taxonomy: Taxonomy, limits: NovelLimits = LIMITS
     return None
 
 
-def places(claims: Iterable[Claim], limits: NovelLimits = LIMITS) -> frozenset[str]:
-    """The novel patterns that are matched here: the oldest, so many of a group and so many in all."""
+def places(claims: Iterable[Claim], groups: int, limits: NovelLimits = LIMITS) -> frozenset[str]:
+    """The novel patterns that are matched here, the oldest of each group first.
+
+    Of so many groups in the electorate each has an equal share of the places; what others leave of theirs goes to the
+    oldest of what is left, up to `per_group`. However many groups invent patterns, they take none from the others.
+    """
+    share = min(limits.per_group, max(1, limits.total // max(1, groups)))
     taken: Counter[str] = Counter()
-    found: set[str] = set()
+    sure: list[str] = []
+    more: list[str] = []
     for claim in sorted(claims, key=lambda c: (c.since, c.pattern)):
-        if len(found) == limits.total:
-            break
-        if taken[claim.group] < limits.per_group:
-            taken[claim.group] += 1
-            found.add(claim.pattern)
-    return frozenset(found)
+        taken[claim.group] += 1
+        if taken[claim.group] <= share:
+            sure.append(claim.pattern)
+        elif taken[claim.group] <= limits.per_group:
+            more.append(claim.pattern)
+    return frozenset([*sure, *more][: limits.total])
 
 
 def _tells(step: PatternStep) -> bool:

@@ -9,20 +9,21 @@ has one capped voice; the b largest voices are taken away before the sum is comp
 groups lie, the sum that is left is at most what the honest groups say themselves: removing the liars is one way to
 take b voices away, and removing the b largest takes away at least as much.
 
-The rule has three stages, so that a record which changes one voice costs no more than that: `standing` (what one
-member says now), `voice` (what its group says), `outcome` (what follows from all voices). `network_part` is the three
-of them over plain statements.
+The rule has three stages, so that a record which changes one voice costs no more than that: `last_word` (what one
+member says now), `voice` (what its group says), `outcome` (what follows from the sums of all voices). `network_part` is
+the three of them over plain statements, and `tally` the same kept up to date statement by statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ioint_protocol import Member, Roster
 from msgspec import Struct
+from msgspec.structs import asdict
 
 MICRO = 1_000_000
 LOG_BAD = 2_708_050  # ln(.15 / .01): what one bad session says
@@ -37,6 +38,9 @@ TENURE_FIRST, TENURE_STEP, TENURE_WEEKS = 100_000, 75_000, 12
 THRESHOLD = 750_000
 SMALLEST_CONSORTIUM = 4  # groups; below, one liar is a third
 CONFIDENT_BEYOND = 3  # independent groups beyond b that make confidence full
+DISPUTE_DAYS = 14  # a dispute that no ruling took up by then has lapsed
+ACCUSED_SUBJECTS = 120  # whose accusations reach more has half a voice for twice as many, and so on
+MOST_HALVINGS = 20  # nothing is left of a voice after so many
 
 S = TypeVar("S", bound="Statement")
 
@@ -45,7 +49,7 @@ S = TypeVar("S", bound="Statement")
 class Statement(Struct, frozen=True, kw_only=True):
     """What one record says of the subject at hand; a member's statements come in the order of its log.
 
-    `kind` is report, sighting, dispute or withdrawal; `of` is the record that a withdrawal takes back. `bad` and
+    `kind` is report, sighting, dispute or withdrawal; `of` is the record that a dispute or withdrawal names. `bad` and
     `seen` are exponents of powers of two. `day` is a UTC day: `day_until` of a report.
     """
 
@@ -60,23 +64,49 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Electorate:
-    """Who has a voice: how many groups there are, each active member's group, each group's tenure in micro-units."""
+    """Who has a voice: how many groups there are, each active member's group, each group's tenure and standing.
+
+    Both are in micro-units; a group that `standing` does not name has the whole of it.
+    """
 
     groups: int
     group_of: Mapping[str, str]
     tenure: Mapping[str, int]
+    standing: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruled:
+    """What the stewards' rulings that hold today say.
+
+    `void` are the statements (author, record id) that were judged false, `false` says since which UTC day a record is;
+    `upheld` until which UTC day disputes of a record are void; `reviewed` are the patterns and public subjects under
+    review.
+    """
+
+    void: frozenset[tuple[str, str]] = frozenset()
+    false: Mapping[str, int] = field(default_factory=dict)
+    upheld: Mapping[str, int] = field(default_factory=dict)
+    reviewed: frozenset[str] = frozenset()
+
+
+NOTHING_RULED: Final = Ruled()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scales:
-    """What statements are weighed with: who has a voice, the UTC day, and the members that a proof names.
+    """What statements are weighed with.
 
-    Voices weighed with one of them are comparable with one another and with no others.
+    Who has a voice, the UTC day, the members that a proof names, what the stewards ruled, and how often the accusing
+    voice of a group that accuses very many subjects is halved (0 where it is not named). Voices weighed with one of
+    them are comparable with one another and with no others.
     """
 
     voters: Electorate
     today: int
     equivocators: Collection[str] = ()
+    ruled: Ruled = NOTHING_RULED
+    halvings: Mapping[str, int] = field(default_factory=dict)
 
     def hears(self, author: str) -> bool:
         """Whether this member has a voice at all."""
@@ -86,7 +116,9 @@ class Scales:
 class Voice(Struct, frozen=True, kw_only=True):
     """One group's voice in micro-units, and the live statements that it is made of, in order of their authors.
 
-    `fresh_day` is the day of its newest accusation that has a voice, None where it has none.
+    `fresh_day` is the day of its newest accusation that has a voice, None where it has none. `tenure`, `standing` and
+    `halvings` are what weighed it. `via` is the more general pattern of which the group said what it is heard with
+    here, empty where its own statements say as much.
     """
 
     group: str
@@ -95,16 +127,19 @@ class Voice(Struct, frozen=True, kw_only=True):
     tenure: int
     statements: tuple[Statement, ...]
     fresh_day: int | None = None
+    standing: int = MICRO
+    halvings: int = 0
+    via: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Outcome(Struct, frozen=True, kw_only=True):
     """The network part for one subject, with every integer that led to it.
 
     `tier` is none, advisory, disputed, corroborated or consensus: precaution is a viewer's own decision. `accusing`
     and `benign` are P and N; `after_b` and `benign_after_b` the same without the b largest groups, `after_q` P
     without the q largest. `independent` counts the groups with a live accusing voice; `freshness` is the decay of the
-    newest accusation in micro-units. `withdrawn` counts the statements that only a withdrawal ended.
+    newest accusation in micro-units. `withdrawn` counts the statements that only a withdrawal or a ruling ended;
+    `review` says that the stewards have it under review.
     """
 
     tier: str
@@ -122,6 +157,12 @@ class Network:
     independent: int
     freshness: int
     withdrawn: int
+    review: bool = False
+
+
+class Network(Outcome, frozen=True, kw_only=True):
+    """The network part with the voices of all groups that it is made of, in the order of their names."""
+
     voices: tuple[Voice, ...]
 
 
@@ -136,7 +177,33 @@ def electorate(roster: Roster, today: int) -> Electorate:
         groups=len(listed),
         group_of={m.id: m.group for m in voting},
         tenure={group: _tenure_of(members, today) for group, members in listed.items()},
+        standing=_standings(roster, today),
     )
+
+
+def ruled(roster: Roster, today: int) -> Ruled:
+    """What the rulings of this roster that hold on this UTC day say."""
+    holding = [ruling for ruling in roster.rulings if ruling.holds(today)]
+    if not holding:
+        return NOTHING_RULED
+    false: dict[str, int] = {}
+    upheld: dict[str, int] = {}
+    for ruling in holding:
+        if ruling.kind == "false":
+            false[ruling.of] = min(ruling.day, false.get(ruling.of, ruling.day))
+        elif ruling.kind == "stands":
+            upheld[ruling.of] = max(ruling.day, upheld.get(ruling.of, ruling.day))
+    return Ruled(
+        void=frozenset((ruling.author, ruling.of) for ruling in holding if ruling.kind == "false"),
+        false=false,
+        upheld=upheld,
+        reviewed=frozenset(ruling.of for ruling in holding if ruling.kind == "review"),
+    )
+
+
+def halvings(subjects: int) -> int:
+    """How often the accusing voice of a group that accuses so many subjects is halved."""
+    return max(0, (subjects - 1) // ACCUSED_SUBJECTS).bit_length()
 
 
 def tenure(joined_day: int, today: int) -> int:
@@ -177,9 +244,30 @@ def network_part(
     *,
     equivocators: Collection[str] = (),
     public_subject: bool = False,
+    ruled: Ruled = NOTHING_RULED,
+    halvings: Mapping[str, int] | None = None,
+    review: bool = False,
+    general: Mapping[str, Iterable[Statement]] | None = None,
 ) -> Network:
-    """The network part for one subject on a UTC day; `equivocators` are the members that a proof names."""
-    scales = Scales(voters=voters, today=today, equivocators=equivocators)
+    """The network part for one subject on a UTC day; `equivocators` are the members that a proof names.
+
+    `general` are the statements about each catalogue entry that the pattern is a special case of.
+    """
+    scales = Scales(
+        voters=voters, today=today, equivocators=equivocators, ruled=ruled, halvings=halvings or {}
+    )
+    voices, withdrawn = voices_of(statements, scales, public_subject=public_subject)
+    more = {name: voices_of(said, scales)[0] for name, said in (general or {}).items()}
+    voices = joined(voices, more)
+    ordered = [voices[group] for group in sorted(voices)]
+    found = outcome(sums_of(ordered), scales, withdrawn=withdrawn, review=review)
+    return with_voices(found, ordered)
+
+
+def voices_of(
+    statements: Iterable[Statement], scales: Scales, *, public_subject: bool = False
+) -> tuple[dict[str, Voice], int]:
+    """What each group itself says of a subject; and how many statements only a withdrawal or a ruling ended."""
     said: dict[str, list[Statement]] = {}
     for statement in statements:
         if scales.hears(statement.author):
@@ -187,61 +275,129 @@ def network_part(
     spoken: dict[str, list[Statement]] = {}
     withdrawn = 0
     for author in sorted(said):
-        newest, gone = standing(said[author], today)
+        word, gone = last_word(said[author], scales)
         withdrawn += gone
-        if newest is not None:
-            spoken.setdefault(voters.group_of[author], []).append(newest)
-    voices = [voice(group, spoken[group], scales, public_subject=public_subject) for group in sorted(spoken)]
-    return outcome(voices, scales, withdrawn=withdrawn)
+        if word is not None:
+            spoken.setdefault(scales.voters.group_of[author], []).append(word)
+    voices = {g: voice(g, words, scales, public_subject=public_subject) for g, words in spoken.items()}
+    return voices, withdrawn
 
 
-def standing(said: Sequence[S], today: int) -> tuple[S | None, int]:
-    """What one member says now: its newest live statement, and how many only a withdrawal ended.
+def joined(own: Mapping[str, Voice], general: Mapping[str, Mapping[str, Voice]]) -> dict[str, Voice]:
+    """The voices about a pattern with those about more general ones, by name: of each group the strongest.
+
+    Nothing is joined to what nobody accuses itself: where a general pattern is believed, it is seen there.
+    """
+    voices = dict(own)
+    if any(v.accusing > 0 for v in own.values()):
+        for name in sorted(general):
+            for group, said in general[name].items():
+                if said.accusing > 0:
+                    voices[group] = stronger(voices.get(group), said, name)
+    return voices
+
+
+def stronger(own: Voice | None, general: Voice, name: str) -> Voice:
+    """The voice of a group about a pattern, given what it says of a more general one of this name.
+
+    Accusations travel, benign voices do not. Of two equal ones the own counts, or that of the name that comes first.
+    """
+    if own is not None and own.accusing >= general.accusing:
+        return own
+    return Voice(
+        group=general.group,
+        accusing=general.accusing,
+        benign=own.benign if own else 0,
+        tenure=general.tenure,
+        standing=general.standing,
+        halvings=general.halvings,
+        statements=own.statements if own else (),
+        fresh_day=general.fresh_day,
+        via=name,
+    )
+
+
+def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
+    """What one member says now: its newest live statement, and how many only a withdrawal or a ruling ended.
 
     `said` is everything that it signed about the subject, in the order of its log.
     """
-    live = [s for s in said if s.kind != "withdrawal" and -AHEAD_DAYS <= today - s.day < LIFE_DAYS]
-    if len(live) == len(said):
+    today, rulings = scales.today, scales.ruled
+    live = [s for s in said if s.kind != "withdrawal" and lives(s, today, rulings)]
+    if len(live) == len(said) and not rulings.void:
         return (live[-1] if live else None), 0
     taken_back = {s.of for s in said if s.kind == "withdrawal"}
-    left = [s for s in live if s.id not in taken_back]
+    left = [s for s in live if s.id not in taken_back and (s.author, s.id) not in rulings.void]
     return (left[-1] if left else None), len(live) - len(left)
 
 
+def lives(statement: Statement, today: int, ruled: Ruled) -> bool:
+    """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice."""
+    if not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+        return False
+    if statement.kind != "dispute":
+        return True
+    if statement.day <= ruled.upheld.get(statement.of, -1):
+        return False
+    ends = statement.day + DISPUTE_DAYS
+    return today < ends or ruled.false.get(statement.of, ends) < ends
+
+
+def accuses(statement: Statement, today: int, *, public_subject: bool) -> bool:
+    """Whether a statement counts among the accusations of its group: taken back or not, as long as it would live."""
+    if statement.kind in ("withdrawal", "dispute") or not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+        return False
+    return raw_voice(statement, public_subject=public_subject) > 0
+
+
 def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_subject: bool) -> Voice:
-    """What a group says: the newest live statement of each of its members, decayed, with its tenure, and capped."""
-    weight, today = scales.voters.tenure.get(group, 0), scales.today
+    """What a group says: the newest live statement of each of its members, decayed, weighed, and capped."""
+    today, voters = scales.today, scales.voters
+    held, trusted = voters.tenure.get(group, 0), voters.standing.get(group, MICRO)
+    weight, halved = held * trusted // MICRO, scales.halvings.get(group, 0)
+    accusing_weight = weight >> halved
     accusing = benign = 0
     fresh: int | None = None
     for statement in spoken:
-        p, m = _parts(
-            statement.kind, statement.bad, statement.seen, max(0, today - statement.day), public_subject
-        )
-        accusing += p * weight // MICRO
+        age = today - statement.day
+        p, m = _parts(statement.kind, statement.bad, statement.seen, max(age, 0), public_subject)
+        accusing += p * accusing_weight // MICRO
         benign += m * weight // MICRO
-        if p > 0 and weight > 0 and (fresh is None or statement.day > fresh):
+        if p > 0 and accusing_weight > 0 and (fresh is None or statement.day > fresh):
             fresh = statement.day
     return Voice(
         group=group,
         accusing=min(MICRO, accusing),
         benign=min(MICRO, benign),
-        tenure=weight,
+        tenure=held,
+        standing=trusted,
+        halvings=halved,
         statements=tuple(spoken),
-        fresh_day=fresh,
+        fresh_day=fresh if accusing > 0 else None,
     )
 
 
-def outcome(voices: Collection[Voice], scales: Scales, *, withdrawn: int) -> Network:
-    """What follows from the voices of all groups that say something, which come in the order of their names."""
-    groups = scales.voters.groups
-    accusing, benign = [v.accusing for v in voices], [v.benign for v in voices]
+class Sums(Struct, frozen=True, kw_only=True):
+    """The voices of all groups, as far as the outcome hangs on them; `accusing` and `benign` ascend and are above 0.
+
+    `voices` counts the groups that say anything; `fresh_day` is the day of the newest accusation, None without one.
+    """
+
+    accusing: Sequence[int]
+    benign: Sequence[int]
+    p: int
+    n: int
+    voices: int
+    fresh_day: int | None
+
+
+def outcome(sums: Sums, scales: Scales, *, withdrawn: int, review: bool) -> Outcome:
+    """What follows from the voices of all groups."""
+    groups, accusing, p, n = scales.voters.groups, sums.accusing, sums.p, sums.n
     b, q = removals(groups)
-    p, n = sum(accusing), sum(benign)
-    accusing.sort(reverse=True)
-    after_b, after_q = sum(accusing[b:]), sum(accusing[q:])
-    benign_after_b = without_largest(benign, b) if n else 0
-    independent = sum(amount > 0 for amount in accusing)
-    freshness = _freshness(voices, scales.today)
+    after_b, after_q = p - _largest(accusing, b), p - _largest(accusing, q)
+    benign_after_b = n - _largest(sums.benign, b)
+    freshness = 0 if sums.fresh_day is None else decayed(MICRO, max(0, scales.today - sums.fresh_day))
     tier, state = _tier(
         groups=groups,
         accusing=p,
@@ -249,13 +405,14 @@ def outcome(voices: Collection[Voice], scales: Scales, *, withdrawn: int) -> Net
         after_b=after_b,
         benign_after_b=benign_after_b,
         after_q=after_q,
-        only_withdrawn=not voices and withdrawn > 0,
+        only_withdrawn=sums.voices == 0 and withdrawn > 0,
+        review=review,
     )
-    return Network(
+    return Outcome(
         tier=tier,
         state=state,
-        score=score(voices),
-        confidence=_confidence(independent, b + CONFIDENT_BEYOND, freshness),
+        score=_rounded(100 * p, p + n + THRESHOLD),
+        confidence=_confidence(len(accusing), b + CONFIDENT_BEYOND, freshness),
         groups=groups,
         b=b,
         q=q,
@@ -264,17 +421,44 @@ def outcome(voices: Collection[Voice], scales: Scales, *, withdrawn: int) -> Net
         after_b=after_b,
         benign_after_b=benign_after_b,
         after_q=after_q,
-        independent=independent,
+        independent=len(accusing),
         freshness=freshness,
         withdrawn=withdrawn,
-        voices=tuple(voices),
+        review=review,
     )
 
 
-def score(voices: Collection[Voice]) -> int:
-    """The score that follows from the voices of all groups, 0…100."""
-    p, n = sum([v.accusing for v in voices]), sum([v.benign for v in voices])
-    return _rounded(100 * p, p + n + THRESHOLD)
+def with_voices(found: Outcome, voices: Iterable[Voice]) -> Network:
+    """An outcome together with the voices that it is made of."""
+    return Network(**asdict(found), voices=tuple(voices))
+
+
+def sums_of(voices: Collection[Voice]) -> Sums:
+    """The sums of these voices."""
+    accusing = sorted([v.accusing for v in voices if v.accusing > 0])
+    benign = sorted([v.benign for v in voices if v.benign > 0])
+    return Sums(
+        accusing=accusing,
+        benign=benign,
+        p=sum(accusing),
+        n=sum(benign),
+        voices=len(voices),
+        fresh_day=max([v.fresh_day for v in voices if v.fresh_day is not None], default=None),
+    )
+
+
+def _largest(ascending: Sequence[int], count: int) -> int:
+    return sum(ascending[-count:]) if count else 0
+
+
+def _standings(roster: Roster, today: int) -> dict[str, int]:
+    """The standing of the groups of whose members' statements some were judged false, in micro-units."""
+    halved: dict[str, int] = {}
+    for ruling in roster.rulings:
+        author = roster.member(ruling.author) if ruling.kind == "false" and ruling.holds(today) else None
+        if author is not None:
+            halved[author.group] = min(MOST_HALVINGS, halved.get(author.group, 0) + 1)
+    return {group: MICRO >> count for group, count in halved.items()}
 
 
 def _tenure_of(listed: Sequence[Member], today: int) -> int:
@@ -304,11 +488,6 @@ def _raw_voice(kind: str, bad: int, seen: int, public_subject: bool) -> int:
     return max(-MICRO, min(MICRO, log_odds // FULL_VOICE_LOG))
 
 
-def _freshness(voices: Iterable[Voice], today: int) -> int:
-    days = [v.fresh_day for v in voices if v.fresh_day is not None]
-    return decayed(MICRO, max(0, today - max(days))) if days else 0
-
-
 def _tier(
     *,
     groups: int,
@@ -318,19 +497,21 @@ def _tier(
     benign_after_b: int,
     after_q: int,
     only_withdrawn: bool,
+    review: bool,
 ) -> tuple[str, str]:
     """The tier and the state: the first rule that holds."""
-    rules = (
-        (only_withdrawn, "none", "withdrawn"),
-        (accusing == 0 and benign == 0, "none", "unknown"),
-        (accusing == 0, "none", "benign"),
-        (groups < SMALLEST_CONSORTIUM or after_b < THRESHOLD, "advisory", "watched"),
-        (2 * benign_after_b >= after_b, "disputed", "disputed"),
-        (after_q >= THRESHOLD, "consensus", "malicious"),
-    )
-    return next(((tier, state) for holds, tier, state in rules if holds), ("corroborated", "suspicious"))
+    if only_withdrawn:
+        return "none", "withdrawn"
+    if accusing == 0:
+        return "none", "unknown" if benign == 0 else "benign"
+    if groups < SMALLEST_CONSORTIUM or after_b < THRESHOLD:
+        return "advisory", "watched"
+    if review or 2 * benign_after_b >= after_b:
+        return "disputed", "disputed"
+    return ("consensus", "malicious") if after_q >= THRESHOLD else ("corroborated", "suspicious")
 
 
+@lru_cache(maxsize=1_024)
 def _confidence(independent: int, enough: int, freshness: int) -> int:
     return _rounded(100 * min(independent, enough) * freshness, enough * MICRO) if independent else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -13,8 +13,8 @@ from typing import Any, Final
 from ioint_protocol import Pattern
 from ioint_taxonomy import Catalogue, Taxonomy
 
-from ioint_node.reputation.gate import Gate, Local
-from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network, Statement
+from ioint_node.reputation.gate import Gate, Grounds, Local, Params
+from ioint_node.reputation.rule import LIFE_DAYS, MICRO, Network
 
 _HEX_64: Final = re.compile(r"[0-9a-f]{64}")
 LOCAL_WORDS: Final[Mapping[str, str]] = {
@@ -78,7 +78,8 @@ def indicator_row(
     *,
     network: Network,
     local: Local,
-    gate: Gate,
+    grounds: Grounds,
+    params: Params,
     facts: Facts,
     seen: Sightings,
     trend: str,
@@ -113,11 +114,12 @@ def indicator_row(
         "revoked": network.state == "withdrawn",
         "tlp": facts.tlp,
         "taxonomy_version": taxonomy.version,
-        "why": why_line(network, local, gate),
+        "reason": local.reason,
+        "why": why_line(network, local, grounds, params),
     }
 
 
-def why_line(network: Network, local: Local, gate: Gate) -> str:
+def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -> str:
     """One sentence: who accuses, what is left after removal, what this node makes of it."""
     if network.tier == "none":
         return {
@@ -128,8 +130,20 @@ def why_line(network: Network, local: Local, gate: Gate) -> str:
     return (
         f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
         f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {network.benign_after_b / MICRO:.2f}; "
-        f"{LOCAL_WORDS[local.reason]} ({_rate(gate)})"
+        f"{_weighed(network, grounds)}{_words(local, grounds)} ({_rate(grounds.gate(params))})"
     )
+
+
+def _weighed(network: Network, grounds: Grounds) -> str:
+    if grounds.tier == network.tier:
+        return ""
+    return f"{network.tier} there, {grounds.tier} as the groups weigh here; "
+
+
+def _words(local: Local, grounds: Grounds) -> str:
+    if local.reason == "quarantined":
+        return f"it would touch {grounds.own.actors} of our {grounds.active} agents: waits for a person"
+    return LOCAL_WORDS[local.reason]
 
 
 def _rate(gate: Gate) -> str:
@@ -137,33 +151,6 @@ def _rate(gate: Gate) -> str:
     if gate.bound >= 1:
         return "own rate not known yet"
     return f"own rate at most {1000 * gate.bound:.2f} in 1,000, {gate.by}"
-
-
-def network_json(network: Network, names: Mapping[str, str]) -> dict[str, Any]:
-    """The network part as JSON: integers in micro-units, members by name."""
-    whole = asdict(network)
-    whole["voices"] = [
-        {
-            "group": voice.group,
-            "accusing": voice.accusing,
-            "benign": voice.benign,
-            "tenure": voice.tenure,
-            "members": [_said(statement, names) for statement in voice.statements],
-        }
-        for voice in network.voices
-    ]
-    return whole
-
-
-def _said(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "member": names.get(statement.author, statement.author),
-        "record": statement.id,
-        "kind": statement.kind,
-        "bad": statement.bad,
-        "seen": statement.seen,
-        "day": _date(statement.day),
-    }
 
 
 def _layer(intents: Sequence[str], taxonomy: Taxonomy) -> str:

@@ -19,7 +19,7 @@ from ioint_node.store.times import from_text, to_text
 COLUMNS: Final = (
     "id", "kind", "label", "intents", "layer", "declared", "state", "score", "confidence", "tier", "effect",
     "reporters", "first_reporter", "first_seen", "last_seen", "valid_until", "trend", "seen_locally", "local_hits",
-    "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "why", "seq",
+    "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "reason", "why", "seq",
 )  # fmt: skip
 """The keys of an indicator row, in the order of the contract."""
 COPIED: Final = ("id", "seq", "kind", "state", "score", "confidence", "tier", "effect", "tlp", "last_seen")

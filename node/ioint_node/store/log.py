@@ -27,6 +27,8 @@ from ioint_protocol import (
     record_id,
     record_pattern,
 )
+from msgspec import Struct
+from msgspec.json import Decoder
 from sqlalchemy import (
     CTE,
     FromClause,
@@ -34,6 +36,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -41,8 +44,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.admission import Known, Places
-from ioint_node.reputation.dossier import AUTHOR_RECORDS, Said
-from ioint_node.reputation.rule import LIFE_DAYS
+from ioint_node.reputation.dossier import PUBLIC, Said
+from ioint_node.reputation.rule import LIFE_DAYS, Statement, accuses
+from ioint_node.reputation.tally import AUTHOR_RECORDS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
@@ -104,6 +108,14 @@ class Stored:
     reported: Sequence[tuple[str, frozenset[str]]]
 
 
+class _Counts(Struct):
+    """What a report or sighting counts; the rest of it is not looked at."""
+
+    bad: int = 0
+    seen: int = 0
+
+
+_COUNTS: Final = Decoder(_Counts)
 SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by", "low")
 RECORD_COLUMNS: Final = (
     "id", "author", "segment", "kind", "subject", "of", "tlp", "day", "body", "received_at",
@@ -310,6 +322,33 @@ async def records_about(
     return {subject: tuple(items) for subject, items in found.items()}
 
 
+async def segments_about(
+    connection: AsyncConnection, subjects: Collection[str]
+) -> tuple[tuple[str, int], ...]:
+    """The segments (author, height) that `said_about` these subjects comes from, in the order of authors and heights.
+
+    Those are the segments of each author's newest 256 records about a subject, and of what these records name: without
+    the report a sighting has no subject, and without the record nothing says what a withdrawal takes back.
+    """
+    place = func.row_number().over(
+        partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
+    )
+    about = (
+        select(records.c.author, records.c.segment, records.c.kind, records.c.of, place.label("place"))
+        .where(records.c.subject.in_(among(connection, subjects)))
+        .subquery()
+    )
+    said = (await connection.execute(select(about).where(about.c.place <= AUTHOR_RECORDS))).all()
+    taken_back = {statement_id(row.author, row.of) for row in said if row.kind == "withdrawal"}
+    columns = select(records.c.author, records.c.segment, records.c.kind, records.c.of)
+    ended = (await connection.execute(columns.where(records.c.id.in_(among(connection, taken_back))))).all()
+    named = {row.of for row in (*said, *ended) if row.kind in {"sighting", "dispute"}}
+    reports = await connection.execute(
+        columns.where(records.c.of.in_(among(connection, named)), records.c.kind == "report")
+    )
+    return tuple(sorted({(row.author, row.segment) for row in (*said, *ended, *reports)}))
+
+
 async def subjects_of(
     connection: AsyncConnection, author: str | None = None, *, since_day: int = 0
 ) -> tuple[str, ...]:
@@ -322,6 +361,43 @@ async def subjects_of(
     if author is not None:
         statement = statement.where(records.c.author == author)
     return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    if not names:
+        return ()
+    versions = [
+        records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
+    ]
+    statement = (
+        select(records.c.subject)
+        .where(or_(records.c.subject.in_(among(connection, names)), *versions))
+        .distinct()
+    )
+    return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+async def accused_by(connection: AsyncConnection, authors: Collection[str], today: int) -> int:
+    """How many subjects these authors accuse in statements that would live today, taken back or not."""
+    rows = await connection.execute(
+        select(records.c.subject, records.c.kind, records.c.day, records.c.body)
+        .where(
+            records.c.author.in_(among(connection, authors)),
+            records.c.kind.in_(("report", "sighting")),
+            records.c.subject != NO_SUBJECT,
+            records.c.day > today - LIFE_DAYS,
+        )
+        .order_by(records.c.author, records.c.segment)
+    )
+    accused: set[str] = set()
+    for subject, kind, day, body in rows:
+        if subject not in accused:
+            counts = _COUNTS.decode(bytes(body))
+            said = Statement(id="", author="", kind=kind, bad=counts.bad, seen=counts.seen, day=day)
+            if accuses(said, today, public_subject=subject.startswith(PUBLIC)):
+                accused.add(subject)
+    return len(accused)
 
 
 async def subject_of(connection: AsyncConnection, record: str) -> str:
@@ -557,7 +633,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
         case Sighting():
             return said(kind="sighting", seen=record.seen)
         case Dispute():
-            return said(kind="dispute")
+            return said(kind="dispute", of=record.of)
         case Withdrawal():
             return said(kind="withdrawal", of=record.of)
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol.pattern import Rate
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import FirstReport
@@ -120,6 +120,28 @@ async def _own(
         )
         for pattern, by in judged_as.items()
     }
+
+
+async def judged_most(connection: AsyncConnection, today: int, most: int) -> dict[str, OwnRecord]:
+    """The own records of the patterns of which most sessions of the last 30 days were judged."""
+    benign = func.sum(case((matches.c.judged == "benign", 1), else_=0))
+    rows = await connection.execute(
+        select(matches.c.pattern, func.count(), benign)
+        .where(matches.c.day > today - WINDOW_DAYS, matches.c.judged.in_(("benign", "flagged")))
+        .group_by(matches.c.pattern)
+        .order_by(func.count().desc(), matches.c.pattern)
+        .limit(most)
+    )
+    return {
+        pattern: OwnRecord(sessions=total, benign=int(good), flagged=total - int(good))
+        for pattern, total, good in rows
+    }
+
+
+async def active_actors(connection: AsyncConnection, since: str) -> int:
+    """How many actors of this node did anything since an instant (RFC 3339)."""
+    counted = select(func.count(sessions.c.actor.distinct())).where(sessions.c.updated_at >= since)
+    return int((await connection.execute(counted)).scalar_one())
 
 
 async def seen_of(connection: AsyncConnection, pattern: str, session_id: str | None, today: int) -> Seen:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import RequestError
 from ioint_node.store.schema import overrides
 from ioint_node.store.times import to_text
 
-KINDS = ("allow", "mute", "confirm", "dispute")
+OFF: Final = "off"  # the kind of the one decision about all effects
+EVERYTHING: Final = "*"  # its subject
+KINDS: Final = ("allow", "mute", "release", OFF)
+LIMIT: Final = 10_000  # decisions of people that hold at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ async def put(
     """Record a decision in place of an earlier one of its kind about its subject; times in milliseconds.
 
     Raises:
-        RequestError: an unknown kind, or an expiry in the past.
+        RequestError: an unknown kind, an expiry in the past, or `LIMIT` decisions hold.
     """
     if kind not in KINDS:
         raise RequestError(f"kind: {kind[:32]!r} is none of {', '.join(KINDS)}")
@@ -54,6 +58,9 @@ async def put(
         expires_at=None if expires is None else to_text(expires),
     )
     await remove(connection, subject, kind)
+    counted = await connection.execute(select(func.count()).where(overrides.c.kind.in_(KINDS)))
+    if counted.scalar_one() >= LIMIT:
+        raise RequestError(f"{LIMIT} decisions of people hold already: take some back, or let them end")
     await connection.execute(
         insert(overrides).values(
             subject=subject, kind=kind, reason=reason, by=by, at=made.at, expires_at=made.expires_at

@@ -280,11 +280,18 @@ overrides = Table(
     "overrides",
     metadata,
     Column("subject", String(256), primary_key=True),
-    Column("kind", String(16), primary_key=True),  # allow | mute | confirm | dispute
+    Column("kind", String(16), primary_key=True),  # allow | mute | release | off
     Column("reason", String(64), nullable=False),
     Column("by", String(64), nullable=False),
     Column("at", String(32), nullable=False),
     Column("expires_at", String(32)),
+)
+
+acquaintances = Table(
+    "acquaintances",
+    metadata,
+    Column("group", String(64), primary_key=True),
+    Column("since", Integer, nullable=False),  # UTC day
 )
 
 actor_states = Table(

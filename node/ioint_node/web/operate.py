@@ -11,8 +11,8 @@ from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 from msgspec import UNSET, Meta, Struct
 
 from ioint_node.errors import NotFoundError
-from ioint_node.flows import opinions, publish, respond
-from ioint_node.flows.believe import believe, put_in_force
+from ioint_node.flows import effects, opinions, publish, respond
+from ioint_node.reputation.subjects import is_subject
 from ioint_node.store import listings, overrides, stream, tokens
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_node.store.tokens import Caller
@@ -21,7 +21,9 @@ from ioint_node.web.outgoing import label_of
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import (
     Body,
+    EffectsBody,
     OpinionBody,
+    OverrideBody,
     TokenBody,
     cursor_of,
     cursor_text,
@@ -34,6 +36,8 @@ from ioint_node.web.requests import (
 from ioint_node.web.site import Handler, Route, Site
 
 DEFAULT_OVERRIDE_MS = 30 * DAY_MS  # an override that names no end is looked at again after a month
+HERE = ("allow", "mute", "release")  # what stays at this node
+HOUR_MS = 3_600_000
 log = logging.getLogger(__name__)
 
 
@@ -46,9 +50,9 @@ class RotateBody(Body, frozen=True):
 async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """What a person thinks of a pattern: for this node alone, or told to the others."""
     body = await read_json(request, OpinionBody, site.parts.limits)
+    if body.kind in HERE:
+        return await _override(site, caller, await _named(site, request, caller), body)
     subject = await _subject(site, request, caller)
-    if body.kind in ("allow", "mute"):
-        return await _override(site, caller, subject, body)
     if body.expires is not UNSET:
         raise bad_field("expires", f"{body.kind} is told to the others and has no end of its own")
     exchange, now, by = site.parts.exchange, site.parts.now(), _by(caller)
@@ -67,13 +71,45 @@ async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.R
 
 
 async def drop_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
-    """Take an opinion of this node back: allow or mute."""
-    kind = request.match_info["kind"]
-    subject = await _subject(site, request, caller)
-    gone = await site.parts.store.write(lambda connection: overrides.remove(connection, subject, kind))
-    if gone:
-        await _believe_again(site, subject)
-    return json_answer({"removed": gone})
+    """Take an opinion of this node back: allow, mute or release."""
+    return await _drop(site, await _named(site, request, caller), request.match_info["kind"])
+
+
+async def put_override(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Decide about a pattern or package before anybody says anything of it, or since."""
+    body = await read_json(request, OverrideBody, site.parts.limits)
+    if not is_subject(body.subject):
+        raise bad_field("subject", "write a whole pattern id, or a package like pkg:npm/left-pad")
+    return await _override(site, caller, body.subject, body)
+
+
+async def drop_override(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Take such a decision back."""
+    given = parameters(request, "subject")
+    if "subject" not in given:
+        raise bad_field("subject", "name the pattern or package")
+    return await _drop(site, given["subject"], request.match_info["kind"])
+
+
+async def show_effects(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Whether what others say has an effect here, and what is left of it by the silence of the network."""
+    parameters(request)
+    return json_answer(await _effects(site))
+
+
+async def put_effects(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Turn all effects of the network off, or on again; in force before the answer, from the next action on."""
+    body = await read_json(request, EffectsBody, site.parts.limits)
+    exchange, now = site.parts.exchange, site.parts.now()
+    if body.off:
+        if not body.reason:
+            raise bad_field("reason", "say why the effects go off")
+        until = None if body.hours is None else now + body.hours * HOUR_MS
+        await effects.switch_off(exchange, reason=body.reason, by=_by(caller), until=until, now=now)
+    else:
+        await effects.switch_on(exchange, now)
+    log.warning("effects of the network off=%s by=%s", body.off, _by(caller))
+    return json_answer(await _effects(site))
 
 
 async def list_overrides(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -146,6 +182,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
         newest = await stream.high_water(connection)
         halted = await publish.halted(connection, exchange)
         responses = await respond.counts(connection, parts.now())
+    effects_now = await _effects(site)
     return json_answer(
         {
             "org": parts.org,
@@ -164,6 +201,7 @@ async def show_status(site: Site, request: web.Request, caller: Caller) -> web.R
             "consortium": exchange.consortium(),
             "roster": None if roster is None else {"version": roster.version, "members": len(roster.members)},
             "network_age_s": exchange.beliefs.age_s(parts.now()),
+            "effects": effects_now,
             "peers": _peer_counts(parts.peers_status()),
             "indicators": counted,
             "stream_seq": newest,
@@ -194,6 +232,10 @@ def routes() -> tuple[Route, ...]:
             "Take an opinion back",
             drop_opinion,
         ),
+        ("POST", "/api/v1/overrides", "opine", "Decide about what need not have come yet", put_override),
+        ("DELETE", "/api/v1/overrides/{kind}", "opine", "Take a decision back", drop_override),
+        ("GET", "/api/v1/effects", "query", "Whether the network has effects here", show_effects),
+        ("PUT", "/api/v1/effects", "opine", "Turn all effects of the network off or on", put_effects),
         ("GET", "/api/v1/tokens", "manage", "Tokens", list_tokens),
         ("POST", "/api/v1/tokens", "manage", "Make a token", make_token),
         ("DELETE", "/api/v1/tokens/{token}", "manage", "Revoke a token", revoke_token),
@@ -202,6 +244,8 @@ def routes() -> tuple[Route, ...]:
     )
     bodies: dict[Handler, type[Struct]] = {
         put_opinion: OpinionBody,
+        put_override: OverrideBody,
+        put_effects: EffectsBody,
         make_token: TokenBody,
         rotate_token: RotateBody,
     }
@@ -221,10 +265,48 @@ async def _confirm(site: Site, subject: str, body: OpinionBody, *, by: str, now:
         label=label_of(body.tlp),
         fps=opinions.fingerprints(exchange, body.values),
     )
+    # Who says that it is real has looked at it: it need not wait for a person any more.
+    await site.parts.store.write(
+        lambda connection: overrides.put(
+            connection,
+            subject=subject,
+            kind="release",
+            reason="confirmed",
+            by=by,
+            expires=now + DEFAULT_OVERRIDE_MS,
+            now=now,
+        )
+    )
+    await effects.reconsider(exchange, subject, now)
     return {"records": [said.record], "state": said.state, "reason": said.reason}
 
 
-async def _override(site: Site, caller: Caller, subject: str, body: OpinionBody) -> web.Response:
+async def _effects(site: Site) -> dict[str, Any]:
+    exchange, now = site.parts.exchange, site.parts.now()
+    off = await effects.state(exchange, now)
+    return {
+        "off": exchange.beliefs.off,
+        "reason": off.reason if off else None,
+        "by": off.by if off else None,
+        "at": off.at if off else None,
+        "expires_at": off.expires_at if off else None,
+        "age_s": exchange.beliefs.age_s(now),
+        "share_left": round(exchange.beliefs.share_left(now), 4),
+    }
+
+
+async def _drop(site: Site, subject: str, kind: str) -> web.Response:
+    if kind not in HERE:
+        raise bad_field("kind", f"{kind[:32]!r} is none of {', '.join(HERE)}")
+    gone = await site.parts.store.write(lambda connection: overrides.remove(connection, subject, kind))
+    if gone:
+        await effects.reconsider(site.parts.exchange, subject, site.parts.now())
+    return json_answer({"removed": gone})
+
+
+async def _override(
+    site: Site, caller: Caller, subject: str, body: OpinionBody | OverrideBody
+) -> web.Response:
     now = site.parts.now()
     expires = now + DEFAULT_OVERRIDE_MS if body.expires is UNSET else instant(body.expires, "expires")
     made = await site.parts.store.write(
@@ -238,14 +320,16 @@ async def _override(site: Site, caller: Caller, subject: str, body: OpinionBody)
             now=now,
         )
     )
-    await _believe_again(site, subject)
+    await effects.reconsider(site.parts.exchange, subject, now)
     return json_answer(asdict(made), 201)
 
 
-async def _believe_again(site: Site, subject: str) -> None:
-    exchange, now = site.parts.exchange, site.parts.now()
-    beliefs = await site.parts.store.write(lambda connection: believe(connection, exchange, (subject,), now))
-    put_in_force(exchange, beliefs)
+async def _named(site: Site, request: web.Request, caller: Caller) -> str:
+    """What records call the indicator of the path, or will once they come: a pattern may be decided on before."""
+    key = pattern_key(request)
+    async with site.parts.store.read() as connection:
+        found = await listings.indicator(connection, key, caller.tlp)
+    return key if found is None else found.subject
 
 
 async def _subject(site: Site, request: web.Request, caller: Caller) -> str:

@@ -10,6 +10,7 @@ from aiohttp import web
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import respond
 from ioint_node.flows.inclusion import prove
+from ioint_node.flows.receipt import export
 from ioint_node.flows.surrounding import about
 from ioint_node.flows.why import why
 from ioint_node.reputation.gate import OwnRecord
@@ -32,7 +33,7 @@ from ioint_node.web.requests import (
     parameters,
     pattern_key,
 )
-from ioint_node.web.site import Route, Site
+from ioint_node.web.site import Handler, Route, Site
 
 _RECORD: Final = re.compile(r"[0-9a-f]{64}")
 _AUTHOR: Final = re.compile(r"[0-9a-f]{32}")
@@ -40,6 +41,7 @@ AGENT_KINDS = ("agent", "user", "workload")
 SESSION_STATES = ("open", "closed")
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 RECORD_KINDS = ("report", "sighting", "dispute", "withdrawal")
+RECEIPT_PARTS = ("all", "network")
 
 
 async def list_indicators(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -49,7 +51,7 @@ async def list_indicators(site: Site, request: web.Request, caller: Caller) -> w
     limit, before = limit_of(given, site.parts.limits), _number(given)
     async with site.parts.store.read() as connection:
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
-        items = await rows.indicator_rows(connection, page.items, site.parts.now(), caller.tlp)
+        items = await rows.indicator_rows(connection, page.items, site, caller)
     return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
 
 
@@ -63,9 +65,8 @@ async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web
     shown = keys[:limit]
     async with site.parts.store.read() as connection:
         wanted = listings.FeedQuery(clearance=caller.tlp, ids=tuple(shown), limit=limit)
-        heard = await rows.indicator_rows(
-            connection, (await listings.feed(connection, wanted)).items, site.parts.now(), caller.tlp
-        )
+        listed = await listings.feed(connection, wanted)
+        heard = await rows.indicator_rows(connection, listed.items, site, caller)
         own = await own_records(connection, shown, day_of(site.parts.now()))
     known = {str(row["id"]): row for row in heard}
     items = [
@@ -83,7 +84,7 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
         if found is not None:
-            (row,) = await rows.indicator_rows(connection, [found], site.parts.now(), caller.tlp)
+            (row,) = await rows.indicator_rows(connection, [found], site, caller)
         elif key in catalogue.entries:
             own = await own_records(connection, [key], day_of(site.parts.now()))
             row = _silent(site, key, own.get(key, OwnRecord()))
@@ -95,12 +96,36 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
 async def show_why(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The receipt of a pattern's numbers: the voices, the rule, and what this node made of it."""
     parameters(request)
+    subject = await _heard_of(site, request, caller)
+    return json_answer(await why(site.parts.exchange, subject, site.parts.now(), clearance=caller.tlp))
+
+
+async def export_why(site: Site, request: web.Request, caller: Caller) -> web.StreamResponse:
+    """The receipt with all that it is made of, a line at a time, for `ioint why --replay`."""
+    part = one_of(parameters(request, "part"), "part", RECEIPT_PARTS)
+    subject = await _heard_of(site, request, caller)
+    lines = export(
+        site.parts.exchange, subject, site.parts.now(), clearance=caller.tlp, with_local=part != "network"
+    )
+    opening = await anext(lines)  # what cannot be exported is refused before anything is answered
+    headers = {"Content-Type": "application/jsonl", "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    await response.write(opening)
+    async for line in lines:
+        await response.write(line)
+    await response.write_eof()
+    return response
+
+
+async def _heard_of(site: Site, request: web.Request, caller: Caller) -> str:
+    """The subject that a request names, if anything was said of it that the caller may see."""
     key = pattern_key(request)
     async with site.parts.store.read() as connection:
         found = await listings.indicator(connection, key, caller.tlp)
     if found is None:
         raise NotFoundError(f"nobody has said anything of {key} that this token may see")
-    return json_answer(await why(site.parts.exchange, found.subject, site.parts.now(), clearance=caller.tlp))
+    return found.subject
 
 
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -144,7 +169,7 @@ async def list_members(site: Site, request: web.Request, caller: Caller) -> web.
     async with site.parts.store.read() as connection:
         known = await peers.known(connection)
     exchange = site.parts.exchange
-    return _page(rows.member_rows(exchange.roster(), exchange.member, known), None)
+    return _page(rows.member_rows(exchange.roster(), exchange.member, known, exchange.standpoint), None)
 
 
 async def list_peers(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -211,11 +236,17 @@ async def list_rosters(site: Site, request: web.Request, caller: Caller) -> web.
 
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
-    doors = (
+    doors: tuple[tuple[str, str, str, Handler], ...] = (
         ("/api/v1/indicators", "query", "Indicators, newest change first", list_indicators),
         ("/api/v1/patterns", "query", "The catalogue with what is known of each entry", list_patterns),
         ("/api/v1/patterns/{pattern}", "query", "One pattern", show_pattern),
         ("/api/v1/patterns/{pattern}/why", "query", "The receipt of a pattern's numbers", show_why),
+        (
+            "/api/v1/patterns/{pattern}/why/export",
+            "query",
+            "The receipt with all that it is made of",
+            export_why,
+        ),
         ("/api/v1/records", "query", "Signed records with their bytes", list_records),
         ("/api/v1/records/{record}/proof", "query", "Proof that a member signed a record", prove_record),
         ("/api/v1/members", "query", "The roster in force", list_members),

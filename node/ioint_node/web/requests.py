@@ -154,16 +154,36 @@ class TokenBody(Body, frozen=True):
 class OpinionBody(Body, frozen=True):
     """`POST /api/v1/patterns/{id}/opinion`.
 
-    `allow` and `mute` stay here and run out at `expires` (RFC 3339); `confirm`, `dispute` and `withdraw` are told to
-    the other members, the last two with a reason from the protocol's lists. A `confirm` may have a label of its own,
-    and `values` of which keyed fingerprints go with it; the values themselves are not kept.
+    `allow`, `mute` and `release` stay here and run out at `expires` (RFC 3339); `confirm`, `dispute` and `withdraw` are
+    told to the other members, the last two with a reason from the protocol's lists. A `confirm` may have a label of its
+    own, and `values` of which keyed fingerprints go with it; the values themselves are not kept.
     """
 
-    kind: Literal["allow", "mute", "confirm", "dispute", "withdraw"]
+    kind: Literal["allow", "mute", "release", "confirm", "dispute", "withdraw"]
     reason: Annotated[str, Meta(min_length=1, max_length=64)] = "false_positive"
     expires: str | UnsetType | None = UNSET
     tlp: Literal["clear", "green", "amber", "amber_strict", "red"] | None = None
     values: Annotated[tuple[Annotated[str, Meta(max_length=1_024)], ...], Meta(max_length=16)] = ()
+
+
+class OverrideBody(Body, frozen=True):
+    """`POST /api/v1/overrides`: a decision about a pattern id or a package that need not have come yet.
+
+    A package without a version stands for all of its versions. `expires` is RFC 3339; null: for ever.
+    """
+
+    subject: Annotated[str, Meta(min_length=1, max_length=256)]
+    kind: Literal["allow", "mute", "release"]
+    reason: Annotated[str, Meta(min_length=1, max_length=64)]
+    expires: str | UnsetType | None = UNSET
+
+
+class EffectsBody(Body, frozen=True):
+    """`PUT /api/v1/effects`: whether what others say has an effect here; off for so many hours, or until it is on."""
+
+    off: bool
+    reason: Annotated[str, Meta(max_length=64)] = ""
+    hours: Annotated[int, Meta(ge=1, le=8_760)] | None = None
 
 
 async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T:

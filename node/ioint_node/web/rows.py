@@ -13,22 +13,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.admission import PASSED_OVER
 from ioint_node.flows.inclusion import Inclusion
 from ioint_node.reputation.gate import OwnRecord
+from ioint_node.reputation.rule import MICRO
+from ioint_node.reputation.standpoint import Standpoint
+from ioint_node.reputation.subjects import versionless
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
 from ioint_node.store.matches import own_records
 from ioint_node.store.peers import PeerRow
-from ioint_node.store.times import day_of
+from ioint_node.store.times import day_of, day_text
+from ioint_node.store.tokens import Caller
+from ioint_node.web.site import Site
 
 
 async def indicator_rows(
-    connection: AsyncConnection, found: Sequence[StoredIndicator], now: int, clearance: str
+    connection: AsyncConnection,
+    found: Sequence[StoredIndicator],
+    site: Site,
+    caller: Caller,
 ) -> list[dict[str, Any]]:
-    """The rows of indicators, with what this node has seen of each itself as of now."""
+    """The rows of indicators, with what this node has seen of each itself and what its effect is as of now."""
+    now, beliefs = site.parts.now(), site.parts.exchange.beliefs
     subjects = [one.subject for one in found]
     own = await own_records(connection, subjects, day_of(now))
-    said_by = await listings.reporters(connection, subjects, clearance)
+    said_by = await listings.reporters(connection, subjects, caller.tlp)
     decided = {(one.subject, one.kind) for one in await overrides.active(connection, now)}
+    allowed = {subject for subject, kind in decided if kind == "allow"}
+    left = beliefs.share_left(now)
     return [
         {
             **one.row,
@@ -37,7 +48,9 @@ async def indicator_rows(
             **_seen(own.get(one.subject, OwnRecord())),
             "reported_by": list(said_by.get(one.subject, ())),
             "muted": (one.subject, "mute") in decided,
-            "allowed": (one.subject, "allow") in decided,
+            "allowed": not allowed.isdisjoint((one.subject, versionless(one.subject))),
+            "quarantined": one.row.get("reason") == "quarantined",
+            "effect_now": 0.0 if beliefs.off else round(one.row["effect"] * left, 6),
         }
         for one in found
     ]
@@ -66,6 +79,7 @@ def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dic
         "revoked": False,
         "tlp": "clear",
         "taxonomy_version": taxonomy.version,
+        "reason": "no_accusation",
         "why": "no member has reported this pattern",
         "seq": 0,
     }
@@ -74,6 +88,8 @@ def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dic
         "reported_by": [],
         "muted": False,
         "allowed": False,
+        "quarantined": False,
+        "effect_now": 0.0,
     }
 
 
@@ -90,7 +106,9 @@ def described(row: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
     return {**row, "catalogue": about}
 
 
-def member_rows(roster: Roster | None, own: str | None, known: Sequence[PeerRow]) -> list[dict[str, Any]]:
+def member_rows(
+    roster: Roster | None, own: str | None, known: Sequence[PeerRow], here: Standpoint
+) -> list[dict[str, Any]]:
     """The members of the roster in force, each with what this node remembers of it as a peer."""
     if roster is None:
         return []
@@ -105,6 +123,9 @@ def member_rows(roster: Roster | None, own: str | None, known: Sequence[PeerRow]
             "since": member.since,
             "sponsor": member.sponsor,
             "own": member.id == own,
+            "weight": here.weight(member.group) / MICRO,
+            "canaries": here.caught.get(member.group, 0),
+            "known_since": None if (day := here.since.get(member.group)) is None else day_text(day),
             **_memory(remembered.get(member.id, PeerRow(member=member.id))),
         }
         for member in roster.members

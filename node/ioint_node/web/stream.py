@@ -36,7 +36,7 @@ async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Resp
         # The number is read before the first page: what changes meanwhile is heard twice, never missed.
         seq = integer(cursor[0], "cursor") if cursor else await stream.high_water(connection)
         page = await listings.all_indicators(connection, caller.tlp, limit, cursor[1] if cursor else None)
-        items = await rows.indicator_rows(connection, page.items, site.parts.now(), caller.tlp)
+        items = await rows.indicator_rows(connection, page.items, site, caller)
     return json_answer(
         {
             "seq": seq,

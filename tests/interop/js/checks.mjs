@@ -204,7 +204,7 @@ export const CHECKS = {
   },
   'reputations.json': {
     cases: {
-      fields: ['kind', 'members', 'statements', 'equivocators', 'today', 'expected'],
+      fields: ['kind', 'subject', 'members', 'statements', 'equivocators', 'rulings', 'breadth', 'general', 'today', 'expected'],
       tight: ['expected'],
       check (item) {
         const found = opinion(item)

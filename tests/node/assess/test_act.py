@@ -33,7 +33,7 @@ async def test_a_decision_has_the_fields_of_the_contract(node: Node) -> None:
 
     assert list(decision) == DECISION_KEYS
     assert list(decision["trust"]) == TRUST_KEYS
-    assert list(decision["network"]) == ["effect", "tier", "patterns", "age_s"]
+    assert list(decision["network"]) == ["effect", "tier", "patterns", "age_s", "off"]
     assert list(decision["step"]) == [
         "verb", "resource", "sensitivity", "boundary", "provenance", "flow", "confidence",
     ]  # fmt: skip

@@ -43,6 +43,7 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consortium", "show"): (),
     ("doctor",): (),
     ("explain",): ("s-1",),
+    ("indicators", "effects"): (),
     ("indicators", "export"): ("--output", "{home}/rows.jsonl"),
     ("indicators", "list"): (),
     ("indicators", "novel"): (),
@@ -66,7 +67,7 @@ CHANGING = {
         "admit", "card", "create", "invite", "join", "leave", "remove", "renew", "rotate", "sign", "suspend",
     },
     "db": {"upgrade"},
-    "indicators": {"allow", "confirm", "dispute", "mute", "withdraw"},
+    "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
 }  # fmt: skip
@@ -194,7 +195,48 @@ def test_a_receipt_is_read_in_fractions_and_kept_in_micro_units(
     assert voice["accusing"] > 1_000
     done(*command)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["accusing", f"{voice['accusing'] / 1_000_000:.3g}"] in lines
+    assert ["beta", f"{voice['accusing'] / 1_000_000:.3f}"] in [line[:2] for line in lines]
+
+
+def test_a_receipt_is_written_and_replayed_without_a_node(
+    node: Running, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    target, nowhere = tmp_path / "receipt.jsonl", tmp_path / "nowhere"
+    capsys.readouterr()
+    done("why", PATTERN[:12], "--export", target, "--home", node.home, "-o", "json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["same"], told["complete"], told["bytes"]) == (True, True, target.stat().st_size)
+    replay = ("why", PATTERN[:12], "--replay", target, "--home", nowhere)
+    done(*replay, "--consortium", told["consortium"], "-o", "json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["network"]["in_the_file"] == found["network"]["here"]
+    assert found["local"]["in_the_file"] == found["local"]["here"]
+    done(*replay)
+    out = capsys.readouterr().out
+    assert told["fingerprint"] in out
+    assert ["score", str(found["score"]), str(found["score"])] in [line.split() for line in out.splitlines()]
+    assert main([str(word) for word in (*replay, "--consortium", "c0" * 32)]) == 1
+    assert "not c0c0" in capsys.readouterr().err
+    other = max(load_catalogue().entries)
+    assert main(["why", other[:12], "--replay", str(target)]) == 1
+    assert PATTERN[:12] in capsys.readouterr().err
+    target.write_bytes(target.read_bytes().replace(b'"score":', b'"scorn":'))
+    assert main([str(word) for word in replay]) == 1
+    assert "bytes were changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--export", "x", "--replay", __file__),
+        ("--network-only",),
+        ("--replay", __file__, "--network-only"),
+        ("--consortium", "c0" * 32),
+        ("--replay", "no-such-file"),
+    ],
+)
+def test_what_does_not_go_together_is_a_fault_of_usage(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert main(["why", PATTERN, *words, "--home", str(tmp_path)]) == 2
 
 
 def test_status_begins_with_how_the_node_stands(node: Running, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +252,28 @@ def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.Capt
     done("indicators", "list", "--home", node.home)
     head, line = capsys.readouterr().out.splitlines()
     assert line[head.index("tlp") : head.index("why")].split("  ") == ["green", "muted, allowed", ""]
+
+
+def test_all_effects_go_off_and_on_by_one_command_and_doctor_says_so(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--home", node.home, "-o", "json")
+    assert main(["indicators", "effects", "--off", "--home", str(node.home)]) == 2
+    done("indicators", "effects", "--off", "--reason", "a drill", "--hours", 2, *at)
+    capsys.readouterr()
+    main(["doctor", "--home", str(node.home)])
+    assert "the effects of the network are off until" in capsys.readouterr().out
+    done("indicators", "effects", "--on", *at)
+    assert json.loads(capsys.readouterr().out)["off"] is False
+
+
+def test_a_package_is_allowed_before_anybody_reports_it(
+    node: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("pkg:npm/left-pad", "--reason", "ours", "--days", 2, "--home", node.home, "-o", "json")
+    done("indicators", "allow", *words)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["subject"], answer["kind"]) == ("pkg:npm/left-pad", "allow")
 
 
 def test_a_standing_approval_is_revoked_by_the_digits_that_the_list_shows(

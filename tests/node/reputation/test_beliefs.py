@@ -48,3 +48,18 @@ def test_a_network_that_was_never_heard_has_no_effect() -> None:
 def test_more_silence_never_means_more_effect(one: int, other: int) -> None:
     staleness = Staleness()
     assert staleness.left(max(one, other)) <= staleness.left(min(one, other)) <= 1
+
+
+def test_what_is_switched_off_has_no_effect_and_says_so() -> None:
+    beliefs = heard_now()
+    beliefs.off = True
+    found = beliefs.effect_of(("b",), 1_000)
+    assert (found.effect, found.tier, found.patterns, found.off) == (0.0, "none", (), True)
+
+
+@given(st.integers(0, 8 * 24 * HOUR_MS))
+def test_what_is_left_is_one_share_of_every_effect(now: int) -> None:
+    beliefs = heard_now()
+    left = beliefs.share_left(now)
+    assert beliefs.effect_of(("b",), now).effect == round(0.10 * left, 6)
+    assert beliefs.effect_of(("a",), now).effect == round(0.05 * left, 6)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ioint_node.reputation.dossier import AUTHOR_RECORDS, Dossier, DossierLimits, Dossiers, Said
+from ioint_node.reputation.dossier import Dossier, DossierLimits, Dossiers, Said
 from ioint_node.reputation.rule import MICRO, Electorate, Scales, network_part
+from ioint_node.reputation.tally import AUTHOR_RECORDS
 
 TODAY = 20_000
 AUTHORS = [f"m{number}" for number in range(7)]

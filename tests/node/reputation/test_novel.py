@@ -53,14 +53,14 @@ def test_nearly_every_pattern_of_the_catalogue_would_pass() -> None:
 
 
 def test_a_group_has_so_many_places_and_the_oldest_keep_theirs() -> None:
-    found = places(claim(number) for number in range(LIMITS.per_group + 10))
+    found = places((claim(number) for number in range(LIMITS.per_group + 10)), 5)
     assert found == {f"{number:04d}" for number in range(LIMITS.per_group)}
 
 
 @given(st.lists(st.integers(0, 50), unique=True), st.integers(1, 10), st.integers(1, 20))
 def test_places_are_bounded_in_all_and_by_group(numbers: list[int], per_group: int, total: int) -> None:
     claims = [claim(number, group="abc"[number % 3]) for number in numbers]
-    found = places(claims, NovelLimits(per_group=per_group, total=total))
+    found = places(claims, 3, NovelLimits(per_group=per_group, total=total))
     assert len(found) <= total
     for group in "abc":
         assert sum(c.pattern in found for c in claims if c.group == group) <= per_group
@@ -69,4 +69,27 @@ def test_places_are_bounded_in_all_and_by_group(numbers: list[int], per_group: i
 @given(st.sets(st.integers(0, 200)), st.integers(201, 400))
 def test_no_later_claim_takes_the_place_of_an_older_one(numbers: set[int], later: int) -> None:
     before = [claim(number) for number in sorted(numbers)]
-    assert places(before) <= places([claim(later), *before])
+    assert places(before, 5) <= places([claim(later), *before], 5)
+
+
+@given(st.integers(4, 40), st.integers(1, 39), st.integers(0, 12))
+def test_however_much_others_invent_a_group_has_its_share_of_places(
+    groups: int, hostile: int, honest: int
+) -> None:
+    limits = NovelLimits(per_group=64, total=120)
+    share = 120 // groups
+    flood = [
+        claim(number * 100 + place, group=f"liar{number}")
+        for number in range(min(hostile, groups - 1))
+        for place in range(64)
+    ]
+    late = [claim(9_000 + number, group="honest") for number in range(honest)]
+    found = places([*flood, *late], groups, limits)
+    assert len(found) <= limits.total
+    assert {c.pattern for c in late[:share]} <= found
+
+
+def test_what_others_leave_of_their_share_goes_to_the_oldest_that_are_left() -> None:
+    claims = [claim(number, group="a") for number in range(8)] + [claim(8, group="b")]
+    assert len(places(claims, 4, NovelLimits(per_group=8, total=8))) == 8
+    assert "0008" in places(claims, 4, NovelLimits(per_group=8, total=8))

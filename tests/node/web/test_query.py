@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ioint_node.reputation.receipt import Closing, LocalLine, SegmentLine, read
 from ioint_node.store import peers
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.schema import matches
@@ -113,6 +114,49 @@ async def test_the_receipt_names_the_voices_and_the_records(node: Node) -> None:
     (record,) = (await node.json("/api/v1/records", params={"kind": "report"}))["items"]
     assert record["id"] == receipt["records"][0]["id"]
     assert record["bytes_b64"] == receipt["records"][0]["bytes_b64"]
+
+
+async def test_the_receipt_tells_each_step_from_a_record_to_the_number(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    for name in ("contoso", "fabrikam", "initech"):
+        await node.hear(name, node.report(pattern))
+    network = (await node.json(f"/api/v1/patterns/{pattern}/why"))["network"]
+    assert [voice["removed_for"] for voice in network["voices"]] == [
+        ["corroboration", "consensus"],
+        ["consensus"],
+        [],
+    ]
+    (said,) = network["voices"][0]["members"]
+    assert (said["raw"], said["decayed"], said["age_days"]) == (677_012, 677_012, 0)
+    assert {one["step"]: one["text"] for one in network["steps"]} == {
+        "voices": "accusing 2.03, benign 0.00, of 5 groups",
+        "corroboration": "without the 1 largest (contoso) 1.35 is left",
+        "consensus": "without the 2 largest (contoso, fabrikam) 0.68 is left",
+        "rule": "corroborated (suspicious): 1.35 is left without the 1 largest, at least 0.75; not so without 2",
+        "score": "100 × 2.03 / (2.03 + 0.00 + 0.75) = 73",
+        "confidence": "100 × 3 of 4 groups × freshness 1.00 = 75",
+    }
+
+
+async def test_a_receipt_leaves_line_by_line_as_far_as_its_reader_may_see(node: Node) -> None:
+    low, high = node.patterns(2)
+    await node.hear("contoso", node.report(low, tlp="green"), node.report(high, tlp="red"))
+    await node.hear("fabrikam", node.report(low, tlp="green"))
+    place = f"/api/v1/patterns/{low}/why/export"
+    complete = {}
+    for role in ("soc", "admin"):
+        answer = await node.get(place, role)
+        assert (answer.status, answer.content_type) == (200, "application/jsonl")
+        lines = list(read((await answer.read()).splitlines(keepends=True)))
+        segments = [line for line in lines if isinstance(line, SegmentLine)]
+        (end,) = (line for line in lines if isinstance(line, Closing))
+        complete[role] = (end.complete, len(segments), any(isinstance(line, LocalLine) for line in lines))
+    assert complete == {"soc": (False, 1, True), "admin": (True, 2, True)}
+    alone = await (await node.get(place, params={"part": "network"})).read()
+    assert not any(isinstance(line, LocalLine) for line in read(alone.splitlines(keepends=True)))
+    assert (await node.get(place, params={"part": "local"})).status == 400
+    assert (await node.get(f"/api/v1/patterns/{high}/why/export")).status == 404
+    assert (await node.get(f"/api/v1/patterns/{node.patterns(3)[2]}/why/export")).status == 404
 
 
 async def test_a_withdrawal_shows_at_once(node: Node) -> None:

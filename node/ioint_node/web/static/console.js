@@ -206,6 +206,7 @@ async function load_status() {
   const mode = byId("mode");
   mode.hidden = false;
   mode.textContent = status.mode === "enforce" ? "enforcing" : "observing";
+  show_effects(status.effects, status.consortium);
   const bad = (status.indicators.malicious || 0) + (status.indicators.suspicious || 0);
   const all = Object.values(status.indicators).reduce((sum, count) => sum + count, 0);
   const strict = agents.items.filter((agent) => agent.trust.friction === "strict").length;
@@ -217,6 +218,14 @@ async function load_status() {
     number(status.consortium ? age(status.network_age_s) : "alone", status.consortium ? "since the network was heard" : "not in a consortium"));
   const connected = new Map(peers.items.map((peer) => [peer.member, peer]));
   put("peers", ...(members.items.length ? members.items.map((member) => peer(member, connected.get(member.id))) : [el("p", { class: "empty" }, "No members yet, because this node has not joined a consortium.")]));
+}
+function show_effects(effects, consortium) {
+  const badge = byId("effects"), fading = consortium && effects.share_left < 1;
+  badge.hidden = !effects.off && !fading;
+  badge.textContent = effects.off
+    ? `network effects off${effects.expires_at ? ` until ${when(moment(effects.expires_at))}` : ""}: ${effects.reason}`
+    : effects.age_s === null ? "no network effects: never heard from it"
+    : `network effects fading: ${Math.round(effects.share_left * 100)} % left, last heard ${age(effects.age_s)} ago`;
 }
 function number(value, name) { return el("div", { class: "number" }, el("b", {}, value), el("span", {}, name)); }
 function age(seconds) {
@@ -234,6 +243,7 @@ function peer(member, connection) {
   const said = member.own ? "this node" : member.quarantined_at ? `quarantined: ${member.quarantine_reason}` : up ? `connected since ${when(moment(connection.connected_since))}` : `last success ${when(member.last_success_at)}`;
   return el("div", { class: `peer${kind}`, title: member.id }, el("b", {}, member.name), el("span", { class: "dim" }, said),
     ...(member.own || !connection ? [] : link(connection)),
+    member.weight < 1 ? el("span", { class: "hit", title: member.canaries ? "It accused what the settings know to be good" : "It said otherwise than what this node saw" }, `its word weighs ${member.weight} here${member.canaries ? `: accused ${member.canaries === 1 ? "a canary" : `${member.canaries} canaries`}` : ""}`) : null,
     refused ? el("span", { class: "hit", title: reasons(refusals) }, `${refused} refused: ${reasons(refusals)}`) : null);
 }
 function link(connection) {

@@ -28,6 +28,7 @@ export const LIMITS = Object.freeze({
   bundle_bytes: 8_912_896,
   roster_members: 512,
   roster_stewards: 16,
+  rulings: 128,
   record_keys: 16,
   member_addresses: 4,
   address_chars: 160,

@@ -94,7 +94,7 @@ function checkPat (value) {
   else checkPattern(value)
 }
 
-function checkSubject (value) {
+export function checkSubject (value) {
   string(value, SUBJECT)
   if (value.length > LIMITS.subject_chars) refuse('bad_field', `a subject of ${value.length} characters`)
 }

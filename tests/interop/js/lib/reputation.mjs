@@ -8,6 +8,9 @@ const CASES = 40n // sessions that a statement speaks for at most
 const DAYS_LIVE = 30
 const SHADOW_DAYS = 7
 const SUBJECT_SESSIONS = 3n
+const DISPUTE_DAYS = 14
+const RULING_DAYS = { false: 84, stands: 84, review: 14 }
+const BREADTH = 120 // subjects that a group accuses with its whole voice
 const LOOKED_AT = 256 // newest records of one author about one subject
 
 const EFFECTS = { disputed: 50_000, consensus: 300_000, corroborated: 100_000 } // micro-units; else 0
@@ -21,28 +24,33 @@ const sum = (values) => values.reduce((total, value) => total + value, 0n)
  * The opinion of one subject.
  *
  * `members`: `{id, group, class, state, since, since_day}`. `statements`: `{author, id, kind, bad?, seen?, day?, of?}`,
- * each author's in the order of its log, withdrawals among them.
+ * each author's in the order of its log, withdrawals among them. `rulings`: those of the roster. `breadth`: how many
+ * subjects a group accuses. `general`: by id, the statements about the entries that the subject is a special case of.
  */
-export function opinion ({ kind, members, statements, equivocators, today }) {
-  const voices = statementsThatCount(members, statements, equivocators, today)
-  const groups = groupVoices(kind, members, voices, today)
+export function opinion (given) {
+  const { kind, subject, members, statements, today } = given
+  const world = { ...given, rulings: given.rulings.filter((one) => today < one.day + RULING_DAYS[one.kind]) }
+  const voices = statementsThatCount(statements, world)
+  const own = groupVoices(kind, voices, world)
+  const groups = withGeneral(own, world)
   const n = groupsWithVoice(members)
   const { b, q } = removals(n)
   const [accusing, benign] = ['p', 'm'].map((part) => [...groups.values()].map((group) => group[part]))
   const sums = { P: sum(accusing), N: sum(benign), P_b: without(accusing, b), N_b: without(benign, b), P_q: without(accusing, q) }
-  const withdrawn = voices.length === 0 && onlyWithdrawn(members, statements, equivocators, today)
-  const { tier, state } = judge(n, sums, withdrawn)
-  const confidence = confidenceOf(kind, members, groups, voices, b, today)
+  const withdrawn = voices.length === 0 && onlyEnded(statements, world)
+  const reviewed = world.rulings.some((one) => one.kind === 'review' && one.of === subject)
+  const { tier, state } = judge(n, sums, withdrawn, reviewed)
+  const confidence = confidenceOf(groups, b, today)
   return { ...numbers(sums), b, n, q, tier, state, effect: EFFECTS[tier] ?? 0, score: scoreOf(sums), confidence }
 }
 
 const numbers = (sums) => Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, Number(value)]))
 
 /** Rules 1 and 2: the newest live statement of each member, as `{...statement, member}`. */
-function statementsThatCount (members, statements, equivocators, today) {
-  return members.flatMap((member) => {
+function statementsThatCount (statements, world) {
+  return world.members.flatMap((member) => {
     const own = ownStatements(member, statements)
-    const live = own.filter((one) => isLive(one, member, equivocators, today) && !isWithdrawn(one, statements))
+    const live = own.filter((one) => wouldLive(one, member, world) && !isEnded(one, statements, world))
     return live.length === 0 ? [] : [{ ...live.at(-1), member }]
   })
 }
@@ -58,18 +66,25 @@ function ownStatements (member, statements) {
   return own.slice(-LOOKED_AT)
 }
 
-function isLive ({ day }, member, equivocators, today) {
-  return today - day >= -1 && today - day < DAYS_LIVE && hasVoice(member) && !equivocators.includes(member.id)
+/** Whether only a withdrawal or a ruling can keep it from being live. */
+function wouldLive (statement, member, { equivocators, rulings, today }) {
+  const { day, kind, of } = statement
+  if (today - day < -1 || today - day >= DAYS_LIVE || !hasVoice(member) || equivocators.includes(member.id)) return false
+  if (kind !== 'dispute') return true
+  const about = rulings.filter((one) => one.of === of)
+  if (about.some((one) => one.kind === 'stands' && one.day >= day)) return false
+  return today < day + DISPUTE_DAYS || about.some((one) => one.kind === 'false' && one.day < day + DISPUTE_DAYS)
 }
 
 const hasVoice = (member) => member.state === 'active' && member.class === 'member'
 
-const isWithdrawn = ({ author, id }, statements) =>
-  statements.some((other) => other.kind === 'withdrawal' && other.author === author && other.of === id)
+const isEnded = ({ author, id }, statements, { rulings }) =>
+  statements.some((other) => other.kind === 'withdrawal' && other.author === author && other.of === id) ||
+  rulings.some((one) => one.kind === 'false' && one.author === author && one.of === id)
 
-function onlyWithdrawn (members, statements, equivocators, today) {
-  return members.some((member) => ownStatements(member, statements)
-    .some((one) => isLive(one, member, equivocators, today) && isWithdrawn(one, statements)))
+function onlyEnded (statements, world) {
+  return world.members.some((member) => ownStatements(member, statements)
+    .some((one) => wouldLive(one, member, world) && isEnded(one, statements, world)))
 }
 
 /** Rules 3 and 4: `{p, m}` of one statement, decayed. */
@@ -105,17 +120,42 @@ function tenureOf (group, members, today) {
   return 100_000n + 75_000n * BigInt(Math.min(12, Math.floor((days - SHADOW_DAYS) / 7)))
 }
 
-/** Rule 6: what each group with a statement says, `{p, m}`. */
-function groupVoices (subjectKind, members, voices, today) {
+/** Rule 5: what weighs accusations (`a`) and benign voices (`w`) of a group, in micro-units. */
+function weightOf (group, { members, rulings, breadth, today }) {
+  const listed = members.filter((member) => member.group === group).map(({ id }) => id)
+  const judged = rulings.filter((one) => one.kind === 'false' && listed.includes(one.author)).length
+  const w = (tenureOf(group, members, today) * (UNIT >> BigInt(judged))) / UNIT
+  let a = w
+  for (let most = BREADTH; (breadth[group] ?? 0) > most; most *= 2) a >>= 1n
+  return { a, w }
+}
+
+/** Rule 6: what each group with a statement says, `{p, m, day}`; `day` is that of its newest accusation. */
+function groupVoices (subjectKind, voices, world) {
   const groups = new Map()
   for (const statement of voices) {
     const { group } = statement.member
-    const tenure = tenureOf(group, members, today)
-    const { p, m } = voiceOf(subjectKind, statement, today)
-    const { p: before, m: benign } = groups.get(group) ?? { p: 0n, m: 0n }
-    groups.set(group, { p: before + (p * tenure) / UNIT, m: benign + (m * tenure) / UNIT })
+    const { a, w } = weightOf(group, world)
+    const { p, m } = voiceOf(subjectKind, statement, world.today)
+    const before = groups.get(group) ?? { p: 0n, m: 0n, day: -Infinity }
+    const day = p * a > 0n ? Math.max(before.day, statement.day) : before.day
+    groups.set(group, { p: before.p + (p * a) / UNIT, m: before.m + (m * w) / UNIT, day })
   }
-  return new Map([...groups].map(([group, { p, m }]) => [group, { p: least(UNIT, p), m: least(UNIT, m) }]))
+  return new Map([...groups].map(([group, { p, m, day }]) => [group, { p: least(UNIT, p), m: least(UNIT, m), day }]))
+}
+
+/** Rule 6, more general patterns: each group is heard with the largest of what it says of the subject and of those. */
+function withGeneral (own, world) {
+  const heard = new Map(own)
+  if (![...own.values()].some(({ p }) => p > 0n)) return heard
+  for (const name of Object.keys(world.general).sort()) {
+    const voices = groupVoices('pattern', statementsThatCount(world.general[name], world), world)
+    for (const [group, { p, day }] of voices) {
+      const before = heard.get(group) ?? { p: 0n, m: 0n }
+      if (p > before.p) heard.set(group, { ...before, p, day })
+    }
+  }
+  return heard
 }
 
 const groupsWithVoice = (members) => new Set(members.filter(hasVoice).map(({ group }) => group)).size
@@ -129,12 +169,12 @@ function removals (n) {
 const without = (values, count) => sum([...values].sort((a, b) => (a < b ? 1 : -1)).slice(count))
 
 /** Rule 8. */
-function judge (n, { P, N, P_b: Pb, N_b: Nb, P_q: Pq }, withdrawn) {
+function judge (n, { P, N, P_b: Pb, N_b: Nb, P_q: Pq }, withdrawn, reviewed) {
   if (withdrawn) return { tier: 'none', state: 'withdrawn' }
   if (P === 0n && N === 0n) return { tier: 'none', state: 'unknown' }
   if (P === 0n) return { tier: 'none', state: 'benign' }
   if (n < 4 || Pb < VOICE) return { tier: 'advisory', state: 'watched' }
-  if (2n * Nb >= Pb) return { tier: 'disputed', state: 'disputed' }
+  if (reviewed || 2n * Nb >= Pb) return { tier: 'disputed', state: 'disputed' }
   if (Pq >= VOICE) return { tier: 'consensus', state: 'malicious' }
   return { tier: 'corroborated', state: 'suspicious' }
 }
@@ -146,14 +186,10 @@ function scoreOf ({ P, N }) {
 }
 
 /** Rule 10: 0…100. */
-function confidenceOf (subjectKind, members, groups, voices, b, today) {
-  const k = [...groups.values()].filter(({ p }) => p > 0n).length
-  if (k === 0) return 0
-  const ages = voices.filter((statement) => {
-    const { p } = voiceOf(subjectKind, statement, today)
-    return p * tenureOf(statement.member.group, members, today) > 0n
-  }).map((statement) => ageOf(statement, today))
-  const f = decayed(UNIT, Math.min(...ages))
+function confidenceOf (groups, b, today) {
+  const accusers = [...groups.values()].filter(({ p }) => p > 0n)
+  if (accusers.length === 0) return 0
+  const f = decayed(UNIT, Math.min(...accusers.map((accuser) => ageOf(accuser, today))))
   const c = BigInt(b + 3)
-  return Number((200n * least(BigInt(k), c) * f + c * UNIT) / (2n * c * UNIT))
+  return Number((200n * least(BigInt(accusers.length), c) * f + c * UNIT) / (2n * c * UNIT))
 }

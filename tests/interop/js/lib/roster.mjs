@@ -2,11 +2,12 @@
 
 import { decode, encode } from './canonical.mjs'
 import { keyId } from './ed25519.mjs'
-import { day, hash, integer, list, MEMBER, object, oneOf, publicKey, string } from './forms.mjs'
+import { ascending, day, HASH, hash, integer, list, MEMBER, object, oneOf, publicKey, string } from './forms.mjs'
 import { LIMITS } from './limits.mjs'
-import { TAXONOMY } from './records.mjs'
+import { checkSubject, TAXONOMY } from './records.mjs'
 import { refuse } from './refusal.mjs'
 
+const FIELDS = ['v', 'version', 'consortium', 'issued_day', 'council', 'members', 'taxonomy', 'catalogue']
 const NAME = /^[A-Za-z0-9][A-Za-z0-9 .,&()+_-]{0,63}$/
 const GROUP = /^[a-z0-9-]{1,64}$/
 const SPONSOR = /^([0-9a-f]{32})?$/
@@ -14,13 +15,13 @@ const HOST = 'ip4/[0-9.]{7,15}|ip6/[0-9a-f:]{2,45}|dns[46]?/[A-Za-z0-9][A-Za-z0-
 const ADDRESS = new RegExp(`^/(${HOST})/tcp/[0-9]{1,5}(/p2p/[1-9A-HJ-NP-Za-km-z]{40,60})?$`)
 
 /**
- * The roster that a document says: `{version, consortium, issuedDay, council, members, document}`.
+ * The roster that a document says: `{version, consortium, issuedDay, council, rulings, members, document}`.
  *
  * `members` maps member ids to the document's entries, with `nodeKey` and `recordKeys` (`{key, from_seq}`) as bytes.
  */
 export function readDocument (bytes) {
   if (bytes.length > LIMITS.roster_bytes) refuse('too_large', `a document of ${bytes.length} bytes`)
-  const value = object(decode(bytes), ['v', 'version', 'consortium', 'issued_day', 'council', 'members', 'taxonomy', 'catalogue'])
+  const value = object(decode(bytes), FIELDS, ['rulings'])
   integer(value.v, 1, 1)
   integer(value.version, 1, Number.MAX_SAFE_INTEGER)
   hash(value.consortium)
@@ -31,12 +32,16 @@ export function readDocument (bytes) {
   string(value.taxonomy.version, TAXONOMY)
   hash(value.taxonomy.digest)
   hash(value.catalogue)
+  if (value.rulings !== undefined) {
+    ascending(value.rulings, 1, LIMITS.rulings, (ruling) => checkRuling(ruling, value), ({ of, author }) => `${of} ${author}`)
+  }
   checkDistinct(value)
   return {
     version: value.version,
     consortium: value.consortium,
     issuedDay: value.issued_day,
     council: value.council,
+    rulings: value.rulings ?? [],
     members: new Map(value.members.map((member) => [member.id, withKeys(member)])),
     document: bytes
   }
@@ -82,6 +87,18 @@ function checkSteward (steward) {
   string(steward.member, MEMBER)
   publicKey(steward.steward_key)
   publicKey(steward.clock_key)
+}
+
+/** A ruling about a statement, or about a pattern or subject. */
+function checkRuling (ruling, { issued_day: issuedDay }) {
+  object(ruling, ['kind', 'author', 'of', 'day'])
+  oneOf(ruling.kind, ['false', 'stands', 'review'])
+  const review = ruling.kind === 'review'
+  string(ruling.author, review ? /^$/ : MEMBER)
+  if (review && !HASH.test(ruling.of)) checkSubject(ruling.of)
+  else hash(ruling.of)
+  day(ruling.day)
+  if (ruling.day > issuedDay) refuse('bad_field', 'a ruling of a later day')
 }
 
 /** No member and no key stands in two places, and the council are members. */
