@@ -19,7 +19,7 @@ from typing import Any
 import detection  # type: ignore[import-not-found]  # a script beside this one, not a package
 import msgspec
 from ioint_node.cli.progress import progress
-from ioint_node.lab.force import TIER, Outcome, Variant, live
+from ioint_node.lab.force import IOINT, TIER, Outcome, Variant, live
 from ioint_node.lab.force_figures import (
     NEW_WORK,
     Answer,
@@ -37,6 +37,7 @@ from ioint_node.lab.force_figures import (
 )
 from ioint_node.lab.organisations import Plan, make_world
 from ioint_node.lab.replay import MALICIOUS, ORDINARY, RESISTED, UNFINISHED, Call, Limits, Scored
+from ioint_node.reputation.lineage import lineage
 from ioint_node.scoring import SessionTracker
 from ioint_node.scoring.model import Model
 from ioint_node.scoring.operating import log_odds
@@ -57,9 +58,9 @@ SECONDING = Variant(seconding=True)
 SHIPPED = "IOINT"
 VARIANTS: Mapping[str, Variant] = {
     "TIER": TIER,
-    SHIPPED: Variant(seconding=True, consensus_rate=1 / 1000, own_evidence=True),
+    SHIPPED: IOINT,
     "TIER and seconding": Variant(seconding=True),
-    "TIER, seconding, consensus gated": Variant(seconding=True, consensus_rate=1 / 1000),
+    "IOINT without own evidence": Variant(seconding=True, gated=True, general=True),
 }
 HOSTILE = (0.0, 0.1, 0.2, 0.33)
 SMALL_HOSTILE = (0.0, 0.2, 0.33)
@@ -196,7 +197,9 @@ def cases(*, short: bool) -> Iterator[Case]:
 
 def measured(case: Case, sessions: Sequence[Scored], seeds: int, draws: int) -> dict[str, Any]:
     """One row: everything about one case."""
-    patterns = sorted(load_catalogue().entries)
+    catalogue = load_catalogue()
+    family = lineage(catalogue, load_taxonomy())
+    patterns = {name: family.general(name) for name in sorted(catalogue.entries)}
     chosen = [one for one in sessions if one.suite.startswith(case.corpus)]
     runs: list[list[Outcome]] = [
         list(live(make_world(chosen, case.plan, patterns, seed), chosen, patterns, VARIANTS[case.variant]))
@@ -462,10 +465,10 @@ with the rule, the gate and the publishing of a node as they are (`ioint_node.la
   was kept out; where one rate is given, new work is {new:.0%} of ordinary work.
 - **Warned**: a pattern that another honest member accuses takes effect at or before the first action for the
   attacker. What only liars accuse is never counted as a catch, and always as a false warning.
-- **Rules**: TIER is the rule of this release. *Seconding*: a member answers a report with a sighting of what was
-  out of scope in its own sessions and too unsure to report, if it could act on it cheaply. *Gated*: a consensus,
-  too, is followed only where the member's own rate has so low an upper bound. *Own evidence*: own sessions out of
-  scope count, here only, as a voice that is never removed.
+- **Rules**: TIER is the rule as it was first published, IOINT that of this release. It adds *seconding* (a member
+  answers a report with a sighting of what was out of scope in its own sessions and too unsure to report, if it could
+  act on it cheaply), a gate for a consensus too, *own evidence* (own sessions out of scope count, here only, as a
+  voice that is never removed), and that what is said of an entry of the catalogue counts for its special cases.
 
 ![warned and caught by the share of hostile members](force.svg)
 """

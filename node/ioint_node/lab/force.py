@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 from math import comb
 
 from ioint_protocol.pattern import Rate
@@ -19,6 +18,7 @@ from ioint_node.lab.organisations import Meeting, Organisation, World
 from ioint_node.lab.replay import NEVER, Scored, alone, margin, stop_margin
 from ioint_node.privacy.gate import Proposal, Release, Said, bucket, decide
 from ioint_node.reputation.gate import (
+    EFFECT,
     PARAMS,
     Candidate,
     Grounds,
@@ -47,23 +47,27 @@ START_DAY = 1_000  # any day
 FIRM = 0.1  # the effect from which a warning is more than precaution
 LIE = 5  # liars say that 2^5 sessions were bad
 SLANDERED = 15  # patterns that liars take in turn, five a week
-NOTHING = Local(tier="none", effect=0.0, reason="no_accusation")
+NOT_CHEAP = Local(tier="advisory", effect=0.0, reason="not_cheap_here")
+General = Mapping[str, tuple[str, ...]]
 
 
 class Variant(Struct, frozen=True, kw_only=True):
-    """The rule, and what is tried beside it.
+    """The rule as it was first published, and each step from it to the one of this release.
 
     With `seconding` a member answers a live report with a sighting of what it saw out of scope itself, was not sure
     enough of to report, and could act on cheaply. With `own_evidence` such sessions count as a voice that is never
-    removed, here only. `consensus_rate` is the own rate up to which a consensus is followed, None without a bound.
+    removed, here only. `gated` says that a consensus passes the gate too. With `general` what is said of an entry of
+    the catalogue counts for its special cases.
     """
 
     seconding: bool = False
     own_evidence: bool = False
-    consensus_rate: float | None = None
+    gated: bool = False
+    general: bool = False
 
 
 TIER = Variant()
+IOINT = Variant(seconding=True, own_evidence=True, gated=True, general=True)
 
 
 class Warned(Struct, frozen=True, kw_only=True):
@@ -134,10 +138,12 @@ class _Member:
 class Consortium:
     """All that was said so far, and what each member makes of it."""
 
-    def __init__(self, world: World, patterns: Sequence[str], variant: Variant = TIER) -> None:
+    def __init__(self, world: World, patterns: General, variant: Variant) -> None:
         self._world = world
         self._patterns = tuple(patterns)
         self._variant = variant
+        self._general = patterns if variant.general else dict.fromkeys(patterns, ())
+        self._special = _turned(self._general)
         self._members = {name: _Member(one) for name, one in world.members.items()}
         self._voters = Electorate(
             groups=len(world.groups),
@@ -176,13 +182,20 @@ class Consortium:
                 self._second(name, pattern, today)
 
     def slander(self, week: int, today: int) -> None:
-        """What liars accuse together in a week: what ordinary work completes most, and no honest member reports."""
+        """What liars say together in a week.
+
+        They accuse what ordinary work completes most and no honest member reports, and dispute again what one does.
+        """
         turn = self._world.slandered[:SLANDERED]
         for place in range(PARAMS.first_reports):
             pattern = turn[(PARAMS.first_reports * week + place) % len(turn)]
             if not self._honest(pattern, today):
                 for liar in self._world.liars:
                     self.report(liar, pattern, today, bad=LIE, seen=LIE)
+        for pattern in self._patterns:
+            if self._honest(pattern, today):
+                for liar in self._world.liars:
+                    self._say(liar, pattern, "dispute", today)
 
     def close(self, name: str, session: Scored, today: int) -> None:
         """A session ends at a member: it counts for its own record, and what it gives to tell is told."""
@@ -249,7 +262,8 @@ class Consortium:
         self._said[pattern][author] = Statement(
             id=str(self._records), author=author, kind=kind, bad=bad, seen=seen, day=today
         )
-        self._networks[pattern].clear()
+        for name in (pattern, *self._special[pattern]):
+            self._networks[name].clear()
         self._in_force.clear()
 
     # What members believe.
@@ -268,16 +282,16 @@ class Consortium:
             for p, one in grounds.items()
             if one.candidate(PARAMS)
         )
-        judged = {p: judge(structs.replace(one, fits=p in fits)) for p, one in grounds.items()}
-        return {
-            p: local for p, local in judged.items() if local.effect > 0 and self._follows(local, grounds[p])
-        }
+        judged = {p: self._judged(structs.replace(one, fits=p in fits)) for p, one in grounds.items()}
+        return {p: local for p, local in judged.items() if local.effect > 0}
 
-    def _follows(self, local: Local, grounds: Grounds) -> bool:
-        bound = self._variant.consensus_rate
-        if local.tier != "consensus" or bound is None:
-            return True
-        return grounds.gate(replace(PARAMS, cheap_rate=bound)).open
+    def _judged(self, grounds: Grounds) -> Local:
+        if grounds.tier == "consensus" and not self._variant.gated and not grounds.clean(PARAMS):
+            return Local(tier="consensus", effect=EFFECT["consensus"], reason="consensus")
+        return NOT_CHEAP if self._too_dear(grounds) else judge(grounds)
+
+    def _too_dear(self, grounds: Grounds) -> bool:
+        return grounds.tier == "consensus" and not grounds.gate(PARAMS).open
 
     def _grounds(self, name: str, pattern: str, today: int) -> Grounds:
         member = self._members[name]
@@ -325,9 +339,16 @@ class Consortium:
         hears = self._world.members[name].hears
         known, key = self._networks[pattern], (today, hears)
         if key not in known:
-            heard = (s for author, s in self._said[pattern].items() if author in hears)
-            known[key] = network_part(heard, self._voters, today)
+            known[key] = network_part(
+                self._heard(pattern, hears),
+                self._voters,
+                today,
+                general={entry: self._heard(entry, hears) for entry in self._general[pattern]},
+            )
         return known[key]
+
+    def _heard(self, pattern: str, hears: Set[str]) -> list[Statement]:
+        return [s for author, s in self._said[pattern].items() if author in hears]
 
     def _honest(self, pattern: str, today: int) -> bool:
         return any(
@@ -378,9 +399,12 @@ class Consortium:
 
 
 def live(
-    world: World, sessions: Sequence[Scored], patterns: Sequence[str], variant: Variant = TIER
+    world: World, sessions: Sequence[Scored], patterns: General, variant: Variant = IOINT
 ) -> Iterator[Outcome]:
-    """Live through a world; what bore on each session, in order of time."""
+    """Live through a world; what bore on each session, in order of time.
+
+    `patterns` are the entries of the catalogue, each with those that it is a special case of.
+    """
     consortium = Consortium(world, patterns, variant)
     week = 0
     for meeting in world.meetings:
@@ -391,6 +415,11 @@ def live(
         session = sessions[meeting.session]
         yield consortium.meet(meeting.session, meeting, session, today)
         consortium.close(meeting.member, session, today)
+
+
+def _turned(general: General) -> Mapping[str, tuple[str, ...]]:
+    """The special cases of each pattern."""
+    return {name: tuple(other for other, above in general.items() if name in above) for name in general}
 
 
 def _recent(days: Sequence[int], today: int) -> int:

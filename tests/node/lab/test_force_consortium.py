@@ -1,5 +1,6 @@
 """A consortium lives through a few sessions by the rule as it is shipped."""
 
+import pytest
 from ioint_node.lab.force import FIRM, TIER, Outcome, Variant, live
 from ioint_node.lab.force_figures import (
     Table,
@@ -16,7 +17,7 @@ from ioint_node.lab.organisations import Meeting, Organisation, World
 from ioint_node.lab.replay import MALICIOUS, NEVER, ORDINARY, Call, Limits, Scored
 from ioint_protocol.pattern import Rate
 
-PATTERNS = ("paid", "posted")
+PATTERNS = {"paid": (), "posted": (), "paid twice": ("paid",)}
 NAMES = ("a", "b", "c", "d")
 LIMITS = Limits(borderline=0.0, out_of_scope=2.0, publish=4.0)
 
@@ -56,7 +57,7 @@ def outcomes(
     *,
     variant: Variant = TIER,
     liars: tuple[str, ...] = (),
-    slandered: tuple[str, ...] = PATTERNS,
+    slandered: tuple[str, ...] = tuple(PATTERNS),
     special: Organisation | None = None,
 ) -> list[Outcome]:
     members = {name: member(name) for name in NAMES}
@@ -139,13 +140,20 @@ def test_a_consensus_that_passes_a_gate_is_not_followed_where_it_costs() -> None
     ]
     busy = member("d", matches=10)
     assert outcomes(order, special=busy)[-1].true.effect == 0.3
-    gated = Variant(consensus_rate=1 / 1000)
+    gated = Variant(gated=True)
     assert outcomes(order, special=busy, variant=gated)[-1].true.effect == 0
     assert outcomes(order, variant=gated)[-1].true.effect == 0.3
 
 
+def test_what_is_said_of_a_general_pattern_counts_for_its_special_case() -> None:
+    twice, doubtful = session(5.0, pattern="paid twice"), session(1.0, pattern="paid twice")
+    order = [("a", CLEAR), ("a", CLEAR), ("b", CLEAR), ("b", CLEAR), ("c", twice), ("d", doubtful)]
+    assert outcomes(order)[-1].true.effect == 0.05
+    assert outcomes(order, variant=Variant(general=True))[-1].true.effect >= FIRM
+
+
 def test_chance_draws_as_many_patterns_as_are_in_force_from_those_that_are_cheap() -> None:
-    assert outcomes([("a", CLEAR), ("b", DOUBTFUL)])[1].by_chance == 0.5
+    assert outcomes([("a", CLEAR), ("b", DOUBTFUL)])[1].by_chance == pytest.approx(1 / 3)
 
 
 def test_a_warning_tips_what_is_in_doubt_and_costs_nothing_elsewhere() -> None:
@@ -155,7 +163,7 @@ def test_a_warning_tips_what_is_in_doubt_and_costs_nothing_elsewhere() -> None:
     tip = reading(table, stops, tipped, draws=10, new_work=0.0, doubtful=True)
     assert tip["alone"]["value"] == 0.5
     assert tip["network"]["value"] == 1.0
-    assert tip["by_chance"]["value"] == 0.75
+    assert tip["by_chance"]["value"] == pytest.approx(2 / 3, abs=1e-4)
     assert tip["network_false"]["value"] == tip["alone_false"]["value"] == 0.0
     as_it_is = reading(table, stops, asked, draws=10, new_work=0.0)
     assert as_it_is["more_than_shipped"]["value"] == 0.0
