@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.reputation.calibration import FLOOR, weighed_tier
+from ioint_node.reputation.calibration import FLOOR, left_of_others, weighed_tier
 from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.lineage import lineage
@@ -175,6 +175,8 @@ async def examine(
                 network=network.tier,
                 calibrated=weighed_tier(network, weights, scales),
                 others=bool(others),
+                others_after_b=left_of_others(network, weights, our_group),
+                public_subject=dossier.public,
                 first=bool(first),
                 known=bool(known),
                 agreed=any(here.weight(group) > FLOOR for group in known),

@@ -16,17 +16,16 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ioint_node.reputation.gate import TIERS, OwnRecord
+from ioint_node.reputation.gate import TIERS, OwnRecord, own_log_odds
 from ioint_node.reputation.rule import (
-    COUNTED_SESSIONS,
-    LOG_BAD,
-    LOG_GOOD,
     MICRO,
+    SMALLEST_CONSORTIUM,
     Network,
     Scales,
     Voice,
     outcome,
     sums_of,
+    without_largest,
 )
 
 FLOOR: Final = 200_000  # the least that a word weighs, in micro-units
@@ -49,10 +48,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
 def strong(own: OwnRecord) -> bool | None:
     """Whether the own record says bad (True) or clean (False); None where it is not strong."""
-    total = own.benign + own.flagged
-    log_odds = own.flagged * LOG_BAD + own.benign * LOG_GOOD
-    if total > COUNTED_SESSIONS:
-        log_odds = log_odds * COUNTED_SESSIONS // total
+    log_odds = own_log_odds(own, own.benign + own.flagged)
     return None if abs(log_odds) <= STRONG else log_odds > 0
 
 
@@ -76,6 +72,19 @@ def weights(observations: Iterable[Observation]) -> dict[str, int]:
             else:
                 differed[group] = differed.get(group, 0) + (wrongly if accuses else MISSED)
     return {group: _weight(agreed.get(group, 0), against) for group, against in differed.items()}
+
+
+def left_of_others(
+    network: Network, weights: Mapping[str, int], us: str, *, smallest: int = SMALLEST_CONSORTIUM
+) -> int | None:
+    """What other groups than ours accuse it with, weighed, without the b largest, in micro-units.
+
+    None where nothing may be made of it: in a consortium of fewer groups than `smallest`, and under review.
+    """
+    if network.groups < smallest or network.review:
+        return None
+    said = [v.accusing * weights.get(v.group, MICRO) // MICRO for v in network.voices if v.group != us]
+    return without_largest(said, network.b)
 
 
 def weighed_tier(network: Network, weights: Mapping[str, int], scales: Scales) -> str:

@@ -1,9 +1,12 @@
 """The local part of reputation: what a viewer makes of the network part, with what only it knows.
 
-A single report helps within seconds only where acting on it is measurably cheap. Every effect below consensus, and a
-consensus that the viewer's own clean record caps, passes one gate: the one-sided exact upper 95 % bound of the
-viewer's own rate of benign matches is at most 1 in 1,000 sessions, by its own history or pooled with the signed base
-rate of the catalogue entry. All gated patterns together fit one budget of expected extra checks.
+A single report helps within seconds only where acting on it is measurably cheap. Every effect passes one gate: the
+one-sided exact upper 95 % bound of the viewer's own rate of benign matches is at most 1 in 1,000 sessions, by its own
+history or pooled with the signed base rate of the catalogue entry. All gated patterns together fit one budget of
+expected extra checks; only a consensus needs none of it.
+
+What the viewer saw itself raises one thing: a report is a question that it can answer from its own history. Its own
+flagged sessions are a voice that nobody can take away, and together with what others say they may corroborate.
 """
 
 from __future__ import annotations
@@ -17,10 +20,19 @@ from ioint_protocol.pattern import Rate
 from msgspec import Struct
 from scipy.special import betaincinv
 
+from ioint_node.reputation.rule import (
+    COUNTED_SESSIONS,
+    FULL_VOICE_LOG,
+    LOG_BAD,
+    LOG_GOOD,
+    MICRO,
+    SUBJECT_SESSIONS,
+    THRESHOLD,
+)
+
 EFFECT: Final = {"precautionary": 0.05, "disputed": 0.05, "corroborated": 0.10, "consensus": 0.30}
 TIERS: Final = ("none", "advisory", "disputed", "corroborated", "consensus")
 """The tiers of the network part, from the least effect to the largest."""
-GATED: Final = frozenset({"advisory", "disputed", "corroborated"})
 OWN_CLEAN_CAP = 0.05
 
 
@@ -90,6 +102,9 @@ class Grounds(Struct, frozen=True, kw_only=True):
         network: the tier of the network part.
         calibrated: the same with every voice weighed by how it agreed with what this node saw itself.
         others: another group than the viewer's own accuses.
+        others_after_b: what the other groups accuse it with, weighed, without the b largest, in micro-units; None where
+            nothing may be made of it: below four groups, and under review.
+        public_subject: it is a package and no pattern.
         first: one of them made its first report within its weekly quota.
         known: such a one has been known here for longer than the shadow period.
         agreed: such a one mostly said what this node saw itself.
@@ -109,6 +124,8 @@ class Grounds(Struct, frozen=True, kw_only=True):
     network: str
     calibrated: str
     others: bool
+    others_after_b: int | None = None
+    public_subject: bool = False
     first: bool
     known: bool = True
     agreed: bool = True
@@ -125,9 +142,22 @@ class Grounds(Struct, frozen=True, kw_only=True):
     fits: bool = False
 
     @property
-    def tier(self) -> str:
-        """The tier that counts here: what this node saw itself can lower it, and raises nothing."""
+    def weighed(self) -> str:
+        """The lower of the two tiers: how others agreed with this node can lower it, and raises nothing."""
         return min(self.network, self.calibrated, key=TIERS.index)
+
+    @property
+    def own_evidence(self) -> bool:
+        """Whether what this node saw itself, added to what is left of the others, corroborates what they accuse."""
+        if self.weighed != "advisory" or not self.others or self.others_after_b is None:
+            return False
+        own = own_voice(self.own, public_subject=self.public_subject)
+        return own > 0 and self.others_after_b + own >= THRESHOLD
+
+    @property
+    def tier(self) -> str:
+        """The tier that counts here."""
+        return "corroborated" if self.own_evidence else self.weighed
 
     @property
     def heard(self) -> bool:
@@ -143,13 +173,14 @@ class Grounds(Struct, frozen=True, kw_only=True):
         """Whether acting on it is cheap here."""
         return cheap(self.rate, self.base, params)
 
-    def gated(self, params: Params) -> bool:
-        """Whether its tier takes effect only through the gate."""
-        return self.tier in GATED or (self.tier == "consensus" and self.clean(params))
+    def budgeted(self, params: Params) -> bool:
+        """Whether its effect takes a share of the budget: every one but a consensus in full."""
+        return self.tier != "consensus" or self.clean(params)
 
     def candidate(self, params: Params) -> bool:
         """Whether it passed the gate and asks for a share of the budget."""
-        return self.heard and not self.quarantined(params) and self.gated(params) and self.gate(params).open
+        acts = self.heard and not self.quarantined(params)
+        return acts and self.budgeted(params) and self.gate(params).open
 
     def quarantined(self, params: Params) -> bool:
         """Whether it touches too many actors here to act before a person looked at it."""
@@ -165,6 +196,19 @@ class Local:
     tier: str
     effect: float
     reason: str
+
+
+def own_log_odds(own: OwnRecord, sessions: int) -> int:
+    """What so many sessions, the flagged ones of the own record among them, say by the rule: micro log-odds."""
+    log_odds = own.flagged * LOG_BAD + (sessions - own.flagged) * LOG_GOOD
+    return log_odds * COUNTED_SESSIONS // sessions if sessions > COUNTED_SESSIONS else log_odds
+
+
+def own_voice(own: OwnRecord, *, public_subject: bool) -> int:
+    """The own record as a voice of the rule, in micro-units, −10⁶ (benign) … 10⁶ (accusing)."""
+    if own.sessions == 0 or (public_subject and own.sessions < SUBJECT_SESSIONS):
+        return 0
+    return max(-MICRO, min(MICRO, own_log_odds(own, own.sessions) // FULL_VOICE_LOG))
 
 
 def upper_bound(matches: float, sessions: float, level: float = PARAMS.level) -> float:
@@ -225,11 +269,14 @@ def within_quota(days: Collection[int], today: int, params: Params = PARAMS) -> 
 
 
 def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
-    """The tier and the effect here, and the first reason that decided; never more than the network part's tier has."""
+    """The tier and the effect here, and the first reason that decided.
+
+    The effect is never more than the network part's tier has, but for precaution and for own evidence.
+    """
     tier = grounds.tier
     if tier == "none":
         return Local(tier="none", effect=0.0, reason="no_accusation")
-    gated, clean = grounds.gated(params), grounds.clean(params)
+    clean = grounds.clean(params)
     stops = (
         (grounds.allowed, "allowed_here"),
         (not grounds.others, "only_our_own"),
@@ -238,9 +285,9 @@ def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
         (tier == "advisory" and not grounds.known, "new_here"),
         (tier == "advisory" and not grounds.agreed, "often_wrong_here"),
         (grounds.novel and not grounds.placed, "no_place"),
-        (gated and not grounds.gate(params).open, "not_cheap_here"),
+        (not grounds.gate(params).open, "not_cheap_here"),
         (grounds.quarantined(params), "quarantined"),
-        (gated and not grounds.fits, "over_budget"),
+        (grounds.budgeted(params) and not grounds.fits, "over_budget"),
         (grounds.switched_off, "switched_off"),
     )
     for stopped, reason in stops:
@@ -249,7 +296,7 @@ def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
     tier = "precautionary" if tier == "advisory" else tier
     if clean:
         return Local(tier=tier, effect=min(EFFECT[tier], OWN_CLEAN_CAP), reason="own_record_clean")
-    return Local(tier=tier, effect=EFFECT[tier], reason=tier)
+    return Local(tier=tier, effect=EFFECT[tier], reason="own_evidence" if grounds.own_evidence else tier)
 
 
 def _estimate(matches: float, sessions: float) -> float:

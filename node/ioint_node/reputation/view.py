@@ -34,7 +34,8 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
     "precautionary": "acting on it is cheap here: precaution",
     "disputed": "accused and defended: a small effect",
     "corroborated": "corroborated, and acting on it is cheap here",
-    "consensus": "consensus",
+    "own_evidence": "our own flagged sessions with it corroborate what others accuse",
+    "consensus": "consensus, and acting on it is cheap here",
 }
 
 
@@ -135,9 +136,9 @@ def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -
 
 
 def _weighed(network: Network, grounds: Grounds) -> str:
-    if grounds.tier == network.tier:
+    if grounds.weighed == network.tier:
         return ""
-    return f"{network.tier} there, {grounds.tier} as the groups weigh here; "
+    return f"{network.tier} there, {grounds.weighed} as the groups weigh here; "
 
 
 def _words(local: Local, grounds: Grounds) -> str:

@@ -143,6 +143,19 @@ async def test_who_said_otherwise_than_what_was_seen_here_corroborates_less(make
     assert (await why(viewer.parts, other, NOW))["local"]["tier"] == "precautionary"
 
 
+async def test_what_was_flagged_here_corroborates_what_another_group_says_and_the_line_says_so(
+    make: Make,
+) -> None:
+    net = await make()
+    pattern, viewer = net.patterns[0], net[4]
+    for number in range(2):
+        await viewer.see(pattern, session=f"bad-{number}", day=TODAY - 1, judged="flagged")
+    await net.hand(net.sign(net[0], 1, "", [report(pattern)]), viewer, net[0])
+    assert (viewer.belief(pattern).state, viewer.belief(pattern).tier) == ("watched", "corroborated")
+    assert (viewer.effect(pattern), viewer.belief(pattern).reason) == (0.10, "own_evidence")
+    assert "our own flagged sessions" in (await why(viewer.parts, pattern, NOW))["line"]
+
+
 async def test_what_a_new_group_says_is_shown_and_acts_after_the_shadow(make: Make) -> None:
     net = await make()
     pattern, viewer = net.patterns[0], net[1]

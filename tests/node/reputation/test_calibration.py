@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ioint_node.reputation.calibration import FLOOR, Observation, strong, weighed_tier, weights
+from ioint_node.reputation.calibration import (
+    FLOOR,
+    Observation,
+    left_of_others,
+    strong,
+    weighed_tier,
+    weights,
+)
 from ioint_node.reputation.gate import TIERS, OwnRecord
 from ioint_node.reputation.rule import MICRO, Electorate, Network, Scales, Statement, network_part
 from ioint_node.reputation.standpoint import Standpoint
@@ -139,3 +146,23 @@ def test_what_no_record_can_be_about_is_no_subject(name: str) -> None:
 def test_a_caught_group_weighs_a_fifth_however_often_it_agreed() -> None:
     here = Standpoint(agreement={"a": 900_000}, caught={"a": 1})
     assert (here.weight("a"), here.weight("b"), here.weights) == (FLOOR, MICRO, {"a": FLOOR})
+
+
+@given(statements, st.sets(st.sampled_from("abcdefg"), max_size=2), observations)
+def test_at_most_b_liars_add_nothing_to_what_honest_others_say(
+    said: list[Statement], liars: set[str], seen: list[Observation]
+) -> None:
+    voters = Electorate(
+        groups=7, group_of={name: name for name in "abcdefg"}, tenure=dict.fromkeys("abcdefg", MICRO)
+    )
+    network = network_part(said, voters, TODAY)
+    assert network.b == 2
+    honest = sum(v.accusing for v in network.voices if v.group not in liars and v.group != "a")
+    left = left_of_others(network, weights(seen), "a")
+    assert left is not None
+    assert left <= honest
+
+
+def test_below_four_groups_own_evidence_is_added_to_nothing() -> None:
+    network, _ = accused_by("g0", of=3)
+    assert left_of_others(network, {}, "g1") is None

@@ -91,18 +91,51 @@ def test_a_first_report_is_a_precaution_where_it_is_cheap() -> None:
     assert decide("advisory") == Local(tier="precautionary", effect=0.05, reason="precautionary")
 
 
-@pytest.mark.parametrize("tier", ["advisory", "disputed", "corroborated"])
-def test_nothing_below_consensus_acts_where_it_is_not_cheap(tier: str) -> None:
+@pytest.mark.parametrize("tier", ["advisory", "disputed", "corroborated", "consensus"])
+def test_nothing_acts_where_it_is_not_cheap(tier: str) -> None:
     assert decide(tier, rate=DEAR) == Local(tier="advisory", effect=0.0, reason="not_cheap_here")
 
 
-def test_a_consensus_needs_no_gate() -> None:
-    assert decide("consensus", rate=DEAR, fits=False).effect == 0.30
+def test_a_consensus_needs_no_budget() -> None:
+    assert decide("consensus", fits=False).effect == 0.30
 
 
-def test_a_consensus_against_the_own_clean_record_needs_the_gate_and_is_capped() -> None:
+def test_a_consensus_against_the_own_clean_record_needs_the_budget_and_is_capped() -> None:
     assert decide("consensus", own=CLEAN).effect == 0.05
-    assert decide("consensus", own=CLEAN, rate=DEAR).effect == 0.0
+    assert decide("consensus", own=CLEAN, fits=False).effect == 0.0
+
+
+ONE_BAD = OwnRecord(sessions=1, flagged=1)  # a voice of 677,012
+
+
+def test_own_flagged_sessions_corroborate_what_others_accuse() -> None:
+    assert decide("advisory", own=ONE_BAD, others_after_b=72_987).reason == "precautionary"
+    assert decide("advisory", own=ONE_BAD, others_after_b=72_988) == Local(
+        tier="corroborated", effect=0.10, reason="own_evidence"
+    )
+    assert decide("advisory", own=OwnRecord(sessions=2, flagged=2), others_after_b=0).effect == 0.10
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"others": False},
+        {"rate": DEAR},
+        {"fits": False},
+        {"others_after_b": None},
+        {"own": OwnRecord(sessions=2, flagged=2), "public_subject": True},
+        {"own": OwnRecord(sessions=40, flagged=2)},
+    ],
+)
+def test_own_evidence_alone_or_where_it_is_not_cheap_corroborates_nothing(given: dict[str, Any]) -> None:
+    usual = {"own": OwnRecord(sessions=2, flagged=2), "others_after_b": 0}
+    assert decide("advisory", **usual | given).effect < 0.10
+
+
+@pytest.mark.parametrize("tier", ["none", "disputed", "corroborated", "consensus"])
+def test_own_evidence_lifts_an_advisory_and_nothing_else(tier: str) -> None:
+    usual = decide(tier)
+    assert decide(tier, own=OwnRecord(sessions=9, flagged=9), others_after_b=700_000) == usual
 
 
 @pytest.mark.parametrize(
@@ -228,17 +261,30 @@ def test_a_few_actors_are_never_too_many_and_a_person_may_release_many() -> None
 @given(
     network=st.sampled_from(TIERS),
     calibrated=st.sampled_from(TIERS),
-    own=st.builds(OwnRecord, benign=st.integers(0, 20), flagged=st.integers(0, 2), actors=st.integers(0, 9)),
+    own=st.builds(
+        OwnRecord,
+        sessions=st.integers(2, 22),
+        benign=st.integers(0, 20),
+        flagged=st.integers(0, 2),
+        actors=st.integers(0, 9),
+    ),
+    left=st.none() | st.integers(0, 749_999),
     flags=st.fixed_dictionaries(
         dict.fromkeys(
             ("others", "first", "known", "agreed", "allowed", "fits", "switched_off"), st.booleans()
         )
     ),
 )
-def test_nothing_here_raises_an_effect_above_that_of_the_network_part(
-    network: str, calibrated: str, own: OwnRecord, flags: dict[str, bool]
+def test_only_precaution_and_own_evidence_raise_an_effect_above_that_of_the_network_part(
+    network: str, calibrated: str, own: OwnRecord, left: int | None, flags: dict[str, bool]
 ) -> None:
-    local = decide(network, calibrated=calibrated, own=own, **flags)
-    most = max(EFFECT.get(network, 0.0), EFFECT["precautionary"] if network == "advisory" else 0.0)
+    given = flags | {"calibrated": calibrated, "own": own, "others_after_b": left}
+    local = decide(network, **given)
+    most = EFFECT.get(network, 0.0)
+    if network != "none":
+        most = max(most, EFFECT["precautionary"])
+    if grounds(network, **given).own_evidence:
+        most = max(most, EFFECT["corroborated"])
     assert local.effect <= most
-    assert local.effect <= decide(network, own=own, **flags | {"switched_off": False}).effect
+    if left is None:
+        assert local.effect <= decide(network, own=own, **flags | {"switched_off": False}).effect
