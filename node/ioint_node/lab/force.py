@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from ioint_node.lab.organisations import Meeting, Organisation, World
 from ioint_node.lab.replay import NEVER, Scored, alone, margin, stop_margin
 from ioint_node.privacy.gate import Proposal, Release, Said, bucket, decide
+from ioint_node.reputation.calibration import left_of_others
 from ioint_node.reputation.gate import (
     EFFECT,
     PARAMS,
@@ -32,13 +33,11 @@ from ioint_node.reputation.gate import (
 from ioint_node.reputation.rule import (
     LIFE_DAYS,
     MICRO,
-    THRESHOLD,
     WEEK_DAYS,
     Electorate,
     Network,
     Statement,
     network_part,
-    raw_voice,
 )
 from ioint_node.scoring.response import is_harmless
 
@@ -47,7 +46,6 @@ START_DAY = 1_000  # any day
 FIRM = 0.1  # the effect from which a warning is more than precaution
 LIE = 5  # liars say that 2^5 sessions were bad
 SLANDERED = 15  # patterns that liars take in turn, five a week
-NOT_CHEAP = Local(tier="advisory", effect=0.0, reason="not_cheap_here")
 General = Mapping[str, tuple[str, ...]]
 
 
@@ -286,25 +284,21 @@ class Consortium:
         return {p: local for p, local in judged.items() if local.effect > 0}
 
     def _judged(self, grounds: Grounds) -> Local:
+        # As first published, a consensus that the own record does not speak against passed no gate.
         if grounds.tier == "consensus" and not self._variant.gated and not grounds.clean(PARAMS):
             return Local(tier="consensus", effect=EFFECT["consensus"], reason="consensus")
-        return NOT_CHEAP if self._too_dear(grounds) else judge(grounds)
-
-    def _too_dear(self, grounds: Grounds) -> bool:
-        return grounds.tier == "consensus" and not grounds.gate(PARAMS).open
+        return judge(grounds)
 
     def _grounds(self, name: str, pattern: str, today: int) -> Grounds:
         member = self._members[name]
         network = self._network(name, pattern, today)
         accusers = self._accusers(name, pattern, today)
         others = set(accusers) - {name}
-        tier = network.tier
-        if self._variant.own_evidence and others and tier == "advisory":
-            tier = self._with_own(name, pattern, network, today)
         return Grounds(
-            network=tier,
-            calibrated=tier,
+            network=network.tier,
+            calibrated=network.tier,
             others=bool(others),
+            others_after_b=left_of_others(network, {}, name) if self._variant.own_evidence else None,
             first=any(
                 counts and group in others and day > today - LIFE_DAYS
                 for group, (day, counts) in self._firsts[pattern].items()
@@ -313,24 +307,6 @@ class Consortium:
             base=member.organisation.base[pattern],
             own=member.own(pattern, today),
         )
-
-    def _with_own(self, name: str, pattern: str, network: Network, today: int) -> str:
-        own = self._members[name].own(pattern, today)
-        if own.flagged == 0:
-            return network.tier
-        voice = raw_voice(
-            Statement(
-                id="",
-                author=name,
-                kind="report",
-                bad=bucket(own.flagged),
-                seen=bucket(own.sessions),
-                day=today,
-            )
-        )
-        others = sorted((v.accusing for v in network.voices if v.group != name), reverse=True)
-        left = sum(others[network.b :]) + max(voice, 0)
-        return "corroborated" if left >= THRESHOLD else network.tier
 
     def _accusers(self, name: str, pattern: str, today: int) -> tuple[str, ...]:
         return tuple(v.group for v in self._network(name, pattern, today).voices if v.accusing > 0)
