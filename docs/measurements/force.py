@@ -287,8 +287,7 @@ EARLIER: Mapping[str, Column] = {
     **WHERE,
     "first hijack warned": of("warnings", "first_warned"),
     "first stopped, alone": of("warnings", "first_stopped_alone"),
-    "first stopped, as it is": plain("warnings", "first_stopped"),
-    "first stopped, tipped": of("warnings", "first_stopped_tipped"),
+    "first stopped, with the network": of("warnings", "first_stopped_tipped"),
     "places": plain("waits", "places"),
     "warned at once": plain("waits", "at_once"),
     "never": plain("waits", "never"),
@@ -330,12 +329,12 @@ def page(result: Mapping[str, Any]) -> str:
             f"\n## Warned in time\n\n{WARNED}\n{table(large, WARNINGS)}",
             f"\n## Earlier\n\n{EARLY}\n{table(chosen, EARLIER)}",
             f"\n## Caught: a step-up or more\n\n{CHECKED}\n{table(chosen, caught('checked'))}",
-            f"\n## Caught: a person is asked, or it is stopped\n\n{ASKED}\n### The answer as it is\n\n",
-            table(chosen, caught("asked")),
-            "\n### Every warning tips what is in doubt\n\n",
+            f"\n## Caught: a person is asked, or it is stopped\n\n{ASKED}\n",
             table(large, caught("tipped")),
-            "\n### Warnings from .10 on tip what is in doubt\n\n",
+            "\n### Were only warnings from .10 on to tip\n\n",
             table(chosen, caught("tipped at .10")),
+            "\n### Were only a consensus to ask\n\n",
+            table(chosen, caught("asked")),
             f"\n## Small consortia\n\n{table(small, {**size, 'tipped: more': of(*tip, signed=True)})}",
             f"\n## Each corpus alone\n\n{table(alone, {**part, 'tipped: more': of(*tip, signed=True)})}",
             f"\n{READ.format(**result)}",
@@ -447,7 +446,7 @@ INTRODUCTION = """# Force: what a member gains from the others
 
 Made by `docs/measurements/force.py`: {sessions:,} recorded sessions, of which {malicious:,} were hijacked,
 {ordinary:,} had no attack and {resisted:,} resisted one. Every session is judged once by a fit and thresholds that
-saw nothing of its suite, tools mapped as if none were known. Then {seeds} worlds of each kind are lived through,
+saw nothing of its suite, tools mapped as if none were known. Then {seeds} worlds of every kind are lived through,
 with the rule, the gate and the publishing of a node as they are (`ioint_node.lab`). In brackets: 95 % intervals of
 {draws} draws of whole user tasks and of worlds.
 
@@ -480,13 +479,14 @@ EARLY = """*First*: the first hijack of an attack at a member. *Places*: attacks
 report had come; *at once*: the first hijack that was met afterwards was warned of; *days* is from that one to the
 first warned.
 """
-CHECKED = """The node's answer to every warning is a step-up. *At random* and *every cheap pattern* answer the same
-to patterns that nobody need have reported. *At that false rate*: own verdicts at thresholds so much lower that
-ordinary sessions meet as many false ones as with the network, chosen with the labels known, which no member could.
+CHECKED = """The node's answer to every warning is at least a step-up. *At random* and *every cheap pattern* answer the
+same to patterns that nobody need have reported. *More* is beyond the member alone with the thresholds it has. *At that
+false rate* is the member alone at thresholds so much lower that ordinary sessions meet as many false ones as with the
+network; they are chosen with the labels known, which no member could.
 """
-ASKED = """The stricter reading: an action was stopped or waits for a person. As it is, a warning asks for that from a
-consensus on. *Tipped*: it also asks a person where the member's own verdict on a changing action is at least
-borderline, so that neither says so alone. The controls ask for the same doubt.
+ASKED = """The stricter reading: an action was stopped, or waits for a person. A warning *tips* what is in doubt: it asks
+a person where the member's own verdict on a changing action is at least borderline, so that neither says so alone. A
+consensus asks in any case. The controls ask for the same doubt.
 """
 READ = """## How to read this
 
