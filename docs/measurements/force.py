@@ -484,9 +484,9 @@ same to patterns that nobody need have reported. *More* is beyond the member alo
 false rate* is the member alone at thresholds so much lower that ordinary sessions meet as many false ones as with the
 network; they are chosen with the labels known, which no member could.
 """
-ASKED = """The stricter reading: an action was stopped, or waits for a person. A warning *tips* what is in doubt: it asks
-a person where the member's own verdict on a changing action is at least borderline, so that neither says so alone. A
-consensus asks in any case. The controls ask for the same doubt.
+ASKED = """The stricter reading: an action was stopped, or waits for a person. A warning *tips* what is in doubt:
+it asks a person where the member's own verdict on a changing action is at least borderline, so that neither says so
+alone. A consensus asks in any case. The controls ask for the same doubt.
 """
 READ = """## How to read this
 
