@@ -240,6 +240,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> s
     return head + "".join(line(*(column(row) for column in columns.values())) for row in rows)
 
 
+def section(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> str:
+    """A heading and its table; nothing where nothing was measured."""
+    return f"\n## {title}\n\n{table(rows, columns)}" if rows else ""
+
+
 def of(*path: str, signed: bool = False) -> Column:
     """A column: the figure at this place of a row."""
 
@@ -335,8 +340,8 @@ def page(result: Mapping[str, Any]) -> str:
             table(chosen, caught("tipped at .10")),
             "\n### Were only a consensus to ask\n\n",
             table(chosen, caught("asked")),
-            f"\n## Small consortia\n\n{table(small, {**size, 'tipped: more': of(*tip, signed=True)})}",
-            f"\n## Each corpus alone\n\n{table(alone, {**part, 'tipped: more': of(*tip, signed=True)})}",
+            section("Small consortia", small, {**size, "tipped: more": of(*tip, signed=True)}),
+            section("Each corpus alone", alone, {**part, "tipped: more": of(*tip, signed=True)}),
             f"\n{READ.format(**result)}",
         ]
     )
@@ -497,12 +502,19 @@ decide what is in doubt.
 
 On ordinary sessions that complete no pattern the network does nothing, by construction: there the false rates are
 equal, and *more* is the gain. Over all ordinary work it also costs something, and a member alone that lowers its
-own thresholds by as much gets about as far: *beyond that* is not distinguishable from 0. That comparison is hard on
+own thresholds by as much gets about as far: *beyond that* is not distinguishable from 0 in any of these worlds. That comparison is hard on
 the network, since those thresholds are chosen with the labels known and from a few false sessions.
 
-Acting on every pattern of the catalogue that is cheap here, reported or not, catches about as much as the network
-does in world (a), at a higher cost: a good catalogue is worth much by itself. What reports add is which of its
-entries are worth a person's attention now.
+Acting on every pattern of the catalogue that is cheap here, reported or not, catches as much as the network does or a
+little more, and costs more: a good catalogue is worth much by itself. What reports add is which of its entries are
+worth a person's attention now. As many patterns at random catch less than the network does in world (a).
+
+World (b) says that what is learned about one kind of work seldom fits another: most entries name the resource that is
+abused. There TIER warns of fewer hijacks than as many patterns at random would, and IOINT, by what a member saw
+itself, of a few more; what is caught is hardly more than by chance.
+
+Liars take away what is above precaution and next to nothing of precaution itself: disputes cannot reach it, and the
+gate keeps slander from costing much.
 
 What flatters: the catalogue was written while looking at these corpora; few goals recur in many sessions, so that
 an attack seen anywhere soon fits what comes; every report leaves at once; all members are founders and know their
@@ -510,9 +522,6 @@ own rates. What does not: nothing but verdicts bears on an action here (in a nod
 other detectors do); a warning also lowers the trust used, opens incidents and reaches engines that have no detector
 of their own, and none of that is counted; ordinary work of a kind never done before is rarer in life than here.
 Rates of false warnings rest on {ordinary:,} recorded sessions, most of false ones on the work of one suite.
-
-World (b) says that what is learned about one kind of work seldom fits another: most entries name the resource that
-is abused.
 """
 SEEDS, DRAWS = 4, 300
 COLOURS = ("#1b6ca8", "#999999", "#0f9d58", "#b3541e", "#bbbbbb", "#7b3fa0")
