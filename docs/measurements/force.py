@@ -501,9 +501,9 @@ that reading the network adds nothing that can be measured here, whatever is bel
 decide what is in doubt.
 
 On ordinary sessions that complete no pattern the network does nothing, by construction: there the false rates are
-equal, and *more* is the gain. Over all ordinary work it also costs something, and a member alone that lowers its
-own thresholds by as much gets about as far: *beyond that* is not distinguishable from 0 in any of these worlds. That comparison is hard on
-the network, since those thresholds are chosen with the labels known and from a few false sessions.
+equal, and *more* is the gain. Over all ordinary work it also costs something, and a member alone that lowers its own
+thresholds by as much gets about as far: no interval of *beyond that* lies above 0. That comparison is hard on the
+network, since those thresholds are chosen with the labels known and from a few false sessions.
 
 Acting on every pattern of the catalogue that is cheap here, reported or not, catches as much as the network does or a
 little more, and costs more: a good catalogue is worth much by itself. What reports add is which of its entries are
@@ -521,7 +521,7 @@ an attack seen anywhere soon fits what comes; every report leaves at once; all m
 own rates. What does not: nothing but verdicts bears on an action here (in a node the level of trust, the budget and
 other detectors do); a warning also lowers the trust used, opens incidents and reaches engines that have no detector
 of their own, and none of that is counted; ordinary work of a kind never done before is rarer in life than here.
-Rates of false warnings rest on {ordinary:,} recorded sessions, most of false ones on the work of one suite.
+Rates of false warnings rest on {ordinary:,} recorded sessions, most of the false ones on the work of one suite.
 """
 SEEDS, DRAWS = 4, 300
 COLOURS = ("#1b6ca8", "#999999", "#0f9d58", "#b3541e", "#bbbbbb", "#7b3fa0")
