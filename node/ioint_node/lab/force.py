@@ -1,0 +1,428 @@
+"""A consortium lives through a world by the rule as it is shipped; what the network did about every session is kept.
+
+Belief is `reputation.rule` and `reputation.gate`, publishing is `privacy.gate`: nothing of them is repeated here. What
+a node does around them (stores, segments, delays of seconds) is left out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
+from math import comb
+
+from ioint_protocol.pattern import Rate
+from msgspec import Struct, structs
+
+from ioint_node.lab.organisations import Meeting, Organisation, World
+from ioint_node.lab.replay import NEVER, Scored, alone, margin, stop_margin
+from ioint_node.privacy.gate import Proposal, Release, Said, bucket, decide
+from ioint_node.reputation.calibration import left_of_others
+from ioint_node.reputation.gate import (
+    EFFECT,
+    PARAMS,
+    Candidate,
+    Grounds,
+    Local,
+    OwnRecord,
+    allocate,
+    cheap,
+    judge,
+    within_quota,
+)
+from ioint_node.reputation.rule import (
+    LIFE_DAYS,
+    MICRO,
+    WEEK_DAYS,
+    Electorate,
+    Network,
+    Statement,
+    network_part,
+)
+from ioint_node.scoring.response import is_harmless
+
+DAY_MS = 86_400_000
+START_DAY = 1_000  # any day
+FIRM = 0.1  # the effect from which a warning is more than precaution
+LIE = 5  # liars say that 2^5 sessions were bad
+SLANDERED = 15  # patterns that liars take in turn, five a week
+General = Mapping[str, tuple[str, ...]]
+
+
+class Variant(Struct, frozen=True, kw_only=True):
+    """The rule as it was first published, and each step from it to the one of this release.
+
+    With `seconding` a member answers a live report with a sighting of what it saw out of scope itself, was not sure
+    enough of to report, and could act on cheaply. With `own_evidence` such sessions count as a voice that is never
+    removed, here only. `gated` says that a consensus passes the gate too. With `general` what is said of an entry of
+    the catalogue counts for its special cases.
+    """
+
+    seconding: bool = False
+    own_evidence: bool = False
+    gated: bool = False
+    general: bool = False
+
+
+TIER = Variant()
+IOINT = Variant(seconding=True, own_evidence=True, gated=True, general=True)
+
+
+class Warned(Struct, frozen=True, kw_only=True):
+    """What patterns that a session completed in time ask for.
+
+    `effect` is the largest of them; `doubt` the largest drift over borderline, in log-odds, of a changing action from
+    the first that completes one on, and `firm_doubt` the same of those whose effect is at least `FIRM`.
+    """
+
+    effect: float = 0.0
+    doubt: float = NEVER
+    firm_doubt: float = NEVER
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What bore on one session at one honest member.
+
+    Attributes:
+        session: its place among all.
+        member: where it came to.
+        at: in days from the start.
+        new: nothing of its task is in the history of this member.
+        true: of patterns that another honest member accuses.
+        lies: of patterns that only liars accuse.
+        margin: over what asks for a step-up by own verdicts, in log-odds; see `replay.margin`.
+        stop: the same over what stops an action or asks a person; see `replay.stop_margin`.
+        by_chance: how likely as many patterns as are in force here would meet it, drawn from those cheap to act on.
+        any_cheap: it completed a pattern in time that it is cheap to act on here, reported or not.
+        reported: an honest member that is heard here had reported a pattern that it completed in time.
+        seen: this member had caught a session of the same attack by its own verdicts before.
+    """
+
+    session: int
+    member: str
+    at: float
+    new: bool
+    true: Warned
+    lies: Warned
+    margin: float
+    stop: float
+    by_chance: float
+    any_cheap: bool
+    reported: bool
+    seen: bool
+
+
+class _Member:
+    """What one organisation knows of itself so far; days of sessions by pattern."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        self.organisation = organisation
+        self.benign: dict[str, list[int]] = defaultdict(list)
+        self.flagged: dict[str, list[int]] = defaultdict(list)
+        self.confirmed: dict[str, list[int]] = defaultdict(list)
+        self.said: dict[str, Said] = {}
+        self.seconded: dict[str, Said] = {}
+        self.caught: set[str] = set()
+
+    def own(self, pattern: str, today: int) -> OwnRecord:
+        benign = self.organisation.matches.get(pattern, 0) + _recent(self.benign[pattern], today)
+        flagged = _recent(self.flagged[pattern], today)
+        return OwnRecord(sessions=benign + flagged, benign=benign, flagged=flagged)
+
+    def rate(self, pattern: str, today: int) -> Rate:
+        return Rate(matches=self.own(pattern, today).benign, sessions=self.organisation.sessions)
+
+
+class Consortium:
+    """All that was said so far, and what each member makes of it."""
+
+    def __init__(self, world: World, patterns: General, variant: Variant) -> None:
+        self._world = world
+        self._patterns = tuple(patterns)
+        self._variant = variant
+        self._general = patterns if variant.general else dict.fromkeys(patterns, ())
+        self._special = _turned(self._general)
+        self._members = {name: _Member(one) for name, one in world.members.items()}
+        self._voters = Electorate(
+            groups=len(world.groups),
+            group_of={name: name for name in world.groups},
+            tenure=dict.fromkeys(world.groups, MICRO),
+        )
+        # Nothing is ever withdrawn here, so that only the newest statement of each counts.
+        self._said: dict[str, dict[str, Statement]] = defaultdict(dict)
+        self._firsts: dict[str, dict[str, tuple[int, bool]]] = defaultdict(dict)
+        self._quota: dict[str, list[int]] = defaultdict(list)
+        self._networks: dict[str, dict[tuple[int, frozenset[str]], Network]] = defaultdict(dict)
+        self._in_force: dict[str, tuple[int, dict[str, Local]]] = {}
+        self._cheap: dict[str, tuple[int, frozenset[str]]] = {}
+        self._cheap_at_first = {
+            name: frozenset(p for p in patterns if self._is_cheap(one, p, START_DAY))
+            for name, one in self._members.items()
+        }
+        self._records = 0
+
+    # What members say.
+
+    def report(self, author: str, pattern: str, today: int, *, bad: int, seen: int) -> None:
+        """Someone reports a pattern, counts as exponents; the others hear it before anything else happens."""
+        first = self._firsts[pattern].get(author)
+        if first is None or first[0] <= today - LIFE_DAYS:
+            counts = within_quota(self._quota[author], today)
+            if counts:
+                self._quota[author].append(today)
+            self._firsts[pattern][author] = (today, counts)
+        self._say(author, pattern, "report", today, bad=bad, seen=max(bad, seen))
+        if author in self._members:
+            for liar in self._world.liars:
+                self._say(liar, pattern, "dispute", today)
+        if self._variant.seconding:
+            for name in self._members:
+                self._second(name, pattern, today)
+
+    def slander(self, week: int, today: int) -> None:
+        """What liars say together in a week.
+
+        They accuse what ordinary work completes most and no honest member reports, and dispute again what one does.
+        """
+        turn = self._world.slandered[:SLANDERED]
+        for place in range(PARAMS.first_reports):
+            pattern = turn[(PARAMS.first_reports * week + place) % len(turn)]
+            if not self._honest(pattern, today):
+                for liar in self._world.liars:
+                    self.report(liar, pattern, today, bad=LIE, seen=LIE)
+        for pattern in self._patterns:
+            if self._honest(pattern, today):
+                for liar in self._world.liars:
+                    self._say(liar, pattern, "dispute", today)
+
+    def close(self, name: str, session: Scored, today: int) -> None:
+        """A session ends at a member: it counts for its own record, and what it gives to tell is told."""
+        member = self._members[name]
+        if session.campaign and alone(session):
+            member.caught.add(session.campaign)
+        counted = member.flagged if session.flagged else member.benign
+        for pattern in session.completed:
+            counted[pattern].append(today)
+            if session.confirmed:
+                member.confirmed[pattern].append(today)
+                self._publish(name, pattern, today)
+            elif session.flagged and self._variant.seconding:
+                self._second(name, pattern, today)
+        if session.completed:
+            self._in_force.pop(name, None)
+            self._cheap.pop(name, None)
+
+    def _publish(self, name: str, pattern: str, today: int) -> None:
+        member = self._members[name]
+        bad = bucket(_recent(member.confirmed[pattern], today))
+        if self._tells(member, pattern, bad, member.said.get(pattern), today):
+            member.said[pattern] = Said(bad=bad, day=today)
+            seen = bucket(_recent(member.flagged[pattern], today))
+            self.report(name, pattern, today, bad=bad, seen=seen)
+
+    def _second(self, name: str, pattern: str, today: int) -> None:
+        """Answer a live report of another with a sighting of what was out of scope here and was not reported."""
+        member = self._members[name]
+        flagged = _recent(member.flagged[pattern], today)
+        heard = member.organisation.hears - {name}
+        asked = any(
+            s.kind == "report" and s.author in heard and 0 <= today - s.day < LIFE_DAYS
+            for s in self._said[pattern].values()
+        )
+        reported = member.said.get(pattern)
+        if not flagged or not asked or (reported is not None and today - reported.day < LIFE_DAYS):
+            return
+        seen = bucket(flagged)
+        if self._is_cheap(member, pattern, today) and self._tells(
+            member, pattern, seen, member.seconded.get(pattern), today
+        ):
+            member.seconded[pattern] = Said(bad=seen, day=today)
+            self._say(name, pattern, "sighting", today, bad=seen, seen=seen)
+
+    def _tells(self, member: _Member, pattern: str, bad: int, said: Said | None, today: int) -> bool:
+        """Whether the node's own gate lets it leave."""
+        rate, base = member.rate(pattern, today), member.organisation.base[pattern]
+        worth = PARAMS.base_worth_sessions
+        pooled = rate.matches + worth * base.matches / base.sessions if base.sessions else rate.matches
+        proposal = Proposal(
+            novel=False,
+            confirmed=True,
+            principals=1,
+            bad=bad,
+            benign_rate=pooled / (rate.sessions + (worth if base.sessions else 0)),
+            said=said,
+        )
+        outcome = decide(proposal, mode="catalogue", now=today * DAY_MS, draw=lambda _: 0)
+        return isinstance(outcome, Release)
+
+    def _say(self, author: str, pattern: str, kind: str, today: int, *, bad: int = 0, seen: int = 0) -> None:
+        self._records += 1
+        self._said[pattern][author] = Statement(
+            id=str(self._records), author=author, kind=kind, bad=bad, seen=seen, day=today
+        )
+        for name in (pattern, *self._special[pattern]):
+            self._networks[name].clear()
+        self._in_force.clear()
+
+    # What members believe.
+
+    def in_force(self, name: str, today: int) -> Mapping[str, Local]:
+        """Every pattern that has an effect at a member now."""
+        known = self._in_force.get(name)
+        if known is None or known[0] != today:
+            known = self._in_force[name] = (today, self._judge_all(name, today))
+        return known[1]
+
+    def _judge_all(self, name: str, today: int) -> dict[str, Local]:
+        grounds = {p: self._grounds(name, p, today) for p in self._patterns if self._said[p]}
+        fits = allocate(
+            Candidate(pattern=p, accusers=self._accusers(name, p, today), estimate=one.gate(PARAMS).estimate)
+            for p, one in grounds.items()
+            if one.candidate(PARAMS)
+        )
+        judged = {p: self._judged(structs.replace(one, fits=p in fits)) for p, one in grounds.items()}
+        return {p: local for p, local in judged.items() if local.effect > 0}
+
+    def _judged(self, grounds: Grounds) -> Local:
+        # As first published, a consensus that the own record does not speak against passed no gate.
+        if grounds.tier == "consensus" and not self._variant.gated and not grounds.clean(PARAMS):
+            return Local(tier="consensus", effect=EFFECT["consensus"], reason="consensus")
+        return judge(grounds)
+
+    def _grounds(self, name: str, pattern: str, today: int) -> Grounds:
+        member = self._members[name]
+        network = self._network(name, pattern, today)
+        accusers = self._accusers(name, pattern, today)
+        others = set(accusers) - {name}
+        return Grounds(
+            network=network.tier,
+            calibrated=network.tier,
+            others=bool(others),
+            others_after_b=left_of_others(network, {}, name) if self._variant.own_evidence else None,
+            first=any(
+                counts and group in others and day > today - LIFE_DAYS
+                for group, (day, counts) in self._firsts[pattern].items()
+            ),
+            rate=member.rate(pattern, today),
+            base=member.organisation.base[pattern],
+            own=member.own(pattern, today),
+        )
+
+    def _accusers(self, name: str, pattern: str, today: int) -> tuple[str, ...]:
+        return tuple(v.group for v in self._network(name, pattern, today).voices if v.accusing > 0)
+
+    def _network(self, name: str, pattern: str, today: int) -> Network:
+        hears = self._world.members[name].hears
+        known, key = self._networks[pattern], (today, hears)
+        if key not in known:
+            known[key] = network_part(
+                self._heard(pattern, hears),
+                self._voters,
+                today,
+                general={entry: self._heard(entry, hears) for entry in self._general[pattern]},
+            )
+        return known[key]
+
+    def _heard(self, pattern: str, hears: Set[str]) -> list[Statement]:
+        return [s for author, s in self._said[pattern].items() if author in hears]
+
+    def _honest(self, pattern: str, today: int) -> bool:
+        return any(
+            author in self._members and today - s.day < LIFE_DAYS for author, s in self._said[pattern].items()
+        )
+
+    # What it means for a session.
+
+    def meet(self, place: int, meeting: Meeting, session: Scored, today: int) -> Outcome:
+        """What bears on a session when it comes to a member."""
+        name = meeting.member
+        member = self._members[name]
+        met = tuple(dict.fromkeys(p for call in session.in_time for p in call.completed))
+        force = self.in_force(name, today) if met else {}
+        honest = {p for p in met if p in force and self._is_honest(name, p, today)}
+        lies = {p for p in met if p in force} - honest
+        affordable = self._affordable(name, today) if met else frozenset()
+        return Outcome(
+            session=place,
+            member=name,
+            at=meeting.at,
+            new=meeting.new,
+            true=_warned(session, {p: force[p].effect for p in honest}),
+            lies=_warned(session, {p: force[p].effect for p in lies}),
+            margin=margin(session),
+            stop=stop_margin(session),
+            by_chance=_chance(len(affordable), len(affordable.intersection(met)), len(force)),
+            any_cheap=not affordable.isdisjoint(met),
+            reported=any(self._is_honest(name, p, today) for p in met),
+            seen=session.campaign in member.caught,
+        )
+
+    def _is_honest(self, name: str, pattern: str, today: int) -> bool:
+        """Whether an honest member other than this one accuses a pattern, as far as it hears."""
+        return any(a in self._members and a != name for a in self._accusers(name, pattern, today))
+
+    def _affordable(self, name: str, today: int) -> frozenset[str]:
+        known = self._cheap.get(name)
+        if known is None or known[0] != today:
+            member = self._members[name]
+            moved = {p for p, days in member.benign.items() if days}
+            now = {p for p in moved if self._is_cheap(member, p, today)}
+            known = self._cheap[name] = (today, (self._cheap_at_first[name] - moved) | now)
+        return known[1]
+
+    def _is_cheap(self, member: _Member, pattern: str, today: int) -> bool:
+        return cheap(member.rate(pattern, today), member.organisation.base[pattern], PARAMS).open
+
+
+def live(
+    world: World, sessions: Sequence[Scored], patterns: General, variant: Variant = IOINT
+) -> Iterator[Outcome]:
+    """Live through a world; what bore on each session, in order of time.
+
+    `patterns` are the entries of the catalogue, each with those that it is a special case of.
+    """
+    consortium = Consortium(world, patterns, variant)
+    week = 0
+    for meeting in world.meetings:
+        while meeting.at >= WEEK_DAYS * week:
+            consortium.slander(week, START_DAY + WEEK_DAYS * week)
+            week += 1
+        today = START_DAY + int(meeting.at)
+        session = sessions[meeting.session]
+        yield consortium.meet(meeting.session, meeting, session, today)
+        consortium.close(meeting.member, session, today)
+
+
+def _turned(general: General) -> Mapping[str, tuple[str, ...]]:
+    """The special cases of each pattern."""
+    return {name: tuple(other for other, above in general.items() if name in above) for name in general}
+
+
+def _recent(days: Sequence[int], today: int) -> int:
+    return len(days) - bisect_right(days, today - LIFE_DAYS)
+
+
+def _warned(session: Scored, effects: Mapping[str, float]) -> Warned:
+    if not effects:
+        return Warned()
+    return Warned(
+        effect=max(effects.values()),
+        doubt=_doubt(session, effects.keys()),
+        firm_doubt=_doubt(session, {p for p, effect in effects.items() if effect >= FIRM}),
+    )
+
+
+def _doubt(session: Scored, warned: Set[str]) -> float:
+    """The largest drift over borderline among changing actions in time, from the first that completes one of these."""
+    found, on = NEVER, False
+    for call in session.in_time:
+        on = on or not warned.isdisjoint(call.completed)
+        if on and not is_harmless(call.effect_class):
+            found = max(found, call.drift - session.limits.borderline)
+    return found
+
+
+def _chance(choice: int, met: int, drawn: int) -> float:
+    """How likely so many patterns drawn from a choice contain one of those that were met."""
+    drawn = min(drawn, choice)
+    return 1.0 - comb(choice - met, drawn) / comb(choice, drawn) if met and drawn else 0.0
