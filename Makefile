@@ -77,7 +77,7 @@ COMPILE = .lock/bin/uv pip compile --quiet --upgrade --python-version 3.11 --uni
 lock:
 	@python="$$(deploy/find-python)"; "$$python" -m venv --clear .lock >&2
 	@.lock/bin/python -m pip --quiet --disable-pip-version-check install uv >&2
-	@$(COMPILE) --extra node --extra dev -o requirements/dev.txt pyproject.toml >&2
+	@$(COMPILE) --extra node --extra dev --extra lab -o requirements/dev.txt pyproject.toml >&2
 	@$(COMPILE) --extra node -c requirements/dev.txt -o requirements/run.txt pyproject.toml >&2
 	@$(COMPILE) -c requirements/dev.txt -o requirements/build.txt requirements/build.in >&2
 	@rm -rf .lock

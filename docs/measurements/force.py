@@ -199,7 +199,7 @@ def measured(case: Case, sessions: Sequence[Scored], seeds: int, draws: int) -> 
     """One row: everything about one case."""
     catalogue = load_catalogue()
     family = lineage(catalogue, load_taxonomy())
-    patterns = {name: family.general(name) for name in sorted(catalogue.entries)}
+    patterns = {name: family.general(name) or () for name in sorted(catalogue.entries)}
     chosen = [one for one in sessions if one.suite.startswith(case.corpus)]
     runs: list[list[Outcome]] = [
         list(live(make_world(chosen, case.plan, patterns, seed), chosen, patterns, VARIANTS[case.variant]))
