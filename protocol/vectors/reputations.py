@@ -58,8 +58,8 @@ def _report(author: str, bad: int = 0, seen: int | None = None, day: int = DAY, 
     return {"author": author, "kind": "report", "id": f"r{number}", "bad": bad, "seen": seen, "day": day}
 
 
-def _sighting(author: str, seen: int = 0, day: int = DAY) -> Case:
-    return {"author": author, "kind": "sighting", "id": "s1", "seen": seen, "day": day}
+def _sighting(author: str, seen: int = 0, day: int = DAY, of: str = "r1") -> Case:
+    return {"author": author, "kind": "sighting", "id": "s1", "of": of, "seen": seen, "day": day}
 
 
 def _dispute(author: str, day: int = DAY, number: int = 1, of: str = "r1") -> Case:
@@ -138,17 +138,38 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         disputed = [*three, _dispute("m3", DAY - days), _dispute("m4", DAY - days)]
         yield f"two disputes of {days} days", five, disputed, {}
         yield (
-            f"two disputes of {days} days, upheld on their last day",
+            f"two disputes of {days} days, and one of three who signed the report was wrong",
             five,
-            [*disputed, _report("m0", number=2)],
-            {"rulings": [_ruling("false", "m9", "r1", DAY - days + 13)]},
+            disputed,
+            {"rulings": [_ruling("false", "m0", "r1", DAY - days + 13)]},
         )
+    all_false = {"rulings": [_ruling("false", f"m{n}") for n in range(3)]}
+    newer = [_report(f"m{n}", number=2) for n in range(3)]
+    yield "disputes end with the report that they name", five, [*three, _dispute("m3"), *newer], all_false
+    withdrawn = [*three, _dispute("m3"), *(_withdrawal(f"m{n}") for n in range(3)), *newer]
+    yield "and when all who signed it took it back", five, withdrawn, {}
+    old = [*(_report(f"m{n}", day=DAY - 30) for n in range(3)), _dispute("m3"), *newer]
+    yield "and when it is too old", five, old, {}
+    yield "a dispute of what nobody said", five, [*three, _dispute("m3", of="r9")], {}
     yield (
-        "taken up a day too late",
+        "sightings of a report that was judged false",
         five,
-        [*three, _dispute("m3", DAY - 14), _dispute("m4", DAY - 14)],
-        {"rulings": [_ruling("false", "m9")]},
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _sighting("m4", 2, of="r2")],
+        {"rulings": [_ruling("false")]},
     )
+    yield (
+        "sightings of a report that was taken back",
+        five,
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _withdrawal("m0")],
+        {},
+    )
+    for day in (DAY - 13, DAY - 14):
+        yield (
+            f"two members of a group dispute it, one of them {DAY - day} days ago",
+            _members(6, group="g4"),
+            [*three, _dispute("m3", day), _dispute("m4", day), _dispute("m5"), _report("m4", 3, number=7)],
+            {},
+        )
     again = [
         _dispute("m3", DAY - 14),
         _dispute("m4", DAY - 14),
@@ -162,7 +183,7 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         [*three, *again, _withdrawal("m3", "d1"), _withdrawal("m4", "d1")],
         {},
     )
-    other = [_dispute("m3", number=3, of="r2"), _dispute("m4", number=3, of="r2")]
+    other = [_report("m2", number=2), _dispute("m3", number=3, of="r2"), _dispute("m4", number=3, of="r2")]
     yield "disputes of another report have their own time", five, [*three, *again, *other], {}
     yield (
         "said again after a month they begin anew",
@@ -241,32 +262,77 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         {"general": {more: [*three[1:], _withdrawal("m1")]}},
     )
 
+    ten = _members(10)
+    disputed = [*(_report(f"m{n}") for n in range(5)), *(_dispute(f"m{n}") for n in range(5, 9))]
+    disputed.append(_report("m9", 0, 6))
+    yield (
+        "a special case of what is disputed",
+        ten,
+        [_report("m9")],
+        {"general": {more: disputed[:-1], most: [_dispute("m8"), _report("m9", 0, 6)]}},
+    )
+    yield (
+        "a special case of what is disputed, with support of its own",
+        ten,
+        [_report(f"m{n}") for n in range(5)],
+        {"general": {more: disputed}},
+    )
+    for own in (1, 5):
+        yield (
+            f"{own} reports of a special case of what is under review",
+            ten,
+            [_report(f"m{n}") for n in range(own)],
+            {
+                "general": {more: [_report(f"m{n}", 2) for n in range(1, 9)]},
+                "rulings": [_ruling("review", of=more)],
+            },
+        )
+
 
 def _network_part(case: Case) -> Case:
-    today = case["today"]
-    rulings = [r for r in case["rulings"] if today < r["day"] + (14 if r["kind"] == "review" else 84)]
-    voting = {m["id"]: m for m in case["members"] if m["state"] == "active" and m["class"] == "member"}
+    """By itself, and with what is said of more general patterns: the reading with the higher tier, else the second."""
+    rulings = _holding(case)
+    voting = _voting(case)
     newest, withdrawn = _newest(case["statements"], case, voting, rulings)
     own = _group_voices(newest, case, voting, rulings)
+    ended = not newest and withdrawn > 0
+    narrow = _reading(own, case, {case["subject"]}, ended=ended)
+    if narrow["P"] == 0 or not case["general"]:
+        return narrow
     heard = dict(own)
-    if any(accusing > 0 for accusing, _, _ in own.values()):
-        for name in sorted(case["general"]):
-            said, _ = _newest(case["general"][name], case, voting, rulings)
-            for group, (accusing, _, day) in _group_voices(said, case, voting, rulings).items():
-                if accusing > heard.get(group, (0, 0, 0))[0]:
-                    heard[group] = (accusing, heard.get(group, (0, 0, 0))[1], day)
+    for name in sorted(case["general"]):
+        said, _ = _newest(case["general"][name], case, voting, rulings)
+        for group, (accusing, benign, day) in _group_voices(said, case, voting, rulings).items():
+            p, m, fresh = heard.get(group, (0, 0, 0))
+            heard[group] = (max(p, accusing), max(m, benign), day if accusing > p else fresh)
+    wide = _reading(heard, case, {case["subject"], *case["general"]}, ended=ended)
+    tiers = ["none", "advisory", "disputed", "corroborated", "consensus"]
+    return narrow if tiers.index(narrow["tier"]) > tiers.index(wide["tier"]) else wide
+
+
+def _holding(case: Case) -> list[Case]:
+    return [r for r in case["rulings"] if case["today"] < r["day"] + (14 if r["kind"] == "review" else 84)]
+
+
+def _voting(case: Case) -> dict[str, Case]:
+    return {m["id"]: m for m in case["members"] if m["state"] == "active" and m["class"] == "member"}
+
+
+def _reading(heard: dict[str, tuple[int, int, int]], case: Case, subjects: set[str], *, ended: bool) -> Case:
+    """Rules 7 to 10 for these voices."""
+    today = case["today"]
     accusing_voices = [accusing for accusing, _, _ in heard.values()]
     benign_voices = [benign for _, benign, _ in heard.values()]
     days = [day for accusing, _, day in heard.values() if accusing > 0]
     fresh = _decay(MICRO, max(0, today - max(days))) if days else 0
-    n = len({m["group"] for m in voting.values()})
+    n = len({m["group"] for m in _voting(case).values()})
     b, q = min((n - 1) // 3, max(3, -(-n // 10))), -(-n // 3)
     total, against = sum(accusing_voices), sum(benign_voices)
     p_b, n_b, p_q = (
         sum(sorted(v)[::-1][k:]) for v, k in ((accusing_voices, b), (benign_voices, b), (accusing_voices, q))
     )
-    review = any(r["kind"] == "review" and r["of"] == case["subject"] for r in rulings)
-    if not newest and withdrawn:
+    review = any(r["kind"] == "review" and r["of"] in subjects for r in _holding(case))
+    if ended:
         tier, state = "none", "withdrawn"
     elif total == 0:
         tier, state = "none", "benign" if against else "unknown"
@@ -298,29 +364,31 @@ def _newest(
 ) -> tuple[dict[str, Case], int]:
     """The newest live statement of each member, and how many only a withdrawal or a ruling ended."""
     today = case["today"]
-    alive = [s for s in statements if s["kind"] == "dispute" and -1 <= today - s["day"] < 30]
-    taken_back = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
-    void = {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
+    heard = [s for s in statements if s["author"] in voting and s["author"] not in case["equivocators"]]
+    told = [s for s in heard if s["kind"] != "withdrawal" and -1 <= today - s["day"] < 30]
+    gone = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
+    gone |= {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
+    false = {r["of"] for r in rulings if r["kind"] == "false"}
+    reports = {s["id"] for s in told if s["kind"] == "report" and (s["author"], s["id"]) not in gone}
     newest: dict[str, Case] = {}
     ended = 0
-    for said in statements:
-        author = said["author"]
-        if said["kind"] == "withdrawal" or author not in voting or author in case["equivocators"]:
-            continue
-        if not -1 <= today - said["day"] < 30:
-            continue
+    for said in told:
         if said["kind"] == "dispute":
-            about = [r for r in rulings if r["of"] == said["of"]]
-            if any(r["kind"] == "stands" and r["day"] >= said["day"] for r in about):
+            of, group = said["of"], voting[said["author"]]["group"]
+            rejected = any(
+                r["kind"] == "stands" and r["of"] == of and r["day"] >= said["day"] for r in rulings
+            )
+            days = [
+                s["day"]
+                for s in told
+                if s["kind"] == "dispute" and s["of"] == of and voting[s["author"]]["group"] == group
+            ]
+            if of not in reports or rejected or today >= min(days) + 14:
                 continue
-            ends = 14 + min(s["day"] for s in alive if (s["author"], s["of"]) == (author, said["of"]))
-            upheld = any(r["kind"] == "false" and r["day"] < ends for r in about)
-            if today >= ends and not upheld:
-                continue
-        if (author, said["id"]) in taken_back | void:
+        if (said["author"], said["id"]) in gone or (said["kind"] == "sighting" and said["of"] in false):
             ended += 1
         else:
-            newest[author] = said
+            newest[said["author"]] = said
     return newest, ended
 
 

@@ -196,7 +196,10 @@ def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str
         subject
         for subject, case in cases.items()
         if subject in parts.catalogue.entries
-        and ((before := parts.beliefs.get(subject)) is None or before.accusing != case.network.accusing)
+        and (
+            (before := parts.beliefs.get(subject)) is None
+            or (before.accusing, before.benign) != (case.network.accusing, case.network.benign)
+        )
     ]
     special = {
         name for subject in moved for name in (*among.special(subject), *parts.beliefs.special(subject))
@@ -431,6 +434,7 @@ def _conclude(
         "since": claim.since if claim else "",
         "measured_from": measured_from,
         "accusing": case.network.accusing,
+        "benign": case.network.benign,
         "general": list(general_of(parts, case.dossier)) if case.novel else [],
     }
     taken_back = case.network.withdrawn > old.withdrawn
@@ -533,6 +537,7 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         measured_from=details.get("measured_from"),
         reason=details["reason"],
         accusing=details.get("accusing", 0),
+        benign=details.get("benign", 0),
         general=tuple(details.get("general", ())),
         seq=row["seq"],
     )

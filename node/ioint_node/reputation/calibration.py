@@ -16,10 +16,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ioint_node.reputation.gate import TIERS, OwnRecord, own_log_odds
+from ioint_node.reputation.gate import OwnRecord, own_log_odds
 from ioint_node.reputation.rule import (
     MICRO,
     SMALLEST_CONSORTIUM,
+    TIERS,
     Network,
     Scales,
     Voice,

@@ -17,11 +17,13 @@ from ioint_node.reputation.rule import (
     MICRO,
     SMALLEST_CONSORTIUM,
     THRESHOLD,
+    Disputable,
     Network,
     Scales,
     Statement,
     Voice,
     decayed,
+    is_void,
     lives,
     raw_voice,
 )
@@ -90,10 +92,10 @@ def because(network: Network) -> str:
     return f"{network.tier} ({network.state}): {reason}"
 
 
-def silenced(statement: Statement, scales: Scales, taken_back: Collection[str]) -> str:
+def silenced(statement: Statement, scales: Scales, taken_back: Collection[str], about: Disputable) -> str:
     """Why a statement is not heard, in one code; empty for one that is, or that a newer one of its author replaced.
 
-    `taken_back` are the ids of the records that its author withdrew.
+    `taken_back` are the ids of the records that its author withdrew; `about` is what its voice hangs on as a dispute.
     """
     age_days, ruled = scales.today - statement.day, scales.ruled
     stops = (
@@ -101,14 +103,16 @@ def silenced(statement: Statement, scales: Scales, taken_back: Collection[str]) 
         (statement.author in scales.equivocators, "two_histories"),
         (statement.kind == "withdrawal", "takes_back"),
         (statement.id in taken_back, "withdrawn"),
-        ((statement.author, statement.id) in ruled.void, "ruled_false"),
+        (is_void(statement, ruled), "ruled_false"),
         (age_days < -AHEAD_DAYS, "early"),
         (age_days >= LIFE_DAYS, "expired"),
     )
     found = next((code for stopped, code in stops if stopped), "")
-    if found or lives(statement, scales.today, ruled):
+    if found or lives(statement, scales, about):
         return found
-    return "rejected" if statement.day <= ruled.upheld.get(statement.of, -1) else "lapsed"
+    if statement.day <= ruled.stands.get(statement.of, -1):
+        return "rejected"
+    return "lapsed" if statement.of in about.reports else "report_ended"
 
 
 def _confidence(network: Network) -> str:

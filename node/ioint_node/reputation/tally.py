@@ -14,17 +14,22 @@ from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
 from ioint_node.reputation.rule import (
+    Disputable,
     Network,
     Outcome,
     Scales,
     Statement,
     Sums,
     Voice,
+    disputed_since,
+    higher,
+    is_void,
     last_word,
-    lives,
+    live_reports,
+    of_age,
     outcome,
-    stronger,
     voice,
+    wider,
     with_voices,
 )
 
@@ -36,6 +41,99 @@ _author = attrgetter("author")
 MOVES: Final = 4_096
 """How many changes of a tally are remembered for those who follow it; with one more they look at all of it again."""
 _STAMPS: Final = count(1)
+UNDISPUTED: Final = Disputable(reports=(), since={})
+
+
+class _Balance:
+    """Voices, counted in and out: their amounts, ascending and above 0, and when accusations were fresh."""
+
+    __slots__ = ("_fresh", "accusing", "benign", "n", "p")
+
+    def __init__(self) -> None:
+        self.accusing: list[int] = []
+        self.benign: list[int] = []
+        self.p = self.n = 0
+        self._fresh: dict[int, int] = {}  # by day: how many groups made their newest accusation then
+
+    def count(self, heard: Voice, one: int) -> None:
+        """Count a voice in (1) or out (-1)."""
+        if heard.accusing:
+            _move(self.accusing, heard.accusing, one)
+            self.p += one * heard.accusing
+        if heard.benign:
+            _move(self.benign, heard.benign, one)
+            self.n += one * heard.benign
+        day = heard.fresh_day
+        if day is not None:
+            left = self._fresh.get(day, 0) + one
+            if left:
+                self._fresh[day] = left
+            else:
+                del self._fresh[day]
+
+    def sums(self, voices: int) -> Sums:
+        """The sums of the voices that are counted, of so many groups."""
+        return Sums(
+            accusing=self.accusing,
+            benign=self.benign,
+            p=self.p,
+            n=self.n,
+            voices=voices,
+            fresh_day=max(self._fresh, default=None),
+        )
+
+
+class _Disputes:
+    """Which reports live, and since when each group disputes which: as `rule.disputable`, author by author.
+
+    There is one only of subjects that somebody disputes, and most are not.
+    """
+
+    __slots__ = ("_disputed", "_disputers", "_reports", "_scales", "_signers", "about", "since")
+
+    def __init__(self, scales: Scales) -> None:
+        self._scales = scales
+        self._signers: dict[str, int] = {}  # by live report: how many signed it
+        self._reports: dict[str, frozenset[str]] = {}  # by author: its live reports
+        self._disputed: dict[str, dict[str, int]] = {}  # by author: since when it disputes which record
+        self._disputers: dict[str, set[str]] = {}  # by record
+        self.since: dict[tuple[str, str], int] = {}
+        self.about = Disputable(reports=self._signers.keys(), since=self.since)
+
+    def look(self, author: str, said: Sequence[Statement]) -> set[str]:
+        """Look at all that an author said; returns the authors whose disputes may have won or lost their voice."""
+        reports = live_reports(said, self._scales)
+        disputed = disputed_since(said, self._scales.today)
+        before, earlier = self._reports.get(author, frozenset()), self._disputed.get(author, {})
+        self._reports[author], self._disputed[author] = reports, disputed
+        moved: set[str] = set()
+        for report in reports ^ before:
+            signers = self._signers.get(report, 0) + (1 if report in reports else -1)
+            if signers:
+                self._signers[report] = signers
+            else:
+                del self._signers[report]
+            moved |= self._disputers.get(report, set())
+        for record in disputed.keys() | earlier.keys():
+            if disputed.get(record) != earlier.get(record):
+                moved |= self._date(author, record)
+        return moved
+
+    def _date(self, author: str, record: str) -> set[str]:
+        """Note since when the group of an author disputes a record; returns who does in it."""
+        group_of = self._scales.voters.group_of
+        disputers = self._disputers.setdefault(record, set())
+        if record in self._disputed[author]:
+            disputers.add(author)
+        else:
+            disputers.discard(author)
+        group = group_of[author]
+        members = {one for one in disputers if group_of[one] == group}
+        if members:
+            self.since[group, record] = min([self._disputed[one][record] for one in members])
+        else:
+            del self.since[group, record]
+        return members
 
 
 class Tally(Generic[S]):
@@ -46,17 +144,15 @@ class Tally(Generic[S]):
     """
 
     __slots__ = (
-        "_accusers",
-        "_accusing",
-        "_benign",
-        "_fresh",
+        "_disputes",
         "_general",
         "_gone",
-        "_heard",
-        "_n",
-        "_p",
+        "_own",
         "_pulled",
         "_taken_back",
+        "_wide",
+        "_wide_review",
+        "_wide_voices",
         "_withdrawn",
         "changed",
         "moves",
@@ -75,12 +171,13 @@ class Tally(Generic[S]):
         self.voices: dict[str, Voice] = {}
         self.moves: list[str] = []
         self.stamp = next(_STAMPS)
-        self._heard = self.voices  # with what groups say of more general patterns, as soon as there are such
-        self._accusing: list[int] = []  # of those, ascending and above 0
-        self._benign: list[int] = []
-        self._fresh: dict[int, int] = {}  # by day: how many groups made their newest accusation then
-        self._p = self._n = 0
-        self._accusers = 0  # groups that accuse the subject itself
+        self._own = _Balance()
+        self._wide: _Balance | None = (
+            None  # with what is said of more general patterns, as soon as there are such
+        )
+        self._wide_voices: dict[str, Voice] = {}
+        self._wide_review = False
+        self._disputes: _Disputes | None = None
         self._gone: dict[str, int] = {}  # by author: statements that only a withdrawal or a ruling ended
         self._withdrawn = 0
         self._taken_back: dict[str, frozenset[str]] = {}  # by author: what it withdrew
@@ -94,12 +191,13 @@ class Tally(Generic[S]):
     def hear(self, said: Mapping[str, Sequence[S]]) -> AbstractSet[str]:
         """Bring the voices up to date with what the authors in `changed` said; returns the groups that said it."""
         scales, group_of = self.scales, self.scales.voters.group_of
-        words: dict[str, dict[str, S | None]] = {}  # by group and author
-        for author, new in self.changed.items():
-            if scales.hears(author):
-                group = group_of[author]
-                words.setdefault(group, {})[author] = self._last_word(author, group, said[author], new)
+        came = {author: new for author, new in self.changed.items() if scales.hears(author)}
         self.changed = {}
+        came |= {author: len(said[author]) for author in self._look(said, came)}
+        words: dict[str, dict[str, S | None]] = {}  # by group and author
+        for author, new in came.items():
+            group = group_of[author]
+            words.setdefault(group, {})[author] = self._last_word(author, group, said[author], new)
         for group, changed in words.items():
             before = self.voices.get(group)
             spoken = [s for s in changed.values() if s is not None]
@@ -108,7 +206,9 @@ class Tally(Generic[S]):
             if len(spoken) > 1:
                 spoken.sort(key=_author)
             own = voice(group, spoken, scales, public_subject=self.public_subject) if spoken else None
-            self._speak(group, before, own)
+            _replace(self.voices, self._own, group, own)
+            if self._wide is not None:
+                self._hear_of(group, self._wide)
         self.moves += words
         if len(self.moves) > MOVES:
             self.moves, self.stamp = [], next(_STAMPS)
@@ -116,8 +216,13 @@ class Tally(Generic[S]):
 
     def join(self, general: Mapping[str, Tally[S]]) -> None:
         """Bring what groups say of more general patterns up to date; the tallies are of the same scales."""
-        if general and self._heard is self.voices:
-            self._heard = dict(self.voices)
+        if not general:
+            return
+        if self._wide is None:
+            self._wide, self._wide_voices = _Balance(), {}
+            for group in self.voices:
+                self._hear_of(group, self._wide)
+        self._wide_review = self.review or any(other.review for other in general.values())
         for name, other in general.items():
             known = self._general.setdefault(name, {})
             stamp, place = self._pulled.get(name, (0, 0))
@@ -129,35 +234,40 @@ class Tally(Generic[S]):
                     known[group] = said
                 else:
                     known.pop(group, None)
-                self._hear_of(group)
+                self._hear_of(group, self._wide)
 
     def outcome(self) -> Outcome:
         """What follows from all voices."""
-        accused = self._accusers > 0  # else nothing that is said of more general patterns counts here
-        return outcome(
-            Sums(
-                accusing=self._accusing if accused else (),
-                benign=self._benign,
-                p=self._p if accused else 0,
-                n=self._n,
-                voices=len(self.voices),
-                fresh_day=max(self._fresh) if accused else None,
-            ),
-            self.scales,
-            withdrawn=self._withdrawn,
-            review=self.review,
+        narrow = outcome(
+            self._own.sums(len(self.voices)), self.scales, withdrawn=self._withdrawn, review=self.review
         )
+        if self._wide is None or not narrow.accusing:
+            return narrow
+        sums = self._wide.sums(len(self._wide_voices))
+        wide = outcome(sums, self.scales, withdrawn=self._withdrawn, review=self._wide_review)
+        return higher(narrow, wide)
 
     def network(self) -> Network:
         """What follows from all voices, with the voices."""
-        heard = self._heard if self._accusers > 0 else self.voices
-        return with_voices(self.outcome(), [heard[group] for group in sorted(heard)])
+        found = self.outcome()
+        narrow = self._wide is None or found.alone or not self._own.p
+        return with_voices(found, self.voices if narrow else self._wide_voices)
+
+    def _look(self, said: Mapping[str, Sequence[S]], came: Mapping[str, int]) -> set[str]:
+        """Look at who disputes what; returns the authors whose disputes may have won or lost their voice."""
+        if self._disputes is not None:
+            return {moved for author in came for moved in self._disputes.look(author, said[author])}
+        if any(s.kind == "dispute" for author, new in came.items() for s in said[author][-new:]):
+            self._disputes = _Disputes(self.scales)
+            heard = [author for author in said if self.scales.hears(author)]
+            return {moved for author in heard for moved in self._disputes.look(author, said[author])}
+        return set()
 
     def _last_word(self, author: str, group: str, said: Sequence[S], new: int) -> S | None:
         """What an author says now, of whom so many of the newest statements came since."""
         gone = 0
         if new >= len(said) or any(s.kind in LOOKING_BACK for s in said[-new:]):
-            word, gone = last_word(said, self.scales)
+            word, gone = last_word(said, self.scales, self._disputes.about if self._disputes else UNDISPUTED)
             taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
             if taken_back:
                 self._taken_back[author] = taken_back
@@ -170,13 +280,13 @@ class Tally(Generic[S]):
         return word
 
     def _follow(self, author: str, group: str, new: Sequence[S]) -> tuple[S | None, int]:
-        """The last word of an author who only added to what it said, and how many statements are gone."""
+        """The last word of an author who only added reports and sightings, and how many statements are gone."""
         today, ruled = self.scales.today, self.scales.ruled
         taken_back, gone = self._taken_back.get(author, ()), self._gone.get(author, 0)
         word: S | None = None
         for statement in new:
-            if lives(statement, today, ruled):
-                if statement.id in taken_back or (author, statement.id) in ruled.void:
+            if of_age(statement, today):
+                if statement.id in taken_back or is_void(statement, ruled):
                     gone += 1
                 else:
                     word = statement
@@ -185,52 +295,14 @@ class Tally(Generic[S]):
             word = next((s for s in spoken if s.author == author), None)  # type: ignore[assignment]
         return word, gone
 
-    def _speak(self, group: str, before: Voice | None, own: Voice | None) -> None:
-        self._accusers += _accuses(own) - _accuses(before)
-        if self._heard is self.voices:
-            self._replace(group, own)
-            return
-        if own is not None:
-            self.voices[group] = own
-        else:
-            self.voices.pop(group, None)
-        self._hear_of(group)
-
-    def _hear_of(self, group: str) -> None:
-        """Hear the strongest of what a group says of the subject and of more general patterns."""
+    def _hear_of(self, group: str, wide: _Balance) -> None:
+        """Hear what a group says of the subject and of more general patterns."""
         now = self.voices.get(group)
         for name in sorted(self._general):
             said = self._general[name].get(group)
-            if said is not None and said.accusing > 0:
-                now = stronger(now, said, name)
-        self._replace(group, now)
-
-    def _replace(self, group: str, now: Voice | None) -> None:
-        """Put the voice of a group where it stands among the others now."""
-        before = self._heard.get(group)
-        if before is not None:
-            self._count(before, -1)
-        if now is not None:
-            self._heard[group] = now
-            self._count(now, 1)
-        elif before is not None:
-            del self._heard[group]
-
-    def _count(self, heard: Voice, one: int) -> None:
-        """Count a voice in (1) or out (-1)."""
-        if heard.accusing:
-            _move(self._accusing, heard.accusing, one)
-            self._p += one * heard.accusing
-        if heard.benign:
-            _move(self._benign, heard.benign, one)
-            self._n += one * heard.benign
-        day = heard.fresh_day
-        if day is not None:
-            left = self._fresh.get(day, 0) + one
-            if left:
-                self._fresh[day] = left
-            else:
-                del self._fresh[day]
+            if said is not None:
+                now = wider(now, said, name)
+        _replace(self._wide_voices, wide, group, now)
 
 
 def tallied(subject: str, statements: Iterable[S], scales: Scales, *, public_subject: bool) -> Tally[S]:
@@ -244,8 +316,14 @@ def tallied(subject: str, statements: Iterable[S], scales: Scales, *, public_sub
     return tally
 
 
-def _accuses(voice: Voice | None) -> bool:
-    return voice is not None and voice.accusing > 0
+def _replace(voices: dict[str, Voice], balance: _Balance, group: str, now: Voice | None) -> None:
+    """Put the voice of a group in the place of the one that it had."""
+    before = voices.pop(group, None)
+    if before is not None:
+        balance.count(before, -1)
+    if now is not None:
+        voices[group] = now
+        balance.count(now, 1)
 
 
 def _move(ascending: list[int], amount: int, one: int) -> None:
