@@ -59,6 +59,8 @@ every liar and three tenths of the honest. *Viewer*: liars know the history of t
 OTHER_RULES = """
 ## Beside other rules
 
+The others act without a gate, and the 1 % that they flag are often the patterns that are used most.
+
 ![Warned in time, and what it costs](reputation-lift.svg)
 """
 SUBJECTS = """
