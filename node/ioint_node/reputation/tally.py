@@ -7,8 +7,7 @@ a removal and an insertion in a list of at most as many numbers as there are gro
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import Final, Generic, TypeVar
@@ -188,31 +187,20 @@ class Tally(Generic[S]):
             str, tuple[int, int]
         ] = {}  # stamp and moves of the tallies that are in it, by name
 
-    def hear(self, said: Mapping[str, Sequence[S]]) -> AbstractSet[str]:
+    def hear(self, said: Mapping[str, Sequence[S]]) -> Collection[str]:
         """Bring the voices up to date with what the authors in `changed` said; returns the groups that said it."""
-        scales, group_of = self.scales, self.scales.voters.group_of
-        came = {author: new for author, new in self.changed.items() if scales.hears(author)}
+        scales, groups, came = self.scales, [], self.changed
         self.changed = {}
-        came |= {author: len(said[author]) for author in self._look(said, came)}
-        words: dict[str, dict[str, S | None]] = {}  # by group and author
-        for author, new in came.items():
-            group = group_of[author]
-            words.setdefault(group, {})[author] = self._last_word(author, group, said[author], new)
-        for group, changed in words.items():
-            before = self.voices.get(group)
-            spoken = [s for s in changed.values() if s is not None]
-            if before is not None:
-                spoken += [s for s in before.statements if s.author not in changed]  # type: ignore[misc]
-            if len(spoken) > 1:
-                spoken.sort(key=_author)
-            own = voice(group, spoken, scales, public_subject=self.public_subject) if spoken else None
-            _replace(self.voices, self._own, group, own)
-            if self._wide is not None:
-                self._hear_of(group, self._wide)
-        self.moves += words
+        moved = self._look(said, came)
+        for author, new in [*came.items(), *((author, len(said[author])) for author in moved)]:
+            if scales.hears(author):
+                group = scales.voters.group_of[author]
+                groups.append(group)
+                self._speak(group, author, self._last_word(author, group, said[author], new))
+        self.moves += groups
         if len(self.moves) > MOVES:
             self.moves, self.stamp = [], next(_STAMPS)
-        return words.keys()
+        return groups
 
     def join(self, general: Mapping[str, Tally[S]]) -> None:
         """Bring what groups say of more general patterns up to date; the tallies are of the same scales."""
@@ -255,13 +243,26 @@ class Tally(Generic[S]):
 
     def _look(self, said: Mapping[str, Sequence[S]], came: Mapping[str, int]) -> set[str]:
         """Look at who disputes what; returns the authors whose disputes may have won or lost their voice."""
-        if self._disputes is not None:
-            return {moved for author in came for moved in self._disputes.look(author, said[author])}
-        if any(s.kind == "dispute" for author, new in came.items() for s in said[author][-new:]):
-            self._disputes = _Disputes(self.scales)
-            heard = [author for author in said if self.scales.hears(author)]
-            return {moved for author in heard for moved in self._disputes.look(author, said[author])}
-        return set()
+        authors: Iterable[str] = came
+        if self._disputes is None:
+            if not any(s.kind == "dispute" for author, new in came.items() for s in said[author][-new:]):
+                return set()
+            self._disputes, authors = _Disputes(self.scales), said
+        heard = [author for author in authors if self.scales.hears(author)]
+        return {moved for author in heard for moved in self._disputes.look(author, said[author])}
+
+    def _speak(self, group: str, author: str, word: S | None) -> None:
+        """Make the voice of a group anew, of which this is what one member says now."""
+        before = self.voices.get(group)
+        spoken: list[Statement] = [] if word is None else [word]
+        if before is not None:
+            others = [s for s in before.statements if s.author != author]
+            if others:
+                spoken = sorted([*others, *spoken], key=_author)
+        own = voice(group, spoken, self.scales, public_subject=self.public_subject) if spoken else None
+        _replace(self.voices, self._own, group, own)
+        if self._wide is not None:
+            self._hear_of(group, self._wide)
 
     def _last_word(self, author: str, group: str, said: Sequence[S], new: int) -> S | None:
         """What an author says now, of whom so many of the newest statements came since."""
