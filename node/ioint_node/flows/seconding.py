@@ -27,7 +27,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import cheap
-from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
+from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS, ruled
 from ioint_node.store import log, matches, outgoing, overrides
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, from_text
@@ -219,19 +219,24 @@ async def _newest_report(
     *,
     by: frozenset[str] | None = None,
 ) -> StoredRecord | None:
-    """The newest live report about a subject of an active member, of one of these groups where they are given."""
+    """The newest live report about a subject of an active member, of one of these groups where they are given.
+
+    One with the id of a record that was judged false is none: a sighting of it would say nothing.
+    """
     roster, today = parts.roster(), day_of(now)
     if roster is None:
         return None
     about = await log.records_about(connection, (subject,), since_day=today - LIFE_DAYS + 1)
     said = about.get(subject, ())
     gone = {(one.author, one.record.of) for one in said if isinstance(one.record, Withdrawal)}
+    false = ruled(roster, today).false
     live = []
     for one in said:
         member = roster.member(one.author)
         if member is None or member.state != "active" or not isinstance(one.record, Report):
             continue
-        heard = one.day <= today + AHEAD_DAYS and (one.author, one.id) not in gone
+        stands = (one.author, one.id) not in gone and one.id not in false
+        heard = one.day <= today + AHEAD_DAYS and stands
         if heard and (by is None or member.group in by):
             live.append(one)
     return max(live, key=lambda one: (one.day, one.id), default=None)

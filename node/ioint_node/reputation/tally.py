@@ -226,20 +226,26 @@ class Tally(Generic[S]):
 
     def outcome(self) -> Outcome:
         """What follows from all voices."""
-        narrow = outcome(
-            self._own.sums(len(self.voices)), self.scales, withdrawn=self._withdrawn, review=self.review
-        )
-        if self._wide is None or not narrow.accusing:
-            return narrow
-        sums = self._wide.sums(len(self._wide_voices))
-        wide = outcome(sums, self.scales, withdrawn=self._withdrawn, review=self._wide_review)
-        return higher(narrow, wide)
+        wide = self._wide_outcome()
+        # No sum of accusations is less where more is heard: only what disputes or reviews it makes that tier lower.
+        if wide is not None and wide.tier != "disputed":
+            return wide
+        sums = self._own.sums(len(self.voices))
+        narrow = outcome(sums, self.scales, withdrawn=self._withdrawn, review=self.review)
+        return narrow if wide is None else higher(narrow, wide)
 
     def network(self) -> Network:
         """What follows from all voices, with the voices."""
         found = self.outcome()
         narrow = self._wide is None or found.alone or not self._own.p
         return with_voices(found, self.voices if narrow else self._wide_voices)
+
+    def _wide_outcome(self) -> Outcome | None:
+        """What follows when more general patterns are heard too; None where they are not."""
+        if self._wide is None or not self._own.p:
+            return None
+        sums = self._wide.sums(len(self._wide_voices))
+        return outcome(sums, self.scales, withdrawn=self._withdrawn, review=self._wide_review)
 
     def _look(self, said: Mapping[str, Sequence[S]], came: Mapping[str, int]) -> set[str]:
         """Look at who disputes what; returns the authors whose disputes may have won or lost their voice."""

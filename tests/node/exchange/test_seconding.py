@@ -21,6 +21,7 @@ from ioint_protocol import (
     Dispute,
     Record,
     Report,
+    Ruling,
     Sighting,
     Unread,
     decode_record,
@@ -28,6 +29,7 @@ from ioint_protocol import (
     parse_pattern,
     parse_segment,
     pattern_id,
+    record_id,
 )
 from sqlalchemy import insert
 
@@ -101,6 +103,22 @@ async def test_nothing_is_seconded_where_the_operator_does_not_want_it(
     await left_scope(net[1], net.patterns[0])
 
     assert await told(net[1]) == []
+
+
+async def test_a_report_that_was_judged_false_is_not_seconded(make: Make) -> None:
+    net = await make(4)
+    first, other = net[0], net[1]
+    await first.find_bad(net.patterns[0])
+    await net.deliver()
+    (report,) = await told(first)
+    roster = other.parts.roster()
+    author = next(one.id for one in roster.members if one.name == first.name)
+    ruling = Ruling(kind="false", author=author, of=record_id(encode_record(report)), day=TODAY)
+    judged = replace(roster, rulings=(ruling,))
+    other.parts = replace(other.parts, roster=lambda: judged)
+    await left_scope(other, net.patterns[0])
+
+    assert await told(other) == []
 
 
 async def test_what_nobody_else_reports_is_not_told_by_a_session_that_is_not_confirmed(make: Make) -> None:
