@@ -122,7 +122,7 @@ async def _days_of(connection: AsyncConnection, reports: Collection[str]) -> dic
         .where(records.c.of.in_(among(connection, reports)), records.c.kind == "report")
         .distinct()
     )
-    return dict(rows.tuples().all())
+    return {row.of: row.day for row in rows}
 
 
 async def _disputed_since(connection: AsyncConnection, reports: Collection[str]) -> dict[str, dict[str, int]]:
