@@ -14,7 +14,7 @@ SUBJECT = "5" * 64
 def make_reputations() -> Case:
     """Statements about one subject and what every node makes of them."""
     cases = []
-    for name, members, statements, more in (*_stories(), *_ruled_stories()):
+    for name, members, statements, more in (*_stories(), *_ruled_stories(), *_general_stories()):
         case: Case = {
             "name": name,
             "kind": "pattern",
@@ -150,11 +150,27 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
     yield "and when all who signed it took it back", five, withdrawn, {}
     old = [*(_report(f"m{n}", day=DAY - 30) for n in range(3)), _dispute("m3"), *newer]
     yield "and when it is too old", five, old, {}
+    for days in (29, 30):
+        seen = [_report("m0", day=DAY - days), *(_sighting(f"m{n}", 2, DAY - 5) for n in (1, 2, 3))]
+        yield f"sightings of what was reported {days} days ago", five, seen, {}
+    yield "sightings of what nobody said", five, [*three, _sighting("m3", 2, of="r9")], {}
+    yield (
+        "disputes of tomorrow and a ruling of today",
+        five,
+        [*three, _dispute("m3", DAY + 1), _dispute("m4", DAY + 1)],
+        {"rulings": [_ruling("stands")]},
+    )
     yield "a dispute of what nobody said", five, [*three, _dispute("m3", of="r9")], {}
     yield (
         "sightings of a report that was judged false",
         five,
-        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _sighting("m4", 2, of="r2")],
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _report("m4", 2, number=2)],
+        {"rulings": [_ruling("false")]},
+    )
+    yield (
+        "sightings of a report of two, one of them judged false",
+        five,
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _report("m4")],
         {"rulings": [_ruling("false")]},
     )
     yield (
@@ -239,45 +255,64 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         [*three, _dispute("m3"), _dispute("m4")],
         {"breadth": {"g3": 999, "g4": 999}},
     )
-    more, most = "1" * 64, "2" * 64
-    yield "a more general pattern", five, [_report("m0")], {"general": {more: [*three[1:], _dispute("m4")]}}
-    yield "one voice for both", five, [*three[:2]], {"general": {more: [_report("m0", 1), _report("m1", 1)]}}
+
+
+def _general_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
+    five, more, most = _members(5), "1" * 64, "2" * 64
+    three = [_report("m0"), _report("m1"), _report("m2")]
+    two = three[:2]
+    yield (
+        "a more general pattern",
+        five,
+        two,
+        {"general": {more: [_report("m2"), _report("m3"), _dispute("m4")]}},
+    )
+    yield (
+        "a more general pattern of what one accuses",
+        five,
+        two[:1],
+        {"general": {more: [*three, _report("m3")]}},
+    )
+    yield (
+        "one voice for both",
+        five,
+        two,
+        {"general": {more: [_report("m0", 1), _report("m1", 1)]}},
+    )
     yield (
         "two more general patterns",
         five,
-        [_report("m0")],
-        {"general": {more: [_report("m1", day=DAY - 7)], most: [_report("m1"), _report("m2", day=DAY - 9)]}},
+        two,
+        {"general": {more: [_report("m2", day=DAY - 7)], most: [_report("m2"), _report("m3", day=DAY - 9)]}},
     )
     yield (
         "the same voice twice",
         five,
-        [_report("m0", 3, 7, DAY)],
+        [_report("m0", 3, 7, DAY), _report("m4"), _report("m3")],
         {"general": {more: [_report("m0", 3, 7, DAY)], most: [_report("m1", day=DAY - 20)]}},
     )
-    yield "nobody accuses it itself", five, [_dispute("m0")], {"general": {more: three}}
+    yield "nobody accuses it itself", five, [_report("m0", 0, 6)], {"general": {more: three}}
     yield (
         "of what is more general something is withdrawn",
         five,
-        [_report("m0")],
+        [_report("m0"), _report("m4")],
         {"general": {more: [*three[1:], _withdrawal("m1")]}},
     )
-
     ten = _members(10)
-    disputed = [*(_report(f"m{n}") for n in range(5)), *(_dispute(f"m{n}") for n in range(5, 9))]
-    disputed.append(_report("m9", 0, 6))
+    disputed = [_report("m4"), _report("m5"), *(_dispute(f"m{n}") for n in (0, 6, 7, 8))]
     yield (
         "a special case of what is disputed",
         ten,
-        [_report("m9")],
-        {"general": {more: disputed[:-1], most: [_dispute("m8"), _report("m9", 0, 6)]}},
+        [_report(f"m{n}") for n in range(4)],
+        {"general": {more: disputed, most: [_dispute("m8"), _report("m9", 0, 6)]}},
     )
     yield (
         "a special case of what is disputed, with support of its own",
         ten,
         [_report(f"m{n}") for n in range(5)],
-        {"general": {more: disputed}},
+        {"general": {more: [*three, *(_dispute(f"m{n}") for n in range(3, 10))]}},
     )
-    for own in (1, 5):
+    for own in (1, 4, 5):
         yield (
             f"{own} reports of a special case of what is under review",
             ten,
@@ -290,14 +325,15 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
 
 
 def _network_part(case: Case) -> Case:
-    """By itself, and with what is said of more general patterns: the reading with the higher tier, else the second."""
+    """By itself, and where that has support also widely: the reading with the higher tier, else the wide one."""
     rulings = _holding(case)
     voting = _voting(case)
     newest, withdrawn = _newest(case["statements"], case, voting, rulings)
     own = _group_voices(newest, case, voting, rulings)
     ended = not newest and withdrawn > 0
-    narrow = _reading(own, case, {case["subject"]}, ended=ended)
-    if narrow["P"] == 0 or not case["general"]:
+    accusers = sum(accusing > 0 for accusing, _, _ in own.values())
+    narrow = _reading(own, case, {case["subject"]}, accusers, ended=ended)
+    if narrow["P_b"] == 0 or not case["general"]:
         return narrow
     heard = dict(own)
     for name in sorted(case["general"]):
@@ -305,7 +341,7 @@ def _network_part(case: Case) -> Case:
         for group, (accusing, benign, day) in _group_voices(said, case, voting, rulings).items():
             p, m, fresh = heard.get(group, (0, 0, 0))
             heard[group] = (max(p, accusing), max(m, benign), day if accusing > p else fresh)
-    wide = _reading(heard, case, {case["subject"], *case["general"]}, ended=ended)
+    wide = _reading(heard, case, {case["subject"], *case["general"]}, accusers, ended=ended)
     tiers = ["none", "advisory", "disputed", "corroborated", "consensus"]
     return narrow if tiers.index(narrow["tier"]) > tiers.index(wide["tier"]) else wide
 
@@ -318,7 +354,9 @@ def _voting(case: Case) -> dict[str, Case]:
     return {m["id"]: m for m in case["members"] if m["state"] == "active" and m["class"] == "member"}
 
 
-def _reading(heard: dict[str, tuple[int, int, int]], case: Case, subjects: set[str], *, ended: bool) -> Case:
+def _reading(
+    heard: dict[str, tuple[int, int, int]], case: Case, subjects: set[str], accusers: int, *, ended: bool
+) -> Case:
     """Rules 7 to 10 for these voices."""
     today = case["today"]
     accusing_voices = [accusing for accusing, _, _ in heard.values()]
@@ -342,7 +380,7 @@ def _reading(heard: dict[str, tuple[int, int, int]], case: Case, subjects: set[s
         tier, state = "disputed", "disputed"
     else:
         tier, state = ("consensus", "malicious") if p_q >= 750_000 else ("corroborated", "suspicious")
-    d, k, c = total + against + 750_000, len(days), b + 3
+    d, k, c = total + against + 750_000, accusers, b + 3
     return {
         "n": n,
         "b": b,
@@ -368,15 +406,18 @@ def _newest(
     told = [s for s in heard if s["kind"] != "withdrawal" and -1 <= today - s["day"] < 30]
     gone = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
     gone |= {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
-    false = {r["of"] for r in rulings if r["kind"] == "false"}
     reports = {s["id"] for s in told if s["kind"] == "report" and (s["author"], s["id"]) not in gone}
+    known = {s["id"] for s in statements if s["kind"] == "report" and -1 <= today - s["day"] < 30}
+    false = {r["of"] for r in rulings if r["kind"] == "false"} - reports
     newest: dict[str, Case] = {}
     ended = 0
     for said in told:
+        if said["kind"] == "sighting" and said["of"] not in known:
+            continue
         if said["kind"] == "dispute":
             of, group = said["of"], voting[said["author"]]["group"]
             rejected = any(
-                r["kind"] == "stands" and r["of"] == of and r["day"] >= said["day"] for r in rulings
+                r["kind"] == "stands" and r["of"] == of and r["day"] + 1 >= said["day"] for r in rulings
             )
             days = [
                 s["day"]

@@ -221,7 +221,7 @@ async def _newest_report(
 ) -> StoredRecord | None:
     """The newest live report about a subject of an active member, of one of these groups where they are given.
 
-    One with the id of a record that was judged false is none: a sighting of it would say nothing.
+    One that was judged false is none: a sighting of it would say nothing.
     """
     roster, today = parts.roster(), day_of(now)
     if roster is None:
@@ -229,14 +229,13 @@ async def _newest_report(
     about = await log.records_about(connection, (subject,), since_day=today - LIFE_DAYS + 1)
     said = about.get(subject, ())
     gone = {(one.author, one.record.of) for one in said if isinstance(one.record, Withdrawal)}
-    false = ruled(roster, today).false
+    gone |= ruled(roster, today).void
     live = []
     for one in said:
         member = roster.member(one.author)
         if member is None or member.state != "active" or not isinstance(one.record, Report):
             continue
-        stands = (one.author, one.id) not in gone and one.id not in false
-        heard = one.day <= today + AHEAD_DAYS and stands
+        heard = one.day <= today + AHEAD_DAYS and (one.author, one.id) not in gone
         if heard and (by is None or member.group in by):
             live.append(one)
     return max(live, key=lambda one: (one.day, one.id), default=None)

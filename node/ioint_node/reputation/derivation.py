@@ -17,7 +17,7 @@ from ioint_node.reputation.rule import (
     MICRO,
     SMALLEST_CONSORTIUM,
     THRESHOLD,
-    Disputable,
+    Named,
     Network,
     Scales,
     Statement,
@@ -26,6 +26,7 @@ from ioint_node.reputation.rule import (
     is_void,
     lives,
     raw_voice,
+    rejected,
 )
 
 EPOCH: Final = date(1970, 1, 1)
@@ -92,10 +93,10 @@ def because(network: Network) -> str:
     return f"{network.tier} ({network.state}): {reason}"
 
 
-def silenced(statement: Statement, scales: Scales, taken_back: Collection[str], about: Disputable) -> str:
+def silenced(statement: Statement, scales: Scales, taken_back: Collection[str], named: Named) -> str:
     """Why a statement is not heard, in one code; empty for one that is, or that a newer one of its author replaced.
 
-    `taken_back` are the ids of the records that its author withdrew; `about` is what its voice hangs on as a dispute.
+    `taken_back` are the ids of the records that its author withdrew; `named` is what it hangs on if it names a report.
     """
     age_days, ruled = scales.today - statement.day, scales.ruled
     stops = (
@@ -103,16 +104,16 @@ def silenced(statement: Statement, scales: Scales, taken_back: Collection[str], 
         (statement.author in scales.equivocators, "two_histories"),
         (statement.kind == "withdrawal", "takes_back"),
         (statement.id in taken_back, "withdrawn"),
-        (is_void(statement, ruled), "ruled_false"),
+        (is_void(statement, ruled, named), "ruled_false"),
         (age_days < -AHEAD_DAYS, "early"),
         (age_days >= LIFE_DAYS, "expired"),
     )
     found = next((code for stopped, code in stops if stopped), "")
-    if found or lives(statement, scales, about):
+    if found or lives(statement, scales, named):
         return found
-    if statement.day <= ruled.stands.get(statement.of, -1):
-        return "rejected"
-    return "lapsed" if statement.of in about.reports else "report_ended"
+    if statement.kind == "sighting" or statement.of not in named.live:
+        return "report_ended"
+    return "rejected" if rejected(statement, ruled) else "lapsed"
 
 
 def _confidence(network: Network) -> str:

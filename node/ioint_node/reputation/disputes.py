@@ -12,7 +12,16 @@ from typing import Final
 from ioint_protocol import Roster, Ruling
 from msgspec import Struct
 
-from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement, electorate, of_age, ruled
+from ioint_node.reputation.rule import (
+    AHEAD_DAYS,
+    DISPUTE_DAYS,
+    MICRO,
+    Statement,
+    electorate,
+    of_age,
+    rejected,
+    ruled,
+)
 
 STATES: Final = ("open", "upheld", "rejected", "lapsed", "withdrawn")
 
@@ -87,17 +96,16 @@ def standings(roster: Roster, today: int) -> dict[str, Standing]:
 
 def _decided(dispute: Dispute, roster: Roster, today: int) -> Outcome | None:
     """What a ruling made of a dispute, if one did."""
-    said = dispute.said
-    for ruling in roster.rulings:
-        if not ruling.holds(today):
-            continue
+    said, holding = dispute.said, [ruling for ruling in roster.rulings if ruling.holds(today)]
+    for ruling in holding:
         itself = ruling.kind == "false" and (ruling.author, ruling.of) == (said.author, said.id)
-        if itself or (ruling.kind == "stands" and ruling.of == said.of and said.day <= ruling.day):
+        stands = ruling.kind == "stands" and ruling.of == said.of and rejected(said, ruled(roster, today))
+        if itself or stands:
             return Outcome(state="rejected", ruling=ruling)
     ends = deadline(dispute, roster)
-    for ruling in roster.rulings:
+    for ruling in holding:
         named = ruling.kind == "false" and ruling.of == said.of and ruling.author in dispute.reporters
-        if named and ruling.holds(today) and said.day <= ruling.day < ends:
+        if named and said.day - AHEAD_DAYS <= ruling.day < ends:
             return Outcome(state="upheld", ruling=ruling)
     return None
 

@@ -80,7 +80,7 @@ class Electorate:
 class Ruled:
     """What the stewards' rulings that hold today say.
 
-    `void` are the statements (author, record id) that were judged false, `false` their records, whoever signed them;
+    `void` are the statements (author, record id) that were judged false, `false` the ids among these;
     `stands` says until which UTC day disputes of a record are void; `reviewed` are the patterns and public subjects
     under review.
     """
@@ -91,21 +91,22 @@ class Ruled:
     false: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Note the records."""
+        """Note the ids."""
         object.__setattr__(self, "false", frozenset([record for _, record in self.void]))
 
 
 NOTHING_RULED: Final = Ruled()
 
 
-class Disputable(NamedTuple):
-    """What the voice of a dispute hangs on beside itself.
+class Named(NamedTuple):
+    """What the voices of sightings and disputes hang on: the reports about the subject, which they name by id.
 
-    `reports` are the ids of the live reports about the subject; `since` says, by group and record, on which UTC day the
-    group disputed it first.
+    `known` are those that are of age, whoever signed them, `live` those that are live; `since` says, by group and
+    record, on which UTC day the group disputed it first.
     """
 
-    reports: Container[str]
+    known: Container[str]
+    live: Container[str]
     since: Mapping[tuple[str, str], int]
 
 
@@ -162,8 +163,8 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
 
     `tier` is none, advisory, disputed, corroborated or consensus: precaution is a viewer's own decision. `accusing`
     and `benign` are P and N; `after_b` and `benign_after_b` the same without the b largest groups, `after_q` P
-    without the q largest. `independent` counts the groups with a live accusing voice; `freshness` is the decay of the
-    newest accusation in micro-units. `withdrawn` counts the statements that only a withdrawal or a ruling ended;
+    without the q largest. `independent` counts the groups that accuse the subject itself; `freshness` is the decay of
+    the newest accusation in micro-units. `withdrawn` counts the statements that only a withdrawal or a ruling ended;
     `review` says that the stewards have it, or what is more general and counts, under review. `alone`: what is said of
     more general patterns was left out, because what is said of this one itself makes a higher tier.
     """
@@ -280,13 +281,14 @@ def network_part(
         voters=voters, today=today, equivocators=equivocators, ruled=ruled, halvings=halvings or {}
     )
     voices, withdrawn = voices_of(statements, scales, public_subject=public_subject)
-    narrow = outcome(sums_of(voices.values()), scales, withdrawn=withdrawn, review=review)
-    if not general or not narrow.accusing:
+    own = sums_of(voices.values())
+    narrow = outcome(own, scales, withdrawn=withdrawn, review=review)
+    if not general or not supported(own, scales):
         return with_voices(narrow, voices)
     wide_voices = joined(voices, {name: voices_of(said, scales)[0] for name, said in general.items()})
     reviewed = review or not scales.ruled.reviewed.isdisjoint(general)
-    wide = outcome(sums_of(wide_voices.values()), scales, withdrawn=withdrawn, review=reviewed)
-    found = higher(narrow, wide)
+    sums = sums_of(wide_voices.values(), accusers=own.accusers)
+    found = higher(narrow, outcome(sums, scales, withdrawn=withdrawn, review=reviewed))
     return with_voices(found, voices if found.alone else wide_voices)
 
 
@@ -296,13 +298,12 @@ def voices_of(
     """What each group itself says of a subject; and how many statements only a withdrawal or a ruling ended."""
     said: dict[str, list[Statement]] = {}
     for statement in statements:
-        if scales.hears(statement.author):
-            said.setdefault(statement.author, []).append(statement)
-    about = disputable(said, scales)
+        said.setdefault(statement.author, []).append(statement)
+    named = reports_named(said, scales)
     spoken: dict[str, list[Statement]] = {}
     withdrawn = 0
-    for author in sorted(said):
-        word, gone = last_word(said[author], scales, about)
+    for author in sorted(filter(scales.hears, said)):
+        word, gone = last_word(said[author], scales, named)
         withdrawn += gone
         if word is not None:
             spoken.setdefault(scales.voters.group_of[author], []).append(word)
@@ -356,34 +357,42 @@ def higher(narrow: Outcome, wide: Outcome) -> Outcome:
     return replace(narrow, alone=True)
 
 
-def disputable(said: Mapping[str, Sequence[Statement]], scales: Scales) -> Disputable:
-    """What the voices of disputes hang on, given all that each author said of the subject."""
+def supported(own: Sums, scales: Scales) -> bool:
+    """Whether more than the b loudest groups accuse a pattern itself.
+
+    Else what is said of more general patterns does not count for it, or b liars could invent special cases.
+    """
+    return own.p > _largest(own.accusing, removals(scales.voters.groups)[0])
+
+
+def reports_named(said: Mapping[str, Sequence[Statement]], scales: Scales) -> Named:
+    """What sightings and disputes hang on, given all that each author said of the subject."""
     since: dict[tuple[str, str], int] = {}
-    reports: set[str] = set()
+    known: set[str] = set()
+    live: set[str] = set()
     for author, own in said.items():
+        reports = known_reports(own, scales.today)
+        known |= reports
         if not scales.hears(author):
             continue
-        reports |= live_reports(own, scales)
+        live |= live_reports(author, own, reports, scales.ruled)
         group = scales.voters.group_of[author]
         for of, day in disputed_since(own, scales.today).items():
             since[group, of] = min(day, since.get((group, of), day))
-    return Disputable(reports=reports, since=since)
+    return Named(known=known, live=live, since=since)
 
 
-def live_reports(said: Iterable[Statement], scales: Scales) -> frozenset[str]:
-    """The ids of one author's reports that are live."""
-    told = list(said)
-    taken_back = {s.of for s in told if s.kind == "withdrawal"}
-    return frozenset(
-        [
-            s.id
-            for s in told
-            if s.kind == "report"
-            and of_age(s, scales.today)
-            and s.id not in taken_back
-            and not is_void(s, scales.ruled)
-        ]
-    )
+def known_reports(said: Iterable[Statement], today: int) -> frozenset[str]:
+    """The ids of one author's reports that are of age."""
+    return frozenset([s.id for s in said if s.kind == "report" and of_age(s, today)])
+
+
+def live_reports(
+    author: str, said: Iterable[Statement], reports: frozenset[str], ruled: Ruled
+) -> frozenset[str]:
+    """Which of an author's reports that are of age it has not taken back, and nobody judged false."""
+    taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
+    return frozenset([name for name in reports - taken_back if (author, name) not in ruled.void])
 
 
 def disputed_since(said: Iterable[Statement], today: int) -> dict[str, int]:
@@ -395,16 +404,16 @@ def disputed_since(said: Iterable[Statement], today: int) -> dict[str, int]:
     return since
 
 
-def last_word(said: Sequence[S], scales: Scales, about: Disputable) -> tuple[S | None, int]:
+def last_word(said: Sequence[S], scales: Scales, named: Named) -> tuple[S | None, int]:
     """What one member says now: its newest live statement, and how many only a withdrawal or a ruling ended.
 
     `said` is everything that it signed about the subject, in the order of its log.
     """
-    live = [s for s in said if s.kind != "withdrawal" and lives(s, scales, about)]
+    live = [s for s in said if s.kind != "withdrawal" and lives(s, scales, named)]
     if len(live) == len(said) and not scales.ruled.void:
         return (live[-1] if live else None), 0
     taken_back = {s.of for s in said if s.kind == "withdrawal"}
-    left = [s for s in live if s.id not in taken_back and not is_void(s, scales.ruled)]
+    left = [s for s in live if s.id not in taken_back and not is_void(s, scales.ruled, named)]
     return (left[-1] if left else None), len(live) - len(left)
 
 
@@ -413,27 +422,35 @@ def of_age(statement: Statement, today: int) -> bool:
     return -AHEAD_DAYS <= today - statement.day < LIFE_DAYS
 
 
-def is_void(statement: Statement, ruled: Ruled) -> bool:
-    """Whether a statement was judged false, or confirms a record that was."""
-    return (statement.author, statement.id) in ruled.void or (
-        statement.kind == "sighting" and statement.of in ruled.false
-    )
+def is_void(statement: Statement, ruled: Ruled, named: Named) -> bool:
+    """Whether a statement was judged false, or confirms what was, and nobody else who signed that is heard."""
+    if (statement.author, statement.id) in ruled.void:
+        return True
+    return statement.kind == "sighting" and statement.of in ruled.false and statement.of not in named.live
 
 
-def lives(statement: Statement, scales: Scales, about: Disputable) -> bool:
+def lives(statement: Statement, scales: Scales, named: Named) -> bool:
     """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice.
 
-    A dispute speaks only while a report that it names lives, no ruling after it says that this stands, and its group's
-    time runs: it begins with the first dispute of the record, so that saying it again wins no time.
+    A sighting speaks only while the report that it names is of age: what is dead may be forgotten, and must not change
+    a number. A dispute speaks only while such a report lives, no ruling that came after it says that this stands, and
+    its group's time runs: that begins with the first dispute of the record, so that saying it again wins none.
     """
     if not of_age(statement, scales.today):
         return False
+    if statement.kind == "sighting":
+        return statement.of in named.known
     if statement.kind != "dispute":
         return True
-    if statement.of not in about.reports or statement.day <= scales.ruled.stands.get(statement.of, -1):
+    if statement.of not in named.live or rejected(statement, scales.ruled):
         return False
     group = scales.voters.group_of[statement.author]
-    return scales.today < about.since[group, statement.of] + DISPUTE_DAYS
+    return scales.today < named.since[group, statement.of] + DISPUTE_DAYS
+
+
+def rejected(dispute: Statement, ruled: Ruled) -> bool:
+    """Whether a ruling says that the report which it names stands; a day ahead is no day later, since clocks differ."""
+    return dispute.day <= ruled.stands.get(dispute.of, dispute.day - AHEAD_DAYS - 1) + AHEAD_DAYS
 
 
 def accuses(statement: Statement, today: int, *, public_subject: bool) -> bool:
@@ -473,9 +490,11 @@ def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_sub
 class Sums(Struct, frozen=True, kw_only=True, gc=False):
     """The voices of all groups, as far as the outcome hangs on them; `accusing` and `benign` ascend and are above 0.
 
-    `voices` counts the groups that say anything; `fresh_day` is the day of the newest accusation, None without one.
+    `voices` counts the groups that say anything, `accusers` those that accuse the subject itself; `fresh_day` is the
+    day of the newest accusation, None without one.
     """
 
+    accusers: int
     accusing: Sequence[int]
     benign: Sequence[int]
     p: int
@@ -505,7 +524,7 @@ def outcome(sums: Sums, scales: Scales, *, withdrawn: int, review: bool) -> Outc
         tier=tier,
         state=state,
         score=_rounded(100 * p, p + n + THRESHOLD),
-        confidence=_confidence(len(accusing), b + CONFIDENT_BEYOND, freshness),
+        confidence=_confidence(sums.accusers, b + CONFIDENT_BEYOND, freshness),
         groups=groups,
         b=b,
         q=q,
@@ -514,7 +533,7 @@ def outcome(sums: Sums, scales: Scales, *, withdrawn: int, review: bool) -> Outc
         after_b=after_b,
         benign_after_b=benign_after_b,
         after_q=after_q,
-        independent=len(accusing),
+        independent=sums.accusers,
         freshness=freshness,
         withdrawn=withdrawn,
         review=review,
@@ -526,11 +545,12 @@ def with_voices(found: Outcome, voices: Mapping[str, Voice]) -> Network:
     return Network(**asdict(found), voices=tuple([voices[group] for group in sorted(voices)]))
 
 
-def sums_of(voices: Collection[Voice]) -> Sums:
-    """The sums of these voices."""
+def sums_of(voices: Collection[Voice], *, accusers: int | None = None) -> Sums:
+    """The sums of these voices; of so many groups, where others are heard by more general patterns."""
     accusing = sorted([v.accusing for v in voices if v.accusing > 0])
     benign = sorted([v.benign for v in voices if v.benign > 0])
     return Sums(
+        accusers=len(accusing) if accusers is None else accusers,
         accusing=accusing,
         benign=benign,
         p=sum(accusing),

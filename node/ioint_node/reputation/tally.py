@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
 from ioint_node.reputation.rule import (
-    Disputable,
+    Named,
     Network,
     Outcome,
     Scales,
@@ -23,10 +23,12 @@ from ioint_node.reputation.rule import (
     disputed_since,
     higher,
     is_void,
+    known_reports,
     last_word,
     live_reports,
-    of_age,
+    lives,
     outcome,
+    supported,
     voice,
     wider,
     with_voices,
@@ -35,12 +37,14 @@ from ioint_node.reputation.rule import (
 S = TypeVar("S", bound=Statement)
 AUTHOR_RECORDS: Final = 256
 """About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
+ANSWERS: Final = frozenset({"sighting", "dispute"})
 LOOKING_BACK: Final = frozenset({"withdrawal", "dispute"})  # what they do depends on what was said before
 _author = attrgetter("author")
 MOVES: Final = 4_096
 """How many changes of a tally are remembered for those who follow it; with one more they look at all of it again."""
 _STAMPS: Final = count(1)
-UNDISPUTED: Final = Disputable(reports=(), since={})
+UNNAMED: Final = Named(known=(), live=(), since={})
+NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class _Balance:
@@ -70,9 +74,10 @@ class _Balance:
             else:
                 del self._fresh[day]
 
-    def sums(self, voices: int) -> Sums:
-        """The sums of the voices that are counted, of so many groups."""
+    def sums(self, voices: int, *, accusers: int | None = None) -> Sums:
+        """The sums of the voices that are counted, of so many groups; so many accuse the subject itself."""
         return Sums(
+            accusers=len(self.accusing) if accusers is None else accusers,
             accusing=self.accusing,
             benign=self.benign,
             p=self.p,
@@ -82,57 +87,74 @@ class _Balance:
         )
 
 
-class _Disputes:
-    """Which reports live, and since when each group disputes which: as `rule.disputable`, author by author.
+class _Reports:
+    """Which reports are known and live, and since when each group disputes which: as `rule.reports_named`.
 
-    There is one only of subjects that somebody disputes, and most are not.
+    Kept up to date author by author, and only of subjects that somebody sights or disputes.
     """
 
-    __slots__ = ("_disputed", "_disputers", "_reports", "_scales", "_signers", "about", "since")
+    __slots__ = (
+        "_answers",
+        "_disputed",
+        "_known",
+        "_known_by",
+        "_live",
+        "_live_by",
+        "_scales",
+        "_since",
+        "named",
+    )
 
     def __init__(self, scales: Scales) -> None:
         self._scales = scales
-        self._signers: dict[str, int] = {}  # by live report: how many signed it
-        self._reports: dict[str, frozenset[str]] = {}  # by author: its live reports
+        self._known: dict[str, int] = {}  # by report: how many signed it
+        self._live: dict[str, int] = {}
+        self._known_by: dict[str, frozenset[str]] = {}  # by author: its reports
+        self._live_by: dict[str, frozenset[str]] = {}
+        self._answers: dict[str, set[str]] = {}  # by record: who named it in a sighting or dispute
         self._disputed: dict[str, dict[str, int]] = {}  # by author: since when it disputes which record
-        self._disputers: dict[str, set[str]] = {}  # by record
-        self.since: dict[tuple[str, str], int] = {}
-        self.about = Disputable(reports=self._signers.keys(), since=self.since)
+        self._since: dict[tuple[str, str], int] = {}
+        self.named = Named(known=self._known.keys(), live=self._live.keys(), since=self._since)
 
     def look(self, author: str, said: Sequence[Statement]) -> set[str]:
-        """Look at all that an author said; returns the authors whose disputes may have won or lost their voice."""
-        reports = live_reports(said, self._scales)
-        disputed = disputed_since(said, self._scales.today)
-        before, earlier = self._reports.get(author, frozenset()), self._disputed.get(author, {})
-        self._reports[author], self._disputed[author] = reports, disputed
-        moved: set[str] = set()
-        for report in reports ^ before:
-            signers = self._signers.get(report, 0) + (1 if report in reports else -1)
-            if signers:
-                self._signers[report] = signers
-            else:
-                del self._signers[report]
-            moved |= self._disputers.get(report, set())
-        for record in disputed.keys() | earlier.keys():
-            if disputed.get(record) != earlier.get(record):
-                moved |= self._date(author, record)
-        return moved
+        """Look at all that an author said; returns the authors whose answers may have won or lost their voice."""
+        scales = self._scales
+        known = known_reports(said, scales.today)
+        moved = _recount(self._known, self._known_by.get(author, NOTHING), known)
+        self._known_by[author] = known
+        if not scales.hears(author):
+            return self._answering(moved)
+        live = live_reports(author, said, known, scales.ruled)
+        moved |= _recount(self._live, self._live_by.get(author, NOTHING), live)
+        self._live_by[author] = live
+        for one in said:
+            if one.kind in ANSWERS:
+                self._answers.setdefault(one.of, set()).add(author)
+        return self._answering(moved) | self._date(author, disputed_since(said, scales.today))
 
-    def _date(self, author: str, record: str) -> set[str]:
-        """Note since when the group of an author disputes a record; returns who does in it."""
+    def _answering(self, reports: Iterable[str]) -> set[str]:
+        return {author for report in reports for author in self._answers.get(report, ())}
+
+    def _date(self, author: str, disputed: dict[str, int]) -> set[str]:
+        """Note since when an author disputes what; returns the members of its group that dispute the same."""
+        before = self._disputed.get(author, {})
+        if disputed == before:
+            return set()
+        self._disputed[author] = disputed
         group_of = self._scales.voters.group_of
-        disputers = self._disputers.setdefault(record, set())
-        if record in self._disputed[author]:
-            disputers.add(author)
-        else:
-            disputers.discard(author)
-        group = group_of[author]
-        members = {one for one in disputers if group_of[one] == group}
-        if members:
-            self.since[group, record] = min([self._disputed[one][record] for one in members])
-        else:
-            del self.since[group, record]
-        return members
+        group, moved = group_of[author], set()
+        for record in disputed.keys() | before.keys():
+            members = [
+                one
+                for one in self._answers[record]
+                if group_of[one] == group and record in self._disputed.get(one, {})
+            ]
+            moved.update(members)
+            if members:
+                self._since[group, record] = min([self._disputed[one][record] for one in members])
+            else:
+                del self._since[group, record]
+        return moved
 
 
 class Tally(Generic[S]):
@@ -143,11 +165,11 @@ class Tally(Generic[S]):
     """
 
     __slots__ = (
-        "_disputes",
         "_general",
         "_gone",
         "_own",
         "_pulled",
+        "_reports",
         "_taken_back",
         "_wide",
         "_wide_review",
@@ -176,7 +198,7 @@ class Tally(Generic[S]):
         )
         self._wide_voices: dict[str, Voice] = {}
         self._wide_review = False
-        self._disputes: _Disputes | None = None
+        self._reports: _Reports | None = None
         self._gone: dict[str, int] = {}  # by author: statements that only a withdrawal or a ruling ended
         self._withdrawn = 0
         self._taken_back: dict[str, frozenset[str]] = {}  # by author: what it withdrew
@@ -236,26 +258,29 @@ class Tally(Generic[S]):
 
     def network(self) -> Network:
         """What follows from all voices, with the voices."""
-        found = self.outcome()
-        narrow = self._wide is None or found.alone or not self._own.p
-        return with_voices(found, self.voices if narrow else self._wide_voices)
+        wide, found = self._wide_outcome(), self.outcome()
+        return with_voices(found, self.voices if wide is None or found.alone else self._wide_voices)
 
     def _wide_outcome(self) -> Outcome | None:
         """What follows when more general patterns are heard too; None where they are not."""
-        if self._wide is None or not self._own.p:
+        own = self._own.sums(len(self.voices))
+        if self._wide is None or not supported(own, self.scales):
             return None
-        sums = self._wide.sums(len(self._wide_voices))
+        sums = self._wide.sums(len(self._wide_voices), accusers=own.accusers)
         return outcome(sums, self.scales, withdrawn=self._withdrawn, review=self._wide_review)
 
     def _look(self, said: Mapping[str, Sequence[S]], came: Mapping[str, int]) -> set[str]:
-        """Look at who disputes what; returns the authors whose disputes may have won or lost their voice."""
+        """Look at who reports and names what; returns the authors whose answers may have won or lost their voice."""
         authors: Iterable[str] = came
-        if self._disputes is None:
-            if not any(s.kind == "dispute" for author, new in came.items() for s in said[author][-new:]):
+        if self._reports is None:
+            if not any(s.kind in ANSWERS for author, new in came.items() for s in said[author][-new:]):
                 return set()
-            self._disputes, authors = _Disputes(self.scales), said
-        heard = [author for author in authors if self.scales.hears(author)]
-        return {moved for author in heard for moved in self._disputes.look(author, said[author])}
+            self._reports, authors = _Reports(self.scales), said
+        return {moved for author in authors for moved in self._reports.look(author, said[author])}
+
+    @property
+    def _named(self) -> Named:
+        return UNNAMED if self._reports is None else self._reports.named
 
     def _speak(self, group: str, author: str, word: S | None) -> None:
         """Make the voice of a group anew, of which this is what one member says now."""
@@ -274,7 +299,7 @@ class Tally(Generic[S]):
         """What an author says now, of whom so many of the newest statements came since."""
         gone = 0
         if new >= len(said) or any(s.kind in LOOKING_BACK for s in said[-new:]):
-            word, gone = last_word(said, self.scales, self._disputes.about if self._disputes else UNDISPUTED)
+            word, gone = last_word(said, self.scales, self._named)
             taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
             if taken_back:
                 self._taken_back[author] = taken_back
@@ -288,12 +313,12 @@ class Tally(Generic[S]):
 
     def _follow(self, author: str, group: str, new: Sequence[S]) -> tuple[S | None, int]:
         """The last word of an author who only added reports and sightings, and how many statements are gone."""
-        today, ruled = self.scales.today, self.scales.ruled
+        scales, named = self.scales, self._named
         taken_back, gone = self._taken_back.get(author, ()), self._gone.get(author, 0)
         word: S | None = None
         for statement in new:
-            if of_age(statement, today):
-                if statement.id in taken_back or is_void(statement, ruled):
+            if lives(statement, scales, named):
+                if statement.id in taken_back or is_void(statement, scales.ruled, named):
                     gone += 1
                 else:
                     word = statement
@@ -331,6 +356,20 @@ def _replace(voices: dict[str, Voice], balance: _Balance, group: str, now: Voice
     if now is not None:
         voices[group] = now
         balance.count(now, 1)
+
+
+def _recount(signers: dict[str, int], before: frozenset[str], now: frozenset[str]) -> set[str]:
+    """Count which reports an author signed; returns those that nobody signed before, or nobody signs now."""
+    moved = set()
+    for report in before ^ now:
+        count = signers.get(report, 0) + (1 if report in now else -1)
+        if count == 0:
+            del signers[report]
+        else:
+            signers[report] = count
+        if count == 0 or (count == 1 and report in now):
+            moved.add(report)
+    return moved
 
 
 def _move(ascending: list[int], amount: int, one: int) -> None:

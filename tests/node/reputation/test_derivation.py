@@ -12,8 +12,8 @@ from ioint_node.reputation.rule import (
     Ruled,
     Scales,
     Statement,
-    disputable,
     network_part,
+    reports_named,
 )
 
 TODAY = 20_000
@@ -58,11 +58,11 @@ def test_what_is_marked_as_removed_is_what_the_sums_lack(said: list[Statement], 
 def test_what_is_heard_has_no_reason_to_be_silent(said: list[Statement]) -> None:
     scales = Scales(voters=VOTERS, today=TODAY)
     by_author = {author: [s for s in said if s.author == author] for author in VOTERS.group_of}
-    about = disputable(by_author, scales)
+    named = reports_named(by_author, scales)
     for voice in network_part(said, VOTERS, TODAY).voices:
         for one in voice.statements:
             taken_back = {s.of for s in said if s.author == one.author and s.kind == "withdrawal"}
-            assert silenced(one, scales, taken_back, about) == ""
+            assert silenced(one, scales, taken_back, named) == ""
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_statement_that_is_not_heard_has_one_reason(statement: Statement, reas
     scales = Scales(voters=VOTERS, today=TODAY, equivocators={"mg8"}, ruled=ruled)
     reports = [Statement(id=name, author="mg1", kind="report", day=TODAY) for name in ("b", "stands")]
     said = {"mg1": reports, statement.author: [statement]}
-    assert silenced(statement, scales, {"gone"}, disputable(said, scales)) == reason
+    assert silenced(statement, scales, {"gone"}, reports_named(said, scales)) == reason
 
 
 def test_a_review_is_named_where_it_decided() -> None:

@@ -77,8 +77,9 @@ def test_a_dispute_is_open_for_fourteen_days_and_then_lapses() -> None:
         (ruling("stands"), "rejected"),
         (ruling("false", C, SAID), "rejected"),
         (ruling("false", A, SAID), "open"),
-        (ruling("stands", day=OPENED - 1), "open"),  # it was disputed after that
-        (ruling("false", day=OPENED - 1), "open"),  # another signed the same words
+        (ruling("stands", day=OPENED - 1), "rejected"),  # clocks differ
+        (ruling("stands", day=OPENED - 2), "open"),  # it was disputed after that
+        (ruling("false", day=OPENED - 2), "open"),  # another signed the same words
         (ruling("false", of="e" * 64), "open"),
         (Ruling(kind="review", author="", of=REPORT, day=OPENED), "open"),
     ],
@@ -103,7 +104,7 @@ def test_without_a_roster_the_days_alone_decide() -> None:
 def test_a_dispute_lapses_with_the_report_that_it_names() -> None:
     assert came_of(recanted="a").state == "open"
     assert came_of(recanted="ab").state == "lapsed"
-    early = [ruling("false", author, day=OPENED - 1) for author in (A, B)]
+    early = [ruling("false", author, day=OPENED - 2) for author in (A, B)]
     assert came_of(*early).state == "lapsed"
 
 

@@ -369,6 +369,31 @@ def test_later_disputes_of_a_report_judged_false_have_no_voice() -> None:
     assert (found.benign, found.tier) == (0, "corroborated")
 
 
+def test_a_sighting_speaks_only_while_a_report_that_it_names_is_of_age_whoever_signed_that() -> None:
+    stranger = Statement(id="r", author="stranger", kind="report", day=TODAY - 29)
+    seen = sighting(1, of="r")
+    assert part(seen).state == "unknown"
+    assert part(seen, stranger).accusing == 677_012
+    assert network_part([seen, stranger], founders(5), TODAY + 1).state == "unknown"
+
+
+def test_a_copy_that_was_judged_false_takes_nothing_from_who_said_the_same_rightly() -> None:
+    right = report(0)
+    copy = Statement(id=right.id, author="m-g01", kind="report", day=TODAY)
+    ruled_false = Ruled(void=frozenset({(copy.author, copy.id)}))
+    found = network_part(
+        [right, copy, sighting(2), dispute(3, TODAY - 14)], founders(5), TODAY, ruled=ruled_false
+    )
+    assert (found.independent, found.benign) == (2, 0)
+
+
+def test_a_dispute_that_is_dated_ahead_does_not_outlive_a_ruling_that_the_report_stands() -> None:
+    for day, benign in ((TODAY, 0), (TODAY - 1, MICRO)):
+        ruled_right = Ruled(stands={"r-m-g00": day})
+        ahead = dispute(3, TODAY + 1)
+        assert network_part([report(0), ahead], founders(5), TODAY, ruled=ruled_right).benign == benign
+
+
 def test_a_sighting_of_a_report_judged_false_has_no_voice_and_one_of_a_withdrawn_report_has() -> None:
     false, seen = report(0), [sighting(n, seen=2) for n in (1, 2, 3)]
     ruled_false = Ruled(void=frozenset({(false.author, false.id)}))
@@ -424,18 +449,27 @@ def test_what_nobody_accuses_itself_is_not_accused_by_what_is_said_of_a_general_
     assert (found.state, found.accusing) == ("benign", 0)
 
 
+def test_what_no_more_than_the_loudest_accuse_hears_nothing_of_a_general_pattern() -> None:
+    general = {"1" * 64: list(map(report, range(10, 20)))}
+    for own, tier in ((3, "advisory"), (4, "consensus")):
+        said = [report(n, bad=9, name="own") for n in range(own)]
+        found = network_part(said, founders(20), TODAY, general=general)
+        assert (found.tier, found.independent) == (tier, own)
+
+
 def test_a_special_case_is_no_way_out_of_a_review_of_the_general_pattern() -> None:
-    general = {"1" * 64: list(map(report, range(15)))}
+    own, general = [report(n) for n in range(16, 20)], {"1" * 64: list(map(report, range(15)))}
     reviewed = Ruled(reviewed=frozenset(general))
-    found = network_part([report(19)], founders(20), TODAY, ruled=reviewed, general=general)
+    found = network_part(own, founders(20), TODAY, ruled=reviewed, general=general)
     assert (found.tier, found.review, found.alone) == ("disputed", True, False)
-    assert network_part([report(19)], founders(20), TODAY, general=general).tier == "consensus"
+    assert network_part(own, founders(20), TODAY, general=general).tier == "consensus"
 
 
-def test_one_report_of_a_special_case_does_not_undo_the_disputes_of_the_general_pattern() -> None:
-    general = [*map(report, range(10)), *map(dispute, range(10, 19))]
+def test_reports_of_a_special_case_do_not_undo_the_disputes_of_the_general_pattern() -> None:
+    own = [report(n) for n in range(16, 20)]
+    general = [*map(report, range(6)), *map(dispute, range(6, 16))]
     assert part(*general, groups=20).tier == "disputed"
-    found = network_part([report(19)], founders(20), TODAY, general={"1" * 64: general})
+    found = network_part(own, founders(20), TODAY, general={"1" * 64: general})
     assert found.tier == "disputed"
     assert {v.benign_via for v in found.voices if v.benign} == {"1" * 64}
 
@@ -472,8 +506,9 @@ def test_a_special_case_is_believed_by_itself_or_as_if_its_reporters_had_named_t
     found = network_part(special, founders(groups), TODAY, general={"1" * 64: general})
     alone, together = part(*special, groups=groups), part(*special, *general, groups=groups)
     if alone.accusing:
-        assert found.tier == max(alone.tier, together.tier, key=TIERS.index)
-        chosen = alone if found.alone else together
+        wide = alone.after_b > 0
+        assert found.tier == (max(alone.tier, together.tier, key=TIERS.index) if wide else alone.tier)
+        chosen = together if wide and not found.alone else alone
         assert (found.accusing, found.benign) == (chosen.accusing, chosen.benign)
     else:
         assert found == alone

@@ -34,21 +34,21 @@ export function opinion (given) {
   const voices = statementsThatCount(statements, world)
   const own = groupVoices(kind, voices, world)
   const withdrawn = voices.length === 0 && onlyEnded(statements, world)
-  const itself = reading(own, [subject], withdrawn, world)
-  if (itself.P === 0 || Object.keys(general).length === 0) return itself
-  const wide = reading(withGeneral(own, world), [subject, ...Object.keys(general)], withdrawn, world)
+  const itself = reading(own, [subject], own, withdrawn, world)
+  if (itself.P_b === 0 || Object.keys(general).length === 0) return itself
+  const wide = reading(withGeneral(own, world), [subject, ...Object.keys(general)], own, withdrawn, world)
   return TIERS.indexOf(itself.tier) > TIERS.indexOf(wide.tier) ? itself : wide
 }
 
-/** Rules 7 to 10 for these voices; `names` are what a review of counts. */
-function reading (groups, names, withdrawn, { members, rulings, today }) {
+/** Rules 7 to 10 for these voices; `names` are what a review of counts, `own` says who accuses the subject itself. */
+function reading (groups, names, own, withdrawn, { members, rulings, today }) {
   const n = groupsWithVoice(members)
   const { b, q } = removals(n)
   const [accusing, benign] = ['p', 'm'].map((part) => [...groups.values()].map((group) => group[part]))
   const sums = { P: sum(accusing), N: sum(benign), P_b: without(accusing, b), N_b: without(benign, b), P_q: without(accusing, q) }
   const reviewed = rulings.some((one) => one.kind === 'review' && names.includes(one.of))
   const { tier, state } = judge(n, sums, withdrawn, reviewed)
-  const confidence = confidenceOf(groups, b, today)
+  const confidence = confidenceOf(groups, own, b, today)
   return { ...numbers(sums), b, n, q, tier, state, effect: EFFECTS[tier] ?? 0, score: scoreOf(sums), confidence }
 }
 
@@ -77,8 +77,21 @@ function ownStatements (member, statements) {
 /** Whether only a withdrawal or a ruling can keep it from being live. */
 function wouldLive (statement, member, statements, world) {
   if (!isHeard(member, world) || !isOfAge(statement, world.today)) return false
+  if (statement.kind === 'sighting') return names(statement.of, statements, world).length > 0
   return statement.kind !== 'dispute' || speaksAgainst(statement, member.group, statements, world)
 }
+
+/** The reports of this id that are of age, whoever signed them. */
+function names (of, statements, { members, today }) {
+  const authors = [...new Set(statements.map(({ author }) => author))]
+  return authors.flatMap((id) => ownStatements({ id }, statements))
+    .filter((one) => one.kind === 'report' && one.id === of && isOfAge(one, today))
+    .map((one) => ({ ...one, member: members.find(({ id }) => id === one.author) }))
+}
+
+/** Whether one of those is live. */
+const isReported = (of, statements, world) => names(of, statements, world)
+  .some((one) => one.member !== undefined && isHeard(one.member, world) && !isEnded(one, statements, world))
 
 const isHeard = (member, { equivocators }) => hasVoice(member) && !equivocators.includes(member.id)
 
@@ -87,8 +100,8 @@ function speaksAgainst ({ day, of }, group, statements, world) {
   const { members, rulings, today } = world
   const told = (listed) => listed.filter((one) => isHeard(one, world))
     .flatMap((one) => ownStatements(one, statements)).filter((one) => isOfAge(one, today))
-  const reported = told(members).some((one) => one.kind === 'report' && one.id === of && !isEnded(one, statements, world))
-  if (!reported || rulings.some((one) => one.kind === 'stands' && one.of === of && one.day >= day)) return false
+  const stands = rulings.some((one) => one.kind === 'stands' && one.of === of && one.day + 1 >= day)
+  if (stands || !isReported(of, statements, world)) return false
   const disputes = told(members.filter((one) => one.group === group)).filter((one) => one.kind === 'dispute' && one.of === of)
   return today < DISPUTE_DAYS + Math.min(...disputes.map((one) => one.day))
 }
@@ -97,10 +110,12 @@ const isOfAge = ({ day }, today) => today - day >= -1 && today - day < DAYS_LIVE
 
 const hasVoice = (member) => member.state === 'active' && member.class === 'member'
 
-const isEnded = ({ author, id, kind, of }, statements, { rulings }) =>
-  statements.some((other) => other.kind === 'withdrawal' && other.author === author && other.of === id) ||
-  rulings.some((one) => one.kind === 'false' &&
-    ((one.author === author && one.of === id) || (kind === 'sighting' && one.of === of)))
+const isEnded = ({ author, id, kind, of }, statements, world) => {
+  const isFalse = (test) => world.rulings.some((one) => one.kind === 'false' && test(one))
+  return statements.some((other) => other.kind === 'withdrawal' && other.author === author && other.of === id) ||
+    isFalse((one) => one.author === author && one.of === id) ||
+    (kind === 'sighting' && isFalse((one) => one.of === of) && !isReported(of, statements, world))
+}
 
 function onlyEnded (statements, world) {
   return world.members.some((member) => ownStatements(member, statements)
@@ -205,10 +220,11 @@ function scoreOf ({ P, N }) {
 }
 
 /** Rule 10: 0…100. */
-function confidenceOf (groups, b, today) {
-  const accusers = [...groups.values()].filter(({ p }) => p > 0n)
-  if (accusers.length === 0) return 0
-  const f = decayed(UNIT, Math.min(...accusers.map((accuser) => ageOf(accuser, today))))
+function confidenceOf (groups, own, b, today) {
+  const accusing = (voices) => [...voices.values()].filter(({ p }) => p > 0n)
+  const k = accusing(own).length
+  if (k === 0) return 0
+  const f = decayed(UNIT, Math.min(...accusing(groups).map((accuser) => ageOf(accuser, today))))
   const c = BigInt(b + 3)
-  return Number((200n * least(BigInt(accusers.length), c) * f + c * UNIT) / (2n * c * UNIT))
+  return Number((200n * least(BigInt(k), c) * f + c * UNIT) / (2n * c * UNIT))
 }
