@@ -14,7 +14,7 @@ from ioint_node.lab.saying import Said
 from ioint_node.lab.world import SPONSORS, Setting
 from ioint_node.reputation import rule
 from ioint_node.reputation.rule import MICRO, Electorate, Network, Scales, Statement
-from ioint_node.reputation.tally import Tally, tallied
+from ioint_node.reputation.tally import ANSWERS, Tally, tallied
 
 DAY_ZERO: Final = 20_000  # the UTC day of the world's first; any
 
@@ -47,13 +47,13 @@ class Tallies:
     def say(self, said: Said) -> Statement | None:
         """Take in a statement, which counts from the next `settle` on; returns it, None where nobody hears it.
 
-        A dispute names the newest report of somebody else that is live; where there is none, nothing is said.
+        A sighting or dispute names the newest report of somebody else; where there is none, nothing is said.
         """
         author = member_name(said.member)
         if said.member in self._attack.unheard or author not in self.scales.voters.group_of:
             return None
         about = self._said[said.pattern]
-        named = newest_report(about, author) if said.kind == "dispute" else ""
+        named = newest_report(about, author) if said.kind in ANSWERS else ""
         if named is None:
             return None
         statement = Statement(
@@ -133,9 +133,10 @@ def newest_report(said: Mapping[str, Sequence[Statement]], author: str) -> str |
 
 
 def answering(said: Sequence[Statement]) -> list[Statement]:
-    """The same statements about one subject, where every dispute names the first report among them."""
-    named = next((s.id for s in said if s.kind == "report"), "")
-    return [replace(s, of=named) if s.kind == "dispute" else s for s in said]
+    """The same statements about one subject, where sightings and disputes name the newest report among them."""
+    newest = max([s for s in said if s.kind == "report"], key=lambda s: s.day, default=None)
+    named = newest.id if newest else ""
+    return [replace(s, of=named) if s.kind in ANSWERS else s for s in said]
 
 
 def electorates(setting: Setting) -> dict[int, Electorate]:
