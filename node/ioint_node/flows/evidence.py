@@ -162,7 +162,7 @@ async def examine(
     local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
     decided = await decisions(connection, parts, now)
     here = parts.standpoint
-    if any(own.actors >= parts.params.guard_actors for own in local.own.values()):
+    if any(own.ordinary_actors >= parts.params.guard_actors for own in local.own.values()):
         await _count_actors(connection, parts, now)
     us = roster.member(parts.member) if parts.member else None
     our_group = us.group if us else ""

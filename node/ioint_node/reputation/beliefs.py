@@ -50,10 +50,12 @@ class Belief:
 class NetworkEffect(Struct, frozen=True, kw_only=True):
     """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard.
 
-    `off`: a person switched all of its effects off.
+    `unfaded` is the same before silence took from it, as long as anything is left. `off`: a person switched all of its
+    effects off.
     """
 
     effect: float
+    unfaded: float = 0.0
     tier: str
     patterns: tuple[str, ...]
     age_s: int | None
@@ -160,11 +162,13 @@ class Beliefs:
         """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
         found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
         age_s, left = self.age_s(now), self.share_left(now)
-        if not found or left == 0 or self.off:
-            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         found.sort(key=lambda b: (-b.effect, b.pattern))
+        effect = round(found[0].effect * left, 6) if found and not self.off else 0.0
+        if effect == 0:
+            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         return NetworkEffect(
-            effect=round(found[0].effect * left, 6),
+            effect=effect,
+            unfaded=found[0].effect,
             tier=found[0].tier,
             patterns=tuple(b.pattern for b in found),
             age_s=age_s,
