@@ -14,7 +14,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.listed import missing_key, under_way
-from ioint_node.cli.options import emit, node_options
+from ioint_node.cli.options import emit, node_options, printable
 from ioint_node.cli.rosters import applied_at, known_height, read_book
 from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
 from ioint_node.errors import ConfigError, NodeError
@@ -50,7 +50,9 @@ def doctor(*, home: Path, form: str) -> int:
 
     def human() -> None:
         for row in rows:
-            click.echo(f"{NOTE if row.get('note') else MARKS[row['ok']]}  {row['check']}: {row['detail']}")
+            click.echo(
+                f"{NOTE if row.get('note') else MARKS[row['ok']]}  {row['check']}: {printable(row['detail'])}"
+            )
         click.echo(
             "everything is in order" if not failed else f"{failed} failed: do what the lines above say"
         )

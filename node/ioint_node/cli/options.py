@@ -95,7 +95,7 @@ def show_fields(fields: Mapping[str, object]) -> None:
     """Print names and values, one pair a line."""
     width = max((len(name) for name in fields), default=0)
     for name, value in fields.items():
-        click.echo(f"{name.ljust(width)}  {cell(value)}")
+        click.echo(f"{printable(name.ljust(width))}  {cell(value)}")
 
 
 def show_table(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, empty: str) -> None:
@@ -114,10 +114,10 @@ def show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
     for name, item in value.items():
         lead = "  " * depth
         if isinstance(item, Mapping) and item:
-            click.echo(f"{lead}{name}")
+            click.echo(f"{lead}{printable(name)}")
             show_tree(item, depth + 1)
         elif isinstance(item, list) and item and all(isinstance(each, Mapping) for each in item):
-            click.echo(f"{lead}{name}")
+            click.echo(f"{lead}{printable(name)}")
             for number, each in enumerate(item, 1):
                 click.echo(f"{lead}  {number}.")
                 show_tree(each, depth + 2)
@@ -126,7 +126,7 @@ def show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
 
 
 def cell(value: object) -> str:
-    """A value as a person reads it; control characters of foreign text cannot move the cursor."""
+    """A value as a person reads it, without control characters."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -137,7 +137,12 @@ def cell(value: object) -> str:
         return ", ".join(cell(item) for item in value) or "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{cell(name)} {cell(item)}" for name, item in value.items()) or "-"
-    return "".join(letter if letter.isprintable() else "�" for letter in str(value))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """A line of text whose control characters, should it be foreign, cannot move the cursor or end the line."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def show_readers(readers: Mapping[str, Any]) -> None:

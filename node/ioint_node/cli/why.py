@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.names import LEAST_DIGITS, or_see, pattern_id, short_id
-from ioint_node.cli.options import cell, check_place, emit, node_options, show_fields
+from ioint_node.cli.options import cell, check_place, emit, node_options, printable, show_fields
 from ioint_node.errors import ConfigError, ReceiptError
 from ioint_node.reputation.receipt import LIMITS, plain
 from ioint_node.reputation.rule import MICRO
@@ -188,7 +188,7 @@ def _end(found: Replayed) -> None:
     """End the command with code 1 where the number is not proven; the result itself has been shown."""
     message = _fault(found)
     if message is not None:
-        click.echo(f"ioint: {message}", err=True)
+        click.echo(f"ioint: {printable(message)}", err=True)
         click.get_current_context().exit(1)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ioint_node.cli import agents, approvals, consortium, indicators, main
+from ioint_node.cli import agents, approvals, consortium, indicators, main, why
 from ioint_node.cli.ingest import _show_catchup
 from ioint_node.cli.names import full_id, or_see
 from ioint_node.errors import NotFoundError, RequestError
@@ -98,7 +98,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "peers": {"items": [{**link, "refused": {"bad_root": 1, "too_large": 3}}]},
         }
     )
-    for module in (approvals, consortium, indicators):
+    for module in (approvals, consortium, indicators, why):
         monkeypatch.setattr(module, "connect", lambda _home: made)
     return made
 
