@@ -50,7 +50,8 @@ class Decided(Struct, frozen=True, kw_only=True):
 class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and the grounds of the judgement here.
 
-    `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
+    `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier, and
+    for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
     `claimant` the group that reported it first, `measured_from` the day since which this node matches it.
     """
 
@@ -174,8 +175,7 @@ async def examine(
         # What was learned while this was read is missing here: then it is concluded anew.
         above = {name: everything[name] for name in general_of(parts, dossier) if name in everything}
         network = dossier.network(scales, above)
-        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
-        others = set(accusers) - {our_group}
+        others = set(dossier.accusers) - {our_group}
         first = [
             f.group for f in dossier.first_since(today - WINDOW_DAYS + 1) if f.counts and f.group in others
         ]
@@ -188,7 +188,7 @@ async def examine(
             subject=subject,
             dossier=dossier,
             network=network,
-            accusers=accusers,
+            accusers=dossier.accusers,
             a_week_ago=dossier.score(scales_then, above),
             grounds=Grounds(
                 network=network.tier,

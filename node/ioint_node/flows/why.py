@@ -130,9 +130,9 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         "another_group_accuses": grounds.others,
         "within_quota": grounds.first,
         "weights": {
-            group: parts.standpoint.weight(group) / MICRO
-            for group in case.accusers
-            if parts.standpoint.weight(group) < MICRO
+            voice.group: parts.standpoint.weight(voice.group) / MICRO
+            for voice in case.network.voices
+            if voice.accusing > 0 and parts.standpoint.weight(voice.group) < MICRO
         },
         "novel": None
         if case.novel is None

@@ -16,8 +16,8 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups, `accusers` names them, `accusing` is the sum of their voices in
-    micro-units. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
+    `groups` counts the independent accusing groups, `accusing` is the sum of their voices in micro-units; `accusers` names
+    those that accuse it itself, and not only a pattern that is more general. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
     that it got it. `warned` says that another group accuses it and nobody here allowed it: an own session that has it
     is an incident, whatever its effect. `novel` is the pattern itself where the catalogue does not have it, `general`
     the entries that it is a special case of; one with a `claimant` (the group that reported it first, at `since`) asks

@@ -79,7 +79,11 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A gated pattern that asks for a share of the budget; `accusers` are the groups that accuse it."""
+    """A gated pattern that asks for a share of the budget; `accusers` are the groups that accuse it itself.
+
+    Who is heard of it by a more general pattern is none of them: special cases of what many report cost one group nothing
+    to invent.
+    """
 
     pattern: str
     accusers: tuple[str, ...]
@@ -107,7 +111,7 @@ class Grounds(Struct, frozen=True, kw_only=True):
     Attributes:
         network: the tier of the network part.
         calibrated: the same with every voice weighed by how it agreed with what this node saw itself.
-        others: another group than the viewer's own accuses.
+        others: another group than the viewer's own accuses it itself.
         others_after_b: what the other groups accuse it with, weighed, without the b largest, in micro-units; None where
             nothing is made of it: below four groups, under review, and where this node flagged no session with it.
         public_subject: it is a package and no pattern.
