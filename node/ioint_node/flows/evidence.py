@@ -50,9 +50,10 @@ class Decided(Struct, frozen=True, kw_only=True):
 class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and the grounds of the judgement here.
 
-    `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier, and
-    for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
-    `claimant` the group that reported it first, `measured_from` the day since which this node matches it.
+    `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier,
+    and for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself
+    where the catalogue does not have it, `claimant` the group that reported it first, `measured_from` the day since
+    which this node matches it.
     """
 
     subject: str

@@ -16,13 +16,14 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups, `accusing` is the sum of their voices in micro-units; `accusers` names
-    those that accuse it itself, and not only a pattern that is more general. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
-    that it got it. `warned` says that another group accuses it and nobody here allowed it: an own session that has it
-    is an incident, whatever its effect. `novel` is the pattern itself where the catalogue does not have it, `general`
-    the entries that it is a special case of; one with a `claimant` (the group that reported it first, at `since`) asks
-    to be matched here, and since the day `measured_from` it is and its own rate is known. `reason` is the code of what
-    decided here, `seq` that of its newest stream row.
+    `groups` counts the independent accusing groups, `accusing` is the sum of their voices in micro-units; `accusers`
+    names those that accuse it itself, and not only a pattern that is more general. A `candidate` passed the gate and
+    asks the budget for its `estimate` (rate per session); `fits` says that it got it. `warned` says that another
+    group accuses it and nobody here allowed it: an own session that has it is an incident, whatever its effect.
+    `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is a special
+    case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and since
+    the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that of
+    its newest stream row.
     """
 
     pattern: str

@@ -81,8 +81,8 @@ class Gate:
 class Candidate:
     """A gated pattern that asks for a share of the budget; `accusers` are the groups that accuse it itself.
 
-    Who is heard of it by a more general pattern is none of them: special cases of what many report cost one group nothing
-    to invent.
+    Who is heard of it by a more general pattern is none of them: to invent special cases of what many report costs one
+    group nothing.
     """
 
     pattern: str

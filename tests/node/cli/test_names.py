@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,11 @@ class Node:
         self.sent.append(("/".join(path[2:]), body))
         return self.get(*path)
 
+    def delete(self, *path: str, **query: object) -> Any:
+        """Remember what was to be taken back."""
+        self.sent.append(("/".join(path[2:]), query))
+        return {"removed": True}
+
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Node:
@@ -77,6 +83,19 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "indicators": {"items": [{"id": each} for each in IDS]},
             f"patterns/{PATTERN}": {"id": PATTERN, "state": "unknown"},
             f"patterns/{PATTERN}/opinion": {"kind": "mute"},
+            "overrides": {
+                "items": [
+                    {
+                        "subject": subject,
+                        "kind": kind,
+                        "reason": "r",
+                        "by": "x",
+                        "at": "t",
+                        "expires_at": None,
+                    }
+                    for subject, kind in (("cc" * 32, "allow"), ("pkg:npm/x", "allow"), ("", "effects"))
+                ]
+            },
             "members": {
                 "items": [
                     {
@@ -151,6 +170,40 @@ def test_a_receipt_that_does_not_exist_points_at_the_pattern(
     assert main(["why", PATTERN[:12]]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.endswith(f"see `ioint indicators show {PATTERN[:12]}`")
+
+
+def test_what_was_decided_here_is_listed_and_taken_back_also_where_nobody_reported_it(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["indicators", "decided"]) == 0
+    out = capsys.readouterr().out
+    assert ("cccccccccccc" in out, "pkg:npm/x" in out, "effects" in out) == (True, True, False)
+    for given, subject in (("cccccccc", "cc" * 32), ("pkg:npm/x", "pkg:npm/x")):
+        assert main(["indicators", "allow", given, "--end"]) == 0
+        assert node.sent.pop() == ("overrides/allow", {"subject": subject})
+    assert main(["indicators", "mute", "cccccccc", "--end"]) == 1
+    assert "ioint indicators decided" in capsys.readouterr().err
+    for words in ([], ["--end", "--reason", "x"], ["--end", "--days", "3"]):
+        assert main(["indicators", "allow", "cccccccc", *words]) == 2
+    assert node.sent == []
+
+
+def test_records_that_do_not_verify_are_one_document_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {"id": IDS[0], "kind": "report", "author": "b" * 32, "bytes_b64": ""}
+    proofs = {f"records/{IDS[0]}/proof": {"items": [{"proof_b64": "AAAA"}]}, "records": {"items": [record]}}
+
+    async def book(_config: object) -> SimpleNamespace:
+        return SimpleNamespace(last=SimpleNamespace(), consortium="c" * 64)
+
+    monkeypatch.setattr(indicators, "connect", lambda _home: Node(proofs))
+    monkeypatch.setattr(indicators, "load_config", lambda _home: None)
+    monkeypatch.setattr(indicators, "read_book", book)
+    assert main(["indicators", "verify", PATTERN, "-o", "json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["ok"] is False
+    assert "do not rely on them" in said.err
 
 
 @pytest.mark.parametrize("kind", ["dispute", "withdraw"])
