@@ -15,10 +15,11 @@ from ioint_protocol import ProtocolError, Roster, verify_inclusion
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 
 from ioint_node.cli.client import Client, connect
-from ioint_node.cli.names import full_id, or_see, pattern_id, short_id
+from ioint_node.cli.names import PUBLIC, full_id, or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
     Whole,
+    cell,
     check_place,
     emit,
     node_options,
@@ -80,7 +81,7 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
 
 
 @indicators.command()
-@click.argument("pattern")
+@click.argument("pattern", metavar="PATTERN|PURL")
 @node_options
 def show(*, home: Path, form: str, pattern: str) -> None:
     """Show one pattern and its reputation."""
@@ -138,7 +139,7 @@ def _who(member: Mapping[str, Any]) -> str:
 
 
 @indicators.command()
-@click.argument("pattern")
+@click.argument("pattern", metavar="PATTERN|PURL")
 @click.option("--limit", type=Whole(1, 10_000), default=256, show_default=True, help="Newest records.")
 @node_options
 def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
@@ -149,7 +150,7 @@ def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
     node, book = connect(home), asyncio.run(read_book(load_config(home)))
     if book.last is None or book.consortium is None:
         raise ConfigError("this node is in no consortium: there is nothing to verify against")
-    name = pattern_id(node, pattern)
+    name = pattern if pattern.startswith(PUBLIC) else pattern_id(node, pattern)
     said = list(node.items("api", "v1", "records", subject=name, limit=limit))
     rows = [_verified(node, record, book.last, book.consortium) for record in said]
     result = {"items": rows, "next": None, "ok": all(row["ok"] for row in rows)}
@@ -337,7 +338,13 @@ def _opinion(kind: str, text: str, *options: Option) -> None:
 
     def give(*, home: Path, form: str, pattern: str, reason: str) -> None:
         node = connect(home)
-        _told_of(node, pattern_id(node, pattern), {"kind": kind, "reason": reason}, form)
+        answer = _told_of(node, pattern_id(node, pattern), {"kind": kind, "reason": reason}, form)
+        if kind == "dispute" and form == "human":
+            click.echo(
+                f"tell a steward: it lapses on {cell(answer['deadline'])} unless stewards rule, by "
+                f"`ioint consortium rule --false {short_id(answer['report'])}`",
+                err=True,
+            )
 
     _add(kind, text, give, *options)
 
@@ -375,10 +382,11 @@ def _decision(kind: str, text: str) -> None:
     )
 
 
-def _told_of(node: Client, pattern: str, body: Mapping[str, str], form: str) -> None:
+def _told_of(node: Client, pattern: str, body: Mapping[str, str], form: str) -> Mapping[str, Any]:
     with or_see(f"ioint indicators show {short_id(pattern)}"):
-        answer = node.post("api", "v1", "patterns", pattern, "opinion", body=body)
+        answer: Mapping[str, Any] = node.post("api", "v1", "patterns", pattern, "opinion", body=body)
     emit(answer, form=form, human=lambda: show_fields(answer))
+    return answer
 
 
 def _end(node: Client, kind: str, pattern: str, form: str) -> None:
@@ -405,19 +413,19 @@ def decided(*, home: Path, form: str) -> None:
         {"items": rows, "next": None},
         form=form,
         human=lambda: show_table(
-            [{**row, "subject": _subject(row["subject"])} for row in rows],
+            [{**row, "subject": short_id(row["subject"])} for row in rows],
             ("kind", "subject", "reason", "by", "at", "expires_at"),
             empty="nothing is allowed, muted or released here",
         ),
     )
 
 
-def _subject(name: str) -> str:
-    return name if name.startswith("pkg:") else short_id(name)
-
-
 def _add(kind: str, text: str, command: Callable[..., None], *options: Option) -> None:
-    added: tuple[Option, ...] = (node_options, *reversed(options), click.argument("pattern"))
+    added: tuple[Option, ...] = (
+        node_options,
+        *reversed(options),
+        click.argument("pattern", metavar="PATTERN|PURL"),
+    )
     made: Callable[..., Any] = command
     for option in added:
         made = option(made)
@@ -434,19 +442,22 @@ _opinion(
 
 
 @indicators.command("effects")
-@click.option("--off/--on", "off", default=None, help="Turn all effects off, or on again; neither: show.")
+@click.option("--off", is_flag=True, help="Turn all effects off; neither this nor --on: show.")
+@click.option("--on", is_flag=True, help="Turn them on again.")
 @click.option("--reason", callback=_note, help="Why they go off, in at most 64 characters; kept here.")
 @click.option("--hours", type=Whole(1, 8_760), help="When they come back by themselves.")
 @node_options
-def effects(*, home: Path, form: str, off: bool | None, reason: str | None, hours: int | None) -> None:
+def effects(*, home: Path, form: str, off: bool, on: bool, reason: str | None, hours: int | None) -> None:
     """Turn all that others say off at once, while decisions go on; or show whether it is."""
-    node = connect(home)
-    if off is None:
-        if reason or hours:
-            raise click.UsageError("--reason and --hours go with --off")
-        answer = node.get("api", "v1", "effects")
-    elif off and not reason:
+    if off and on:
+        raise click.UsageError("--off and --on exclude each other")
+    if (reason or hours) and not off:
+        raise click.UsageError("--reason and --hours go with --off")
+    if off and not reason:
         raise click.UsageError("--off needs a --reason")
+    node = connect(home)
+    if not (off or on):
+        answer = node.get("api", "v1", "effects")
     else:
         answer = node.put("api", "v1", "effects", body={"off": off, "reason": reason or "", "hours": hours})
     emit(answer, form=form, human=lambda: show_fields(answer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +15,7 @@ from ioint_node.errors import ConfigError
 
 READERS_SHOWN: Final = 20
 SENTENCE_CHARS: Final = 1_000
+CONSORTIUM_ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,6 +33,19 @@ class Fraction(click.FloatRange):
     """A number in a range that need not be whole, called so where it is refused."""
 
     name = "number"
+
+
+class ConsortiumId(click.ParamType[str]):
+    """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
+        """Give the hex digits alone."""
+        digits = "".join(str(value).split()).lower()
+        if not CONSORTIUM_ID.fullmatch(digits):
+            self.fail("64 hex digits, or the 32 of the fingerprint", param, ctx)
+        return digits
 
 
 def home_option(function: Function) -> Function:

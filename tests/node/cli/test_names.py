@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from ioint_node.cli import agents, approvals, consortium, indicators, main, why
 from ioint_node.cli.ingest import _show_catchup
-from ioint_node.cli.names import full_id, or_see
+from ioint_node.cli.names import full_id, or_see, short_id
 from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.reputation.view import indicator_id
 from ioint_taxonomy import load_catalogue
 
 IDS = ("aabbccdd" + "0" * 56, "aabbccdd" + "1" * 56, "12345678" + "0" * 56)
 PATTERN = min(load_catalogue().entries)
+PACKAGE = "pkg:npm/left-pad"
+PACKAGE_ID = indicator_id(PACKAGE)
 
 
 class Node:
@@ -82,7 +85,8 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "patterns": {"items": [{"id": PATTERN}]},
             "indicators": {"items": [{"id": each} for each in IDS]},
             f"patterns/{PATTERN}": {"id": PATTERN, "state": "unknown"},
-            f"patterns/{PATTERN}/opinion": {"kind": "mute"},
+            f"patterns/{PATTERN}/opinion": {"kind": "mute", "report": IDS[0], "deadline": "2026-12-14"},
+            f"patterns/{PACKAGE_ID}/opinion": {"kind": "withdraw"},
             "overrides": {
                 "items": [
                     {
@@ -214,6 +218,15 @@ def test_what_others_read_has_a_reason_of_the_protocols_list(
     assert "'false_positive'" in capsys.readouterr().err
     assert main(["indicators", kind, PATTERN, "--reason", "false_positive"]) == 0
     assert node.sent[0][1] == {"kind": kind, "reason": "false_positive"}
+    told = capsys.readouterr().err
+    assert ("ioint consortium rule --false aabbccdd0000" in told) == (kind == "dispute")
+    assert ("2026-12-14" in told) == (kind == "dispute")
+
+
+def test_a_package_is_named_whole_and_by_its_url(node: Node) -> None:
+    assert short_id(PACKAGE) == PACKAGE
+    assert main(["indicators", "withdraw", PACKAGE, "--reason", "mistake"]) == 0
+    assert node.sent[0][0] == f"patterns/{PACKAGE_ID}/opinion"
 
 
 def test_a_note_is_short(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
