@@ -47,6 +47,8 @@ share of all benign actions under any effect, the rest of a session included.
 
 The attack: liars of full tenure accuse every week what costs most and just passes the gate, together and each alone,
 and speak for every campaign's patterns.
+
+![Effect on later victims](reputation-levels.svg)
 """
 OTHER_ATTACKS = """
 ## Other attacks, 30 organisations
@@ -56,6 +58,10 @@ every liar and three tenths of the honest. *Viewer*: liars know the history of t
 """
 OTHER_RULES = """
 ## Beside other rules
+
+The others act without a gate, and the 1 % that they flag are often the patterns that are used most.
+
+![Warned in time, and what it costs](reputation-lift.svg)
 """
 SUBJECTS = """
 ## Public subjects
@@ -68,6 +74,8 @@ FLIPS = """
 ## Fewest colluders that flip one subject
 
 With full tenure, saying the most they can; clean honest users lend their benign voice.
+
+![Fewest colluders](reputation-colluders.svg)
 """
 BOUNDS = """
 ## Bounds

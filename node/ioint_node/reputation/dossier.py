@@ -283,7 +283,7 @@ class Dossier:
         if self._now is None or self._now.scales is not scales:
             self._words, self._labels, self._reworded = {}, {}, set()
             self._now = self._tally(scales)
-        self._reworded |= self._now.hear(self.said)
+        self._reworded.update(self._now.hear(self.said))
         return self._now
 
     def _reword(self) -> None:

@@ -7,8 +7,7 @@ a removal and an insertion in a list of at most as many numbers as there are gro
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import Final, Generic, TypeVar
@@ -91,28 +90,19 @@ class Tally(Generic[S]):
             str, tuple[int, int]
         ] = {}  # stamp and moves of the tallies that are in it, by name
 
-    def hear(self, said: Mapping[str, Sequence[S]]) -> AbstractSet[str]:
+    def hear(self, said: Mapping[str, Sequence[S]]) -> Collection[str]:
         """Bring the voices up to date with what the authors in `changed` said; returns the groups that said it."""
-        scales, group_of = self.scales, self.scales.voters.group_of
-        words: dict[str, dict[str, S | None]] = {}  # by group and author
+        scales, groups = self.scales, []
         for author, new in self.changed.items():
             if scales.hears(author):
-                group = group_of[author]
-                words.setdefault(group, {})[author] = self._last_word(author, group, said[author], new)
+                group = scales.voters.group_of[author]
+                groups.append(group)
+                self._speak(group, author, self._last_word(author, group, said[author], new))
         self.changed = {}
-        for group, changed in words.items():
-            before = self.voices.get(group)
-            spoken = [s for s in changed.values() if s is not None]
-            if before is not None:
-                spoken += [s for s in before.statements if s.author not in changed]  # type: ignore[misc]
-            if len(spoken) > 1:
-                spoken.sort(key=_author)
-            own = voice(group, spoken, scales, public_subject=self.public_subject) if spoken else None
-            self._speak(group, before, own)
-        self.moves += words
+        self.moves += groups
         if len(self.moves) > MOVES:
             self.moves, self.stamp = [], next(_STAMPS)
-        return words.keys()
+        return groups
 
     def join(self, general: Mapping[str, Tally[S]]) -> None:
         """Bring what groups say of more general patterns up to date; the tallies are of the same scales."""
@@ -185,7 +175,15 @@ class Tally(Generic[S]):
             word = next((s for s in spoken if s.author == author), None)  # type: ignore[assignment]
         return word, gone
 
-    def _speak(self, group: str, before: Voice | None, own: Voice | None) -> None:
+    def _speak(self, group: str, author: str, word: S | None) -> None:
+        """Make the voice of a group anew, of which this is what one member says now."""
+        before = self.voices.get(group)
+        spoken: list[Statement] = [] if word is None else [word]
+        if before is not None:
+            others = [s for s in before.statements if s.author != author]
+            if others:
+                spoken = sorted([*others, *spoken], key=_author)
+        own = voice(group, spoken, self.scales, public_subject=self.public_subject) if spoken else None
         self._accusers += _accuses(own) - _accuses(before)
         if self._heard is self.voices:
             self._replace(group, own)

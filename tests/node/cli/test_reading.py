@@ -79,7 +79,7 @@ CHANGING = {
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
 }  # fmt: skip
-WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "train"}
+WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "simulate", "train"}
 
 
 @dataclass(frozen=True, kw_only=True)
