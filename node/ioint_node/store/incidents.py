@@ -30,7 +30,7 @@ EACH_MOST: Final = (
 OPEN_MOST: Final = (
     5_000  # open incidents about one session each, of all patterns; beyond that every pattern folds
 )
-NOTES_MOST: Final = 200  # notes of one incident
+NOTES_MOST: Final = 200  # notes of people on one incident
 KEPT_DAYS: Final = 365  # a closed incident
 STATES: Final = ("open", "assigned", "closed")
 FOUND: Final = ("live", "retro")
@@ -111,7 +111,9 @@ async def open_all(connection: AsyncConnection, hits: Iterable[Hit], now: int) -
     The matches of the hits are in the store already: what is folded is counted there, so that finding it twice counts
     it once.
     """
-    named = {incident_id(hit.pattern, hit.session_id): hit for hit in hits}
+    named: dict[str, Hit] = {}
+    for hit in hits:  # what was found first counts: a session may end in the batch in which it was warned of
+        named.setdefault(incident_id(hit.pattern, hit.session_id), hit)
     known = await connection.execute(
         select(incidents.c.id).where(incidents.c.id.in_(among(connection, named)))
     )
@@ -293,12 +295,19 @@ async def reopen(connection: AsyncConnection, name: str, text: str = "", *, by: 
 
 
 async def mark(connection: AsyncConnection, patterns: Collection[str], warning: str, now: int) -> int:
-    """Say of incidents that are not closed what became of their patterns' warning; returns how many changed."""
+    """Say of incidents that are not closed what became of their patterns' warning; returns how many changed.
+
+    Of each thing that may become of it the last time is noted.
+    """
     concerned = and_(
         incidents.c.pattern.in_(among(connection, patterns)),
         incidents.c.state != "closed",
         incidents.c.warning != warning,
     )
+    # Whoever warns and takes it back again and again writes no more than a row of each kind.
+    before = and_(incident_notes.c.what == "warning", incident_notes.c.text == warning)
+    again = incident_notes.c.incident.in_(select(incidents.c.id).where(concerned))
+    await connection.execute(delete(incident_notes).where(before, again))
     told = select(
         incidents.c.id, literal("warning"), literal(warning), literal(NODE), literal(to_text(now))
     ).where(concerned)
@@ -343,8 +352,8 @@ async def trim(connection: AsyncConnection, now: int) -> None:
 
 
 async def _check_room(connection: AsyncConnection, name: str) -> None:
-    """Refuse what would be noted where there are too many notes; closing is always possible."""
-    counted = select(func.count()).where(incident_notes.c.incident == name)
+    """Refuse what would be noted where people left too many notes; closing is always possible."""
+    counted = select(func.count()).where(incident_notes.c.incident == name, incident_notes.c.by != NODE)
     if (await connection.execute(counted)).scalar_one() >= NOTES_MOST:
         raise ConflictError(f"incident {name!r} has {NOTES_MOST} notes, the most that one may have")
 
