@@ -352,7 +352,12 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(_forget_logs, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(effects.expire, node.parts)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
-        Job(name="anew", every_s=PERIODS.anew_s, run=partial(believe.conclude_anew, node.parts)),
+        Job(
+            name="anew",
+            every_s=PERIODS.anew_s,
+            run=partial(believe.conclude_anew, node.parts),
+            at_start=True,
+        ),
         Job(
             name="retention",
             every_s=PERIODS.forget_s,

@@ -7,6 +7,7 @@ the evidence. What it returns is put in force by the caller after the commit, an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,9 +26,9 @@ from ioint_node.flows import standpoint
 from ioint_node.flows.evidence import (
     REMEMBERED_DAYS,
     Case,
+    Decided,
     decisions,
     examine,
-    general_of,
     learn,
     missing_general,
     open_dossiers,
@@ -47,7 +48,8 @@ from ioint_node.store.log import Arrival
 from ioint_node.store.matches import WINDOW_DAYS
 from ioint_node.store.times import day_of, from_text
 
-CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
+CHUNK_SUBJECTS: Final = 50  # concluded in one transaction, before others have their turn
+PAUSE_S: Final = 0.001  # between two of them
 LEARNED: Final = 256  # novel patterns of which is learned at a time what they are special cases of
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
 journal = logging.getLogger(__name__)
@@ -142,13 +144,21 @@ async def _conclude_all(
         return Believed()
     _demote(parts, roster, dossiers, now)
     cases, general = await _examine(connection, parts, roster, dossiers, now)
+    # Entries that are special cases of others are few: what they are given or lose is true in the same transaction.
+    close = frozenset(_special_cases(parts, cases)) & parts.catalogue.entries.keys()
+    if close:
+        nearby, _ = await open_dossiers(connection, parts, close - general.keys())
+        nearby |= {name: general[name] for name in general.keys() & close}
+        more, above = await _examine(connection, parts, roster, nearby, now, known={**general, **dossiers})
+        cases, general = cases | more, general | above
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
     if moved or displaced:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
         others, _ = await open_dossiers(connection, parts, {*moved, *displaced} - general.keys())
         others |= {name: general[name] for name in general.keys() & {*moved, *displaced}}
-        more, above = await _examine(connection, parts, roster, others, now, known={**general, **dossiers})
+        known = {**general, **{name: case.dossier for name, case in cases.items()}}
+        more, above = await _examine(connection, parts, roster, others, now, known=known)
         cases, general = cases | more, general | above
     conclusions = [
         _conclude(
@@ -252,15 +262,39 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     async with parts.store.read() as connection:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
-        parts.beliefs.off = (await decisions(connection, parts, now)).off
+        decided = await decisions(connection, parts, now)
+    parts.beliefs.off = decided.off
     parts.dossiers.clear()
-    lineage(parts.catalogue, parts.taxonomy)  # made now, and not while an action waits
+    among = lineage(parts.catalogue, parts.taxonomy)  # made now, and not while an action waits
+    for _, details in stored:
+        if details.get("general") is not None and details.get("learned_by") == among.name:
+            among.recall(details["subject"], details["general"])
     await _count_anew(parts, now)
     parts.recent.clear()
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))
     await standpoint.refresh(parts, now)
+    await _wait_for_all(parts, decided, now)
+
+
+async def _wait_for_all(parts: ExchangeParts, decided: Decided, now: int) -> None:
+    """Let everything be concluded anew soon: a crash may have come between what was written and what follows from it.
+
+    What a decision of a person kept quiet that holds no more comes first.
+    """
+    beliefs = parts.beliefs.all().values()
+    freed = [
+        b.pattern
+        for b in beliefs
+        if (b.reason == "switched_off" and not decided.off)
+        or (b.reason == "allowed_here" and not decided.allows(b.pattern))
+    ]
+    async with parts.store.read() as connection:
+        said = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
+    # What is believed and was said longer ago than that is over by now, and nothing else would say so.
+    late = [b.pattern for b in beliefs if b.state != "unknown"]
+    parts.dossiers.anew.subjects([*freed, *said, *late])
 
 
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
@@ -278,7 +312,8 @@ async def conclude_anew(parts: ExchangeParts, now: int) -> None:
     if roster is None:
         return
     anew.subjects(await learn(parts, anew.take_novel(LEARNED)))
-    uncounted = anew.take_uncounted()
+    await begin_day(parts, now)
+    uncounted = anew.take_uncounted(now)
     if uncounted:
         anew.changed(await _count(parts, roster, uncounted, now))
     changed = anew.take_changed()
@@ -295,19 +330,32 @@ async def conclude_anew(parts: ExchangeParts, now: int) -> None:
 
 async def believe_again(parts: ExchangeParts, subjects: Sequence[str], now: int) -> None:
     """Draw the conclusions about many subjects anew, so many in a transaction, and put them in force."""
+    await begin_day(parts, now)
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
         believed = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
         put_in_force(parts, believed)
+        await asyncio.sleep(PAUSE_S)
 
 
-async def _count_anew(parts: ExchangeParts, now: int) -> None:
-    """Count what every group accuses; what changes by it is concluded by whoever asked for this."""
+async def begin_day(parts: ExchangeParts, now: int) -> None:
+    """Count what every group accuses as soon as the day is another, before anything is weighed by its scales.
+
+    Whose voice changed by it is concluded soon.
+    """
+    if parts.dossiers.breadth.day != day_of(now):
+        parts.dossiers.anew.changed(await _count_anew(parts, now))
+
+
+async def _count_anew(parts: ExchangeParts, now: int) -> frozenset[str]:
+    """Count what every group accuses; returns those whose voice changed by it."""
     roster = parts.roster()
-    if roster is not None:
-        groups = frozenset(parts.dossiers.voters(roster, day_of(now)).values())
-        parts.dossiers.breadth.keep(groups)
-        await _count(parts, roster, groups, now)
+    if roster is None:
+        return frozenset()
+    parts.dossiers.breadth.day = day_of(now)
+    groups = frozenset(parts.dossiers.voters(roster, day_of(now)).values())
+    parts.dossiers.breadth.keep(groups)
+    return await _count(parts, roster, groups, now)
 
 
 async def _count(parts: ExchangeParts, roster: Roster, groups: Collection[str], now: int) -> frozenset[str]:
@@ -395,7 +443,7 @@ def _conclude(
     if before is None and (silent or case.grounds.allowed or case.network.state == "unknown"):
         return None  # of what was allowed before it came nothing is made but the log
     old = before or NEVER
-    if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
+    if silent and old.heard[:1] == ("unknown",):
         return None
     grounds = case.settled(fits=fits, placed=measured_from is not None)
     gate, local = grounds.gate(parts.params), judge(grounds, parts.params)
@@ -416,7 +464,7 @@ def _conclude(
         catalogue=parts.catalogue,
     )
     row["seq"] = old.seq
-    claim = case.claim
+    claim, among = case.claim, lineage(parts.catalogue, parts.taxonomy)
     details = {
         "subject": case.subject,
         "accusers": case.accusers,
@@ -431,7 +479,8 @@ def _conclude(
         "since": claim.since if claim else "",
         "measured_from": measured_from,
         "accusing": case.network.accusing,
-        "general": list(general_of(parts, case.dossier)) if case.novel else [],
+        "general": among.general(case.subject) if case.novel else (),  # None: not learned yet
+        "learned_by": among.name if case.novel else "",
     }
     taken_back = case.network.withdrawn > old.withdrawn
     moved = tuple(row[name] for name in HEARD) != old.heard
@@ -533,6 +582,6 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         measured_from=details.get("measured_from"),
         reason=details["reason"],
         accusing=details.get("accusing", 0),
-        general=tuple(details.get("general", ())),
+        general=tuple(details.get("general") or ()),
         seq=row["seq"],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace as scaled
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
@@ -18,7 +19,7 @@ from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
-from ioint_node.reputation.rule import Network
+from ioint_node.reputation.rule import Network, halvings
 from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
@@ -137,6 +138,30 @@ async def read_dossiers(connection: AsyncConnection, subjects: Collection[str]) 
     }
 
 
+async def counted_halvings(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    roster: Roster,
+    dossiers: Collection[Dossier],
+    today: int,
+) -> dict[str, int]:
+    """How often the voice of each group that speaks in these dossiers is halved, counted from the store."""
+    voters = parts.dossiers.voters(roster, today)
+    groups = {voters[author] for dossier in dossiers for author in dossier.said if author in voters}
+    proven = await log.equivocators(connection)
+    authors: dict[str, list[str]] = {group: [] for group in groups}
+    for author, group in voters.items():
+        if group in authors and author not in proven:
+            authors[group].append(author)
+    # Most speak of so few subjects that nothing needs to be read.
+    spoken = await log.spoken_of(connection, {name for names in authors.values() for name in names}, today)
+    return {
+        group: halvings(await log.accused_by(connection, names, today))
+        for group, names in authors.items()
+        if halvings(sum([spoken.get(name, 0) for name in names]))
+    }
+
+
 async def examine(
     connection: AsyncConnection,
     parts: ExchangeParts,
@@ -145,15 +170,19 @@ async def examine(
     now: int,
     *,
     general: Mapping[str, Dossier],
+    halved: Mapping[str, int] | None = None,
 ) -> dict[str, Case]:
     """Put what members said of some subjects together with what only this node knows, by subject.
 
-    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`.
+    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`, `halved` how often
+    the voices of groups are halved (None: as it is known in memory).
     """
     today = day_of(now)
     equivocators = await log.equivocators(connection)
     scales = parts.dossiers.scales(roster, today, equivocators)
     scales_then = parts.dossiers.scales(roster, today - WEEK_DAYS, equivocators)
+    if halved is not None:
+        scales, scales_then = (scaled(one, halvings=halved) for one in (scales, scales_then))
     anchors = {s: _first_day(d, today) for s, d in dossiers.items()}
     novel = {s: d.novel for s, d in dossiers.items() if d.novel and s not in parts.catalogue.entries}
     # What was matched for no whole day yet has no rate: nothing is counted before tomorrow.

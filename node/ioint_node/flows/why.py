@@ -14,6 +14,7 @@ from ioint_node.errors import NotFoundError
 from ioint_node.flows.evidence import (
     REMEMBERED_DAYS,
     Case,
+    counted_halvings,
     examine,
     learn,
     missing_general,
@@ -57,7 +58,10 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     dossiers = await read_dossiers(connection, (subject,))
     await learn(parts, unlearned(parts, dossiers))
     general = await read_dossiers(connection, missing_general(parts, dossiers))
-    case = (await examine(connection, parts, roster, dossiers, now, general=general))[subject]
+    halved = await counted_halvings(
+        connection, parts, roster, [*dossiers.values(), *general.values()], day_of(now)
+    )
+    case = (await examine(connection, parts, roster, dossiers, now, general=general, halved=halved))[subject]
     belief = parts.beliefs.get(subject)
     grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
     return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
