@@ -200,13 +200,17 @@ async def _examine(
 
 
 def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str, ...]:
-    """The special cases, as far as they are accused themselves, of the entries whose accusers or voices changed."""
+    """The special cases, as far as they are accused themselves, of the entries whose voices or label changed."""
     among = lineage(parts.catalogue, parts.taxonomy)
     moved = [
         subject
         for subject, case in cases.items()
         if subject in parts.catalogue.entries
-        and ((before := parts.beliefs.get(subject)) is None or before.accusing != case.network.accusing)
+        and (
+            (before := parts.beliefs.get(subject)) is None
+            or before.accusing != case.network.accusing
+            or before.tlp != _label(case)
+        )
     ]
     special = {
         name for subject in moved for name in (*among.special(subject), *parts.beliefs.special(subject))
@@ -545,9 +549,13 @@ def _facts(parts: ExchangeParts, roster: Roster, case: Case, today: int) -> Fact
         first_day=words.day_from if words else 0,
         last_day=last_day,
         until_day=valid_until(case.network.state, last_day, today),
-        tlp=LABELS[words.label] if words else DEFAULT_LABEL,
+        tlp=_label(case),
         pattern=case.novel,
     )
+
+
+def _label(case: Case) -> str:
+    return LABELS[case.words.label] if case.words else DEFAULT_LABEL
 
 
 def _last_day(case: Case) -> int:
@@ -584,4 +592,5 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         accusing=details.get("accusing", 0),
         general=tuple(details.get("general") or ()),
         seq=row["seq"],
+        tlp=row["tlp"],
     )

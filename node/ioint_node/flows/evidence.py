@@ -210,7 +210,7 @@ async def examine(
         ]
         known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
         mine = local.own.get(subject, NOTHING_SEEN)
-        words = dossier.words(today - REMEMBERED_DAYS)
+        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if accusers else ())
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
@@ -262,6 +262,11 @@ async def _count_actors(connection: AsyncConnection, parts: ExchangeParts, now: 
     if here.counted_at is None or not 0 <= now - here.counted_at < COUNT_MS:
         since = to_text(now - WINDOW_DAYS * DAY_MS)
         here.active, here.counted_at = await matches.active_actors(connection, since), now
+
+
+def _closed(words: Heard | None, above: Collection[Dossier]) -> Heard | None:
+    """The words of a pattern with the label that what is said of more general ones asks for: its numbers tell of it."""
+    return words and replace(words, label=max([words.label, *[dossier.closed() for dossier in above]]))
 
 
 def _first_day(dossier: Dossier, today: int) -> int:

@@ -67,14 +67,16 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
 
 
-def check_said(parts: ExchangeParts, weighed: Weighed) -> None:
-    """See that there is something to explain.
+def check_said(parts: ExchangeParts, weighed: Weighed, clearance: str) -> None:
+    """See that there is something to explain to a reader with this clearance.
 
     Raises:
-        NotFoundError: nobody ever said anything of it.
+        NotFoundError: nobody ever said anything of it, or its label does not let this reader see it.
     """
-    subject = weighed.case.subject
-    if not weighed.case.dossier.said and subject not in parts.catalogue.entries:
+    subject, words = weighed.case.subject, weighed.case.words
+    unsaid = not weighed.case.dossier.said and subject not in parts.catalogue.entries
+    # The indicator has this label as soon as it is concluded anew; what is explained is of now.
+    if unsaid or (words and LABELS[words.label] not in visible(clearance)):
         raise NotFoundError(f"nobody has said anything of {subject[:64]!r}")
 
 
@@ -92,7 +94,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         said = await log.records_about(connection, (pattern,), since_day=today - REMEMBERED_DAYS)
         stored = await indicators.get(connection, indicator_id(pattern))
         equivocators = await log.equivocators(connection)
-    check_said(parts, weighed)
+    check_said(parts, weighed, clearance)
     roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
     silent = _silent(case, parts.dossiers.scales(roster, today, equivocators))

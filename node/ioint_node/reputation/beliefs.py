@@ -22,7 +22,7 @@ class Belief:
     is an incident, whatever its effect. `novel` is the pattern itself where the catalogue does not have it, `general`
     the entries that it is a special case of; one with a `claimant` (the group that reported it first, at `since`) asks
     to be matched here, and since the day `measured_from` it is and its own rate is known. `reason` is the code of what
-    decided here, `seq` that of its newest stream row.
+    decided here, `seq` that of its newest stream row, `tlp` the label of all this.
     """
 
     pattern: str
@@ -45,6 +45,7 @@ class Belief:
     accusing: int = 0
     general: tuple[str, ...] = ()
     seq: int = 0
+    tlp: str = ""
 
 
 class NetworkEffect(Struct, frozen=True, kw_only=True):

@@ -31,9 +31,9 @@ class Lineage:
         self._taxonomy = taxonomy
         self._general = {name: self._implied(name, pattern) for name, pattern in patterns.items()}
         self._special: dict[str, tuple[str, ...]] = {}
-        for name, general in self._general.items():
+        for special, general in self._general.items():
             for other in general:
-                self._special[other] = (*self._special.get(other, ()), name)
+                self._special[other] = (*self._special.get(other, ()), special)
         self._novel: dict[str, tuple[str, ...]] = {}
 
     def general(self, subject: str) -> tuple[str, ...] | None:

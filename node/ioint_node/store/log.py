@@ -403,7 +403,7 @@ async def accused_by(connection: AsyncConnection, authors: Collection[str], toda
     """How many subjects these authors accuse in statements that would live today, taken back or not."""
     accused: set[str] = set()
     for author in authors:
-        last = (0, 0)
+        last: tuple[int, int] | None = (0, 0)
         while last is not None:
             last = await _add_accused(connection, accused, author, last, today)
     return len(accused)
