@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+from ioint_node.errors import BusyError, RequestError
 from ioint_node.flows import effects, receipt
 from ioint_node.flows.believe import begin_day, conclude_anew, refresh_all
 from ioint_node.flows.why import why
@@ -186,3 +188,21 @@ async def test_a_special_case_has_the_label_of_what_is_said_of_the_general_patte
         row = await indicators.get(connection, indicator_id(special))
     assert row is not None
     assert row["tlp"] == "amber_strict"
+
+
+async def test_a_switch_off_that_cannot_be_written_down_is_in_force_and_says_so(make: Make) -> None:
+    parts = (await make())[4].parts
+
+    async def refused(*_: object, **__: object) -> None:
+        raise BusyError("the disk is full")
+
+    with pytest.raises(RequestError):
+        await effects.switch_off(parts, reason="a drill", by="soc", until=NOW - 1, now=NOW)
+    assert (parts.beliefs.off, await effects.state(parts, NOW)) == (False, None)
+    parts.store.write, write = refused, parts.store.write
+    with pytest.raises(BusyError):
+        await effects.switch_off(parts, reason="a drill", by="soc", until=None, now=NOW)
+    parts.store.write = write
+    assert (parts.beliefs.off, await effects.state(parts, NOW)) == (True, effects.UNWRITTEN)
+    await effects.switch_on(parts, NOW)
+    assert (parts.beliefs.off, await effects.state(parts, NOW)) == (False, None)
