@@ -43,13 +43,14 @@ from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.subjects import covers
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
-from ioint_node.store.indicators import HEARD
+from ioint_node.store.indicators import ACTED_ON, HEARD
 from ioint_node.store.log import Arrival
 from ioint_node.store.matches import WINDOW_DAYS
-from ioint_node.store.times import day_of, from_text
+from ioint_node.store.times import DAY_MS, day_of, from_text
 
 CHUNK_SUBJECTS: Final = 50  # concluded in one transaction, before others have their turn
 PAUSE_S: Final = 0.001  # between two of them
+FORGOTTEN_AT_ONCE: Final = 1_000  # indicators of which nothing is known any more, in one transaction
 LEARNED: Final = 256  # novel patterns of which is learned at a time what they are special cases of
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
 journal = logging.getLogger(__name__)
@@ -310,6 +311,23 @@ async def refresh_all(parts: ExchangeParts, now: int) -> None:
     await believe_again(parts, subjects, now)
 
 
+async def forget_silent(parts: ExchangeParts, now: int, days: int) -> int:
+    """Forget of what nothing has been believed for so many days, for which the stream is kept; returns how many.
+
+    Whoever was warned of it was told by then that it is unknown.
+    """
+    count = 0
+    while True:
+        forgetting = partial(indicators.forget_silent, before=now - days * DAY_MS, most=FORGOTTEN_AT_ONCE)
+        gone = await parts.store.write(forgetting)
+        parts.beliefs.forget(gone)
+        parts.dossiers.take(gone)  # for good: they say what the row was
+        count += len(gone)
+        if len(gone) < FORGOTTEN_AT_ONCE:
+            return count
+        await asyncio.sleep(PAUSE_S)
+
+
 async def conclude_anew(parts: ExchangeParts, now: int) -> None:
     """Conclude what is to be concluded anew because something changed that was said elsewhere."""
     roster, anew = parts.roster(), parts.dossiers.anew
@@ -487,7 +505,7 @@ def _conclude(
         "learned_by": among.name if case.novel else "",
     }
     taken_back = case.network.withdrawn > old.withdrawn
-    moved = tuple(row[name] for name in HEARD) != old.heard
+    moved = _moved(row, old, travelled=any(voice.via for voice in case.network.voices))
     return Conclusion(
         dossier=case.dossier,
         row=row,
@@ -496,6 +514,16 @@ def _conclude(
         news=_news(row, old, local, facts),
         novel=case.novel,
     )
+
+
+def _moved(row: Mapping[str, Any], old: Concluded, *, travelled: bool) -> bool:
+    """Whether engines hear of a row.
+
+    Where something counts that was said of a more general pattern, one record moves the numbers of as many special
+    cases as anybody named: then only of what engines act on.
+    """
+    said = dict(zip(HEARD, old.heard, strict=False))
+    return any(said.get(name) != row[name] for name in (ACTED_ON if travelled else HEARD))
 
 
 async def _write(

@@ -109,6 +109,17 @@ class Beliefs:
             for entry in belief.general:
                 self._special.setdefault(entry, {})[belief.pattern] = None
 
+    def forget(self, patterns: Iterable[str]) -> None:
+        """Drop those of these that are still unknown: nothing was ever said of them, as far as anybody remembers."""
+        for name in patterns:
+            belief = self._beliefs.get(name)
+            if belief is None or belief.state != "unknown":
+                continue
+            for kept in (self._beliefs, self._novel, self._claiming, self._spending):
+                kept.pop(name, None)
+            for entry in belief.general:
+                self._special.get(entry, {}).pop(name, None)
+
     def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""
         self._beliefs, self._novel, self._claiming, self._spending = {}, {}, {}, {}

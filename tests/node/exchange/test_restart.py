@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ioint_node.errors import BusyError, RequestError
 from ioint_node.flows import effects, receipt
-from ioint_node.flows.believe import begin_day, conclude_anew, refresh_all
+from ioint_node.flows.believe import begin_day, conclude_anew, forget_silent, refresh_all
 from ioint_node.flows.why import why
 from ioint_node.reputation.anew import COUNTED_EVERY_MS
 from ioint_node.reputation.dossier import Dossiers
@@ -206,3 +206,41 @@ async def test_a_switch_off_that_cannot_be_written_down_is_in_force_and_says_so(
     assert (parts.beliefs.off, await effects.state(parts, NOW)) == (True, effects.UNWRITTEN)
     await effects.switch_on(parts, NOW)
     assert (parts.beliefs.off, await effects.state(parts, NOW)) == (False, None)
+
+
+async def test_of_what_nothing_is_believed_for_longer_than_the_stream_is_kept_nothing_is_left(
+    make: Make,
+) -> None:
+    net: Any = await founded(await make())
+    node = net[4]
+    await net.say(net[0], *packages(20), to=(node,))
+    for days in (31, 46):
+        await refresh_all(node.parts, NOW + days * DAY_MS)
+        assert await forget_silent(node.parts, NOW + days * DAY_MS, days=30) == 0
+    assert {belief.state for belief in node.parts.beliefs.all().values()} == {"unknown"}
+    await net.say(net[1], *packages(1), to=(node,))
+    assert await forget_silent(node.parts, NOW + 62 * DAY_MS, days=30) == 19
+    assert [belief.state for belief in node.parts.beliefs.all().values()] == ["suspicious"]
+    back = await killed(node).restarted(NOW + 62 * DAY_MS)
+    assert len(back.parts.beliefs.all()) == 1
+
+
+async def test_what_is_said_of_a_general_pattern_tells_engines_of_special_cases_when_they_act_otherwise(
+    make: Make,
+) -> None:
+    net: Any = await founded(await make(7))
+    node = net[6]
+    name, novel, general = special_case(node)
+    await net.say(net[0], report(name, pat=novel), to=(node,))
+    for author in net.nodes[1:5]:
+        await net.say(author, report(general, bad=2), to=(node,))
+    await conclude_anew(node.parts, NOW)
+    before = node.belief(name)
+    told = await node.events("reputation")
+    await net.say(net[5], report(general), to=(node,))
+    await conclude_anew(node.parts, NOW)
+    after = node.belief(name)
+    assert (after.tier, after.state, after.effect) == (before.tier, before.state, before.effect)
+    assert after.groups > before.groups
+    new = (await node.events("reputation"))[len(told) :]
+    assert [name in body for body in new] == [False]
