@@ -40,7 +40,7 @@ from ioint_node.reputation.dossier import LABELS, NOTHING_GENERAL, Concluded, Do
 from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.subjects import covers
+from ioint_node.reputation.subjects import touches
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import ACTED_ON, HEARD
@@ -226,7 +226,7 @@ def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str
 def _demote(parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int) -> None:
     """Weigh groups that accuse a canary less from now on; what they said elsewhere is concluded anew soon after."""
     here = parts.standpoint
-    canaries = {subject: d for subject, d in dossiers.items() if covers(here.canaries, subject)}
+    canaries = {subject: d for subject, d in dossiers.items() if touches(here.canaries, subject)}
     caught = standpoint.caught_by(canaries, parts, roster, now)
     fresh = {group: count for group, count in caught.items() if group not in here.caught}
     if fresh:

@@ -20,7 +20,7 @@ from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
 from ioint_node.reputation.rule import Network, halvings
-from ioint_node.reputation.subjects import covers
+from ioint_node.reputation.subjects import covers, folded, touches
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
 from ioint_node.store.matches import WINDOW_DAYS
@@ -35,16 +35,18 @@ NOTHING_SEEN: Final = OwnRecord()
 class Decided(Struct, frozen=True, kw_only=True):
     """What people of this organisation decided: what is allowed here, what was released, whether all is switched off.
 
-    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise.
+    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise. The names of
+    both are `folded`.
     """
 
     allowed: frozenset[str]
     released: frozenset[str]
+    canaries: frozenset[str]
     off: bool
 
     def allows(self, subject: str) -> bool:
-        """Whether a subject, or all versions of it, is allowed."""
-        return covers(self.allowed, subject)
+        """Whether a subject, or all versions of it, is allowed, or it is said of a canary."""
+        return covers(self.allowed, subject) or touches(self.canaries, subject)
 
 
 # As `Grounds`: one for each subject.
@@ -250,7 +252,8 @@ async def decisions(connection: AsyncConnection, parts: ExchangeParts, now: int)
     """What people of this organisation decided that holds now."""
     holding = await overrides.active(connection, now)
     return Decided(
-        allowed=parts.standpoint.canaries | {one.subject for one in holding if one.kind == "allow"},
+        allowed=frozenset({folded(one.subject) for one in holding if one.kind == "allow"}),
+        canaries=parts.standpoint.canaries,
         released=frozenset({one.subject for one in holding if one.kind == "release"}),
         off=any(one.kind == overrides.OFF for one in holding),
     )

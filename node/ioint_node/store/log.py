@@ -48,6 +48,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS, Statement, accuses
+from ioint_node.reputation.subjects import CRATE
 from ioint_node.reputation.tally import AUTHOR_RECORDS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
@@ -385,18 +386,28 @@ async def subjects_of(
 
 
 async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
-    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`), however spelled."""
     if not names:
         return ()
     versions = [
         records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
     ]
+    crates = {_as_one(name) for name in names if name.startswith(CRATE)}
+    if crates:
+        spelled = func.lower(func.replace(records.c.subject, "_", "-"))
+        likewise = [spelled.startswith(f"{name}@", autoescape=True) for name in crates]
+        crate = records.c.subject.startswith(CRATE)
+        versions.append(and_(crate, or_(spelled.in_(among(connection, crates)), *likewise)))
     statement = (
         select(records.c.subject)
         .where(or_(records.c.subject.in_(among(connection, names)), *versions))
         .distinct()
     )
     return tuple(sorted((await connection.execute(statement)).scalars()))
+
+
+def _as_one(crate: str) -> str:
+    return crate.lower().replace("_", "-")
 
 
 async def accused_by(connection: AsyncConnection, authors: Collection[str], today: int) -> int:
