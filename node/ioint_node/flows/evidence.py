@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace as scaled
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
@@ -18,8 +19,8 @@ from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
-from ioint_node.reputation.rule import Network
-from ioint_node.reputation.subjects import covers
+from ioint_node.reputation.rule import Network, halvings
+from ioint_node.reputation.subjects import covers, folded, touches
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
 from ioint_node.store.matches import WINDOW_DAYS
@@ -34,16 +35,18 @@ NOTHING_SEEN: Final = OwnRecord()
 class Decided(Struct, frozen=True, kw_only=True):
     """What people of this organisation decided: what is allowed here, what was released, whether all is switched off.
 
-    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise.
+    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise. The names of
+    both are `folded`.
     """
 
     allowed: frozenset[str]
     released: frozenset[str]
+    canaries: frozenset[str]
     off: bool
 
     def allows(self, subject: str) -> bool:
-        """Whether a subject, or all versions of it, is allowed."""
-        return covers(self.allowed, subject)
+        """Whether a subject, or all versions of it, is allowed, or it is said of a canary."""
+        return covers(self.allowed, subject) or touches(self.canaries, subject)
 
 
 # As `Grounds`: one for each subject.
@@ -139,6 +142,30 @@ async def read_dossiers(connection: AsyncConnection, subjects: Collection[str]) 
     }
 
 
+async def counted_halvings(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    roster: Roster,
+    dossiers: Collection[Dossier],
+    today: int,
+) -> dict[str, int]:
+    """How often the voice of each group that speaks in these dossiers is halved, counted from the store."""
+    voters = parts.dossiers.voters(roster, today)
+    groups = {voters[author] for dossier in dossiers for author in dossier.said if author in voters}
+    proven = await log.equivocators(connection)
+    authors: dict[str, list[str]] = {group: [] for group in groups}
+    for author, group in voters.items():
+        if group in authors and author not in proven:
+            authors[group].append(author)
+    # Most speak of so few subjects that nothing needs to be read.
+    spoken = await log.spoken_of(connection, {name for names in authors.values() for name in names}, today)
+    return {
+        group: halvings(await log.accused_by(connection, names, today))
+        for group, names in authors.items()
+        if halvings(sum([spoken.get(name, 0) for name in names]))
+    }
+
+
 async def examine(
     connection: AsyncConnection,
     parts: ExchangeParts,
@@ -147,15 +174,19 @@ async def examine(
     now: int,
     *,
     general: Mapping[str, Dossier],
+    halved: Mapping[str, int] | None = None,
 ) -> dict[str, Case]:
     """Put what members said of some subjects together with what only this node knows, by subject.
 
-    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`.
+    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`, `halved` how often
+    the voices of groups are halved (None: as it is known in memory).
     """
     today = day_of(now)
     equivocators = await log.equivocators(connection)
     scales = parts.dossiers.scales(roster, today, equivocators)
     scales_then = parts.dossiers.scales(roster, today - WEEK_DAYS, equivocators)
+    if halved is not None:
+        scales, scales_then = (scaled(one, halvings=halved) for one in (scales, scales_then))
     anchors = {s: _first_day(d, today) for s, d in dossiers.items()}
     novel = {s: d.novel for s, d in dossiers.items() if d.novel and s not in parts.catalogue.entries}
     # What was matched for no whole day yet has no rate: nothing is counted before tomorrow.
@@ -182,7 +213,7 @@ async def examine(
         ]
         known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
         mine = local.own.get(subject, NOTHING_SEEN)
-        words = dossier.words(today - REMEMBERED_DAYS)
+        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if dossier.accusers else ())
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
@@ -222,7 +253,8 @@ async def decisions(connection: AsyncConnection, parts: ExchangeParts, now: int)
     """What people of this organisation decided that holds now."""
     holding = await overrides.active(connection, now)
     return Decided(
-        allowed=parts.standpoint.canaries | {one.subject for one in holding if one.kind == "allow"},
+        allowed=frozenset({folded(one.subject) for one in holding if one.kind == "allow"}),
+        canaries=parts.standpoint.canaries,
         released=frozenset({one.subject for one in holding if one.kind == "release"}),
         off=any(one.kind == overrides.OFF for one in holding),
     )
@@ -234,6 +266,11 @@ async def _count_actors(connection: AsyncConnection, parts: ExchangeParts, now: 
     if here.counted_at is None or not 0 <= now - here.counted_at < COUNT_MS:
         since = to_text(now - WINDOW_DAYS * DAY_MS)
         here.active, here.counted_at = await matches.active_actors(connection, since), now
+
+
+def _closed(words: Heard | None, above: Collection[Dossier]) -> Heard | None:
+    """The words of a pattern with the label that what is said of more general ones asks for: its numbers tell of it."""
+    return words and replace(words, label=max([words.label, *[dossier.closed() for dossier in above]]))
 
 
 def _first_day(dossier: Dossier, today: int) -> int:

@@ -104,7 +104,7 @@ async def export(
     """
     async with parts.store.read() as connection:
         weighed = await weigh(connection, parts, subject, now)
-        check_said(parts, weighed)
+        check_said(parts, weighed, clearance)
         files = await listings.all_roster_files(connection)
         bearing = await _bearing(connection, parts, weighed, now)
         against = await proofs.of(connection, {author for author, _ in bearing})

@@ -5,7 +5,8 @@ A report that stands alone warns little. Three answers make the next one come so
 - *refreshing*: a confirmed session met what this node has told before; once a week a sighting keeps it fresh.
 - *seconding*: a session left its scope and met what another group reports, and its own risk would not have been told.
   What was not sure enough to accuse by itself is sure enough to confirm, where the pattern is measurably rare here: it
-  passes the gate of `reputation.gate`. A session that a person answered for is none.
+  passes the gate of `reputation.gate`. A session that a person answered for is none. Only a group that is known here
+  is answered, and only on as many patterns a week as its reports may act on.
 - *speaking for*: other groups accuse what own agents of several people do every day without a bad session. Only where
   `benign_voices` is set, since it tells what this organisation works with.
 
@@ -27,12 +28,8 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import cheap
-<<<<<<< HEAD
 from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS, ruled
-=======
-from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
 from ioint_node.reputation.subjects import covers
->>>>>>> mend-local
 from ioint_node.store import log, matches, outgoing, overrides
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, from_text
@@ -95,7 +92,8 @@ async def seconded(
         connection, parts, pattern, now
     ):
         return None
-    newest = await _newest_report(connection, parts, pattern, now, by=accusers(parts, pattern))
+    answered = await _answered(connection, parts, pattern, now)
+    newest = await _newest_report(connection, parts, pattern, now, by=answered) if answered else None
     if newest is None:
         return None
     draft = await draft_sighting(connection, parts, pattern, newest, session_id=session_id, now=now)
@@ -145,6 +143,24 @@ def accusers(parts: ExchangeParts, subject: str) -> frozenset[str]:
     if belief is None or us is None:
         return frozenset()
     return frozenset(belief.accusers) - {us.group}
+
+
+async def _answered(
+    connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int
+) -> frozenset[str]:
+    """The accusing groups that this node knows, and whose first report of the pattern is within their weekly quota.
+
+    A sighting tells what was met here: a report of everything there is must not be a question about all of it.
+    """
+    roster, today = parts.roster(), day_of(now)
+    if roster is None:
+        return frozenset()
+    firsts = (await matches.first_reports_of(connection, (pattern,))).get(pattern, ())
+    counted = {one.group for one in firsts if one.counts and one.day > today - matches.WINDOW_DAYS}
+    here, days = parts.standpoint, parts.params.shadow_days
+    return frozenset(
+        group for group in accusers(parts, pattern) & counted if here.knows(group, roster, today, days)
+    )
 
 
 async def _spoken_for(

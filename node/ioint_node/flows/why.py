@@ -14,6 +14,7 @@ from ioint_node.errors import NotFoundError
 from ioint_node.flows.evidence import (
     REMEMBERED_DAYS,
     Case,
+    counted_halvings,
     examine,
     learn,
     missing_general,
@@ -57,20 +58,25 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     dossiers = await read_dossiers(connection, (subject,))
     await learn(parts, unlearned(parts, dossiers))
     general = await read_dossiers(connection, missing_general(parts, dossiers))
-    case = (await examine(connection, parts, roster, dossiers, now, general=general))[subject]
+    halved = await counted_halvings(
+        connection, parts, roster, [*dossiers.values(), *general.values()], day_of(now)
+    )
+    case = (await examine(connection, parts, roster, dossiers, now, general=general, halved=halved))[subject]
     belief = parts.beliefs.get(subject)
     grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
     return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
 
 
-def check_said(parts: ExchangeParts, weighed: Weighed) -> None:
-    """See that there is something to explain.
+def check_said(parts: ExchangeParts, weighed: Weighed, clearance: str) -> None:
+    """See that there is something to explain to a reader with this clearance.
 
     Raises:
-        NotFoundError: nobody ever said anything of it.
+        NotFoundError: nobody ever said anything of it, or its label does not let this reader see it.
     """
-    subject = weighed.case.subject
-    if not weighed.case.dossier.said and subject not in parts.catalogue.entries:
+    subject, words = weighed.case.subject, weighed.case.words
+    unsaid = not weighed.case.dossier.said and subject not in parts.catalogue.entries
+    # The indicator has this label as soon as it is concluded anew; what is explained is of now.
+    if unsaid or (words and LABELS[words.label] not in visible(clearance)):
         raise NotFoundError(f"nobody has said anything of {subject[:64]!r}")
 
 
@@ -88,7 +94,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         said = await log.records_about(connection, (pattern,), since_day=today - REMEMBERED_DAYS)
         stored = await indicators.get(connection, indicator_id(pattern))
         equivocators = await log.equivocators(connection)
-    check_said(parts, weighed)
+    check_said(parts, weighed, clearance)
     roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
     silent = _silent(case, parts.dossiers.scales(roster, today, equivocators))

@@ -23,7 +23,7 @@ class Belief:
     `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is a special
     case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and since
     the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that of
-    its newest stream row.
+    its newest stream row, `tlp` the label of all this.
     """
 
     pattern: str
@@ -47,6 +47,7 @@ class Belief:
     benign: int = 0  # the sum of the benign voices, in micro-units
     general: tuple[str, ...] = ()
     seq: int = 0
+    tlp: str = ""
 
 
 class NetworkEffect(Struct, frozen=True, kw_only=True):
@@ -111,6 +112,17 @@ class Beliefs:
             _list(self._spending, belief, listed=belief.candidate and belief.estimate > 0)
             for entry in belief.general:
                 self._special.setdefault(entry, {})[belief.pattern] = None
+
+    def forget(self, patterns: Iterable[str]) -> None:
+        """Drop those of these that are still unknown: nothing was ever said of them, as far as anybody remembers."""
+        for name in patterns:
+            belief = self._beliefs.get(name)
+            if belief is None or belief.state != "unknown":
+                continue
+            for kept in (self._beliefs, self._novel, self._claiming, self._spending):
+                kept.pop(name, None)
+            for entry in belief.general:
+                self._special.get(entry, {}).pop(name, None)
 
     def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""

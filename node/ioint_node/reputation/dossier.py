@@ -232,6 +232,11 @@ class Dossier:
             intents=frozenset().union(*{one.intents for one in groups}),
         )
 
+    def closed(self) -> int:
+        """The place among `LABELS` of the most closed label of all that is heard in the network part of today."""
+        self._reword()
+        return max(self._labels.values(), default=0)
+
     def heard_since(self, day: int) -> bool:
         """Whether anything was said of it on this day or later."""
         return bool(self.said) and self._newest >= day

@@ -311,8 +311,8 @@ async def _effects(site: Site) -> dict[str, Any]:
     return {
         "off": exchange.beliefs.off,
         "reason": off.reason if off else None,
-        "by": off.by if off else None,
-        "at": off.at if off else None,
+        "by": (off.by or None) if off else None,
+        "at": (off.at or None) if off else None,
         "expires_at": off.expires_at if off else None,
         "age_s": exchange.beliefs.age_s(now),
         "share_left": round(exchange.beliefs.share_left(now), 4),

@@ -41,8 +41,6 @@ async def test_what_is_said_of_a_general_pattern_counts_for_a_special_case_that_
     await say(net, 1, [report(general)])
     await say(net, 2, [report(general, bad=1)])
     parts = net[4].parts
-    assert (net[4].belief(special).groups, net[4].belief(general).groups) == (1, 2)
-    await conclude_anew(parts, NOW)
     assert (net[4].belief(special).groups, net[4].belief(general).groups) == (3, 2)
     assert net[4].belief(special).state == "suspicious"
     voices = (await why(parts, special, NOW))["network"]["voices"]

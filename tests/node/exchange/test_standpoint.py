@@ -96,6 +96,26 @@ async def test_accusing_a_canary_is_remembered_over_a_restart_for_four_weeks(mak
     assert fresh.parts.standpoint.caught == {}
 
 
+@pytest.mark.parametrize(
+    ("canary", "accused"),
+    [
+        ("pkg:npm/left-pad@1.3.0", "pkg:npm/left-pad"),
+        ("pkg:cargo/serde_json", "pkg:cargo/Serde-JSON@1.0"),
+        ("pkg:cargo/serde-json@1.0", "pkg:cargo/Serde_JSON"),
+    ],
+)
+async def test_a_canary_is_accused_by_what_is_said_of_all_its_versions_and_in_every_spelling(
+    make: Make, canary: str, accused: str
+) -> None:
+    net = await make()
+    viewer = with_canaries(net[1], canary)
+    await net.hand(net.sign(net[0], 1, "", [report(accused, bad=2)]), viewer, net[0])
+    assert viewer.belief(accused) is None
+    assert viewer.parts.standpoint.caught == {"org0": 1}
+    fresh = await with_canaries(viewer, canary).restarted()
+    assert fresh.parts.standpoint.caught == {"org0": 1}
+
+
 async def test_nothing_that_leaves_says_what_the_canaries_are(make: Make) -> None:
     net = await make()
     canary = net.patterns[0]

@@ -456,3 +456,27 @@ def test_looking_tells_each_pattern_of_each_path_once() -> None:
         ("c", kept(FAMILY, (LIST, READ, SEND, SEND), (False,) * 4)),
     ]
     assert look(paths, matcher) == [(NAME, "a"), (NAME, "c")]
+
+
+async def test_a_warning_that_comes_and_goes_does_not_keep_people_from_their_incident(node: Node) -> None:
+    hit = Hit(pattern=NAME, session_id="s-1", actor="a-1", found="live", tier="corroborated")
+    name = incidents.incident_id(NAME, "s-1")
+
+    async def come_and_go(connection: Any) -> None:
+        await incidents.open_all(connection, [hit], node.clock.now)
+        await incidents.note(connection, name, "ours", by="token:1", now=node.clock.now)
+        for turn in range(2 * incidents.NOTES_MOST):
+            warning = "live" if turn % 2 else "ended"
+            await incidents.mark(connection, [NAME], warning, node.clock.now + turn)
+
+    await node.parts.store.write(come_and_go)
+    answer = await node.post(f"{PAGE}/{name}", {"do": "assign", "assignee": "mira"}, "soc")
+    assert answer.status == 200
+    told = [(note["what"], note["text"]) for note in (await answer.json())["notes"]]
+    assert told == [
+        ("opened", ""),
+        ("note", "ours"),
+        ("warning", "ended"),
+        ("warning", "live"),
+        ("assigned", "mira"),
+    ]
