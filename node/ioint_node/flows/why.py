@@ -158,9 +158,10 @@ async def _records(
     }
     records = []
     for name, one in named.items():
-        counts = (one.author, one.id) in heard
-        silent = "" if counts else silenced(one, scales, taken_back[one.author]) or "older"
-        records.append(_record_json(one, *places[name], silent, roster))
+        if name in places:  # it may have been forgotten since it was weighed
+            counts = (one.author, one.id) in heard
+            silent = "" if counts else silenced(one, scales, taken_back[one.author]) or "older"
+            records.append(_record_json(one, *places[name], silent, roster))
     return records, left_out
 
 

@@ -58,9 +58,8 @@ UNREAD: Final = "unread"  # the kind of a record of a later version than this re
 # A record without a label of its own has that of the report which it names; until that comes, the most closed.
 UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
-READ_WHOLE: Final = (
-    16_384  # records about a subject; of more, only the newest of each author leave the database
-)
+# Records about a subject: of more than these, the database sorts out whatever is too much of one author.
+READ_WHOLE: Final = 16_384
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
