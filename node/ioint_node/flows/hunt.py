@@ -2,11 +2,12 @@
 
 Every session leaves its abstract path, and the open ones have theirs in memory; of the catalogue's patterns it is known
 already which sessions contain them. A session that contains what is warned of is an incident, and where the pattern is
-novel also a match, so that it counts as seen here. Nothing of it acts on anybody: a warning acts on what happens from
-its arrival on.
+novel also a match, so that it counts as seen here. With that the own rate of a novel pattern is known for as long as
+paths are kept, and the warning may act at once. It acts on what happens from its arrival on, and on nothing before.
 
 What was looked for is written down when all of it was, and a restart goes on with the rest: to look twice finds the
-same. All that waits is looked for in one walk over the paths, in small parts, away from the event loop.
+same. All that waits is looked for in one walk over the paths, in small parts, away from the event loop; after it the
+node rests for as long as it took. However much members write, looking takes no more than half of the time.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ioint_node.store.times import day_of
 
 TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
 AT_ONCE: Final = 1_024  # patterns that are looked for in one walk
+NOTED_AT_ONCE: Final = 64  # of them noted and believed anew in one transaction
 CHUNK_PATHS: Final = 1_000  # read and matched at a time
 SIFTED: Final = 256  # words by which the database sifts the paths; for more of them all paths are read
 WORK_S: Final = 1e-3  # of matching between two breaths
@@ -49,7 +51,10 @@ _log = logging.getLogger(__name__)
 
 
 class Hunter:
-    """What waits to be looked for, and the loop that does; `counts` are patterns, paths and incidents."""
+    """What waits to be looked for, and the loop that does.
+
+    `counts` are patterns, paths and incidents, `rest_s` the seconds to rest after the last walk.
+    """
 
     def __init__(
         self,
@@ -59,10 +64,12 @@ class Hunter:
         settling_s: float = SETTLING_S,
     ) -> None:
         self._parts, self._now, self._settling_s = parts, now, settling_s
-        self._wanted: dict[str, None] = {}
+        # What ended and came again meanwhile is told by its token: in between nobody matched it.
+        self._wanted: dict[str, object] = {}
         self._over: dict[str, None] = {}
         self._hunted: set[str] = set()
         self._wakened = asyncio.Event()
+        self.rest_s = 0.0
         self.counts: Counter[str] = Counter()
 
     @property
@@ -74,14 +81,12 @@ class Hunter:
         """What is newly believed: look for what others warn of, and note where a warning is over."""
         for belief in beliefs:
             name = belief.pattern
-            if self._is_wanted(belief):
-                self._over.pop(name, None)
-                if name not in self._hunted:
-                    self._wanted[name] = None
-            else:
+            if not self._is_wanted(belief):
                 self._wanted.pop(name, None)
                 if name in self._hunted:
                     self._over[name] = None
+            elif name not in self._hunted or name in self._over:
+                self._wanted.setdefault(name, object())
         if self._wanted or self._over:
             self._wakened.set()
 
@@ -102,12 +107,13 @@ class Hunter:
                 if not (self._wanted or self._over):
                     self._wakened.clear()
                 await self._wakened.wait()
-                await asyncio.sleep(self._settling_s)
+                await asyncio.sleep(max(self._settling_s, self.rest_s))
 
     async def load(self) -> None:
         """Start from the store: what was looked for before, and what is believed now."""
         async with self._parts.store.read() as connection:
-            self._hunted = set(await incidents.hunted(connection))
+            hunted = await incidents.hunted(connection)
+        self._hunted = {name for name, day in hunted.items() if not self._is_matched_anew(name, day)}
         believed = iter(tuple(self._parts.beliefs.all().values()))
         while some := tuple(islice(believed, TAKEN_AT_ONCE)):
             self.take(some)
@@ -115,7 +121,8 @@ class Hunter:
 
     async def hunt(self, assess: AssessParts) -> None:
         """Look once for what is wanted now, and say of what is over that it is."""
-        over, wanted = tuple(self._over), tuple(self._wanted)[:AT_ONCE]
+        over, wanted = tuple(self._over), dict(islice(self._wanted.items(), AT_ONCE))
+        self.rest_s = 0.0
         if over:
             await self._end(over)
         if not wanted:
@@ -124,8 +131,9 @@ class Hunter:
         begun = time.monotonic()
         await assess.journal.settled()
         sought = {name: one for name in wanted if (one := self._novel(name)) is not None}
+        looked_from = day_of(now)
         if sought:
-            await self._walk(sought, assess.live.open(), now)
+            looked_from = await self._walk(sought, assess.live.open(), now)
         found = dict.fromkeys(wanted, 0)
         async with self._parts.store.read() as connection:
             known = await matches.ever_met(connection, wanted, day_of(now))
@@ -133,17 +141,24 @@ class Hunter:
             async with self._parts.store.read() as connection:
                 met, found[name] = await matches.met(connection, name, day_of(now), EACH_MOST + 1)
             await self._open(met, now)
-        put_in_force(
-            self._parts,
-            await self._parts.store.write(
-                partial(_note, parts=self._parts, done=found, sought={n for n in sought if found[n]}, now=now)
-            ),
-        )
+        names = iter(wanted)
+        while some := tuple(islice(names, NOTED_AT_ONCE)):
+            looked = {name: wanted[name] for name in some if name in sought}
+            noting = partial(
+                self._note,
+                done={name: found[name] for name in some},
+                looked=looked,
+                looked_from=looked_from,
+                now=now,
+            )
+            put_in_force(self._parts, await self._parts.store.write(noting))
         self._hunted.update(wanted)
-        for name in wanted:
-            self._wanted.pop(name, None)
+        for name, token in wanted.items():
+            if self._wanted.get(name) is token:
+                del self._wanted[name]
         # What was taken back meanwhile is over by now.
         self.take([b for name in wanted if (b := self._parts.beliefs.get(name)) is not None])
+        self.rest_s = time.monotonic() - begun
         self.counts["patterns"] += len(wanted)
         _log.info(
             "hunted patterns=%d novel=%d hits=%d seconds=%.2f",
@@ -157,12 +172,35 @@ class Hunter:
         # A novel pattern without a place is not matched here, now or in the past: so much costs what members write.
         return belief.warned and (belief.novel is None or belief.measured_from is not None)
 
+    def _is_matched_anew(self, name: str, day: int) -> bool:
+        # It lost its place after it had been looked for on that day, and has one again.
+        belief = self._parts.beliefs.get(name)
+        return belief is not None and belief.measured_from is not None and belief.measured_from > day
+
     def _novel(self, name: str) -> Pattern | None:
         belief = self._parts.beliefs.get(name)
         return None if belief is None or name in self._parts.catalogue.entries else belief.novel
 
-    async def _walk(self, sought: Mapping[str, Pattern], opened: Iterable[Live], now: int) -> None:
-        """Match all paths that are kept, and those of the open sessions, against some patterns."""
+    async def _note(
+        self,
+        connection: AsyncConnection,
+        *,
+        done: Mapping[str, int],
+        looked: Mapping[str, object],
+        looked_from: int,
+        now: int,
+    ) -> Believed:
+        """Note what was looked for; what is novel is believed anew, with what was seen of it here since that day."""
+        await incidents.note_hunted(connection, done, now)
+        await incidents.mark(connection, done, "live", now)
+        unbroken = {name: looked_from for name, token in looked.items() if self._wanted.get(name) is token}
+        return await believe(connection, self._parts, looked, now, looked_from=unbroken)
+
+    async def _walk(self, sought: Mapping[str, Pattern], opened: Iterable[Live], now: int) -> int:
+        """Match all paths that are kept, and those of the open sessions, against some patterns.
+
+        Returns the day since which every session that ended was looked at, as far as its path is kept.
+        """
         matcher = Matcher(sought, self._parts.taxonomy)
         trackers = [(live.id, live.tracker) for live in opened if live.actions]
         unended = [(name, kept(t.families, t.steps, t.outside)) for name, t in trackers]
@@ -176,8 +214,12 @@ class Hunter:
                 texts = await novel.paths_after(connection, last, since, CHUNK_PATHS, having)
             await self._match(matcher, texts, now)
             if len(texts) < CHUNK_PATHS:
-                return
+                break
             last = texts[-1][0]
+        # Read afterwards: what was forgotten meanwhile may not have been looked at.
+        async with self._parts.store.read() as connection:
+            first = await novel.first_day(connection)
+        return day_of(now) if first is None else max(first, since + 1)
 
     async def _match(self, matcher: Matcher, paths: Sequence[tuple[str, KeptPath | str]], now: int) -> None:
         self.counts["paths"] += len(paths)
@@ -194,8 +236,8 @@ class Hunter:
             for m in met
             if (belief := self._parts.beliefs.get(m.pattern)) is not None and belief.warned
         ]
-        if hits:
-            matched = tuple(met) if fresh else ()
+        matched = tuple(met) if fresh else ()
+        if hits or matched:
             self.counts["incidents"] += await self._parts.store.write(
                 partial(_write, hits=hits, matched=matched, now=now)
             )
@@ -237,20 +279,6 @@ async def _write(
 ) -> int:
     await matches.add_met(connection, matched)
     return await incidents.open_all(connection, hits, now)
-
-
-async def _note(
-    connection: AsyncConnection,
-    *,
-    parts: ExchangeParts,
-    done: Mapping[str, int],
-    sought: Collection[str],
-    now: int,
-) -> Believed:
-    """Note what was looked for; what was newly matched is believed anew, with what was seen of it here."""
-    await incidents.note_hunted(connection, done, now)
-    await incidents.mark(connection, done, "live", now)
-    return await believe(connection, parts, sought, now)
 
 
 async def _forget(

@@ -164,6 +164,12 @@ async def paths_after(
     return [(name, body) for name, body in rows]
 
 
+async def first_day(connection: AsyncConnection) -> int | None:
+    """The first day of which paths are kept, None without any."""
+    first: int | None = (await connection.execute(select(func.min(paths.c.day)))).scalar_one()
+    return first
+
+
 async def trim(connection: AsyncConnection, day: int) -> None:
     """Forget paths and cases of before a day."""
     await connection.execute(delete(paths).where(paths.c.day < day))
