@@ -6,8 +6,9 @@ novel also a match, so that it counts as seen here. With that the own rate of a 
 paths are kept, and the warning may act at once. It acts on what happens from its arrival on, and on nothing before.
 
 What was looked for is written down when all of it was, and a restart goes on with the rest: to look twice finds the
-same. All that waits is looked for in one walk over the paths, in small parts, away from the event loop; after it the
-node rests for as long as it took. However much members write, looking takes no more than half of the time.
+same. A walk over the paths goes in small parts, away from the event loop, and looks for a few novel patterns at a time:
+first of the group for which least was looked for, so that no group waits for what others wrote. After it the node rests
+for as long as it took: however much members write, looking takes no more than half of the time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 from ioint_protocol import Pattern
@@ -38,10 +40,12 @@ from ioint_node.store.matches import Met
 from ioint_node.store.times import day_of
 
 TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
-AT_ONCE: Final = 1_024  # patterns that are looked for in one walk
-NOTED_AT_ONCE: Final = 64  # of them noted and believed anew in one transaction
+AT_ONCE: Final = 1_024  # patterns that need no walk
+WORDS_AT_ONCE: Final = (
+    64  # of all novel patterns of a walk, so that it takes seconds; one pattern may have more
+)
 CHUNK_PATHS: Final = 1_000  # read and matched at a time
-SIFTED: Final = 256  # words by which the database sifts the paths; for more of them all paths are read
+SIFTED: Final = 256  # words by which the database sifts the paths; for a pattern of more all paths are read
 WORK_S: Final = 1e-3  # of matching between two breaths
 BREATH_S: Final = 1e-4  # in which the thread lets go of the interpreter: a decision that waits goes first
 AGAIN_S: Final = 5.0  # after a walk that failed
@@ -68,6 +72,8 @@ class Hunter:
         self._wanted: dict[str, object] = {}
         self._over: dict[str, None] = {}
         self._hunted: set[str] = set()
+        # Novel patterns that were looked for, by the group that reported them first.
+        self._walks: Counter[str] = Counter()
         self._wakened = asyncio.Event()
         self.rest_s = 0.0
         self.counts: Counter[str] = Counter()
@@ -121,7 +127,7 @@ class Hunter:
 
     async def hunt(self, assess: AssessParts) -> None:
         """Look once for what is wanted now, and say of what is over that it is."""
-        over, wanted = tuple(self._over), dict(islice(self._wanted.items(), AT_ONCE))
+        over, wanted = tuple(self._over), self._next()
         self.rest_s = 0.0
         if over:
             await self._end(over)
@@ -141,23 +147,10 @@ class Hunter:
             async with self._parts.store.read() as connection:
                 met, found[name] = await matches.met(connection, name, day_of(now), EACH_MOST + 1)
             await self._open(met, now)
-        names = iter(wanted)
-        while some := tuple(islice(names, NOTED_AT_ONCE)):
-            looked = {name: wanted[name] for name in some if name in sought}
-            noting = partial(
-                self._note,
-                done={name: found[name] for name in some},
-                looked=looked,
-                looked_from=looked_from,
-                now=now,
-            )
-            put_in_force(self._parts, await self._parts.store.write(noting))
-        self._hunted.update(wanted)
-        for name, token in wanted.items():
-            if self._wanted.get(name) is token:
-                del self._wanted[name]
-        # What was taken back meanwhile is over by now.
-        self.take([b for name in wanted if (b := self._parts.beliefs.get(name)) is not None])
+        looked = {name: wanted[name] for name in sought}
+        noting = partial(self._note, done=found, looked=looked, looked_from=looked_from, now=now)
+        put_in_force(self._parts, await self._parts.store.write(noting))
+        self._done(wanted, sought)
         self.rest_s = time.monotonic() - begun
         self.counts["patterns"] += len(wanted)
         _log.info(
@@ -168,9 +161,38 @@ class Hunter:
             time.monotonic() - begun,
         )
 
+    def _done(self, wanted: Mapping[str, object], sought: Collection[str]) -> None:
+        """These were looked for: what was taken back meanwhile is over by now, and waits again where it came again."""
+        self._hunted.update(wanted)
+        for name, token in wanted.items():
+            if self._wanted.get(name) is token:
+                del self._wanted[name]
+        believed = [b for name in wanted if (b := self._parts.beliefs.get(name)) is not None]
+        self.take(believed)
+        self._walks.update(b.claimant or "" for b in believed if b.pattern in sought)
+
     def _is_wanted(self, belief: Belief) -> bool:
         # A novel pattern without a place is not matched here, now or in the past: so much costs what members write.
         return belief.warned and (belief.novel is None or belief.measured_from is not None)
+
+    def _next(self) -> dict[str, object]:
+        """What is looked for now, with its token: what needs no walk, and novel patterns of few words in all."""
+        beliefs = self._parts.beliefs
+        placed = beliefs.patterns()
+        chosen = dict(islice((one for one in self._wanted.items() if one[0] not in placed), AT_ONCE))
+        waiting = [b for name in placed if name in self._wanted and (b := beliefs.get(name)) is not None]
+        turns, words = Counter(self._walks), 0
+        ranked = []
+        for belief in sorted(waiting, key=lambda b: (b.since, b.pattern)):
+            group = belief.claimant or ""
+            ranked.append((turns[group], belief.pattern))
+            turns[group] += 1
+        for _, name in sorted(ranked, key=itemgetter(0)):
+            words += max(1, sum(map(len, traces(placed[name], self._parts.taxonomy))))
+            if words > WORDS_AT_ONCE and not chosen.keys().isdisjoint(placed):
+                break
+            chosen[name] = self._wanted[name]
+        return chosen
 
     def _is_matched_anew(self, name: str, day: int) -> bool:
         # It lost its place after it had been looked for on that day, and has one again.

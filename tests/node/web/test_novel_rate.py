@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from ioint_node.flows import hunt as looking_back
 from ioint_node.flows import paths
 from ioint_node.flows.believe import refresh_all, reload
 from ioint_node.flows.hunt import Hunter
@@ -20,7 +21,7 @@ from ioint_node.store.migrations.versions import v0011_unkept
 from ioint_node.store.schema import session_days
 from ioint_node.store.sessions import judge_session
 from ioint_node.store.times import day_of
-from ioint_protocol import Withdrawal, encode_record, record_id
+from ioint_protocol import Pattern, PatternStep, Withdrawal, encode_record, pattern_id, record_id
 from ioint_protocol.pattern import Rate
 from sqlalchemy import insert, select, text
 
@@ -260,6 +261,28 @@ async def test_a_walk_is_followed_by_a_rest_and_nothing_to_do_by_none(node: Node
     assert hunter.rest_s > 0
     await hunter.hunt(node.parts.assess)
     assert hunter.rest_s == 0
+
+
+def about(resource: str) -> Pattern:
+    return Pattern(steps=(PatternStep(verbs=("send",), resources=(resource,), provenances=("tool_output",)),))
+
+
+async def test_what_one_group_writes_keeps_no_other_waiting(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking_back, "WORDS_AT_ONCE", 1)
+    many = [about(resource) for resource in ("email", "file", "hr_record", "secret")]
+    one = about("memory_entry")
+    for name, pattern in (*(("contoso", pattern) for pattern in many), ("fabrikam", one)):
+        node.clock.now += 1_000
+        await node.hear(name, warning(node, pattern))
+    hunter = await hunt(node)
+    await hunter.hunt(node.parts.assess)
+    async with node.parts.store.read() as connection:
+        assert await incidents.hunted(connection) == dict.fromkeys(
+            (pattern_id(many[0]), pattern_id(one)), day_of(node.clock.now)
+        )
+    assert hunter.waiting == 3
 
 
 async def test_the_upgrade_counts_what_was_kept_of_the_days_before(node: Node) -> None:
