@@ -6,9 +6,9 @@ novel also a match, so that it counts as seen here. With that the own rate of a 
 paths are kept, and the warning may act at once. It acts on what happens from its arrival on, and on nothing before.
 
 What was looked for is written down when all of it was, and a restart goes on with the rest: to look twice finds the
-same. A walk over the paths goes in small parts, away from the event loop, and looks for a few novel patterns at a time:
-first of the group for which least was looked for, so that no group waits for what others wrote. After it the node rests
-for as long as it took: however much members write, looking takes no more than half of the time.
+same. A walk over the paths goes in small parts, away from the event loop, and looks for a few novel patterns of the
+group that cost least so far. One that takes long is interrupted and goes on later, so that no group waits for what
+others wrote. After each the node rests for as long as it took: looking takes no more than half of the time.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from operator import itemgetter
 from typing import Final
 
 from ioint_protocol import Pattern
@@ -41,10 +41,9 @@ from ioint_node.store.times import day_of
 
 TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
 AT_ONCE: Final = 1_024  # patterns that need no walk
-WORDS_AT_ONCE: Final = (
-    64  # of all novel patterns of a walk, so that it takes seconds; one pattern may have more
-)
-CHUNK_PATHS: Final = 1_000  # read and matched at a time
+WORDS_AT_ONCE: Final = 64  # of all novel patterns of a walk; one pattern may have more
+WALK_S: Final = 2.0  # after which a walk is interrupted
+CHUNK_PATHS: Final = 250  # read and matched at a time
 SIFTED: Final = 256  # words by which the database sifts the paths; for a pattern of more all paths are read
 WORK_S: Final = 1e-3  # of matching between two breaths
 BREATH_S: Final = 1e-4  # in which the thread lets go of the interpreter: a decision that waits goes first
@@ -52,6 +51,14 @@ AGAIN_S: Final = 5.0  # after a walk that failed
 # From then on every action is matched against what has arrived: the walk and the matcher leave nothing between them.
 SETTLING_S: Final = 2 * MATCHER_CHECK_MS / 1000
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Search:
+    """How far a pattern was looked for: up to which session, and since which day, None before it began."""
+
+    last: str = ""
+    day: int | None = None
 
 
 class Hunter:
@@ -68,12 +75,14 @@ class Hunter:
         settling_s: float = SETTLING_S,
     ) -> None:
         self._parts, self._now, self._settling_s = parts, now, settling_s
-        # What ended and came again meanwhile is told by its token: in between nobody matched it.
-        self._wanted: dict[str, object] = {}
+        # What ended and came again has another search: in between nobody matched it.
+        self._wanted: dict[str, Search] = {}
         self._over: dict[str, None] = {}
         self._hunted: set[str] = set()
-        # Novel patterns that were looked for, by the group that reported them first.
-        self._walks: Counter[str] = Counter()
+        # Up to which day a novel pattern was looked for: all paths of the days before are known.
+        self._known: dict[str, int] = {}
+        # Seconds of walks, by the group that reported the pattern first, as long as anything waits.
+        self._spent: dict[str, float] = {}
         self._wakened = asyncio.Event()
         self.rest_s = 0.0
         self.counts: Counter[str] = Counter()
@@ -92,7 +101,7 @@ class Hunter:
                 if name in self._hunted:
                     self._over[name] = None
             elif name not in self._hunted or name in self._over:
-                self._wanted.setdefault(name, object())
+                self._wanted.setdefault(name, Search())
         if self._wanted or self._over:
             self._wakened.set()
 
@@ -137,9 +146,18 @@ class Hunter:
         begun = time.monotonic()
         await assess.journal.settled()
         sought = {name: one for name in wanted if (one := self._novel(name)) is not None}
-        looked_from = day_of(now)
-        if sought:
-            looked_from = await self._walk(sought, assess.live.open(), now)
+        looked_from = await self._walk(sought, wanted, assess.live.open(), now) if sought else None
+        self._spend(sought, time.monotonic() - begun)
+        if sought and looked_from is None:
+            wanted, sought = {name: one for name, one in wanted.items() if name not in sought}, {}
+        if wanted:
+            await self._conclude(wanted, sought, looked_from, now)
+        self.rest_s = time.monotonic() - begun
+
+    async def _conclude(
+        self, wanted: Mapping[str, Search], sought: Collection[str], looked_from: int | None, now: int
+    ) -> None:
+        """Make incidents of what was met, note that these were looked for, and believe what is novel anew."""
         found = dict.fromkeys(wanted, 0)
         async with self._parts.store.read() as connection:
             known = await matches.ever_met(connection, wanted, day_of(now))
@@ -148,50 +166,51 @@ class Hunter:
                 met, found[name] = await matches.met(connection, name, day_of(now), EACH_MOST + 1)
             await self._open(met, now)
         looked = {name: wanted[name] for name in sought}
-        noting = partial(self._note, done=found, looked=looked, looked_from=looked_from, now=now)
-        put_in_force(self._parts, await self._parts.store.write(noting))
-        self._done(wanted, sought)
-        self.rest_s = time.monotonic() - begun
-        self.counts["patterns"] += len(wanted)
-        _log.info(
-            "hunted patterns=%d novel=%d hits=%d seconds=%.2f",
-            len(wanted),
-            len(sought),
-            sum(found.values()),
-            time.monotonic() - begun,
+        noting = partial(
+            self._note, done=found, looked=looked, looked_from=looked_from or day_of(now), now=now
         )
+        put_in_force(self._parts, await self._parts.store.write(noting))
+        self._done(wanted, sought, now)
+        self.counts["patterns"] += len(wanted)
+        _log.info("hunted patterns=%d novel=%d hits=%d", len(wanted), len(sought), sum(found.values()))
 
-    def _done(self, wanted: Mapping[str, object], sought: Collection[str]) -> None:
+    def _spend(self, sought: Collection[str], seconds: float) -> None:
+        for name in sought:
+            belief = self._parts.beliefs.get(name)
+            group = belief.claimant or "" if belief else ""
+            self._spent[group] = self._spent.get(group, 0.0) + seconds / len(sought)
+
+    def _done(self, wanted: Mapping[str, Search], sought: Collection[str], now: int) -> None:
         """These were looked for: what was taken back meanwhile is over by now, and waits again where it came again."""
         self._hunted.update(wanted)
-        for name, token in wanted.items():
-            if self._wanted.get(name) is token:
+        for name, search in wanted.items():
+            if self._wanted.get(name) is search:
                 del self._wanted[name]
-        believed = [b for name in wanted if (b := self._parts.beliefs.get(name)) is not None]
-        self.take(believed)
-        self._walks.update(b.claimant or "" for b in believed if b.pattern in sought)
+        known = {name: day for name in sought if (day := wanted[name].day) is not None}
+        self._known = {n: d for n, d in (self._known | known).items() if d > day_of(now) - novel.KEPT_DAYS}
+        self.take([b for name in wanted if (b := self._parts.beliefs.get(name)) is not None])
+        if not self._wanted:
+            self._spent.clear()
 
     def _is_wanted(self, belief: Belief) -> bool:
         # A novel pattern without a place is not matched here, now or in the past: so much costs what members write.
         return belief.warned and (belief.novel is None or belief.measured_from is not None)
 
-    def _next(self) -> dict[str, object]:
-        """What is looked for now, with its token: what needs no walk, and novel patterns of few words in all."""
+    def _next(self) -> dict[str, Search]:
+        """What is looked for now: what needs no walk, and novel patterns of few words in all."""
         beliefs = self._parts.beliefs
         placed = beliefs.patterns()
         chosen = dict(islice((one for one in self._wanted.items() if one[0] not in placed), AT_ONCE))
         waiting = [b for name in placed if name in self._wanted and (b := beliefs.get(name)) is not None]
-        turns, words = Counter(self._walks), 0
-        ranked = []
-        for belief in sorted(waiting, key=lambda b: (b.since, b.pattern)):
-            group = belief.claimant or ""
-            ranked.append((turns[group], belief.pattern))
-            turns[group] += 1
-        for _, name in sorted(ranked, key=itemgetter(0)):
+        waiting.sort(key=lambda b: (self._spent.get(b.claimant or "", 0.0), b.since, b.pattern))
+        words, first = 0, None
+        for name in [belief.pattern for belief in waiting]:
+            search = self._wanted[name]
             words += max(1, sum(map(len, traces(placed[name], self._parts.taxonomy))))
-            if words > WORDS_AT_ONCE and not chosen.keys().isdisjoint(placed):
+            if first is not None and (words > WORDS_AT_ONCE or search.last != first.last):
                 break
-            chosen[name] = self._wanted[name]
+            first = first or search
+            chosen[name] = search
         return chosen
 
     def _is_matched_anew(self, name: str, day: int) -> bool:
@@ -201,47 +220,60 @@ class Hunter:
 
     def _novel(self, name: str) -> Pattern | None:
         belief = self._parts.beliefs.get(name)
-        return None if belief is None or name in self._parts.catalogue.entries else belief.novel
+        placed = belief is not None and belief.measured_from is not None
+        return belief.novel if belief is not None and placed else None
 
     async def _note(
         self,
         connection: AsyncConnection,
         *,
         done: Mapping[str, int],
-        looked: Mapping[str, object],
+        looked: Mapping[str, Search],
         looked_from: int,
         now: int,
     ) -> Believed:
         """Note what was looked for; what is novel is believed anew, with what was seen of it here since that day."""
         await incidents.note_hunted(connection, done, now)
         await incidents.mark(connection, done, "live", now)
-        unbroken = {name: looked_from for name, token in looked.items() if self._wanted.get(name) is token}
+        unbroken = {name: looked_from for name, one in looked.items() if self._wanted.get(name) is one}
         return await believe(connection, self._parts, looked, now, looked_from=unbroken)
 
-    async def _walk(self, sought: Mapping[str, Pattern], opened: Iterable[Live], now: int) -> int:
-        """Match all paths that are kept, and those of the open sessions, against some patterns.
+    async def _walk(
+        self, sought: Mapping[str, Pattern], wanted: Mapping[str, Search], opened: Iterable[Live], now: int
+    ) -> int | None:
+        """Match all paths that are kept, and those of the open sessions, against patterns that were sought equally far.
 
-        Returns the day since which every session that ended was looked at, as far as its path is kept.
+        Returns the day since which every session that ended was looked at, as far as its path is kept; None when
+        there is more to look at.
         """
-        matcher = Matcher(sought, self._parts.taxonomy)
-        trackers = [(live.id, live.tracker) for live in opened if live.actions]
-        unended = [(name, kept(t.families, t.steps, t.outside)) for name, t in trackers]
-        await self._match(matcher, unended, now)
+        begun, matcher = time.monotonic(), Matcher(sought, self._parts.taxonomy)
+        searches = [wanted[name] for name in sought]
+        if any(search.day is None for search in searches):
+            trackers = [(live.id, live.tracker) for live in opened if live.actions]
+            unended = [(name, kept(t.families, t.steps, t.outside)) for name, t in trackers]
+            await self._match(matcher, unended, now)
+            for search in searches:
+                search.day = day_of(now) if search.day is None else search.day
         having = [traces(pattern, self._parts.taxonomy) for pattern in sought.values()]
         if sum(len(part) for parts in having for part in parts) > SIFTED:
             having = []
-        since, last = day_of(now) - novel.KEPT_DAYS, ""
+        oldest = day_of(now) - novel.KEPT_DAYS
+        since = max(oldest, min(self._known.get(name, oldest) for name in sought))
         while True:
             async with self._parts.store.read() as connection:
-                texts = await novel.paths_after(connection, last, since, CHUNK_PATHS, having)
+                texts = await novel.paths_after(connection, searches[0].last, since, CHUNK_PATHS, having)
             await self._match(matcher, texts, now)
             if len(texts) < CHUNK_PATHS:
                 break
-            last = texts[-1][0]
+            # Whatever ends from now on was matched as it happened: a walk may go on whenever it likes.
+            for search in searches:
+                search.last = texts[-1][0]
+            if time.monotonic() - begun > WALK_S:
+                return None
         # Read afterwards: what was forgotten meanwhile may not have been looked at.
         async with self._parts.store.read() as connection:
             first = await novel.first_day(connection)
-        return day_of(now) if first is None else max(first, since + 1)
+        return day_of(now) if first is None else max(first, oldest + 1)
 
     async def _match(self, matcher: Matcher, paths: Sequence[tuple[str, KeptPath | str]], now: int) -> None:
         self.counts["paths"] += len(paths)

@@ -240,7 +240,7 @@ async def test_what_ended_and_came_again_while_it_was_looked_for_is_looked_for_a
     class Interrupted(Hunter):
         """Hears in the middle of its first walk that the warning ended, and that it came again."""
 
-        async def _walk(self, *args: Any) -> int:
+        async def _walk(self, *args: Any) -> int | None:
             since = await super()._walk(*args)
             if not self.counts["patterns"]:
                 self.take([ended, placed])
@@ -261,6 +261,59 @@ async def test_a_walk_is_followed_by_a_rest_and_nothing_to_do_by_none(node: Node
     assert hunter.rest_s > 0
     await hunter.hunt(node.parts.assess)
     assert hunter.rest_s == 0
+
+
+async def test_a_walk_that_is_interrupted_goes_on_where_it_was(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking_back, "WALK_S", 0.0)
+    monkeypatch.setattr(looking_back, "CHUNK_PATHS", 2)
+    await history(node, ENOUGH)
+    for number in range(5):
+        await past(node, f"bad-{number}", INCIDENT, flagged=True)
+    await node.hear("contoso", warning(node))
+    hunter = await hunt(node)
+    walks = 1
+    while hunter.waiting:
+        assert effect(node) == 0.0
+        await hunter.hunt(node.parts.assess)
+        walks += 1
+    assert (walks, hunter.counts["paths"], len(await listed(node))) == (3, 5, 5)
+    assert (await own_rate(node), effect(node)) == (Rate(matches=0, sessions=ENOUGH), 0.10)
+
+
+async def test_other_groups_come_first_where_a_walk_was_interrupted(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await history(node, ENOUGH)
+    for number in range(2):
+        await past(node, f"bad-{number}", INCIDENT, flagged=True)
+    await node.hear("contoso", warning(node))
+    monkeypatch.setattr(looking_back, "WALK_S", 0.0)
+    monkeypatch.setattr(looking_back, "CHUNK_PATHS", 1)
+    hunter = await hunt(node)
+    other = about("memory_entry")
+    await node.hear("fabrikam", warning(node, other))
+    hunter.take(node.parts.exchange.beliefs.all().values())
+    await hunter.hunt(node.parts.assess)
+    async with node.parts.store.read() as connection:
+        assert set(await incidents.hunted(connection)) == {pattern_id(other)}
+
+
+async def test_what_comes_again_is_looked_for_in_what_happened_since(node: Node) -> None:
+    await history(node, ENOUGH)
+    await past(node, "missed", INCIDENT)
+    report = warning(node)
+    await node.hear("contoso", report)
+    hunter = await hunt(node)
+    await taken_back(node, report)
+    hunter.take([belief(node)])
+    await past(node, "meanwhile", INCIDENT, ago=0)
+    await node.hear("fabrikam", report)
+    hunter.take([belief(node)])
+    await hunter.hunt(node.parts.assess)
+    assert hunter.counts["paths"] == 1 + 1
+    assert await own_rate(node) == Rate(matches=2, sessions=ENOUGH)
 
 
 def about(resource: str) -> Pattern:
