@@ -41,10 +41,11 @@ from ioint_node.store.times import day_of
 
 TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
 AT_ONCE: Final = 1_024  # patterns that need no walk
-WORDS_AT_ONCE: Final = 64  # of all novel patterns of a walk; one pattern may have more
+WORDS_AT_ONCE: Final = 64  # by which the paths are sifted in one walk
 WALK_S: Final = 2.0  # after which a walk is interrupted
-CHUNK_PATHS: Final = 250  # read and matched at a time
-SIFTED: Final = 256  # words by which the database sifts the paths; for a pattern of more all paths are read
+SIFTED_AT_ONCE: Final = 2_000  # paths that the database looks at
+CHUNK_PATHS: Final = 250  # matched at a time
+SIFTED: Final = 16  # words of a pattern by which the database sifts the paths, without them all are matched
 WORK_S: Final = 1e-3  # of matching between two breaths
 BREATH_S: Final = 1e-4  # in which the thread lets go of the interpreter: a decision that waits goes first
 AGAIN_S: Final = 5.0  # after a walk that failed
@@ -206,12 +207,21 @@ class Hunter:
         words, first = 0, None
         for name in [belief.pattern for belief in waiting]:
             search = self._wanted[name]
-            words += max(1, sum(map(len, traces(placed[name], self._parts.taxonomy))))
+            words += max(1, sum(map(len, self._sieve(placed[name]))))
             if first is not None and (words > WORDS_AT_ONCE or search.last != first.last):
                 break
             first = first or search
             chosen[name] = search
         return chosen
+
+    def _sieve(self, pattern: Pattern) -> list[tuple[str, ...]]:
+        """What stands in every path that contains a pattern: the parts of fewest words, for each takes time."""
+        parts: list[tuple[str, ...]] = []
+        for part in sorted(traces(pattern, self._parts.taxonomy), key=len):
+            if sum(map(len, parts)) + len(part) > SIFTED:
+                break
+            parts.append(part)
+        return parts
 
     def _is_matched_anew(self, name: str, day: int) -> bool:
         # It lost its place after it had been looked for on that day, and has one again.
@@ -254,21 +264,22 @@ class Hunter:
             await self._match(matcher, unended, now)
             for search in searches:
                 search.day = day_of(now) if search.day is None else search.day
-        having = [traces(pattern, self._parts.taxonomy) for pattern in sought.values()]
-        if sum(len(part) for parts in having for part in parts) > SIFTED:
-            having = []
+        having = [self._sieve(pattern) for pattern in sought.values()]
         oldest = day_of(now) - novel.KEPT_DAYS
         since = max(oldest, min(self._known.get(name, oldest) for name in sought))
         while True:
             async with self._parts.store.read() as connection:
-                texts = await novel.paths_after(connection, searches[0].last, since, CHUNK_PATHS, having)
-            await self._match(matcher, texts, now)
-            if len(texts) < CHUNK_PATHS:
+                texts, upto = await novel.paths_after(
+                    connection, searches[0].last, since, SIFTED_AT_ONCE, having
+                )
+            for start in range(0, len(texts), CHUNK_PATHS):
+                some = texts[start : start + CHUNK_PATHS]
+                await self._match(matcher, some, now)
+                if _interrupted(searches, some[-1][0], begun):
+                    return None
+            if upto is None:
                 break
-            # Whatever ends from now on was matched as it happened: a walk may go on whenever it likes.
-            for search in searches:
-                search.last = texts[-1][0]
-            if time.monotonic() - begun > WALK_S:
+            if _interrupted(searches, upto, begun):
                 return None
         # Read afterwards: what was forgotten meanwhile may not have been looked at.
         async with self._parts.store.read() as connection:
@@ -308,6 +319,16 @@ class Hunter:
         self._hunted.difference_update(over)
         for name in over:
             self._over.pop(name, None)
+
+
+def _interrupted(searches: Iterable[Search], last: str, begun: float) -> bool:
+    """Note how far a walk is, and whether it has to let others go first.
+
+    Whatever ended since it began was matched as it happened: it may go on whenever it likes.
+    """
+    for search in searches:
+        search.last = last
+    return time.monotonic() - begun > WALK_S
 
 
 def look(paths: Iterable[tuple[str, KeptPath | str]], matcher: Matcher) -> list[tuple[str, str]]:

@@ -278,7 +278,7 @@ async def test_a_walk_that_is_interrupted_goes_on_where_it_was(
         assert effect(node) == 0.0
         await hunter.hunt(node.parts.assess)
         walks += 1
-    assert (walks, hunter.counts["paths"], len(await listed(node))) == (3, 5, 5)
+    assert (walks, hunter.counts["paths"], len(await listed(node))) == (4, 5, 5)
     assert (await own_rate(node), effect(node)) == (Rate(matches=0, sessions=ENOUGH), 0.10)
 
 
