@@ -21,7 +21,7 @@ from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.store.matches import AS_SESSION, WINDOW_DAYS
 from ioint_node.store.rows import among
 from ioint_node.store.schema import hunts, incident_notes, incidents, matches, sessions
-from ioint_node.store.times import DAY_MS, day_of, to_text
+from ioint_node.store.times import DAY_MS, day_of, from_text, to_text
 from ioint_node.store.upsert import upserting
 
 EACH_MOST: Final = (
@@ -322,9 +322,12 @@ async def mark(connection: AsyncConnection, patterns: Collection[str], warning: 
     return done.rowcount
 
 
-async def hunted(connection: AsyncConnection) -> frozenset[str]:
-    """The patterns that were looked for in all that was kept."""
-    return frozenset((await connection.execute(select(hunts.c.pattern))).scalars())
+async def hunted(connection: AsyncConnection) -> dict[str, int]:
+    """The patterns that were looked for in all that was kept, each with the day on which that was done."""
+    return {
+        name: day_of(from_text(at))
+        for name, at in await connection.execute(select(hunts.c.pattern, hunts.c.at))
+    }
 
 
 async def note_hunted(connection: AsyncConnection, sessions_of: Mapping[str, int], now: int) -> None:
