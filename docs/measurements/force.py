@@ -398,7 +398,8 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         warned.set_ylim(0, 100)
         more.axhline(0, color="#aaaaaa", linewidth=0.8)
         for axes in (warned, more):
-            axes.set_xlabel("hostile members, %")
+            axes.set_xlabel("hostile members")
+            axes.set_xticks([100 * share for share in HOSTILE], [f"{share:.0%}" for share in HOSTILE])
         figure.legend(
             *warned.get_legend_handles_labels(),
             loc="outside lower center",
@@ -542,7 +543,7 @@ of their own, and none of that is counted; members judge nobody by what they saw
 never done before is rarer in life than here. Rates of false warnings rest on {ordinary:,} recorded sessions, most of
 the false ones on the work of one suite.
 """
-SEEDS, DRAWS = 8, 200
+SEEDS, DRAWS = 4, 200
 COLOURS = {"a": "#1b6ca8", "b": "#b3541e"}
 LINES = {"TIER": "--", SHIPPED: "-"}
 

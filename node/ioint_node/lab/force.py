@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from math import comb
 
 from ioint_protocol.pattern import Rate
 from msgspec import Struct, structs
 
+from ioint_node.lab.force_disputes import Disputes
 from ioint_node.lab.organisations import Meeting, Organisation, World
 from ioint_node.lab.replay import Scored, Warnings, alone, margin, stop_margin, stopped
 from ioint_node.privacy.gate import Proposal, Release, Told, bucket, decide, last_said
@@ -172,9 +173,11 @@ class Consortium:
             group_of={name: name for name in world.groups},
             tenure=dict.fromkeys(world.groups, MICRO),
         )
-        # Nothing is ever withdrawn here, so that only the newest statement of each counts.
-        self._said: dict[str, dict[str, Statement]] = defaultdict(dict)
-        self._reported: dict[str, dict[str, int]] = defaultdict(dict)  # the day of the newest report of each
+        self._audiences = tuple(dict.fromkeys(one.hears for one in world.members.values()))
+        self._said: dict[str, list[Statement]] = defaultdict(
+            list
+        )  # but for the disputes of liars, the oldest first
+        self._disputes = Disputes(world.liars)
         self._firsts: dict[str, dict[str, tuple[int, bool]]] = defaultdict(dict)
         self._quota: dict[str, list[int]] = defaultdict(list)
         self._networks: dict[str, dict[tuple[int, frozenset[str]], Network]] = defaultdict(dict)
@@ -196,30 +199,31 @@ class Consortium:
             if counts:
                 self._quota[author].append(today)
             self._firsts[pattern][author] = (today, counts)
-        self._reported[pattern][author] = today
         self._say(author, pattern, "report", today, bad=bad, seen=max(bad, seen))
-        if author in self._members:
-            for liar in self._world.liars:
-                self._say(liar, pattern, "dispute", today)
+        self._whitewash(pattern, today)
         if self._variant.seconding:
             for name in self._members:
                 self._second(name, pattern, today)
 
     def slander(self, week: int, today: int) -> None:
-        """What liars say together in a week.
-
-        They accuse what ordinary work completes most and no honest member reports, and dispute again what one does.
-        """
+        """What liars accuse together in a week: what ordinary work completes most and no honest member reports."""
         turn = self._world.slandered[:SLANDERED]
         for place in range(PARAMS.first_reports):
             pattern = turn[(PARAMS.first_reports * week + place) % len(turn)]
-            if not self._honest(pattern, today):
+            if not self._live_reports(pattern, self._members, today):
                 for liar in self._world.liars:
                     self.report(liar, pattern, today, bad=LIE, seen=LIE)
+
+    def whitewash(self, today: int) -> None:
+        """What liars dispute on a day: whatever honest members report."""
         for pattern in self._patterns:
-            if self._honest(pattern, today):
-                for liar in self._world.liars:
-                    self._say(liar, pattern, "dispute", today)
+            self._whitewash(pattern, today)
+
+    def _whitewash(self, pattern: str, today: int) -> None:
+        for audience in self._audiences:
+            reports = self._live_reports(pattern, audience & self._members.keys(), today)
+            if reports and self._disputes.speak(pattern, audience, reports, today):
+                self._changed(pattern)
 
     def close(self, name: str, session: Scored, today: int) -> None:
         """A session ends at a member: it counts for its own record, and what it gives to tell is told."""
@@ -242,8 +246,8 @@ class Consortium:
         own = self._members[name].own(pattern, today)
         if self._lets(name, pattern, today):
             self.report(name, pattern, today, bad=bucket(own.flagged), seen=bucket(own.sessions))
-        elif self._variant.seconding and self._reporters(pattern, self._heard_by(name), today):
-            self._sight(name, pattern, today, refresh=True)
+        elif self._variant.seconding:
+            self._sight(name, pattern, today, self._heard_by(name), refresh=True)
 
     def _second(self, name: str, pattern: str, today: int) -> None:
         """Answer a live report of another, who accuses still, with a sighting of what was out of scope here."""
@@ -251,13 +255,17 @@ class Consortium:
         if not self._variant.seconding or not _recent(member.flagged[pattern], today):
             return
         accusers = set(self._accusers(name, pattern, today)) - {name}
-        if self._is_cheap(member, pattern, today) and self._reporters(pattern, accusers, today):
-            self._sight(name, pattern, today)
+        if self._is_cheap(member, pattern, today):
+            self._sight(name, pattern, today, accusers)
 
-    def _sight(self, name: str, pattern: str, today: int, *, refresh: bool = False) -> None:
-        if self._lets(name, pattern, today, refresh=refresh):
+    def _sight(
+        self, name: str, pattern: str, today: int, reporters: Set[str], *, refresh: bool = False
+    ) -> None:
+        """Confirm the newest live report of some members, if there is one."""
+        reports = self._live_reports(pattern, reporters, today)
+        if reports and self._lets(name, pattern, today, refresh=refresh):
             seen = bucket(self._members[name].own(pattern, today).flagged)
-            self._say(name, pattern, "sighting", today, bad=seen, seen=seen)
+            self._say(name, pattern, "sighting", today, of=reports[-1].id, bad=seen, seen=seen)
 
     def _lets(self, name: str, pattern: str, today: int, *, refresh: bool = False) -> bool:
         """Whether the node's own gate lets it leave, which is then noted as told."""
@@ -277,16 +285,25 @@ class Consortium:
             member.told[pattern].append(Told(leaves=now, bad=bad, refresh=refresh))
         return released
 
-    def _reporters(self, pattern: str, among: Collection[str], today: int) -> bool:
-        """Whether there is a live report of one of these."""
-        said = self._reported[pattern]
-        return any(author in among and today - day < LIFE_DAYS for author, day in said.items())
+    def _live_reports(self, pattern: str, among: Container[str], today: int) -> list[Statement]:
+        """The live reports of some members, the newest last."""
+        return [
+            s
+            for s in self._said[pattern]
+            if s.kind == "report" and s.author in among and today - s.day < LIFE_DAYS
+        ]
 
-    def _say(self, author: str, pattern: str, kind: str, today: int, *, bad: int = 0, seen: int = 0) -> None:
+    def _say(
+        self, author: str, pattern: str, kind: str, today: int, *, of: str = "", bad: int, seen: int
+    ) -> None:
         self._records += 1
-        self._said[pattern][author] = Statement(
-            id=str(self._records), author=author, kind=kind, bad=bad, seen=seen, day=today
+        said = Statement(
+            id=str(self._records), author=author, kind=kind, of=of, bad=bad, seen=seen, day=today
         )
+        self._said[pattern] = [*(s for s in self._said[pattern] if today - s.day < LIFE_DAYS), said]
+        self._changed(pattern)
+
+    def _changed(self, pattern: str) -> None:
         for name in (pattern, *self._special[pattern]):
             self._networks[name].clear()
         self._in_force.clear()
@@ -336,7 +353,12 @@ class Consortium:
         )
 
     def _accusers(self, name: str, pattern: str, today: int) -> tuple[str, ...]:
-        return tuple(v.group for v in self._network(name, pattern, today).voices if v.accusing > 0)
+        """The groups that accuse it itself, and not only something more general."""
+        return tuple(
+            v.group
+            for v in self._network(name, pattern, today).voices
+            if v.accusing > 0 and any(s.kind != "dispute" for s in v.statements)
+        )
 
     def _network(self, name: str, pattern: str, today: int) -> Network:
         hears = self._heard_by(name)
@@ -353,13 +375,10 @@ class Consortium:
     def _heard_by(self, name: str) -> frozenset[str]:
         return self._world.members[name].hears
 
-    def _heard(self, pattern: str, hears: Set[str]) -> list[Statement]:
-        return [s for author, s in self._said[pattern].items() if author in hears]
-
-    def _honest(self, pattern: str, today: int) -> bool:
-        return any(
-            author in self._members and today - s.day < LIFE_DAYS for author, s in self._said[pattern].items()
-        )
+    def _heard(self, pattern: str, hears: frozenset[str]) -> list[Statement]:
+        said = [s for s in self._said[pattern] if s.author in hears]
+        disputes = self._disputes.heard(pattern, hears)
+        return sorted([*said, *disputes], key=lambda s: s.day) if disputes else said
 
     # What it means for a session.
 
@@ -419,11 +438,13 @@ def live(
     `patterns` are the entries of the catalogue, each with those that it is a special case of.
     """
     consortium = Consortium(world, patterns, variant)
-    week = 0
+    day = 0
     for meeting in world.meetings:
-        while meeting.at >= WEEK_DAYS * week:
-            consortium.slander(week, START_DAY + WEEK_DAYS * week)
-            week += 1
+        while meeting.at >= day:
+            if day % WEEK_DAYS == 0:
+                consortium.slander(day // WEEK_DAYS, START_DAY + day)
+            consortium.whitewash(START_DAY + day)
+            day += 1
         today = START_DAY + int(meeting.at)
         session = sessions[meeting.session]
         yield consortium.meet(meeting.session, meeting, session, today)
