@@ -468,8 +468,8 @@ matter: see *beyond that* below, and [how to read this](#how-to-read-this).
   too. Each attack (goal and way of planting it) begins on some day of the first {plan.begins:g} and reaches each
   organisation a mean of {plan.spreads:g} days later; a world has {plan.days} days.
 - **Hostile** groups come on top, as many as make that share of all. All have full tenure. Together they accuse,
-  five a week, what ordinary work completes most, dispute every honest report at once, and never report what is
-  true.
+  five a week, what ordinary work completes most, dispute what honest members report (of each pattern one live report
+  for the 14 days that a dispute speaks, then the next), and never report what is true.
 - **Ordinary work** is far rarer in the recordings than in life. So a member has a history of about
   {plan.sessions:,} sessions in 30 days (log-normal), in which patterns complete as often as in the ordinary
   sessions of the tasks that it did before. Half of its tasks are *new*: nothing of them is in any history or base
@@ -481,7 +481,7 @@ matter: see *beyond that* below, and [how to read this](#how-to-read-this).
   answers a report with a sighting of what was out of scope in its own sessions and too unsure to report, if it could
   act on it cheaply, and keeps fresh what it reported), a gate for a consensus too, *own evidence* (own sessions out of
   scope count, here only, as a voice that is never removed), and that what is said of an entry of the catalogue counts
-  for its special cases. The response is the same for both.
+  for its special cases. The response, and when a dispute ends, are the same for both.
 
 ![warned and caught by the share of hostile members](force.svg)
 """

@@ -57,9 +57,8 @@ class Variant(Struct, frozen=True, kw_only=True):
 
     With `seconding` a member answers a live report with a sighting of what it saw out of scope itself, was not sure
     enough of to report, and could act on cheaply, and says once a week that it still meets what it is sure of. With
-    `own_evidence` such sessions count as a voice that is never
-    removed, here only. `gated` says that a consensus passes the gate too. With `general` what is said of an entry of
-    the catalogue counts for its special cases.
+    `own_evidence` such sessions count as a voice that is never removed, here only. `gated` says that a consensus passes
+    the gate too. With `general` what is said of an entry of the catalogue counts for its special cases.
     """
 
     seconding: bool = False
