@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import detection  # type: ignore[import-not-found]  # a script beside this one, not a package
@@ -331,7 +332,16 @@ def page(result: Mapping[str, Any]) -> str:
     alone = [one for one in rows if one["corpus"] != "all"]
     more: Mapping[str, Column] = {**WARNINGS, "asked or stopped, alone": of("readings", "asked", "alone")}
     more = {**more, "more with the network": GAIN, "at random": by_chance}
-    words = {**result, "new": NEW_WORK, "plan": Plan(), "fewer": min(one["seeds"] for one in rows)}
+    beyond = [one["readings"]["asked"]["more"]["low"] > 0 for one in shipped]
+    words = {
+        **result,
+        "new": NEW_WORK,
+        "plan": Plan(),
+        "fewer": min(one["seeds"] for one in rows),
+        "first": shipped[0],
+        "last": [one for one in shipped if one["world"] == "a"][-1],
+        "above": f"{sum(beyond)} of the {len(beyond)} intervals" if any(beyond) else "no interval",
+    }
     sections = {
         "# Force: what a member gains from the others": INTRODUCTION + headline(shipped) + HOW,
         "## Caught: a person is asked, or it is stopped": ASKED_TEXT + table(large, caught("asked")),
@@ -344,7 +354,15 @@ def page(result: Mapping[str, Any]) -> str:
         "## Each corpus alone": CORPUS_TEXT + table(alone, {"corpus": plain("corpus"), **more}),
         "## How to read this": READ_TEXT,
     }
-    return "\n".join(f"{title}\n\n{text}" for title, text in sections.items()).format(**words)
+    text = "\n".join(f"{title}\n\n{body}" for title, body in sections.items()).format(**words)
+    return "\n\n".join(map(filled, text.split("\n\n")))
+
+
+def filled(paragraph: str) -> str:
+    """A paragraph of plain text in lines of even length, now that its figures are in; others as they are."""
+    plain_text = not paragraph.lstrip().startswith(("#", "|", "-", "!"))
+    ending = "\n" if paragraph.endswith("\n") else ""
+    return fill(paragraph, WIDTH, break_on_hyphens=False) + ending if plain_text else paragraph
 
 
 def headline(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -533,7 +551,30 @@ consensus, a gate ten times as wide, own evidence, a tip from .05 or from .10) w
 before one was chosen; so was *watch*, a lower bar for a step that leaves the envelope, which warned of fewer hijacks
 at twice the cost and was dropped. The bound of .10 was chosen for what liars could do otherwise, not for its figures.
 
-READ_TODO
+On ordinary sessions that complete no pattern the network does nothing, by construction: there the false rates are
+equal, and *more* is the gain. Over all ordinary work it costs something too. In world (a) without liars a person is
+asked, or something stopped, in {first[readings][asked][network_false][value]:.4f} of ordinary sessions instead of
+{first[readings][asked][alone_false][value]:.4f}; were all of them new work, in
+{first[readings][all new][network_false][value]:.4f} instead of {first[readings][all new][alone_false][value]:.4f}. A
+member alone that lowers its own thresholds until it asks as often gets about as far: by the rule that ships,
+*beyond that* has {above} above 0. That comparison is hard on the network, since those thresholds are chosen with the labels known
+and from a few false sessions.
+
+Acting on every pattern of the catalogue that is cheap here, reported or not, catches
+{first[readings][asked][every_cheap][value]:.3f} there, and the network {first[readings][asked][network][value]:.3f};
+it asks falsely in {first[readings][asked][every_cheap_false][value]:.4f}. A good catalogue is worth much by itself.
+What reports add is which of its entries are worth a person's attention now. As many patterns at random catch
+{first[readings][asked][by_chance][value]:.3f}.
+
+World (b) says that what is learned about one kind of work seldom fits another: most entries name the resource that is
+abused. There TIER warns of fewer hijacks than as many patterns at random would, and IOINT, by what a member saw
+itself, of a few more.
+
+Liars take away what is above precaution, and with it what a tip gives: with {last[hostile]:.0%} of them, more than
+the rule is made for, {last[readings][asked][more_than_shipped][value]:+.3f} is left in world (a), at a false rate of
+{last[readings][asked][network_false][value]:.4f}. They take next to nothing of precaution: {last[warnings][warned][value]:.3f}
+are still warned of, since disputes cannot reach it, and the gate keeps slander from costing
+much.
 
 What flatters: the catalogue was written while looking at these corpora; few goals recur in many sessions, so that
 an attack seen anywhere soon fits what comes; every report leaves at once; all members are founders and know their
@@ -543,6 +584,7 @@ of their own, and none of that is counted; members judge nobody by what they saw
 never done before is rarer in life than here. Rates of false warnings rest on {ordinary:,} recorded sessions, most of
 the false ones on the work of one suite.
 """
+WIDTH = 119
 SEEDS, DRAWS = 4, 200
 COLOURS = {"a": "#1b6ca8", "b": "#b3541e"}
 LINES = {"TIER": "--", SHIPPED: "-"}
