@@ -557,8 +557,8 @@ asked, or something stopped, in {first[readings][asked][network_false][value]:.4
 {first[readings][asked][alone_false][value]:.4f}; were all of them new work, in
 {first[readings][all new][network_false][value]:.4f} instead of {first[readings][all new][alone_false][value]:.4f}. A
 member alone that lowers its own thresholds until it asks as often gets about as far: by the rule that ships,
-*beyond that* has {above} above 0. That comparison is hard on the network, since those thresholds are chosen with the labels known
-and from a few false sessions.
+*beyond that* has {above} above 0. That comparison is hard on the network, since those thresholds are chosen with the
+labels known and from a few false sessions.
 
 Acting on every pattern of the catalogue that is cheap here, reported or not, catches
 {first[readings][asked][every_cheap][value]:.3f} there, and the network {first[readings][asked][network][value]:.3f};
@@ -572,9 +572,9 @@ itself, of a few more.
 
 Liars take away what is above precaution, and with it what a tip gives: with {last[hostile]:.0%} of them, more than
 the rule is made for, {last[readings][asked][more_than_shipped][value]:+.3f} is left in world (a), at a false rate of
-{last[readings][asked][network_false][value]:.4f}. They take next to nothing of precaution: {last[warnings][warned][value]:.3f}
-are still warned of, since disputes cannot reach it, and the gate keeps slander from costing
-much.
+{last[readings][asked][network_false][value]:.4f}. They take next to nothing of precaution:
+{last[warnings][warned][value]:.3f} are still warned of, since disputes cannot reach it. What slander costs there, the
+gate bounds.
 
 What flatters: the catalogue was written while looking at these corpora; few goals recur in many sessions, so that
 an attack seen anywhere soon fits what comes; every report leaves at once; all members are founders and know their
