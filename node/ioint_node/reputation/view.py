@@ -151,9 +151,17 @@ def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -
         }[network.state]
     return (
         f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
-        f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {network.benign_after_b / MICRO:.2f}; "
-        f"{_weighed(network, grounds)}{_words(local, grounds)} ({_rate(grounds.gate(params))})"
+        f"{network.after_b / MICRO:.2f} of 0.75 needed; {_benign(network)}; "
+        f"{'under review by the stewards; ' if network.review else ''}"
+        f"{_weighed(network, grounds)}{_words(local, network, grounds)} ({_rate(grounds.gate(params))})"
     )
+
+
+def _benign(network: Network) -> str:
+    if not network.benign:
+        return "nobody speaks for it"
+    left = f"{network.benign_after_b / MICRO:.2f} without the {network.b} largest of these"
+    return f"benign voices {network.benign / MICRO:.2f}, {left}"
 
 
 def _weighed(network: Network, grounds: Grounds) -> str:
@@ -162,7 +170,9 @@ def _weighed(network: Network, grounds: Grounds) -> str:
     return f"{network.tier} there, {grounds.weighed} as the groups weigh here; "
 
 
-def _words(local: Local, grounds: Grounds) -> str:
+def _words(local: Local, network: Network, grounds: Grounds) -> str:
+    if local.reason == "disputed" and network.review:
+        return "a small effect till they have looked"
     if local.reason == "quarantined":
         return f"it would touch {grounds.own.actors} of our {grounds.active} agents: waits for a person"
     return LOCAL_WORDS[local.reason]
