@@ -128,6 +128,7 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         | {"limit": parts.params.cheap_rate, "attention_limit": parts.params.attention_rate},
         "budget": {
             "limit": parts.params.budget,
+            "tolerance": parts.params.tolerance,
             "spent": sum(b.estimate for b in parts.beliefs.all().values() if b.candidate and b.fits),
         },
         "own_record": asdict(grounds.own) | {"clean": grounds.clean(parts.params)},
