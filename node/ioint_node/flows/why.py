@@ -15,6 +15,7 @@ from ioint_node.errors import NotFoundError
 from ioint_node.flows.evidence import (
     REMEMBERED_DAYS,
     Case,
+    counted_halvings,
     examine,
     learn,
     missing_general,
@@ -26,7 +27,7 @@ from ioint_node.reputation.derivation import explained, silenced
 from ioint_node.reputation.dossier import PUBLIC, Dossier, Said
 from ioint_node.reputation.gate import EFFECT, Grounds, Local, judge
 from ioint_node.reputation.receipt import plain
-from ioint_node.reputation.rule import MICRO
+from ioint_node.reputation.rule import MICRO, reports_named
 from ioint_node.reputation.view import indicator_id, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
@@ -59,20 +60,25 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     dossiers = await read_dossiers(connection, (subject,))
     await learn(parts, unlearned(parts, dossiers))
     general = await read_dossiers(connection, missing_general(parts, dossiers))
-    case = (await examine(connection, parts, roster, dossiers, now, general=general))[subject]
+    halved = await counted_halvings(
+        connection, parts, roster, [*dossiers.values(), *general.values()], day_of(now)
+    )
+    case = (await examine(connection, parts, roster, dossiers, now, general=general, halved=halved))[subject]
     belief = parts.beliefs.get(subject)
     grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
     return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
 
 
-def check_said(parts: ExchangeParts, weighed: Weighed) -> None:
-    """See that there is something to explain.
+def check_said(parts: ExchangeParts, weighed: Weighed, clearance: str) -> None:
+    """See that there is something to explain to a reader with this clearance.
 
     Raises:
-        NotFoundError: nobody ever said anything of it.
+        NotFoundError: nobody ever said anything of it, or its label does not let this reader see it.
     """
-    subject = weighed.case.subject
-    if not weighed.case.dossier.said and subject not in parts.catalogue.entries:
+    subject, words = weighed.case.subject, weighed.case.words
+    unsaid = not weighed.case.dossier.said and subject not in parts.catalogue.entries
+    # The indicator has this label as soon as it is concluded anew; what is explained is of now.
+    if unsaid or (words and LABELS[words.label] not in visible(clearance)):
         raise NotFoundError(f"nobody has said anything of {subject[:64]!r}")
 
 
@@ -90,7 +96,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         weighed = await weigh(connection, parts, pattern, now)
         records, left_out = await _records(connection, parts, weighed, today, clearance=clearance)
         stored = await indicators.get(connection, indicator_id(pattern))
-    check_said(parts, weighed)
+    check_said(parts, weighed, clearance)
     roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
     return {
@@ -118,18 +124,20 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         "share_left": round(parts.beliefs.share_left(now), 4),
         "switched_off": parts.beliefs.off,
         "largest_effects": dict(EFFECT),
-        "gate": asdict(grounds.gate(parts.params)) | {"limit": parts.params.cheap_rate},
+        "gate": asdict(grounds.gate(parts.params))
+        | {"limit": parts.params.cheap_rate, "attention_limit": parts.params.attention_rate},
         "budget": {
             "limit": parts.params.budget,
+            "tolerance": parts.params.tolerance,
             "spent": sum(b.estimate for b in parts.beliefs.all().values() if b.candidate and b.fits),
         },
         "own_record": asdict(grounds.own) | {"clean": grounds.clean(parts.params)},
         "another_group_accuses": grounds.others,
         "within_quota": grounds.first,
         "weights": {
-            group: parts.standpoint.weight(group) / MICRO
-            for group in case.accusers
-            if parts.standpoint.weight(group) < MICRO
+            voice.group: parts.standpoint.weight(voice.group) / MICRO
+            for voice in case.network.voices
+            if voice.accusing > 0 and parts.standpoint.weight(voice.group) < MICRO
         },
         "novel": None
         if case.novel is None
@@ -156,11 +164,12 @@ async def _records(
         author: {one.of for one in case.dossier.said[author] if one.kind == "withdrawal"}
         for author in {one.author for one in listed}
     }
+    reports = reports_named(case.dossier.said, scales)
     records = []
     for name, one in named.items():
         if name in places:  # it may have been forgotten since it was weighed
             counts = (one.author, one.id) in heard
-            silent = "" if counts else silenced(one, scales, taken_back[one.author]) or "older"
+            silent = "" if counts else silenced(one, scales, taken_back[one.author], reports) or "older"
             records.append(_record_json(one, *places[name], silent, roster))
     return records, left_out
 

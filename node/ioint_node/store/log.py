@@ -32,9 +32,11 @@ from msgspec import Struct
 from msgspec.json import Decoder
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     FromClause,
     Row,
     Select,
+    and_,
     bindparam,
     func,
     or_,
@@ -47,6 +49,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS, Statement, accuses
+from ioint_node.reputation.subjects import CRATE
 from ioint_node.reputation.tally import AUTHOR_RECORDS, LOOKING_BACK
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
@@ -58,6 +61,7 @@ UNREAD: Final = "unread"  # the kind of a record of a later version than this re
 # A record without a label of its own has that of the report which it names; until that comes, the most closed.
 UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
+PIECE_RECORDS: Final = 500  # read of a log at a time, where all of it is looked at
 # Records about a subject: of more than these, the database sorts out whatever is too much of one author.
 READ_WHOLE: Final = 16_384
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
@@ -449,12 +453,18 @@ async def subjects_of(
 
 
 async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
-    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`), however spelled."""
     if not names:
         return ()
     versions = [
         records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
     ]
+    crates = {_as_one(name) for name in names if name.startswith(CRATE)}
+    if crates:
+        spelled = func.lower(func.replace(records.c.subject, "_", "-"))
+        likewise = [spelled.startswith(f"{name}@", autoescape=True) for name in crates]
+        crate = records.c.subject.startswith(CRATE)
+        versions.append(and_(crate, or_(spelled.in_(among(connection, crates)), *likewise)))
     statement = (
         select(records.c.subject)
         .where(or_(records.c.subject.in_(among(connection, names)), *versions))
@@ -463,26 +473,64 @@ async def subjects_among(connection: AsyncConnection, names: Collection[str]) ->
     return tuple(sorted((await connection.execute(statement)).scalars()))
 
 
+def _as_one(crate: str) -> str:
+    return crate.lower().replace("_", "-")
+
+
 async def accused_by(connection: AsyncConnection, authors: Collection[str], today: int) -> int:
     """How many subjects these authors accuse in statements that would live today, taken back or not."""
-    rows = await connection.execute(
-        select(records.c.subject, records.c.kind, records.c.day, records.c.body)
-        .where(
-            records.c.author.in_(among(connection, authors)),
-            records.c.kind.in_(("report", "sighting")),
-            records.c.subject != NO_SUBJECT,
-            records.c.day > today - LIFE_DAYS,
-        )
-        .order_by(records.c.author, records.c.segment)
-    )
     accused: set[str] = set()
-    for subject, kind, day, body in rows:
+    for author in authors:
+        last: tuple[int, int] | None = (0, 0)
+        while last is not None:
+            last = await _add_accused(connection, accused, author, last, today)
+    return len(accused)
+
+
+async def _add_accused(
+    connection: AsyncConnection, accused: set[str], author: str, last: tuple[int, int], today: int
+) -> tuple[int, int] | None:
+    """Read one piece of an author's log after a place (segment, seq); returns where the next begins, None at the end.
+
+    In pieces, so that others have their turn: a member may have said very much.
+    """
+    rows = (
+        await connection.execute(
+            select(*(records.c[name] for name in ("segment", "seq", "subject", "kind", "day", "body")))
+            .where(
+                records.c.author == author,
+                tuple_(records.c.segment, records.c.seq) > last,
+                _speaks_of_something(today),
+            )
+            .order_by(records.c.segment, records.c.seq)
+            .limit(PIECE_RECORDS)
+        )
+    ).all()
+    for _, _, subject, kind, day, body in rows:
         if subject not in accused:
             counts = _COUNTS.decode(bytes(body))
             said = Statement(id="", author="", kind=kind, bad=counts.bad, seen=counts.seen, day=day)
             if accuses(said, today, public_subject=subject.startswith(PUBLIC)):
                 accused.add(subject)
-    return len(accused)
+    return (rows[-1][0], rows[-1][1]) if len(rows) == PIECE_RECORDS else None
+
+
+async def spoken_of(connection: AsyncConnection, authors: Collection[str], today: int) -> dict[str, int]:
+    """Of how many subjects each of these authors says anything that would live today: of no fewer than it accuses."""
+    rows = await connection.execute(
+        select(records.c.author, func.count(records.c.subject.distinct()))
+        .where(records.c.author.in_(among(connection, authors)), _speaks_of_something(today))
+        .group_by(records.c.author)
+    )
+    return {author: int(count) for author, count in rows}
+
+
+def _speaks_of_something(today: int) -> ColumnElement[bool]:
+    return and_(
+        records.c.kind.in_(("report", "sighting")),
+        records.c.subject != NO_SUBJECT,
+        records.c.day > today - LIFE_DAYS,
+    )
 
 
 async def subject_of(connection: AsyncConnection, record: str) -> str:
@@ -716,7 +764,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
                 pattern=record.pat if isinstance(record.pat, Pattern) else None,
             )
         case Sighting():
-            return said(kind="sighting", seen=record.seen)
+            return said(kind="sighting", of=record.of, seen=record.seen)
         case Dispute():
             return said(kind="dispute", of=record.of)
         case Withdrawal():
