@@ -128,7 +128,7 @@ async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_m
     pattern = net.patterns[0]
     for author, days in ((net[1], (5, 1, 4)), (net[2], (2, 3))):
         await net.say(author, *(report(pattern, day=TODAY - ago, bad=ago) for ago in days))
-    await net.say(net[3], report(pattern, tlp="red"), report(pattern, tlp="red", bad=1))
+    await net.say(net[3], report(pattern, tlp="red", bad=1), report(pattern))
     answer = await why(net[4].parts, pattern, NOW, clearance="green")
     listed = sorted((one["member"], one["day"], one["counts"]) for one in answer["records"])
     assert listed == [
@@ -136,6 +136,7 @@ async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_m
         ("org1", day_text(TODAY - 1), False),
         ("org2", day_text(TODAY - 3), True),
         ("org2", day_text(TODAY - 2), False),
+        ("org3", day_text(TODAY), True),
     ]
     assert answer["records_left_out"] == 1
     assert (await why(net[4].parts, pattern, NOW))["records_left_out"] == 2
