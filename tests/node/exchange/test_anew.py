@@ -47,6 +47,8 @@ async def test_what_is_said_of_a_general_pattern_counts_for_a_special_case_that_
     assert (net[4].belief(special).state, net[4].belief(general).state) == ("suspicious", "watched")
     voices = (await why(parts, special, NOW))["network"]["voices"]
     assert sorted(voice["via"] for voice in voices) == ["", "", general]
+    # Who is heard by the general pattern alone does not share the cost of the special one.
+    assert net[4].belief(special).accusers == ("org0", "org3")
 
 
 async def test_a_dispute_of_a_general_pattern_reaches_its_special_cases(make: Make) -> None:
