@@ -16,7 +16,7 @@ from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.store import overrides
 from ioint_node.store.schema import sessions
 from ioint_node.store.times import to_text
-from ioint_protocol import encode_record, parse_segment
+from ioint_protocol import encode_record, parse_segment, record_id
 from sqlalchemy import insert, update
 
 from tests.node.exchange import founded
@@ -81,6 +81,18 @@ async def test_who_accuses_a_canary_is_not_believed_alone_and_the_canary_shows_n
     assert (viewer.effect(other), viewer.effect(later)) == (0.0, 0.05)
     assert await reason(viewer, other) == "often_wrong_here"
     assert viewer.parts.standpoint.weight(net.roster.member(net[0].member).group) == 200_000
+
+
+async def test_who_seconds_the_report_of_a_canary_is_not_demoted_with_its_author(make: Make) -> None:
+    net = await make()
+    canary = net.patterns[0]
+    viewer = with_canaries(net[1], canary)
+    first = report(canary, bad=3)
+    await net.hand(net.sign(net[0], 1, "", [first]), viewer, net[0])
+    seconded = encode_record(founded.sighting(record_id(first), seen=1))
+    await net.hand(net.sign(net[2], 1, "", [seconded]), viewer, net[2])
+    await refresh_all(viewer.parts, NOW)
+    assert viewer.parts.standpoint.caught == {"org0": 1}
 
 
 async def test_accusing_a_canary_is_remembered_over_a_restart_for_four_weeks(make: Make) -> None:
