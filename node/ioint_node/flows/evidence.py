@@ -53,8 +53,10 @@ class Decided(Struct, frozen=True, kw_only=True):
 class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and the grounds of the judgement here.
 
-    `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
-    `claimant` the group that reported it first, `measured_from` the day since which this node matches it.
+    `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier,
+    and for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself
+    where the catalogue does not have it, `claimant` the group that reported it first, `measured_from` the day since
+    which this node matches it.
     """
 
     subject: str
@@ -193,7 +195,7 @@ async def examine(
     local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
     decided = await decisions(connection, parts, now)
     here = parts.standpoint
-    if any(own.actors >= parts.params.guard_actors for own in local.own.values()):
+    if any(own.ordinary_actors >= parts.params.guard_actors for own in local.own.values()):
         await _count_actors(connection, parts, now)
     us = roster.member(parts.member) if parts.member else None
     our_group = us.group if us else ""
@@ -205,21 +207,20 @@ async def examine(
         # What was learned while this was read is missing here: then it is concluded anew.
         above = {name: everything[name] for name in general_of(parts, dossier) if name in everything}
         network = dossier.network(scales, above)
-        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
-        others = set(accusers) - {our_group}
+        others = set(dossier.accusers) - {our_group}
         first = [
             f.group for f in dossier.first_since(today - WINDOW_DAYS + 1) if f.counts and f.group in others
         ]
         known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
         mine = local.own.get(subject, NOTHING_SEEN)
-        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if accusers else ())
+        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if dossier.accusers else ())
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
             subject=subject,
             dossier=dossier,
             network=network,
-            accusers=accusers,
+            accusers=dossier.accusers,
             a_week_ago=dossier.score(scales_then, above),
             grounds=Grounds(
                 network=network.tier,

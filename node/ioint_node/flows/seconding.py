@@ -29,12 +29,12 @@ from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import cheap
 from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
+from ioint_node.reputation.subjects import covers
 from ioint_node.store import log, matches, outgoing, overrides
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, from_text
 
 ANSWERED_AT_ONCE: Final = 256  # subjects that one run looks at
-QUIET: Final = frozenset({"allow", "mute"})  # opinions of our own people that no node speaks against
 # Codes of `reputation.gate.judge`: why a warning has no effect here that is not worth seconding either.
 NOT_SECONDED: Final = frozenset({"allowed_here", "quarantined", "too_broad", "often_wrong_here"})
 
@@ -52,10 +52,12 @@ async def told_of(
     """What a session gives to tell of a pattern that it completed: a report, a sighting, or nothing.
 
     `confirmed` says that its risk is over the publish threshold, `departed` that it left its scope in an action that no
-    person answered for.
+    person answered for. What a person here allowed or disputed, or named as good, is accused by a person only.
     """
     if not confirmed:
         return await seconded(connection, parts, pattern, session_id, now) if departed else None
+    if await _is_answered(connection, parts, pattern, now):
+        return None
     draft = await draft_report(
         connection, parts, pattern, session_id, confirmed=True, basis="threshold", now=now
     )
@@ -189,12 +191,12 @@ async def _spoken_for(
     return None if isinstance(draft.outcome, Refuse) else draft
 
 
-async def _disputes(connection: AsyncConnection, subject: str) -> list[int]:
-    """The UTC days on which this node, or a person of it, spoke for a subject."""
+async def _disputes(connection: AsyncConnection, subject: str, *, by_people: bool = False) -> list[int]:
+    """The UTC days on which this node, or a person of it, spoke for a subject; or a person alone."""
     return [
         day_of(from_text(row.left_at or row.not_before))
         for row in await outgoing.about(connection, subject)
-        if row.kind == "dispute" and row.state in SAID_STATES
+        if row.kind == "dispute" and row.state in SAID_STATES and (row.decided_by or not by_people)
     ]
 
 
@@ -208,10 +210,20 @@ async def _is_quiet(connection: AsyncConnection, parts: ExchangeParts, pattern: 
     belief = parts.beliefs.get(pattern)
     if belief is not None and belief.reason in NOT_SECONDED:
         return True
-    held = await overrides.active(connection, now, subject=pattern)
-    if any(one.kind in QUIET for one in held):
+    held = await overrides.active(connection, now, subject=pattern, kind="mute")
+    if held or await _is_answered(connection, parts, pattern, now):
         return True
     return any(day_of(now) - day < LIFE_DAYS for day in await _disputes(connection, pattern))
+
+
+async def _is_answered(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:
+    """Whether the people of this organisation say that a pattern is no harm: allowed, disputed, or a canary."""
+    if covers(parts.standpoint.canaries, pattern):
+        return True
+    if await overrides.active(connection, now, subject=pattern, kind="allow"):
+        return True
+    spoken = await _disputes(connection, pattern, by_people=True)
+    return any(day_of(now) - day < LIFE_DAYS for day in spoken)
 
 
 async def _is_rare(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:

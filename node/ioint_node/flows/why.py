@@ -126,7 +126,8 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         "share_left": round(parts.beliefs.share_left(now), 4),
         "switched_off": parts.beliefs.off,
         "largest_effects": dict(EFFECT),
-        "gate": asdict(grounds.gate(parts.params)) | {"limit": parts.params.cheap_rate},
+        "gate": asdict(grounds.gate(parts.params))
+        | {"limit": parts.params.cheap_rate, "attention_limit": parts.params.attention_rate},
         "budget": {
             "limit": parts.params.budget,
             "spent": sum(b.estimate for b in parts.beliefs.all().values() if b.candidate and b.fits),
@@ -135,9 +136,9 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         "another_group_accuses": grounds.others,
         "within_quota": grounds.first,
         "weights": {
-            group: parts.standpoint.weight(group) / MICRO
-            for group in case.accusers
-            if parts.standpoint.weight(group) < MICRO
+            voice.group: parts.standpoint.weight(voice.group) / MICRO
+            for voice in case.network.voices
+            if voice.accusing > 0 and parts.standpoint.weight(voice.group) < MICRO
         },
         "novel": None
         if case.novel is None

@@ -9,6 +9,7 @@ from ioint_protocol import Pattern
 from msgspec import Struct
 
 NO_EFFECT_TIER = "none"
+LEAP_MS = 3_600_000  # a silence, or a step of the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +17,14 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups, `accusers` names them, `accusing` is the sum of their voices in
-    micro-units. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
-    that it got it. `warned` says that another group accuses it and nobody here allowed it: an own session that has it
-    is an incident, whatever its effect. `novel` is the pattern itself where the catalogue does not have it, `general`
-    the entries that it is a special case of; one with a `claimant` (the group that reported it first, at `since`) asks
-    to be matched here, and since the day `measured_from` it is and its own rate is known. `reason` is the code of what
-    decided here, `seq` that of its newest stream row, `tlp` the label of all this.
+    `groups` counts the independent accusing groups, `accusing` is the sum of their voices in micro-units; `accusers`
+    names those that accuse it itself, and not only a pattern that is more general. A `candidate` passed the gate and
+    asks the budget for its `estimate` (rate per session); `fits` says that it got it. `warned` says that another
+    group accuses it and nobody here allowed it: an own session that has it is an incident, whatever its effect.
+    `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is a special
+    case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and since
+    the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that of
+    its newest stream row, `tlp` the label of all this.
     """
 
     pattern: str
@@ -51,10 +53,12 @@ class Belief:
 class NetworkEffect(Struct, frozen=True, kw_only=True):
     """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard.
 
-    `off`: a person switched all of its effects off.
+    `unfaded` is the same before silence took from it, as long as anything is left. `off`: a person switched all of its
+    effects off.
     """
 
     effect: float
+    unfaded: float = 0.0
     tier: str
     patterns: tuple[str, ...]
     age_s: int | None
@@ -86,6 +90,7 @@ class Beliefs:
         self._spending: dict[str, Belief] = {}
         self._special: dict[str, dict[str, None]] = {}
         self._heard_ms: int | None = None
+        self._before_ms: int | None = None  # when it was heard before the newest leap in time
         self.off = False  # a person switched all effects off
 
     def get(self, pattern: str) -> Belief | None:
@@ -157,11 +162,19 @@ class Beliefs:
 
     def heard(self, now: int) -> None:
         """The network answered at this instant (milliseconds)."""
-        self._heard_ms = now if self._heard_ms is None else max(self._heard_ms, now)
+        last = self._heard_ms
+        if last is not None and now - last > LEAP_MS:
+            self._before_ms = last
+        if last is None or now > last or last - now > LEAP_MS:
+            self._heard_ms = now
 
     def age_s(self, now: int) -> int | None:
-        """Seconds since the network was last heard, None if it never was."""
-        return None if self._heard_ms is None else max(0, now - self._heard_ms) // 1000
+        """Seconds since the network was last heard, None if it never was.
+
+        What was heard while the clock was far ahead does not count: else nothing would fade until it is as late again.
+        """
+        known = [at for at in (self._heard_ms, self._before_ms) if at is not None and at <= now + LEAP_MS]
+        return max(0, now - known[0]) // 1000 if known else None
 
     def share_left(self, now: int) -> float:
         """The share of every effect that the silence of the network leaves, 1 … 0."""
@@ -172,11 +185,13 @@ class Beliefs:
         """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
         found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
         age_s, left = self.age_s(now), self.share_left(now)
-        if not found or left == 0 or self.off:
-            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         found.sort(key=lambda b: (-b.effect, b.pattern))
+        effect = round(found[0].effect * left, 6) if found and not self.off else 0.0
+        if effect == 0:
+            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         return NetworkEffect(
-            effect=round(found[0].effect * left, 6),
+            effect=effect,
+            unfaded=found[0].effect,
             tier=found[0].tier,
             patterns=tuple(b.pattern for b in found),
             age_s=age_s,

@@ -211,6 +211,12 @@ class Dossier:
         then.join({name: other._tallied_then(scales) for name, other in general.items()})  # noqa: SLF001
         return then.outcome().score
 
+    @property
+    def accusers(self) -> tuple[str, ...]:
+        """The groups that accuse it by statements about itself, as of the network part of today that was asked for."""
+        voices = self._now.voices if self._now is not None else {}
+        return tuple([group for group in sorted(voices) if voices[group].accusing > 0])
+
     def words(self, since_day: int) -> Heard | None:
         """What the reports say that are heard in the network part of today; where none is, those since a day."""
         self._reword()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol.pattern import Rate
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import PUBLIC, FirstReport
@@ -199,7 +199,11 @@ async def _own(
     actors = await _actors(connection, judged_as, today)
     return {
         pattern: OwnRecord(
-            sessions=by.total(), benign=by["benign"], flagged=by["flagged"], actors=actors.get(pattern, 0)
+            sessions=by.total(),
+            benign=by["benign"],
+            flagged=by["flagged"],
+            actors=actors[pattern][0],
+            ordinary_actors=actors[pattern][1],
         )
         for pattern, by in judged_as.items()
     }
@@ -346,13 +350,26 @@ async def add_first_reports(connection: AsyncConnection, firsts: Collection[tupl
     )
 
 
-async def _actors(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, int]:
+async def _actors(
+    connection: AsyncConnection, patterns: Collection[str], today: int
+) -> dict[str, tuple[int, int]]:
+    """The actors of each pattern, and those of them with a match that is not bad so far."""
+    # Only of what is open the session is looked up.
+    departed = and_(
+        matches.c.judged == "open",
+        exists().where(
+            sessions.c.id == matches.c.session_id,
+            sessions.c.verdict == "out_of_scope",
+            sessions.c.cleared == 0,
+        ),
+    )
+    ordinary = case((or_(matches.c.judged == "flagged", departed), None), else_=matches.c.actor)
     rows = await connection.execute(
-        select(matches.c.pattern, func.count(matches.c.actor.distinct()))
+        select(matches.c.pattern, func.count(matches.c.actor.distinct()), func.count(ordinary.distinct()))
         .where(matches.c.pattern.in_(among(connection, patterns)), matches.c.day > today - WINDOW_DAYS)
         .group_by(matches.c.pattern)
     )
-    return {row[0]: row[1] for row in rows}
+    return {pattern: (everybody, met) for pattern, everybody, met in rows}
 
 
 def _first(row: Row[tuple[str, str, int, int]]) -> FirstReport:

@@ -200,6 +200,8 @@ async def test_another_consortium_than_the_expected_one_is_refused(net: Founded,
     lines = await exported(net[4], await told(net))
     with pytest.raises(ReceiptError, match="not " + "c0" * 32):
         await replayed(lines, tmp_path / "x", consortium="c0" * 32)
+    fingerprint = net.held.roster.consortium[:32]
+    assert (await replayed(lines, tmp_path / "y", consortium=fingerprint)).same
 
 
 async def test_what_may_not_be_seen_is_not_exported_and_nothing_is_proven(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from ioint_node.flows.believe import conclude_anew
 from ioint_node.flows.journal import LocalSighting
-from ioint_node.flows.opinions import confirm_subject, dispute_pattern, withdraw_pattern
+from ioint_node.flows.opinions import confirm_pattern, confirm_subject, dispute_pattern, withdraw_pattern
 from ioint_node.flows.preview import preview
 from ioint_node.flows.publish import decide, flush, propose
 from ioint_node.flows.seconding import second, speak_for_everyday
+from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import outgoing, overrides
 from ioint_node.store.outgoing import Outgoing
@@ -92,6 +94,36 @@ async def test_a_session_that_left_its_scope_seconds_what_another_group_reports(
     assert isinstance(sighting, Sighting)
     assert (sighting.seen, sighting.day) == (0, TODAY)
     assert {node.belief(pattern).groups for node in net.nodes} == {2}
+
+
+@pytest.mark.parametrize("answer", ["allowed", "disputed", "a canary"])
+async def test_what_a_person_here_speaks_for_is_not_reported_by_the_node_itself(
+    make: Make, answer: str
+) -> None:
+    net = await make(4)
+    pattern, viewer = net.patterns[0], net[1]
+    await net[0].find_bad(pattern)
+    await net.deliver()
+    if answer == "allowed":
+        await viewer.store.write(
+            partial(
+                overrides.put,
+                subject=pattern,
+                kind="allow",
+                reason="r",
+                by="x",
+                expires=NOW + DAY_MS,
+                now=NOW,
+            )
+        )
+    elif answer == "disputed":
+        await dispute_pattern(viewer.parts, pattern, reason="false_positive", by="token:x", now=NOW)
+    else:
+        viewer.parts = replace(viewer.parts, standpoint=Standpoint(canaries=frozenset({pattern})))
+    await viewer.find_bad(pattern)
+    assert [record for record in await told(viewer) if not isinstance(record, Dispute)] == []
+    await confirm_pattern(viewer.parts, pattern, by="token:x", now=NOW)
+    assert isinstance((await told(viewer))[-1], Report)  # a person may still say so
 
 
 @pytest.mark.parametrize("changed", [{"second": False}, {"publish_mode": "off"}])

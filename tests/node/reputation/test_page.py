@@ -62,6 +62,7 @@ def test_the_table_of_effects(tier: str) -> None:
 
 def test_the_gate_and_the_budget() -> None:
     assert f"is at most 1 in {1 / PARAMS.cheap_rate:,.0f}" in REPUTATION
+    assert f"is at most 1 in {1 / PARAMS.attention_rate:.0f}:" in REPUTATION
     assert f"worth {PARAMS.base_worth_sessions:,} sessions" in REPUTATION
     enough = next(n for n in range(2_000, 4_000) if cheap(Rate(matches=0, sessions=n), None).open)
     assert f"{enough:,} sessions of history are enough" in REPUTATION
