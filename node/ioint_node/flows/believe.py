@@ -209,7 +209,7 @@ def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str
         if subject in parts.catalogue.entries
         and (
             (before := parts.beliefs.get(subject)) is None
-            or before.accusing != case.network.accusing
+            or (before.accusing, before.benign) != (case.network.accusing, case.network.benign)
             or before.tlp != _label(case)
         )
     ]
@@ -501,11 +501,12 @@ def _conclude(
         "since": claim.since if claim else "",
         "measured_from": measured_from,
         "accusing": case.network.accusing,
+        "benign": case.network.benign,
         "general": among.general(case.subject) if case.novel else (),  # None: not learned yet
         "learned_by": among.name if case.novel else "",
     }
     taken_back = case.network.withdrawn > old.withdrawn
-    moved = _moved(row, old, travelled=any(voice.via for voice in case.network.voices))
+    moved = _moved(row, old, travelled=any(v.via or v.benign_via for v in case.network.voices))
     return Conclusion(
         dossier=case.dossier,
         row=row,
@@ -618,6 +619,7 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         measured_from=details.get("measured_from"),
         reason=details["reason"],
         accusing=details.get("accusing", 0),
+        benign=details.get("benign", 0),
         general=tuple(details.get("general") or ()),
         seq=row["seq"],
         tlp=row["tlp"],

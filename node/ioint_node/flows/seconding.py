@@ -28,7 +28,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import cheap
-from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
+from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS, ruled
 from ioint_node.reputation.subjects import covers
 from ioint_node.store import log, matches, outgoing, overrides
 from ioint_node.store.log import StoredRecord
@@ -251,13 +251,17 @@ async def _newest_report(
     *,
     by: frozenset[str] | None = None,
 ) -> StoredRecord | None:
-    """The newest live report about a subject of an active member, of one of these groups where they are given."""
+    """The newest live report about a subject of an active member, of one of these groups where they are given.
+
+    One that was judged false is none: a sighting of it would say nothing.
+    """
     roster, today = parts.roster(), day_of(now)
     if roster is None:
         return None
     about = await log.records_about(connection, (subject,), since_day=today - LIFE_DAYS + 1)
     said = about.get(subject, ())
     gone = {(one.author, one.record.of) for one in said if isinstance(one.record, Withdrawal)}
+    gone |= ruled(roster, today).void
     live = []
     for one in said:
         member = roster.member(one.author)

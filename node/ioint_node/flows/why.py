@@ -26,7 +26,7 @@ from ioint_node.reputation.derivation import explained, silenced
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import EFFECT, Grounds, Local, judge
 from ioint_node.reputation.receipt import plain
-from ioint_node.reputation.rule import MICRO, Scales
+from ioint_node.reputation.rule import MICRO, Scales, reports_named
 from ioint_node.reputation.view import indicator_id, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
@@ -154,8 +154,9 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
 def _silent(case: Case, scales: Scales) -> dict[tuple[str, str], str]:
     """Why each statement about a subject is not heard, by author and record; those that are heard are not there."""
     heard = {(one.author, one.id) for voice in case.network.voices for one in voice.statements}
+    named = reports_named(case.dossier.said, scales)
     return {
-        (one.author, one.id): silenced(one, scales, taken_back) or "older"
+        (one.author, one.id): silenced(one, scales, taken_back, named) or "older"
         for said in case.dossier.said.values()
         for taken_back in [{one.of for one in said if one.kind == "withdrawal"}]
         for one in said

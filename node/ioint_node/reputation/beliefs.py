@@ -45,6 +45,7 @@ class Belief:
     measured_from: int | None = None
     reason: str = ""
     accusing: int = 0
+    benign: int = 0  # the sum of the benign voices, in micro-units
     general: tuple[str, ...] = ()
     seq: int = 0
     tlp: str = ""

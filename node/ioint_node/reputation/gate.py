@@ -29,11 +29,10 @@ from ioint_node.reputation.rule import (
     MICRO,
     SUBJECT_SESSIONS,
     THRESHOLD,
+    TIERS,
 )
 
 EFFECT: Final = {"precautionary": 0.05, "disputed": 0.05, "corroborated": 0.10, "consensus": 0.30}
-TIERS: Final = ("none", "advisory", "disputed", "corroborated", "consensus")
-"""The tiers of the network part, from the least effect to the largest."""
 OWN_CLEAN_CAP = 0.05
 
 

@@ -697,7 +697,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
                 pattern=record.pat if isinstance(record.pat, Pattern) else None,
             )
         case Sighting():
-            return said(kind="sighting", seen=record.seen)
+            return said(kind="sighting", of=record.of, seen=record.seen)
         case Dispute():
             return said(kind="dispute", of=record.of)
         case Withdrawal():

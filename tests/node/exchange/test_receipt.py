@@ -229,13 +229,16 @@ async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_pa
     above = lineage(load_catalogue(), load_taxonomy())
     special, general = next((name, over) for name in net.patterns if (over := above.general(name)))
     await net.say(net[0], report(special))
+    await net.say(net[3], report(special))
     await net.say(net[1], report(general[0], bad=3))
     await net.say(net[2], report(general[0], bad=3), report(net.patterns[-1]))
     await net.say(net[2], dispute(name(report(general[0], bad=3))))
     found = await replayed(await exported(net[4], special), tmp_path / "x")
     assert found.difference is None
-    assert [voice["via"] for voice in found.network_here["voices"]] == ["", general[0]]
-    assert found.segments == 4
+    voices = found.network_here["voices"]
+    assert [voice["via"] for voice in voices] == ["", general[0], "", ""]
+    assert [voice["benign_via"] for voice in voices] == ["", "", general[0], ""]
+    assert found.segments == 5
 
 
 async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_case_of(
@@ -244,10 +247,11 @@ async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_c
     entry = next(one for one in load_catalogue().entries.values() if "declared" not in one.pattern)
     novel = parse_pattern({**entry.pattern, "declared": [min(load_taxonomy().families)]})
     await net.say(net[0], report("", pat=novel))
+    await net.say(net[2], report("", pat=novel))
     await net.say(net[1], report(entry.id, bad=3))
     found = await replayed(await exported(net[4], pattern_id(novel)), tmp_path / "x")
     assert found.difference is None
-    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id]
+    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id, ""]
 
 
 async def test_a_group_that_accuses_very_many_is_counted_again(net: Founded, tmp_path: Path) -> None:

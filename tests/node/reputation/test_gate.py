@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ioint_node.reputation.gate import (
     EFFECT,
     PARAMS,
-    TIERS,
     Candidate,
     Grounds,
     Local,
@@ -22,6 +21,7 @@ from ioint_node.reputation.gate import (
     upper_bound,
     within_quota,
 )
+from ioint_node.reputation.rule import TIERS
 from ioint_protocol.pattern import Rate
 
 CHEAP = Rate(matches=0, sessions=3_000)

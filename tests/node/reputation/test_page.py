@@ -28,7 +28,10 @@ def example(who: str, *, reports: int, bad: int = 0, disputes: int = 0) -> str:
     voters = Electorate(groups=5, group_of={n: n for n in names}, tenure=dict.fromkeys(names, MICRO))
     said = [
         Statement(id=n, author=n, kind="report", bad=bad, seen=bad, day=TODAY) for n in names[:reports]
-    ] + [Statement(id=n, author=n, kind="dispute", day=TODAY) for n in names[reports : reports + disputes]]
+    ] + [
+        Statement(id=n, author=n, kind="dispute", of="a", day=TODAY)
+        for n in names[reports : reports + disputes]
+    ]
     found = network_part(said, voters, TODAY)
     return row(who, f"{found.after_b:,}", found.tier, found.score, found.confidence)
 
