@@ -249,9 +249,10 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     }
     rows = [("judged", judged), *local["grounds"].items(), *now.items()]
     _print_table(console, "What this node makes of it", ("ground", "value"), rows)
+    left_out = receipt.get("records_left_out", 0)  # an older node lists all of them
     _print_table(
         console,
-        "Records",
+        f"Records, and {left_out} more that do not count" if left_out else "Records",
         ("record", "kind", "member", "segment", "day", "counts", "why not"),
         [
             (

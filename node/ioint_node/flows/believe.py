@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows import standpoint
 from ioint_node.flows.evidence import (
+    NOTHING_LOOKED_FOR,
     REMEMBERED_DAYS,
     Case,
     Decided,
@@ -125,26 +126,36 @@ def _speaking_of(
 
 
 async def believe(
-    connection: AsyncConnection, parts: ExchangeParts, subjects: Collection[str], now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    subjects: Collection[str],
+    now: int,
+    *,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> Believed:
     """Draw the conclusions about some subjects anew, and write what changed.
 
     Without a roster in force nothing is concluded: what was believed fades with the silence of the network.
+    `looked_from` are the days since which novel patterns were now looked for.
     """
     if parts.roster() is None or not subjects:
         return Believed()
     dossiers, _ = await open_dossiers(connection, parts, frozenset(subjects))
-    return await _conclude_all(connection, parts, dossiers, now)
+    return await _conclude_all(connection, parts, dossiers, now, looked_from)
 
 
 async def _conclude_all(
-    connection: AsyncConnection, parts: ExchangeParts, dossiers: Mapping[str, Dossier], now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    dossiers: Mapping[str, Dossier],
+    now: int,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> Believed:
     roster = parts.roster()
     if roster is None or not dossiers:
         return Believed()
     _demote(parts, roster, dossiers, now)
-    cases, general = await _examine(connection, parts, roster, dossiers, now)
+    cases, general = await _examine(connection, parts, roster, dossiers, now, looked_from=looked_from)
     # Entries that are special cases of others are few: what they are given or lose is true in the same transaction.
     close = frozenset(_special_cases(parts, cases)) & parts.catalogue.entries.keys()
     if close:
@@ -192,12 +203,14 @@ async def _examine(
     now: int,
     *,
     known: Mapping[str, Dossier] = NOTHING_GENERAL,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> tuple[dict[str, Case], dict[str, Dossier]]:
     """The cases, and the dossiers of more general patterns that were opened for them beside those that are `known`."""
     wanted = missing_general(parts, dossiers)
     opened, _ = await open_dossiers(connection, parts, wanted - known.keys())
     above = {**known, **opened}
-    return await examine(connection, parts, roster, dossiers, now, general=above), opened
+    cases = await examine(connection, parts, roster, dossiers, now, general=above, looked_from=looked_from)
+    return cases, opened
 
 
 def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str, ...]:

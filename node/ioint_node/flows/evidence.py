@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace as scaled
+from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
@@ -30,6 +31,7 @@ WEEK_DAYS: Final = 7
 REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and clocks differ
 COUNT_MS: Final = 60_000  # for which the number of actors is good enough
 NOTHING_SEEN: Final = OwnRecord()
+NOTHING_LOOKED_FOR: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -56,7 +58,7 @@ class Case(Struct, frozen=True, kw_only=True):
     `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier,
     and for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself
     where the catalogue does not have it, `claimant` the group that reported it first, `measured_from` the day since
-    which this node matches it.
+    which its own rate is known.
     """
 
     subject: str
@@ -175,11 +177,13 @@ async def examine(
     *,
     general: Mapping[str, Dossier],
     halved: Mapping[str, int] | None = None,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> dict[str, Case]:
     """Put what members said of some subjects together with what only this node knows, by subject.
 
     `general` are the dossiers of the more general patterns as far as they are not among `dossiers`, `halved` how often
-    the voices of groups are halved (None: as it is known in memory).
+    the voices of groups are halved (None: as it is known in memory). `looked_from` are the days since which novel
+    patterns that are matched here were now looked for too.
     """
     today = day_of(now)
     equivocators = await log.equivocators(connection)
@@ -190,7 +194,11 @@ async def examine(
     anchors = {s: _first_day(d, today) for s, d in dossiers.items()}
     novel = {s: d.novel for s, d in dossiers.items() if d.novel and s not in parts.catalogue.entries}
     # What was matched for no whole day yet has no rate: nothing is counted before tomorrow.
-    measured = {s: since for s in dossiers if (since := _measured_from(parts, s)) is not None}
+    measured = {
+        s: min(since, looked_from.get(s, since))
+        for s in dossiers
+        if (since := _measured_from(parts, s)) is not None
+    }
     starts = {s: measured.get(s, today + 1) for s in novel}
     local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
     decided = await decisions(connection, parts, now)

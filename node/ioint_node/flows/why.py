@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import heapq
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from ioint_protocol import Roster
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,15 +24,16 @@ from ioint_node.flows.evidence import (
 )
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.derivation import explained, silenced
-from ioint_node.reputation.dossier import PUBLIC
+from ioint_node.reputation.dossier import PUBLIC, Dossier, Said
 from ioint_node.reputation.gate import EFFECT, Grounds, Local, judge
 from ioint_node.reputation.receipt import plain
-from ioint_node.reputation.rule import MICRO, Scales, reports_named
+from ioint_node.reputation.rule import MICRO, reports_named
 from ioint_node.reputation.view import indicator_id, why_line
 from ioint_node.store import indicators, log
 from ioint_node.store.clearance import LABELS, visible
-from ioint_node.store.log import UNREAD, StoredRecord
 from ioint_node.store.times import day_of, day_text
+
+SILENT_LISTED: Final = 256  # records that do not count: in one answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,8 @@ def check_said(parts: ExchangeParts, weighed: Weighed, clearance: str) -> None:
 async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = LABELS[-1]) -> dict[str, Any]:
     """Explain what is believed of a pattern or subject, in one JSON document with one line for people.
 
-    The records behind it are those that a reader with this clearance may see.
+    Of the records behind it that a reader with this clearance may see, those that count are listed, and the newest 256
+    of the others; `records_left_out` is how many more there are.
 
     Raises:
         NotFoundError: nobody ever said anything of it, or there is no roster to read it by.
@@ -91,13 +94,11 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
     today = day_of(now)
     async with parts.store.read() as connection:
         weighed = await weigh(connection, parts, pattern, now)
-        said = await log.records_about(connection, (pattern,), since_day=today - REMEMBERED_DAYS)
+        records, left_out = await _records(connection, parts, weighed, today, clearance=clearance)
         stored = await indicators.get(connection, indicator_id(pattern))
-        equivocators = await log.equivocators(connection)
     check_said(parts, weighed, clearance)
     roster, case, grounds = weighed.roster, weighed.case, weighed.grounds
     names = {member.id: member.name for member in roster.members}
-    silent = _silent(case, parts.dossiers.scales(roster, today, equivocators))
     return {
         "pattern": pattern,
         "line": why_line(case.network, weighed.local, grounds, parts.params),
@@ -106,11 +107,8 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
         "roster_version": roster.version,
         "network": explained(case.network, names, today, public_subject=pattern.startswith(PUBLIC)),
         "local": _local_json(parts, weighed, now),
-        "records": [
-            _record_json(record, silent, roster)
-            for record in said.get(pattern, ())
-            if record.tlp in visible(clearance)
-        ],
+        "records": records,
+        "records_left_out": left_out,
     }
 
 
@@ -130,6 +128,7 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
         | {"limit": parts.params.cheap_rate, "attention_limit": parts.params.attention_rate},
         "budget": {
             "limit": parts.params.budget,
+            "tolerance": parts.params.tolerance,
             "spent": sum(b.estimate for b in parts.beliefs.all().values() if b.candidate and b.fits),
         },
         "own_record": asdict(grounds.own) | {"clean": grounds.clean(parts.params)},
@@ -151,34 +150,63 @@ def _local_json(parts: ExchangeParts, weighed: Weighed, now: int) -> dict[str, A
     }
 
 
-def _silent(case: Case, scales: Scales) -> dict[tuple[str, str], str]:
-    """Why each statement about a subject is not heard, by author and record; those that are heard are not there."""
+async def _records(
+    connection: AsyncConnection, parts: ExchangeParts, weighed: Weighed, today: int, *, clearance: str
+) -> tuple[list[dict[str, Any]], int]:
+    """The records that the answer lists, by author and in the order of its log; and how many more there are."""
+    case, roster = weighed.case, weighed.roster
     heard = {(one.author, one.id) for voice in case.network.voices for one in voice.statements}
-    named = reports_named(case.dossier.said, scales)
-    return {
-        (one.author, one.id): silenced(one, scales, taken_back, named) or "older"
-        for said in case.dossier.said.values()
-        for taken_back in [{one.of for one in said if one.kind == "withdrawal"}]
-        for one in said
-        if (one.author, one.id) not in heard
+    listed, left_out = _listed(case.dossier, heard, visible(clearance), since_day=today - REMEMBERED_DAYS)
+    named = {log.statement_id(one.author, one.id): one for one in listed}
+    places = await log.places_of(connection, named)
+    scales = parts.dossiers.scales(roster, today, await log.equivocators(connection))
+    taken_back = {
+        author: {one.of for one in case.dossier.said[author] if one.kind == "withdrawal"}
+        for author in {one.author for one in listed}
     }
+    reports = reports_named(case.dossier.said, scales)
+    records = []
+    for name, one in named.items():
+        if name in places:  # it may have been forgotten since it was weighed
+            counts = (one.author, one.id) in heard
+            silent = "" if counts else silenced(one, scales, taken_back[one.author], reports) or "older"
+            records.append(_record_json(one, *places[name], silent, roster))
+    return records, left_out
 
 
-def _record_json(
-    stored: StoredRecord, silent: Mapping[tuple[str, str], str], roster: Roster
-) -> dict[str, Any]:
-    member = roster.member(stored.author)
-    # A record of a later version is in nobody's dossier.
-    reason = UNREAD if stored.kind == UNREAD else silent.get((stored.author, stored.id), "")
+def _listed(
+    dossier: Dossier, heard: Collection[tuple[str, str]], labels: Collection[str], *, since_day: int
+) -> tuple[list[Said], int]:
+    """What is `heard`, by author and record, and the newest of the rest, in the order of authors and their logs.
+
+    Only what was said since a day and has one of these labels; also returns how much of that is left out.
+    """
+    said = [
+        one
+        for author in sorted(dossier.said)
+        for one in dossier.said[author]
+        if one.day >= since_day and one.tlp in labels
+    ]
+    rest = [
+        (one.day, one.received_at, place)
+        for place, one in enumerate(said)
+        if (one.author, one.id) not in heard
+    ]
+    left_out = {place for *_, place in rest} - {place for *_, place in heapq.nlargest(SILENT_LISTED, rest)}
+    return [one for place, one in enumerate(said) if place not in left_out], len(left_out)
+
+
+def _record_json(one: Said, segment: int, body: bytes, silent: str, roster: Roster) -> dict[str, Any]:
+    member = roster.member(one.author)
     return {
-        "id": stored.id,
-        "kind": stored.kind,
-        "member": member.name if member else stored.author,
+        "id": one.id,
+        "kind": one.kind,
+        "member": member.name if member else one.author,
         "group": member.group if member else "",
-        "segment": stored.segment,
-        "day": day_text(stored.day),
-        "received_at": stored.received_at,
-        "counts": not reason,
-        "silent": reason,
-        "bytes_b64": base64.b64encode(stored.body).decode("ascii"),
+        "segment": segment,
+        "day": day_text(one.day),
+        "received_at": one.received_at,
+        "counts": not silent,
+        "silent": silent,
+        "bytes_b64": base64.b64encode(body).decode("ascii"),
     }

@@ -22,9 +22,9 @@ class Belief:
     asks the budget for its `estimate` (rate per session); `fits` says that it got it. `warned` says that another
     group accuses it and nobody here allowed it: an own session that has it is an incident, whatever its effect.
     `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is a special
-    case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here, and since
-    the day `measured_from` it is and its own rate is known. `reason` is the code of what decided here, `seq` that of
-    its newest stream row, `tlp` the label of all this.
+    case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here. It is when
+    it has a day `measured_from`, since which its own rate is known. `reason` is the code of what decided here,
+    `seq` that of its newest stream row, `tlp` the label of all this.
     """
 
     pattern: str

@@ -88,7 +88,7 @@ def because(network: Network) -> str:
     reason = told[network.state]
     if network.state == "watched" and network.groups < SMALLEST_CONSORTIUM:
         reason = f"{network.groups} groups, fewer than {SMALLEST_CONSORTIUM}: one liar would be a third"
-    if network.state == "disputed" and 2 * network.benign_after_b < network.after_b:
+    if network.state == "disputed" and network.review:
         reason = f"under review by the stewards; {left} is left without the {network.b} largest"
     return f"{network.tier} ({network.state}): {reason}"
 

@@ -297,14 +297,14 @@ class Tally(Generic[S]):
 
     def _last_word(self, author: str, group: str, said: Sequence[S], new: int) -> S | None:
         """What an author says now, of whom so many of the newest statements came since."""
-        gone = 0
-        if new >= len(said) or any(s.kind in LOOKING_BACK for s in said[-new:]):
+        newest = said[-new:]
+        if new >= len(said) or not LOOKING_BACK.isdisjoint([s.kind for s in newest]):
             word, gone = last_word(said, self.scales, self._named)
             taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
             if taken_back:
                 self._taken_back[author] = taken_back
         else:
-            word, gone = self._follow(author, group, said[-new:])
+            word, gone = self._follow(author, group, newest)
         before = self._gone.get(author, 0)
         if gone != before:
             self._withdrawn += gone - before

@@ -152,19 +152,17 @@ def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -
         }[network.state]
     return (
         f"{network.independent} of {network.groups} groups accuse; without the {network.b} largest "
-        f"{network.after_b / MICRO:.2f} of 0.75 needed; benign {_benign(network)}; {_review(network)}"
-        f"{_weighed(network, grounds)}{_words(local, grounds)} ({_rate(grounds.gate(params))})"
+        f"{network.after_b / MICRO:.2f} of 0.75 needed; {_benign(network)}; "
+        f"{'under review by the stewards; ' if network.review else ''}"
+        f"{_weighed(network, grounds)}{_words(local, network, grounds)} ({_rate(grounds.gate(params))})"
     )
 
 
 def _benign(network: Network) -> str:
-    said = f"{network.benign / MICRO:.2f}"
-    left = f"{network.benign_after_b / MICRO:.2f}"
-    return said if said == left else f"{said}, without the {network.b} largest {left}"
-
-
-def _review(network: Network) -> str:
-    return "under review by the stewards; " if network.review else ""
+    if not network.benign:
+        return "nobody speaks for it"
+    left = f"{network.benign_after_b / MICRO:.2f} without the {network.b} largest of these"
+    return f"benign voices {network.benign / MICRO:.2f}, {left}"
 
 
 def _weighed(network: Network, grounds: Grounds) -> str:
@@ -173,7 +171,9 @@ def _weighed(network: Network, grounds: Grounds) -> str:
     return f"{network.tier} there, {grounds.weighed} as the groups weigh here; "
 
 
-def _words(local: Local, grounds: Grounds) -> str:
+def _words(local: Local, network: Network, grounds: Grounds) -> str:
+    if local.reason == "disputed" and network.review:
+        return "a small effect till they have looked"
     if local.reason == "quarantined":
         met = f"{grounds.own.ordinary_actors} of our {grounds.active} agents"
         return f"{met} meet it in ordinary work: waits for a person"

@@ -21,7 +21,7 @@ from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.store.matches import AS_SESSION, WINDOW_DAYS
 from ioint_node.store.rows import among
 from ioint_node.store.schema import hunts, incident_notes, incidents, matches, sessions
-from ioint_node.store.times import DAY_MS, day_of, to_text
+from ioint_node.store.times import DAY_MS, day_of, from_text, to_text
 from ioint_node.store.upsert import upserting
 
 EACH_MOST: Final = (
@@ -31,7 +31,7 @@ OPEN_MOST: Final = (
     5_000  # open incidents about one session each, of all patterns; beyond that every pattern folds
 )
 NOTES_MOST: Final = 200  # notes of people on one incident
-NODE_NOTES: Final = 8  # of the node itself: one of each kind
+NODE_NOTES: Final = 8  # of the node itself, one for each thing that it says
 KEPT_DAYS: Final = 365  # a closed incident
 STATES: Final = ("open", "assigned", "closed")
 FOUND: Final = ("live", "retro")
@@ -159,18 +159,9 @@ async def _fold(connection: AsyncConnection, hit: Hit, now: int) -> None:
         await _put(connection, name, now, {"sessions": count})
         if row.state == "closed":
             await _put(connection, name, now, {"state": _waiting(row.assignee), "closed_as": None})
-            await connection.execute(
-                delete(incident_notes).where(
-                    incident_notes.c.incident == name,
-                    incident_notes.c.what == "reopened",
-                    incident_notes.c.by == NODE,
-                )
-            )
-            await _tell(
-                connection,
-                [name],
-                Note(what="reopened", text="more sessions contain the pattern", by=NODE, at=to_text(now)),
-            )
+            again = Note(what="reopened", text="more sessions contain the pattern", by=NODE, at=to_text(now))
+            await _unsay(connection, select(literal(name)), again)
+            await _tell(connection, [name], again)
 
 
 def _further(pattern: str, today: int) -> Select[int]:
@@ -193,7 +184,10 @@ async def find(connection: AsyncConnection, name: str) -> Incident:
 
 
 async def notes_of(connection: AsyncConnection, name: str) -> tuple[Note, ...]:
-    """What was done to an incident and said of it, the oldest first; of very many the newest."""
+    """What was done to an incident and said of it, the oldest first; of very many the newest.
+
+    What the node says of itself stands once, where it said it last.
+    """
     newest = select(incident_notes).where(incident_notes.c.incident == name)
     rows = await connection.execute(
         newest.order_by(incident_notes.c.seq.desc()).limit(NOTES_MOST + NODE_NOTES)
@@ -314,12 +308,10 @@ async def mark(connection: AsyncConnection, patterns: Collection[str], warning: 
         incidents.c.state != "closed",
         incidents.c.warning != warning,
     )
-    # Whoever warns and takes it back again and again writes no more than a row of each kind.
-    before = and_(incident_notes.c.what == "warning", incident_notes.c.text == warning)
-    again = incident_notes.c.incident.in_(select(incidents.c.id).where(concerned))
-    await connection.execute(delete(incident_notes).where(before, again))
+    said = Note(what="warning", text=warning, by=NODE, at=to_text(now))
+    await _unsay(connection, select(incidents.c.id).where(concerned), said)
     told = select(
-        incidents.c.id, literal("warning"), literal(warning), literal(NODE), literal(to_text(now))
+        incidents.c.id, literal(said.what), literal(said.text), literal(said.by), literal(said.at)
     ).where(concerned)
     await connection.execute(
         insert(incident_notes).from_select(["incident", "what", "text", "by", "at"], told)
@@ -330,9 +322,12 @@ async def mark(connection: AsyncConnection, patterns: Collection[str], warning: 
     return done.rowcount
 
 
-async def hunted(connection: AsyncConnection) -> frozenset[str]:
-    """The patterns that were looked for in all that was kept."""
-    return frozenset((await connection.execute(select(hunts.c.pattern))).scalars())
+async def hunted(connection: AsyncConnection) -> dict[str, int]:
+    """The patterns that were looked for in all that was kept, each with the day on which that was done."""
+    return {
+        name: day_of(from_text(at))
+        for name, at in await connection.execute(select(hunts.c.pattern, hunts.c.at))
+    }
 
 
 async def note_hunted(connection: AsyncConnection, sessions_of: Mapping[str, int], now: int) -> None:
@@ -362,7 +357,10 @@ async def trim(connection: AsyncConnection, now: int) -> None:
 
 
 async def _check_room(connection: AsyncConnection, name: str) -> None:
-    """Refuse what would be noted where people left too many notes; closing is always possible."""
+    """Refuse what would be noted where people noted too much; closing is always possible.
+
+    What others say makes the node note something, and must not keep people from it.
+    """
     counted = select(func.count()).where(incident_notes.c.incident == name, incident_notes.c.by != NODE)
     if (await connection.execute(counted)).scalar_one() >= NOTES_MOST:
         raise ConflictError(f"incident {name!r} has {NOTES_MOST} notes, the most that one may have")
@@ -408,6 +406,18 @@ async def _put(connection: AsyncConnection, name: str, now: int, values: Mapping
 
 async def _tell(connection: AsyncConnection, names: Sequence[str], told: Note) -> None:
     await connection.execute(insert(incident_notes), [{"incident": name, **asdict(told)} for name in names])
+
+
+async def _unsay(connection: AsyncConnection, names: Select[str], said: Note) -> None:
+    """Take back what the node said before in the same words: it says it anew."""
+    await connection.execute(
+        delete(incident_notes).where(
+            incident_notes.c.by == said.by,
+            incident_notes.c.what == said.what,
+            incident_notes.c.text == said.text,
+            incident_notes.c.incident.in_(names),
+        )
+    )
 
 
 def _incident(row: Row[Any]) -> Incident:

@@ -24,6 +24,7 @@ from ioint_protocol import (
     Withdrawal,
     content_id,
     decode_record,
+    parse_pattern,
     record_id,
     record_pattern,
 )
@@ -61,6 +62,8 @@ UNREAD: Final = "unread"  # the kind of a record of a later version than this re
 UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
 PIECE_RECORDS: Final = 500  # read of a log at a time, where all of it is looked at
+# Records about a subject: of more than these, the database sorts out whatever is too much of one author.
+READ_WHOLE: Final = 16_384
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
@@ -124,11 +127,24 @@ class _Counts(Struct):
     seen: int = 0
 
 
+class _Words(_Counts, gc=False):
+    """What a stored record says that the rule or an indicator looks at; it was checked when it came."""
+
+    day_from: int = 0
+    intents: tuple[str, ...] = ()
+    pat: str | dict[str, Any] | None = None
+
+
 _COUNTS: Final = Decoder(_Counts)
+_WORDS: Final = Decoder(_Words)
 SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by", "low")
 RECORD_COLUMNS: Final = (
     "id", "author", "segment", "kind", "subject", "of", "tlp", "day", "body", "received_at",
 )  # fmt: skip
+
+SAID_COLUMNS: Final = tuple(
+    records.c[name] for name in ("subject", "author", "kind", "of", "day", "body", "received_at", "tlp")
+)
 
 
 def statement_id(author: str, record: str) -> str:
@@ -274,33 +290,84 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
 
 async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, list[Said]]:
     """What was said of each subject, each author's in the order of its log; of one author the newest 256 records."""
+    about = records.c.subject.in_(among(connection, subjects))
+    counted = select(records.c.subject, func.count()).where(about).group_by(records.c.subject)
+    counts = await connection.execute(counted)
+    crowded = {subject for subject, count in counts if count > READ_WHOLE}
+    found = await _read_said(connection, _all_said, set(subjects) - crowded)
+    return found | await _read_said(connection, _newest_said, crowded)
+
+
+async def _read_said(
+    connection: AsyncConnection,
+    statement: Callable[[AsyncConnection, Collection[str]], Select[Any]],
+    subjects: Collection[str],
+) -> dict[str, list[Said]]:
+    if not subjects:
+        return {}
+    found: dict[str, dict[str, list[Said]]] = {}  # by subject and author
+    patterns: dict[str, Pattern] = {}
+    for row in (await connection.execute(statement(connection, subjects))).all():
+        found.setdefault(row[0], {}).setdefault(row[1], []).append(_said_in(row, patterns))
+    return {
+        subject: [one for said in authors.values() for one in said[-AUTHOR_RECORDS:]]
+        for subject, authors in found.items()
+    }
+
+
+def _said_in(row: Sequence[Any], patterns: dict[str, Pattern]) -> Said:
+    """What a row of `SAID_COLUMNS` says; `patterns` are the novel ones that were read before, by their ids."""
+    subject, author, kind, of, day, body, received_at, label = row
+    words = _WORDS.decode(body)
+    if isinstance(words.pat, dict) and subject not in patterns:
+        patterns[subject] = parse_pattern(words.pat)
+    return Said(
+        id=of if kind == "report" else record_id(bytes(body)),
+        author=author,
+        kind=kind,
+        of="" if kind == "report" else of,
+        bad=words.bad,
+        seen=words.seen,
+        day=day,
+        received_at=received_at,
+        tlp=label,
+        day_from=words.day_from,
+        intents=words.intents,
+        pattern=patterns[subject] if isinstance(words.pat, dict) else None,
+    )
+
+
+def _all_said(connection: AsyncConnection, subjects: Collection[str]) -> Select[Any]:
+    # In the order of the index: in that of `seq` alone all records there are would be read.
+    return (
+        select(*SAID_COLUMNS)
+        .where(records.c.subject.in_(among(connection, subjects)))
+        .order_by(records.c.subject, records.c.seq)
+    )
+
+
+def _newest_said(connection: AsyncConnection, subjects: Collection[str]) -> Select[Any]:
     place = func.row_number().over(
         partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
     )
-    newest = (
-        select(
-            records.c.subject,
-            records.c.author,
-            records.c.day,
-            records.c.body,
-            records.c.received_at,
-            records.c.tlp,
-            records.c.seq,
-            place.label("place"),
-        )
-        .where(records.c.subject.in_(among(connection, subjects)))
-        .subquery()
+    about = records.c.subject.in_(among(connection, subjects))
+    newest = select(records.c.seq, place.label("place")).where(about).subquery()
+    return (
+        select(*SAID_COLUMNS)
+        .join(newest, records.c.seq == newest.c.seq)
+        .where(newest.c.place <= AUTHOR_RECORDS)
+        .order_by(records.c.subject, records.c.seq)
     )
+
+
+async def places_of(connection: AsyncConnection, statements: Collection[str]) -> dict[str, tuple[int, bytes]]:
+    """In which segment each of these statements stands, and its bytes there, by statement id."""
     rows = await connection.execute(
-        select(newest).where(newest.c.place <= AUTHOR_RECORDS).order_by(newest.c.seq)
+        select(records.c.id, records.c.segment, records.c.body).where(
+            records.c.id.in_(among(connection, statements))
+        )
     )
-    found: dict[str, list[Said]] = {}
-    for subject, author, day, body, received_at, label, _, _ in rows:
-        record = decode_record(bytes(body))
-        if not isinstance(record, Unread):
-            said = _said_on(day, author, record_id(bytes(body)), record, received_at, label=label)
-            found.setdefault(subject, []).append(said)
-    return found
+    return {row.id: (row.segment, bytes(row.body)) for row in rows}
 
 
 async def records_about(

@@ -156,9 +156,10 @@ async def local_evidence(
 ) -> LocalEvidence:
     """What this node has seen of each pattern, given the day its first live report came.
 
-    The window of a rate opens 30 days before that day, or on the day in `measured_from` for a pattern that was not
-    matched before it. Until the report came every match counts that was not flagged; from then on only those that were
-    judged benign, so that a hit does not switch its own warning off.
+    The window of a rate opens 30 days before that day, or on the day in `measured_from` for a pattern that was neither
+    matched nor looked for before it: then sessions whose path is not kept whole are left out, for nobody looked at all
+    of them; what was found in them counts. Until the report came every match counts that was not flagged; from then on
+    only those that were judged benign, so that a hit does not switch its own warning off.
     """
     if not anchors:
         return LocalEvidence(rates={}, own={})
@@ -167,7 +168,7 @@ async def local_evidence(
     days = await connection.execute(
         select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today)
     )
-    ordinary = {row.day: row.judged - row.flagged for row in days}
+    ordinary = {row.day: (row.judged - row.flagged, row.unkept) for row in days}
     rows = await connection.execute(
         select(matches.c.pattern, matches.c.day, matches.c.judged, func.count())
         .where(
@@ -184,9 +185,15 @@ async def local_evidence(
             matched[pattern] += count
         if day > today - WINDOW_DAYS:
             judged_as.setdefault(pattern, Counter())[judged] += count
-    windows = {since: sum(n for day, n in ordinary.items() if day >= since) for since in set(first.values())}
+    spans = {name: (since, name in measured_from) for name, since in first.items()}
+    windows = {
+        (since, kept): sum(
+            max(0, n - unkept) if kept else n for day, (n, unkept) in ordinary.items() if day >= since
+        )
+        for since, kept in set(spans.values())
+    }
     return LocalEvidence(
-        rates={name: Rate(matches=matched[name], sessions=windows[first[name]]) for name in anchors},
+        rates={name: Rate(matches=matched[name], sessions=windows[spans[name]]) for name in anchors},
         own=await _own(connection, judged_as, today),
     )
 

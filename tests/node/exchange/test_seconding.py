@@ -141,6 +141,22 @@ async def test_nothing_is_seconded_where_the_operator_does_not_want_it(
     assert await told(net[1]) == []
 
 
+async def test_a_report_that_was_judged_false_is_not_seconded(make: Make) -> None:
+    net = await make(4)
+    first, other = net[0], net[1]
+    await first.find_bad(net.patterns[0])
+    await net.deliver()
+    (report,) = await told(first)
+    roster = other.parts.roster()
+    author = next(one.id for one in roster.members if one.name == first.name)
+    ruling = Ruling(kind="false", author=author, of=record_id(encode_record(report)), day=TODAY)
+    judged = replace(roster, rulings=(ruling,))
+    other.parts = replace(other.parts, roster=lambda: judged)
+    await left_scope(other, net.patterns[0])
+
+    assert await told(other) == []
+
+
 async def test_a_report_of_every_pattern_is_answered_on_as_many_as_a_group_may_act_on_in_a_week(
     make: Make,
 ) -> None:
@@ -167,22 +183,6 @@ async def test_a_group_that_is_new_here_gets_no_answer_in_its_first_week(make: M
     assert await second(asked.parts, NOW) == 0
     asked.parts.standpoint.since = {member.group: TODAY - asked.parts.params.shadow_days}
     assert await second(asked.parts, NOW) == 1
-
-
-async def test_a_report_that_was_judged_false_is_not_seconded(make: Make) -> None:
-    net = await make(4)
-    first, other = net[0], net[1]
-    await first.find_bad(net.patterns[0])
-    await net.deliver()
-    (report,) = await told(first)
-    roster = other.parts.roster()
-    author = next(one.id for one in roster.members if one.name == first.name)
-    ruling = Ruling(kind="false", author=author, of=record_id(encode_record(report)), day=TODAY)
-    judged = replace(roster, rulings=(ruling,))
-    other.parts = replace(other.parts, roster=lambda: judged)
-    await left_scope(other, net.patterns[0])
-
-    assert await told(other) == []
 
 
 async def test_what_nobody_else_reports_is_not_told_by_a_session_that_is_not_confirmed(make: Make) -> None:

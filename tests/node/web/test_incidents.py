@@ -426,7 +426,7 @@ async def test_closed_incidents_and_old_paths_are_forgotten(node: Node) -> None:
     await node.parts.store.write(lambda c: forget(c, later, Retention()))
     assert await listed(node) == []
     async with node.parts.store.read() as connection:
-        assert await novel.paths_after(connection, "", 0, 10) == []
+        assert await novel.paths_after(connection, "", 0, 10) == ([], None)
 
 
 async def test_a_flagged_session_counts_as_no_ordinary_work(node: Node) -> None:
