@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,21 +13,25 @@ from ioint_node.cli.client import Client
 from ioint_node.errors import NotFoundError, RequestError
 
 SHOWN_DIGITS: Final = 12
+PUBLIC: Final = "pkg:"  # what the name of a public subject begins with
 LEAST_DIGITS: Final = 8
 ALL_DIGITS: Final = 64
 
 
 def short_id(full: object) -> str:
-    """The first digits of an id, which commands accept in its place."""
-    return str(full)[:SHOWN_DIGITS]
+    """The first digits of an id, which commands accept in its place; a public name has no first digits."""
+    text = str(full)
+    return text if text.startswith(PUBLIC) else text[:SHOWN_DIGITS]
 
 
 def pattern_id(node: Client, given: str) -> str:
-    """The id of the one pattern or subject that begins with these digits.
+    """The id of the one pattern or subject that begins with these digits, or that has this package URL.
 
     Raises:
         RequestError: too few digits, or none or several begin so.
     """
+    if given.startswith(PUBLIC):
+        return hashlib.sha256(given.encode()).hexdigest()
     rows = chain(node.items("api", "v1", "patterns"), node.items("api", "v1", "indicators"))
     return full_id(given, (str(row["id"]) for row in rows), what="pattern", listed="ioint indicators list")
 

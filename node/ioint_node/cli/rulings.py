@@ -65,7 +65,16 @@ def rule(  # click gives them by name
     held = in_consortium(config)
     today = day_of(now_ms())
     whose = None if author is None else find_member(held.roster, author).id
-    new = asyncio.run(_rulings(config, {"false": false, "stands": stands}, review, whose, today))
+    new = asyncio.run(
+        _rulings(
+            config,
+            held.roster,
+            {"false": false, "stands": stands},
+            review=review,
+            author=whose,
+            today=today,
+        )
+    )
     rulings = ruled(held.roster, new, drop, today)
     if form == "human":
         show_rulings(summaries(config, new, held.roster))
@@ -111,7 +120,9 @@ def show_rulings(rows: Sequence[Mapping[str, Any]]) -> None:
 
 async def _rulings(
     config: Config,
+    roster: Roster,
     judged: Mapping[str, Sequence[str]],
+    *,
     review: Sequence[str],
     author: str | None,
     today: int,
@@ -122,7 +133,7 @@ async def _rulings(
     async with open_store(config.store_url) as store, store.read() as connection:
         for kind, given in judged.items():
             for digits in given:
-                record = await _record(connection, digits, author)
+                record = await _record(connection, digits, author, roster)
                 if kind == "stands" and record.kind != "report":
                     raise ConfigError(f"{short_id(record.id)} is a {record.kind}: only a report can stand")
                 found.append(Ruling(kind=kind, author=record.author, of=record.id, day=today))
@@ -134,7 +145,9 @@ async def _rulings(
     return found
 
 
-async def _record(connection: AsyncConnection, digits: str, author: str | None) -> StoredRecord:
+async def _record(
+    connection: AsyncConnection, digits: str, author: str | None, roster: Roster
+) -> StoredRecord:
     """The one statement that is meant."""
     from ioint_node.store.disputes import statements_named  # noqa: PLC0415 - see above
 
@@ -145,7 +158,7 @@ async def _record(connection: AsyncConnection, digits: str, author: str | None) 
         whose = "" if author is None else f" by member {short_id(author)}"
         raise NotFoundError(f"this node holds no record {short_id(name)}{whose}: see `{_RECORDS}`")
     if len(said) > 1:
-        authors = ", ".join(each.author for each in said)
+        authors = ", ".join(f"{short_id(each.author)} ({_member(each.author, roster)})" for each in said)
         raise ConfigError(f"several members signed {short_id(name)}: name one with --author, of {authors}")
     return said[0]
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.names import LEAST_DIGITS, or_see, pattern_id, short_id
-from ioint_node.cli.options import cell, check_place, emit, node_options, show_fields
+from ioint_node.cli.options import ConsortiumId, cell, check_place, emit, node_options, printable, show_fields
 from ioint_node.errors import ConfigError, ReceiptError
 from ioint_node.reputation.receipt import LIMITS, plain
 from ioint_node.reputation.rule import MICRO
@@ -55,7 +55,9 @@ FINGERPRINT: Final = range(0, 32, 4)  # as `ioint consortium show` writes it
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Compute such a file's number again, in an empty store; needs no node.",
 )
-@click.option("--consortium", metavar="ID", help="With --replay: the id that the file must be of.")
+@click.option(
+    "--consortium", type=ConsortiumId(), help="With --replay: the id, or fingerprint, that it must be of."
+)
 @node_options
 def why(
     *,
@@ -160,7 +162,7 @@ def _computed(source: Path, consortium: str | None) -> Replayed:
                 )
             )
     except ReceiptError as error:
-        raise ReceiptError(f"{source} is refused: {error}; ask its maker for it again") from None
+        raise ReceiptError(f"{source} is refused: {error}; do not rely on it") from None
     except OSError as error:
         raise ConfigError(f"{source} cannot be read ({error.strerror}): name the file of a receipt") from None
 
@@ -188,7 +190,7 @@ def _end(found: Replayed) -> None:
     """End the command with code 1 where the number is not proven; the result itself has been shown."""
     message = _fault(found)
     if message is not None:
-        click.echo(f"ioint: {message}", err=True)
+        click.echo(f"ioint: {printable(message)}", err=True)
         click.get_current_context().exit(1)
 
 
@@ -247,9 +249,10 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     }
     rows = [("judged", judged), *local["grounds"].items(), *now.items()]
     _print_table(console, "What this node makes of it", ("ground", "value"), rows)
+    left_out = receipt.get("records_left_out", 0)  # an older node lists all of them
     _print_table(
         console,
-        "Records",
+        f"Records, and {left_out} more that do not count" if left_out else "Records",
         ("record", "kind", "member", "segment", "day", "counts", "why not"),
         [
             (

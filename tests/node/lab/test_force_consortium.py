@@ -132,7 +132,7 @@ def test_own_evidence_makes_a_warning_firm_here_alone() -> None:
     assert at_d.true.effect == 0.05
 
 
-def test_a_consensus_that_passes_a_gate_is_not_followed_where_it_costs() -> None:
+def test_a_consensus_that_passes_no_gate_is_precaution_where_it_costs() -> None:
     order = [
         ("a", CLEAR),
         ("a", CLEAR),
@@ -145,7 +145,7 @@ def test_a_consensus_that_passes_a_gate_is_not_followed_where_it_costs() -> None
     busy = member("d", matches=10)
     assert outcomes(order, special=busy)[-1].true.effect == 0.3
     gated = Variant(gated=True)
-    assert outcomes(order, special=busy, variant=gated)[-1].true.effect == 0
+    assert outcomes(order, special=busy, variant=gated)[-1].true.effect == 0.05
     assert outcomes(order, variant=gated)[-1].true.effect == 0.3
 
 

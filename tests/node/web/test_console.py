@@ -24,11 +24,18 @@ pytestmark = [
 ]
 
 
-async def sign_in(page: Page, node: Node) -> None:
+PRESS = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: KEY, bubbles: true}))"
+
+
+async def press(page: Page, key: str) -> None:
+    await page.run(PRESS.replace("KEY", repr(key)))
+
+
+async def sign_in(page: Page, node: Node, role: str = "soc") -> None:
     await page.command("Page.enable")
     await page.command("Page.navigate", url=f"{node.url}/")
     await page.until("document.readyState === 'complete' && document.getElementById('token')")
-    script = f"document.getElementById('token').value = '{node.keys['soc']}'"
+    script = f"document.getElementById('token').value = '{node.keys[role]}'"
     await page.run(f"{script}; document.getElementById('sign').requestSubmit()")
     await page.until("document.documentElement.dataset.ready === '1'")
 
@@ -172,16 +179,68 @@ async def test_an_incident_is_settled_with_one_key(node: Node, tmp_path: Path) -
     async with chromium(tmp_path / "profile", 1400, 900) as page:
         await sign_in(page, node)
         assert await text_of(page, "#unsettled") == "3 not closed"
-        press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: KEY, bubbles: true}))"
-        await page.run(press.replace("KEY", "'j'"))
+        await press(page, "j")
         await page.until("document.querySelector('#panel .notes li')")
         assert "s-2" in await text_of(page, "#panel")
-        await page.run(press.replace("KEY", "'f'"))
+        await press(page, "f")
         await page.until("document.getElementById('unsettled').textContent === '2 not closed'")
-        assert "allow: let it have no effect here" in await text_of(page, "#panel")
-        await page.run(press.replace("KEY", "'r'"))
+        await page.until("document.querySelector('#panel .closed')")
+        told = await text_of(page, "#panel")
+        assert "Closed as false positive" in told
+        assert "allow: let it have no effect here" in told
+        assert "s-1" in told  # the next one is on view
+        await press(page, "u")
         await page.until("document.getElementById('unsettled').textContent === '3 not closed'")
+        await page.until("document.querySelector('#panel .facts').textContent.includes('s-2')")
+        await press(page, "a")
+        await page.until("document.activeElement === document.querySelector('#ask input')")
+        await page.run("document.querySelector('#ask input').value = 'kim'")
+        await page.run("document.getElementById('ask').requestSubmit()")
+        await page.until("document.querySelector('#panel .facts').textContent.includes('kim')")
         assert await text_of(page, "#trouble") == ""
+
+
+async def test_an_engine_reads_what_goes_round_and_no_session(node: Node, tmp_path: Path) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern))
+    async with chromium(tmp_path / "profile", 1400, 900) as page:
+        await sign_in(page, node, "engine")
+        assert await page.run("document.getElementById('incident-card').hidden")
+        await page.run("document.querySelector('#rows tr').click()")
+        await page.until("document.querySelector('#panel dl')")
+        assert "False positive" not in await text_of(page, "#panel")
+        await page.run("document.getElementById('leave').click()")
+        assert await text_of(page, "#rows") == await text_of(page, "#panel") == ""
+
+
+@pytest.mark.parametrize("width", [1400, 500])
+async def test_what_has_no_effect_here_is_marked_and_no_column_is_cut_off(
+    node: Node, tmp_path: Path, width: int
+) -> None:
+    first, second = node.patterns(2)
+    for name in ("contoso", "fabrikam", "umbrella"):
+        await node.hear(name, node.report(first), node.report(second))
+    today = day_of(node.clock.now)
+    looked_at = Ruling(kind="review", author="", of=second, day=today)
+    node.consortium.roster = replace(node.consortium.roster, version=2, rulings=(looked_at,))
+    answer = await node.post(f"/api/v1/patterns/{first}/opinion", {"kind": "allow", "reason": "ours"}, "soc")
+    assert answer.status == 201, await answer.text()
+    hit = Hit(pattern=second, session_id="s" * 40, actor="a" * 40, found="retro", tier="precautionary")
+    await node.parts.store.write(lambda c: incidents.open_all(c, [hit], node.clock.now))
+    async with chromium(tmp_path / "profile", width, 900) as page:
+        await sign_in(page, node)
+        mark = "row.querySelector('.mark')?.textContent"
+        marks = f"[...document.querySelectorAll('#rows tr')].map((row) => [row.dataset.id, {mark}])"
+        assert dict(await page.run(marks)) == {first: "allowed here", second: "under review"}
+        fits = "[...document.querySelectorAll('.scroll')].every((one) => one.scrollWidth <= one.clientWidth)"
+        assert await page.run(fits)
+        assert await page.run(
+            "document.querySelector('#table th:last-child').textContent === 'Effect' && "
+            "document.querySelector('#table th:last-child').getBoundingClientRect().right <= innerWidth"
+        )
+        await page.run("document.querySelector('#incidents tr').click()")
+        await page.until("document.querySelector('#panel .notes')")
+        await page.until("document.querySelector('#panel .head').getBoundingClientRect().top < innerHeight")
 
 
 async def test_a_wrong_token_is_told_in_the_colour_of_a_fault(node: Node, tmp_path: Path) -> None:

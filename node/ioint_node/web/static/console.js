@@ -10,7 +10,7 @@ const INCIDENT_ROWS = 10;
 // Key → what an incident is closed as.
 const CLOSINGS = { t: "true_positive", f: "false_positive", e: "expected_use", b: "benign", d: "duplicate" };
 const byId = (id) => document.getElementById(id);
-const store = { token: sessionStorage.getItem("ioint-token"), rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null };
+const store = { token: sessionStorage.getItem("ioint-token"), rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null, judges: true, closed: null, busy: false };
 
 // --- small things -----------------------------------------------------------------------------------------------
 function el(tag, options = {}, ...children) {
@@ -26,8 +26,16 @@ function el(tag, options = {}, ...children) {
 function as_node(child) { return child instanceof Node ? child : String(child); }
 function put(id, ...children) { byId(id).replaceChildren(...children.filter((child) => child !== null)); }
 function short(id) { return `${id.slice(0, 10)}…`; }
-function lowered(value) { return `−${Number(value).toFixed(2)}`; }
-function when(text) { return text ? new Date(text).toLocaleTimeString() : "never"; }
+function lowered(value) { return value > 0 ? `−${Number(value).toFixed(2)}` : "0.00"; }
+function day_of(date) { return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`; }
+function two(number) { return String(number).padStart(2, "0"); }
+// A time of day where it is today's, else a whole date before it: as ISO writes them, by the reader's clock.
+function when(text) {
+  if (!text) return "never";
+  const date = new Date(text), time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return day_of(date) === day_of(new Date()) ? time : `${day_of(date)} ${time}`;
+}
+function moment_of(text) { const date = new Date(text); return `${day_of(date)} ${two(date.getHours())}:${two(date.getMinutes())}`; }
 function bar(value) {
   const inside = el("i");
   inside.style.width = `${Math.max(0, Math.min(100, value))}%`;
@@ -100,16 +108,32 @@ function why_empty(q, states, here) {
 }
 function line(row, { open, fresh }) {
   return el("tr", { class: `row${open ? " open" : ""}${fresh ? " fresh" : ""}`, tabindex: "0", "data-id": row.id,
-      onclick: () => choose(row.id), onkeydown: (event) => { if (event.key === "Enter") choose(row.id); } },
-    el("td", {}, el("span", { class: `state ${row.state}` }, row.state)),
-    el("td", {}, el("div", { class: "name" }, row.label), el("div", { class: "why" }, row.why || "")),
+      onclick: () => choose(row.id, { look: true }), onkeydown: (event) => { if (event.key === "Enter") choose(row.id, { look: true }); } },
+    el("td", {}, state_of(row)),
+    el("td", {}, el("div", { class: "name" }, row.label, " ", ...marks(row)), el("div", { class: "why" }, row.why || "")),
     el("td", { class: "num" }, row.score, bar(row.score)),
     el("td", { class: "num" }, row.confidence, bar(row.confidence)),
     el("td", { class: "num" }, row.reporters),
     el("td", {}, row.first_reporter || "—"),
     el("td", { class: "mono day" }, row.last_seen || "—"),
     el("td", { class: `num${row.local_hits ? " hit" : ""}` }, row.local_hits || "—"),
-    el("td", { class: "num", title: row.tier }, row.effect > 0 ? lowered(row.effect) : "—"));
+    el("td", { class: "num", title: `${row.tier}: ${told(row.reason)}` }, row.effect > 0 ? lowered(row.effect_now) : "—"));
+}
+// Filled where it lowers trust here, an outline where it does not.
+function state_of(row) {
+  const acts = row.effect_now > 0;
+  return el("span", { class: `state ${row.state}${acts ? "" : " idle"}`, title: acts ? `lowers trust here by ${row.effect_now.toFixed(2)}` : `no effect here: ${told(row.reason)}` }, row.state);
+}
+function told(code) { return (code || "").replaceAll("_", " "); }
+function marks(row) {
+  const found = [
+    [row.under_review, "under review", "The stewards look at it"],
+    [row.disputed && row.state !== "disputed", "disputed", "Somebody says that it accuses ordinary work"],
+    [row.quarantined, "quarantined", "No effect until a person releases it"],
+    [row.allowed, "allowed here", "No effect: a person of this organisation allowed it"],
+    [row.muted, "muted", "Out of sight; its effect stays"],
+  ];
+  return found.filter(([holds]) => holds).map(([, name, title]) => el("span", { class: "mark", title }, name));
 }
 
 // --- has it hit us -------------------------------------------------------------------------------------------------
@@ -117,7 +141,7 @@ function show_hits() {
   const hit = [...store.rows.values()].filter((row) => row.local_hits > 0).sort((a, b) => b.local_hits - a.local_hits);
   if (!hit.length) { put("hits", el("p", { class: "empty" }, "None of the indicators shown has occurred in this organisation's sessions of the last 30 days.")); return; }
   put("hits", el("table", { class: "small" }, el("tbody", {}, ...hit.slice(0, 4).map((row) =>
-    el("tr", { class: "row", onclick: () => choose(row.id) },
+    el("tr", { class: "row", onclick: () => choose(row.id, { look: true }) },
       el("td", {}, row.label), el("td", { class: "num" }, el("span", { class: "hit" }, row.local_hits), row.local_hits === 1 ? " session" : " sessions"),
       el("td", { class: "num dim" }, counted(row.blast_radius, "agent")))))));
 }
@@ -132,14 +156,19 @@ function show_moves() {
 }
 
 // --- why -------------------------------------------------------------------------------------------------------------
-async function choose(id) {
+// Where the panel lies below the lists, what was chosen is brought into view.
+function look() { if (getComputedStyle(byId("panel")).position === "static") byId("panel").scrollIntoView({ block: "start" }); }
+function back(selector) {
+  return el("button", { type: "button", class: "quiet back", onclick: () => (document.querySelector(selector) || byId("found")).scrollIntoView({ block: "center" }) }, "↑ Back to the list");
+}
+async function choose(id, { look: looking = false } = {}) {
   want({ open: id, incident: null });
   mark_incident();
   for (const row of document.querySelectorAll("tr[data-id]")) row.classList.toggle("open", row.dataset.id === id);
   store.open = id;
   try {
     const [row, receipt] = await Promise.all([call(`/api/v1/patterns/${id}`), call(`/api/v1/patterns/${id}/why`)]);
-    if (store.open === id) show_panel(row, receipt);
+    if (store.open === id) { show_panel(row, receipt); if (looking) look(); }
   } catch (error) { put("panel", el("h2", {}, "Why"), el("p", { class: "bad" }, error.message)); }
 }
 function show_nothing_open() {
@@ -149,12 +178,14 @@ function show_panel(row, receipt) {
   const network = receipt.network || {};
   const voices = network.voices || [];
   put("panel",
-    el("div", { class: "head" }, el("h2", {}, row.label), el("span", { class: `state ${row.state}` }, row.state)),
+    back("tr.open[data-id]"),
+    el("div", { class: "head" }, el("h2", {}, row.label), state_of(row)),
+    marks(row).length ? el("div", {}, ...marks(row)) : null,
     el("div", { class: "mono dim", title: row.id }, short(row.id), "  ", el("span", { class: "badge" }, `TLP:${String(row.tlp).toUpperCase().replace("_", "+")}`)),
     el("p", { class: "panel-why" }, row.why || ""),
     facts([
       ["Score", `${row.score} of 100, confidence ${row.confidence}`],
-      ["Tier here", `${row.tier}${row.effect > 0 ? `, lowers trust by ${row.effect}` : ", no effect"}${row.effect_now < row.effect ? `, now by ${row.effect_now}` : ""}${row.quarantined ? ", quarantined" : ""}`],
+      ["Tier here", `${row.tier}${row.effect > 0 ? `, lowers trust by ${row.effect.toFixed(2)}` : ", no effect"}${row.effect_now < row.effect ? `, now by ${row.effect_now.toFixed(2)}` : ""}`],
       ["Seen", `${row.first_seen || "—"} to ${row.last_seen || "—"}, valid until ${row.valid_until || "—"}`],
       ["Trend", row.trend || "—"],
       ["Seen here", row.local_hits ? `${counted(row.local_hits, "session")}, ${counted(row.blast_radius, "agent")}` : "not in the last 30 days"],
@@ -175,13 +206,15 @@ function show_panel(row, receipt) {
 }
 function local_facts(local) {
   const thousand = (rate) => `${(1000 * rate).toFixed(2)} in 1,000 sessions`;
+  const effect = (value) => value > 0 ? `trust ${lowered(value)}` : "no effect";
+  const { budget } = local; // told per action, as the setting is
   const own = local.own_record;
   return [
-    ["Conclusion", `${local.tier}, trust ${lowered(local.effect)}: ${local.reason.replaceAll("_", " ")}`],
-    ["Now", local.silence_s > 3600 ? `trust ${lowered(local.effect_now)}: the network was last heard ${age(local.silence_s)} ago` : `trust ${lowered(local.effect_now)}`],
+    ["Conclusion", `${local.tier}, ${effect(local.effect)}: ${told(local.reason)}`],
+    ["Now", `${effect(local.effect_now)}${local.silence_s > 3600 ? `: the network was last heard ${age(local.silence_s)} ago` : ""}`],
     ["Own rate", local.gate.bound >= 1 ? "not known yet: no own sessions to measure it by" : `at most ${thousand(local.gate.bound)}; acting is cheap up to ${thousand(local.gate.limit)}`],
     ["Own record", own.sessions ? `${counted(own.sessions, "session")}: ${own.benign} benign, ${own.flagged} flagged` : "never met here"],
-    ["Tolerance", `${thousand(local.budget.spent)} spent of ${thousand(local.budget.limit)}`],
+    ["Tolerance", `${(budget.limit > 0 ? budget.tolerance * budget.spent / budget.limit : 0).toFixed(2)} of ${budget.tolerance.toFixed(2)} extra checks in 1,000 actions are taken`],
     ["Allowed here", local.allowed_here ? "yes, by a person" : "no"],
   ];
 }
@@ -205,8 +238,8 @@ function statement(one) {
 }
 function buckets(exponent) { return exponent ? `${2 ** exponent}–${2 ** (exponent + 1) - 1}` : "1"; }
 function grounds_facts(grounds) {
-  const told = (value) => value === null ? "—" : typeof value === "object" ? Object.entries(value).map(([name, item]) => `${name} ${item}`).join(", ") : value === true ? "yes" : value === false ? "no" : String(value);
-  return Object.entries(grounds).map(([name, value]) => [name.replaceAll("_", " "), told(value)]);
+  const shown = (value) => value === null ? "—" : typeof value === "object" ? Object.entries(value).map(([name, item]) => `${name} ${item}`).join(", ") : value === true ? "yes" : value === false ? "no" : String(value);
+  return Object.entries(grounds).map(([name, value]) => [told(name), shown(value)]);
 }
 async function save_receipt(id) {
   try {
@@ -221,10 +254,11 @@ function dispute_facts(disputes) {
   if (!disputes.length) return [];
   const named = (member) => member.name || short(member.id);
   const ending = (one) => one.state === "open" ? `open until ${one.deadline}` : one.ruled ? `${one.state} on ${one.ruled}` : one.state;
-  const told = (one) => `report ${short(one.report)} by ${one.reporters.map(named).join(", ") || "?"}, ${one.reason.replaceAll("_", " ")}, since ${one.opened}: ${ending(one)}`;
-  return [el("h3", {}, `Disputes (${disputes.length})`), facts(disputes.map((one) => [named(one.disputer), told(one)]))];
+  const line = (one) => `report ${short(one.report)} by ${one.reporters.map(named).join(", ") || "?"}, ${told(one.reason)}, since ${one.opened}: ${ending(one)}`;
+  return [el("h3", {}, `Disputes (${disputes.length})`), facts(disputes.map((one) => [named(one.disputer), line(one)]))];
 }
 function opinions(row) {
+  if (!store.judges) return null;
   const give = (kind, reason) => async (event) => {
     event.target.disabled = true;
     try {
@@ -232,11 +266,20 @@ function opinions(row) {
       await refresh(row.id);
     } catch (error) { tell(error); event.target.disabled = false; }
   };
+  const end = (kind) => async (event) => {
+    event.target.disabled = true;
+    try {
+      await call(`/api/v1/overrides/${kind}?${new URLSearchParams({ subject: row.kind === "subject" ? row.label : row.id })}`, { method: "DELETE" });
+      await refresh(row.id);
+    } catch (error) { tell(error); event.target.disabled = false; }
+  };
   return el("div", { class: "acts" },
     el("button", { type: "button", title: "We saw it and it is bad", onclick: give("confirm") }, "Confirm"),
     el("button", { type: "button", title: "It accuses ordinary work", onclick: give("dispute", "false_positive") }, "False positive"),
-    el("button", { type: "button", title: "Out of sight for 30 days", onclick: give("mute", "console") }, "Mute 30 d"),
-    el("button", { type: "button", title: "No effect here for 30 days", onclick: give("allow", "console") }, "Allow 30 d"),
+    row.muted ? el("button", { type: "button", title: "Show it again", onclick: end("mute") }, "Unmute")
+      : el("button", { type: "button", title: "Out of sight for 30 days", onclick: give("mute", "console") }, "Mute 30 d"),
+    row.allowed ? el("button", { type: "button", title: "Let it have its effect again", onclick: end("allow") }, "Allow no more")
+      : el("button", { type: "button", title: "No effect here for 30 days", onclick: give("allow", "console") }, "Allow 30 d"),
     row.quarantined ? el("button", { type: "button", title: `It touches ${counted(row.blast_radius, "agent")} here: let it act for 30 days`, onclick: give("release", "console") }, "Release 30 d") : null);
 }
 
@@ -245,7 +288,16 @@ async function load_incidents({ more = false } = {}) {
   const query = new URLSearchParams({ limit: more ? PAGE_ROWS : Math.max(INCIDENT_ROWS, store.incidents.length) });
   if (!wanted().closed) query.set("state", "unsettled");
   if (more && store.nextIncident) query.set("cursor", store.nextIncident);
-  const page = await call(`/api/v1/incidents?${query}`);
+  let page;
+  try {
+    page = await call(`/api/v1/incidents?${query}`);
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    // An engine's token reads what goes round; whose session it hit is not its business, nor is judging it.
+    store.judges = false;
+    byId("incident-card").hidden = true;
+    return;
+  }
   store.incidents = more ? [...store.incidents, ...page.items] : page.items;
   store.nextIncident = page.next;
   show_incidents(page.unsettled);
@@ -258,7 +310,7 @@ function show_incidents(unsettled) {
   byId("no-incident").textContent = closed ? "No incident: no session of this organisation contains what others warn of." : "No incident is open. A session of the last 30 days that contains what others warn of appears here.";
   byId("more-incidents").hidden = !store.nextIncident;
   put("incidents", ...store.incidents.map((one) => el("tr", { class: `row${one.id === incident ? " open" : ""}`, tabindex: "0", "data-incident": one.id,
-      onclick: () => choose_incident(one.id), onkeydown: (event) => { if (event.key === "Enter") choose_incident(one.id); } },
+      onclick: () => choose_incident(one.id, { look: true }), onkeydown: (event) => { if (event.key === "Enter") choose_incident(one.id, { look: true }); } },
     el("td", {}, incident_state(one)),
     el("td", {}, el("span", { class: "name" }, one.label), one.warning === "live" ? null : el("div", { class: "dim" }, `warning ${one.warning}`)),
     el("td", { class: "mono cut" }, one.session_id || counted(one.sessions, "further session")),
@@ -268,25 +320,26 @@ function show_incidents(unsettled) {
 }
 function incident_state(one) {
   const kind = one.closed_as === "true_positive" ? "malicious" : one.state === "closed" ? "benign" : one.state === "assigned" ? "watched" : "suspicious";
-  return el("span", { class: `state ${kind}`, title: one.assignee || "" }, one.closed_as ? one.closed_as.replaceAll("_", " ") : one.state);
+  return el("span", { class: `state ${kind}`, title: one.assignee || "" }, one.closed_as ? told(one.closed_as) : one.state);
 }
-function moment_of(text) { return new Date(text).toLocaleString(); }
 function mark_incident() {
   const { incident } = wanted();
   for (const row of document.querySelectorAll("tr[data-incident]")) row.classList.toggle("open", row.dataset.incident === incident);
 }
-async function choose_incident(id) {
+async function choose_incident(id, { look: looking = false } = {}) {
   store.open = null;
   want({ incident: id, open: null });
   mark_incident();
   for (const row of document.querySelectorAll("tr[data-id]")) row.classList.remove("open");
   try {
     const one = await call(`/api/v1/incidents/${id}`);
-    if (wanted().incident === id) show_incident(one);
+    if (wanted().incident === id) { show_incident(one); if (looking) look(); }
   } catch (error) { put("panel", el("h2", {}, "Incident"), el("p", { class: "bad" }, error.message)); }
 }
 function show_incident(one) {
   put("panel",
+    back("tr.open[data-incident]"),
+    just_closed(one),
     el("div", { class: "head" }, el("h2", {}, "Incident"), incident_state(one)),
     el("p", { class: "panel-why" }, one.label, one.warning === "live" ? null : el("strong", {}, ` (warning ${one.warning})`)),
     facts([
@@ -297,40 +350,92 @@ function show_incident(one) {
       ["Assigned to", one.assignee || "nobody"],
     ]),
     el("div", { class: "acts" }, ...incident_acts(one)),
-    one.then && one.then.length ? el("div", { class: "acts" }, ...one.then.map((offer) => offered(one, offer))) : null,
+    el("form", { id: "ask", class: "ask", hidden: true }),
+    one.session_id ? session_of(one) : null,
     el("h3", {}, "What was done"),
     el("ol", { class: "notes" }, ...one.notes.map((note) => el("li", {},
-      el("span", {}, el("strong", {}, note.what), note.text ? ` ${note.text.replaceAll("_", " ")}` : ""),
+      el("span", {}, el("strong", {}, note.what), note.text ? ` ${told(note.text)}` : ""),
       el("span", { class: "dim" }, `${note.by}, ${moment_of(note.at)}`)))),
     el("button", { type: "button", class: "quiet", onclick: () => choose(one.pattern) }, "Why: the receipt of the pattern"));
 }
 function incident_acts(one) {
-  const button = (key, name, body) => el("button", { type: "button", "data-key": key, onclick: () => act(one.id, body()) }, `${name} `, el("kbd", {}, key));
-  if (one.state === "closed") return [button("r", "Reopen", () => ({ do: "reopen" })), button("n", "Note", () => asked("note", "Note"))];
+  const button = (key, name, onclick) => el("button", { type: "button", "data-key": key, onclick }, `${name} `, el("kbd", {}, key));
+  const note = button("n", "Note", () => ask(one, { do: "note" }, "note", "What is there to say?"));
+  if (one.state === "closed") return [button("r", "Reopen", () => act(one.id, { do: "reopen" })), note];
   return [
-    ...Object.entries(CLOSINGS).map(([key, kind]) => button(key, kind.replaceAll("_", " "), () => ({ do: "close", closed_as: kind }))),
-    button("a", "Assign", () => asked("assignee", "Who looks at it? Empty for nobody.")),
-    button("n", "Note", () => asked("note", "Note")),
+    ...Object.entries(CLOSINGS).map(([key, kind]) => button(key, told(kind), () => act(one.id, { do: "close", closed_as: kind }))),
+    button("a", "Assign", () => ask(one, { do: "assign" }, "assignee", "Who looks at it? Empty for nobody.")),
+    note,
   ];
 }
-function asked(field, question) {
-  const text = prompt(question);
-  return text === null || (field === "note" && !text) ? null : { do: field === "note" ? "note" : "assign", [field]: text };
+// One line to fill in, in the page: Enter sends it, Escape leaves it.
+function ask(one, body, field, question) {
+  const form = byId("ask"), done = () => { form.hidden = true; form.replaceChildren(); };
+  const line = el("input", { type: "text", "aria-label": question, placeholder: question, maxlength: 64, autocomplete: "off", value: field === "assignee" ? one.assignee || "" : "",
+    onkeydown: (event) => { if (event.key === "Escape") done(); } });
+  form.replaceChildren(line, el("button", { type: "submit" }, "Save"), el("button", { type: "button", class: "quiet", onclick: done }, "Cancel"));
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    const text = line.value.trim();
+    done();
+    if (text || field === "assignee") act(one.id, { ...body, [field]: text });
+  };
+  form.hidden = false;
+  line.focus();
 }
-function offered(one, offer) {
+// What the session did, asked for when somebody looks.
+function session_of(one) {
+  const inside = el("div", {});
+  return el("details", { ontoggle: async (event) => {
+    if (!event.target.open || inside.childElementCount) return;
+    try {
+      const session = await call(`/api/v1/sessions/${encodeURIComponent(one.session_id)}`);
+      inside.append(...(session.decisions || []).map(decision), el("p", { class: "dim" }, "The whole of it: ", el("code", {}, `ioint explain ${one.session_id}`)));
+    } catch (error) { inside.append(el("p", { class: "bad" }, error.message)); }
+  } }, el("summary", {}, "What the session did"), inside);
+}
+function decision(one) {
+  const step = one.step || {};
+  return el("div", { class: "decision" },
+    el("div", {}, el("strong", {}, one.server ? `${one.server}/${one.tool}` : one.tool), ` ${told(one.verdict)}, ${one.allowed ? "allowed" : "not allowed"} (${told(one.response)})`),
+    el("div", { class: "dim" }, [step.verb, step.resource, step.sensitivity, step.boundary].filter(Boolean).map(told).join(" · ")),
+    ...(one.reasons || []).slice(0, 3).map((reason) => el("div", { class: "dim" }, `– ${reason.text}`)));
+}
+function offered(offer) {
   return el("button", { type: "button", onclick: async (event) => {
     event.target.disabled = true;
     try { await call(offer.path, { method: offer.method, body: JSON.stringify(offer.body) }); event.target.append(" ✓"); }
     catch (error) { tell(error); event.target.disabled = false; }
   } }, `${offer.body.kind}: ${offer.does}`);
 }
+// After a closing the next incident is on view; what was closed can be taken back, or told to others, above it.
+function just_closed(shown) {
+  const made = store.closed;
+  if (!made || (shown.id === made.id && shown.state !== "closed")) return null;
+  return el("div", { class: "closed" },
+    el("div", {}, el("strong", {}, `Closed as ${told(made.closed_as)}`), `: ${made.label}${made.actor ? `, ${made.actor}` : ""}`),
+    el("div", { class: "acts" },
+      el("button", { type: "button", "data-key": "u", onclick: () => act(made.id, { do: "reopen" }) }, "Undo ", el("kbd", {}, "u")),
+      ...(made.then || []).map(offered)));
+}
+function after(id) {
+  const at = store.incidents.findIndex((one) => one.id === id);
+  const others = [...store.incidents.slice(at + 1), ...store.incidents.slice(0, Math.max(at, 0)).reverse()];
+  return others.find((one) => one.state !== "closed" && one.id !== id);
+}
 async function act(id, body) {
-  if (body === null) return;
+  if (store.busy) return; // a key held down settles one
+  store.busy = true;
   try {
     const made = await call(`/api/v1/incidents/${id}`, { method: "POST", body: JSON.stringify(body) });
-    if (wanted().incident === id) show_incident(made);
+    const next = body.do === "close" ? after(id) : null;
+    if (body.do === "close") store.closed = made;
+    else if (body.do === "reopen") store.closed = null;
     await load_incidents();
-  } catch (error) { tell(error); }
+    if (next) await choose_incident(next.id);
+    else if (body.do === "reopen") await choose_incident(id);
+    else if (wanted().incident === id) show_incident(made);
+  } catch (error) { tell(error); } finally { store.busy = false; }
 }
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
@@ -338,7 +443,7 @@ function pressed(event) {
   const at = store.incidents.findIndex((one) => one.id === incident);
   if (event.key === "j" || event.key === "k") {
     const next = store.incidents[event.key === "j" ? at + 1 : at - 1];
-    if (next) choose_incident(next.id);
+    if (next) choose_incident(next.id, { look: true });
     return;
   }
   const button = incident && document.querySelector(`#panel button[data-key="${CSS.escape(event.key)}"]`);
@@ -402,7 +507,7 @@ function link(connection) {
 }
 function moment(ms) { return ms === null ? null : new Date(ms).toISOString(); }
 function size(bytes) { return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / 1048576).toFixed(1)} MB`; }
-function reasons(counts) { return Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, count]) => `${name.replaceAll("_", " ")} ${count}`).join(", "); }
+function reasons(counts) { return Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, count]) => `${told(name)} ${count}`).join(", "); }
 
 // --- changes as they happen ------------------------------------------------------------------------------------------
 async function follow() {
@@ -464,6 +569,7 @@ async function enter() {
   byId("door").hidden = true;
   byId("room").hidden = false;
   byId("leave").hidden = false;
+  byId("incident-card").hidden = false;
   show_nothing_open();
   show_moves();
   read_filters();
@@ -474,7 +580,7 @@ async function enter() {
     await load();
     await load_incidents();
     const { open, incident } = wanted();
-    if (incident) await choose_incident(incident);
+    if (incident && store.judges) await choose_incident(incident);
     else if (open) await choose(open);
     document.documentElement.dataset.ready = "1";
     follow();
@@ -487,7 +593,10 @@ function leave(why = "") {
   store.token = null;
   sessionStorage.removeItem("ioint-token");
   if (store.aborts) store.aborts.abort();
-  for (const id of ["room", "leave", "live", "mode"]) byId(id).hidden = true;
+  // Nothing that the token showed stays in the page.
+  Object.assign(store, { rows: new Map(), next: null, open: null, moves: [], status: null, incidents: [], nextIncident: null, judges: true, closed: null });
+  for (const id of ["numbers", "hits", "moves", "incidents", "rows", "panel", "peers"]) put(id);
+  for (const id of ["room", "leave", "live", "mode", "effects"]) byId(id).hidden = true;
   byId("door").hidden = false;
   byId("refused").textContent = why;
 }
@@ -529,7 +638,7 @@ function start() {
   let typing = 0;
   byId("q").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => { want({ q: byId("q").value.trim() }); load().catch(tell); }, 250); });
   addEventListener("hashchange", () => { read_filters(); load().catch(tell); });
-  setInterval(() => { if (store.token && !byId("room").hidden) Promise.all([load_status(), load_incidents()]).catch(tell); }, REFRESH_MS);
+  setInterval(() => { if (store.token && !byId("room").hidden) Promise.all([load_status(), store.judges ? load_incidents() : null]).catch(tell); }, REFRESH_MS);
   if (store.token) enter();
 }
 start();
