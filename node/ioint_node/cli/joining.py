@@ -6,7 +6,6 @@ The database and the HTTP client are imported where they are used: other command
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import time
 from dataclasses import asdict
@@ -18,6 +17,7 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import add_fingerprint_keys, own_application
+from ioint_node.cli.names import ConsortiumId
 from ioint_node.cli.options import Whole, check_place, emit, node_options, show_table
 from ioint_node.cli.proposals import show_changes, told_changes
 from ioint_node.cli.rosters import (
@@ -59,20 +59,6 @@ if TYPE_CHECKING:
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _POLL_S: Final = 2.0
-_ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
-
-
-class _ConsortiumId(click.ParamType[str]):
-    """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
-        """Give the hex digits alone."""
-        digits = "".join(str(value).split()).lower()
-        if not _ID.fullmatch(digits):
-            self.fail("64 hex digits, or the 32 of the fingerprint", param, ctx)
-        return digits
 
 
 @click.command()
@@ -134,7 +120,7 @@ def invite(  # click gives them by name
 @click.option(
     "--consortium",
     "expected",
-    type=_ConsortiumId(),
+    type=ConsortiumId(),
     help="Refuse any other consortium than the one with this id, or fingerprint.",
 )
 @click.option("--name", default="", help="What this node calls the consortium.")

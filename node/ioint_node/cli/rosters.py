@@ -198,12 +198,15 @@ def in_consortium(config: Config) -> Membership:
 
 
 def find_member(roster: Roster, text: str) -> Member:
-    """The member whose id begins so.
+    """The member whose id begins so, or whose name this is.
 
     Raises:
         ConfigError: none, or more than one.
     """
-    found = [each for each in roster.members if len(text) >= 4 and each.id.startswith(text)]
+    # A name that is the beginning of another's id names nobody.
+    found = [
+        each for each in roster.members if text == each.name or (len(text) >= 4 and each.id.startswith(text))
+    ]
     if len(found) != 1:
         raise ConfigError(f"{text!r} names {len(found)} members: take the id from `ioint consortium show`")
     return found[0]

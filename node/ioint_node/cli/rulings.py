@@ -20,6 +20,7 @@ from ioint_node.cli.proposals import change_roster, proposal_option
 from ioint_node.cli.rosters import find_member, in_consortium, now_ms
 from ioint_node.config import Config, load_config
 from ioint_node.errors import ConfigError, NotFoundError, RequestError
+from ioint_node.reputation.derivation import counted
 from ioint_node.store.times import day_of, day_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 DISPUTES: Final = 256
 """Disputes of one report that are counted in its summary."""
 _COLUMNS: Final = ("ruling", "of", "signed_by", "kind", "about", "says", "disputes")
+_RULED_ON: Final = "report, sighting or dispute"
 _RECORDS: Final = "ioint indicators verify PATTERN"
 _PATTERNS: Final = "ioint indicators list"
 
@@ -65,7 +67,8 @@ def rule(  # click gives them by name
     held = in_consortium(config)
     today = day_of(now_ms())
     whose = None if author is None else find_member(held.roster, author).id
-    new = asyncio.run(_rulings(config, {"false": false, "stands": stands}, review, whose, today))
+    judged = {"false": false, "stands": stands}
+    new = asyncio.run(_rulings(config, judged, review, whose, roster=held.roster, today=today))
     rulings = ruled(held.roster, new, drop, today)
     if form == "human":
         show_rulings(summaries(config, new, held.roster))
@@ -114,6 +117,8 @@ async def _rulings(
     judged: Mapping[str, Sequence[str]],
     review: Sequence[str],
     author: str | None,
+    *,
+    roster: Roster,
     today: int,
 ) -> list[Ruling]:
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
@@ -122,7 +127,7 @@ async def _rulings(
     async with open_store(config.store_url) as store, store.read() as connection:
         for kind, given in judged.items():
             for digits in given:
-                record = await _record(connection, digits, author)
+                record = await _record(connection, digits, author, roster)
                 if kind == "stands" and record.kind != "report":
                     raise ConfigError(f"{short_id(record.id)} is a {record.kind}: only a report can stand")
                 found.append(Ruling(kind=kind, author=record.author, of=record.id, day=today))
@@ -134,18 +139,20 @@ async def _rulings(
     return found
 
 
-async def _record(connection: AsyncConnection, digits: str, author: str | None) -> StoredRecord:
+async def _record(
+    connection: AsyncConnection, digits: str, author: str | None, roster: Roster
+) -> StoredRecord:
     """The one statement that is meant."""
     from ioint_node.store.disputes import statements_named  # noqa: PLC0415 - see above
 
-    found = await statements_named(connection, id_digits(digits, what="record", listed=_RECORDS))
-    name = full_id(digits, [each.id for each in found], what="record", listed=_RECORDS)
+    found = await statements_named(connection, id_digits(digits, what=_RULED_ON, listed=_RECORDS))
+    name = full_id(digits, [each.id for each in found], what=_RULED_ON, listed=_RECORDS)
     said = [each for each in found if each.id == name and author in (None, each.author)]
     if not said:
         whose = "" if author is None else f" by member {short_id(author)}"
         raise NotFoundError(f"this node holds no record {short_id(name)}{whose}: see `{_RECORDS}`")
     if len(said) > 1:
-        authors = ", ".join(each.author for each in said)
+        authors = ", ".join(f"{each.author} ({_member(each.author, roster)})" for each in said)
         raise ConfigError(f"several members signed {short_id(name)}: name one with --author, of {authors}")
     return said[0]
 
@@ -225,10 +232,10 @@ def _says(record: StoredRecord) -> str:
     match record.record:
         case Report() as report:
             days = f"{day_text(report.day_from)} to {day_text(report.day_until)}"
-            counts = f"about {1 << report.bad} of {max(1 << report.seen, 1 << report.bad)} sessions flagged"
+            counts = f"sessions: {counted('report', report.bad, report.seen)}"
             return f"{', '.join(report.intents) or 'no intent'}; {counts}, {days}, by {report.basis}"
         case Sighting() as sighting:
-            return f"seen in about {1 << sighting.seen} sessions, {day_text(sighting.day)}"
+            return f"sessions: {counted('sighting', 0, sighting.seen)}, {day_text(sighting.day)}"
         case Dispute() as dispute:
             return f"{dispute.reason}, {day_text(dispute.day)}"
     raise AssertionError("nothing else is ruled on")

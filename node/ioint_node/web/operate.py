@@ -12,8 +12,10 @@ from msgspec import UNSET, Meta, Struct
 
 from ioint_node.errors import NotFoundError
 from ioint_node.flows import effects, opinions, publish, respond
+from ioint_node.flows.disputes import Wanted, list_disputes
 from ioint_node.reputation.subjects import is_subject
 from ioint_node.store import listings, overrides, stream, tokens
+from ioint_node.store.clearance import LABELS
 from ioint_node.store.times import DAY_MS, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
@@ -64,10 +66,32 @@ async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.R
     if body.kind == "dispute":
         _check_reason(body.reason, DISPUTE_REASONS)
         records = [await opinions.dispute_pattern(exchange, subject, reason=body.reason, by=by, now=now)]
+        answer |= await _disputed(site, subject, records[0])
     else:
         _check_reason(body.reason, WITHDRAWAL_REASONS)
         records = await opinions.withdraw_pattern(exchange, subject, reason=body.reason, by=by, now=now)
     return json_answer(answer | {"records": records, "state": "ready"}, 201)
+
+
+async def _disputed(site: Site, subject: str, record: str) -> dict[str, Any]:
+    """Which report a dispute of ours is about, whose it is, and until when a steward may take it up."""
+    exchange = site.parts.exchange
+    async with site.parts.store.read() as connection:
+        found = await list_disputes(
+            connection,
+            Wanted(subject=subject, author=exchange.member),
+            roster=exchange.roster(),
+            catalogue=exchange.catalogue,
+            now=site.parts.now(),
+            clearance=LABELS[-1],  # our own words
+            limit=1,
+        )
+    return {
+        name: row[name]
+        for row in found.rows
+        if row["id"] == record
+        for name in ("report", "reporters", "deadline")
+    }
 
 
 async def drop_opinion(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -336,10 +360,10 @@ async def _subject(site: Site, request: web.Request, caller: Caller) -> str:
     """What records call the indicator of the path."""
     key = pattern_key(request)
     async with site.parts.store.read() as connection:
-        found = await listings.indicator(connection, key, caller.tlp)
+        found = await listings.subject_of(connection, key, caller.tlp)
     if found is None and key not in site.parts.exchange.catalogue.entries:
         raise NotFoundError(f"no pattern {key}")
-    return key if found is None else found.subject
+    return found or key
 
 
 def _refuse_old(caller: Caller) -> None:
