@@ -181,7 +181,8 @@ def _show_session(found: Mapping[str, Any]) -> None:
         )
         for reason in decision.get("reasons") or []:
             # What bears on the response alone has no weight.
-            weight = f"{reason['weight']:+.2f}" if reason["weight"] else "·"
+            bears = reason["weight"] and reason["code"] != "network"  # that one lowers trust, and no log-odds
+            weight = f"{reason['weight']:+.2f}" if bears else "·"
             click.echo(f"  {weight:>5}  {cell(reason['text'])}")
         trust, network = decision.get("trust") or {}, decision.get("network") or {}
         alone = (network.get("without") or {}).get("response") if network.get("effect") else None

@@ -10,7 +10,7 @@ import click
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.names import or_see, pattern_id
-from ioint_node.cli.options import Commands, Whole, emit, node_options, show_table, show_tree
+from ioint_node.cli.options import Commands, Whole, cell, emit, node_options, show_table, show_tree
 from ioint_node.store.incidents import CLOSED_AS, FOUND, STATES
 
 COLUMNS: Final = ("id", "state", "found", "tier", "label", "sessions", "agent", "assignee", "opened_at")
@@ -38,9 +38,10 @@ def list_all(*, home: Path, form: str, limit: int, pattern: str | None, **wanted
     """List incidents, the newest first."""
     node = connect(home)
     named = pattern_id(node, pattern) if pattern else None
-    rows = list(node.items("api", "v1", "incidents", limit=limit, pattern=named, **wanted))
+    rows = list(node.items("api", "v1", "incidents", limit=limit + 1, pattern=named, **wanted))
+    more, rows = len(rows) > limit, rows[:limit]
     emit(
-        {"items": rows, "next": None},
+        {"items": rows, "next": None, "more": more},
         form=form,
         human=lambda: show_table(
             [_shown(row) for row in rows],
@@ -57,7 +58,13 @@ def show(*, home: Path, form: str, incident: str) -> None:
     """Show one incident with all that was done to it."""
     with or_see(_LISTED):
         found = connect(home).get("api", "v1", "incidents", incident)
-    emit(found, form=form, human=lambda: show_tree(found))
+    emit(found, form=form, human=lambda: _show(found))
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    show_tree(found)
+    if found["session_id"]:
+        click.echo(f"\nwhat it did: `ioint explain {cell(found['session_id'])}`")
 
 
 @incidents.command()

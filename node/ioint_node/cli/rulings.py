@@ -20,6 +20,7 @@ from ioint_node.cli.proposals import change_roster, proposal_option
 from ioint_node.cli.rosters import find_member, in_consortium, now_ms
 from ioint_node.config import Config, load_config
 from ioint_node.errors import ConfigError, NotFoundError, RequestError
+from ioint_node.reputation.derivation import counted
 from ioint_node.store.times import day_of, day_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 DISPUTES: Final = 256
 """Disputes of one report that are counted in its summary."""
 _COLUMNS: Final = ("ruling", "of", "signed_by", "kind", "about", "says", "disputes")
+_RULED_ON: Final = "report, sighting or dispute"
 _RECORDS: Final = "ioint indicators verify PATTERN"
 _PATTERNS: Final = "ioint indicators list"
 
@@ -151,8 +153,8 @@ async def _record(
     """The one statement that is meant."""
     from ioint_node.store.disputes import statements_named  # noqa: PLC0415 - see above
 
-    found = await statements_named(connection, id_digits(digits, what="record", listed=_RECORDS))
-    name = full_id(digits, [each.id for each in found], what="record", listed=_RECORDS)
+    found = await statements_named(connection, id_digits(digits, what=_RULED_ON, listed=_RECORDS))
+    name = full_id(digits, [each.id for each in found], what=_RULED_ON, listed=_RECORDS)
     said = [each for each in found if each.id == name and author in (None, each.author)]
     if not said:
         whose = "" if author is None else f" by member {short_id(author)}"
@@ -238,10 +240,10 @@ def _says(record: StoredRecord) -> str:
     match record.record:
         case Report() as report:
             days = f"{day_text(report.day_from)} to {day_text(report.day_until)}"
-            counts = f"about {1 << report.bad} of {max(1 << report.seen, 1 << report.bad)} sessions flagged"
+            counts = f"sessions: {counted('report', report.bad, report.seen)}"
             return f"{', '.join(report.intents) or 'no intent'}; {counts}, {days}, by {report.basis}"
         case Sighting() as sighting:
-            return f"seen in about {1 << sighting.seen} sessions, {day_text(sighting.day)}"
+            return f"sessions: {counted('sighting', 0, sighting.seen)}, {day_text(sighting.day)}"
         case Dispute() as dispute:
             return f"{dispute.reason}, {day_text(dispute.day)}"
     raise AssertionError("nothing else is ruled on")

@@ -104,7 +104,7 @@ def _plan(options: Mapping[str, Any]) -> list[Job]:
     orgs = orgs or len(tenures) or 30
     hostile = orgs // 3 if hostile is None else hostile
     if hostile >= orgs:
-        raise ConfigError(f"{hostile} hostile of {orgs} organisations: at least one must be honest")
+        raise click.UsageError(f"{hostile} hostile of {orgs} organisations: at least one must be honest")
     return own_plan(
         orgs=orgs,
         hostile=hostile,
@@ -141,8 +141,14 @@ def _show(found: Mapping[str, Any]) -> None:
         ],
     )
     click.echo("every bound holds" if found["passed"] else "a bound is broken")
+    click.echo(LEGEND)
 
 
+LEGEND = (
+    "lift: later victims that were warned in time, of those that saw nothing themselves · friction: extra checks, "
+    "and worst of one member · under: benign actions whose trust was lowered · damage: trust that liars took · "
+    "delay: till the first effect · weeks: till it is seen · all of it: docs/reputation.md"
+)
 _SIDES = {"most": "≤", "least": "≥"}
 
 

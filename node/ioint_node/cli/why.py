@@ -18,6 +18,7 @@ from ioint_node.cli.client import connect
 from ioint_node.cli.names import LEAST_DIGITS, or_see, pattern_id, short_id
 from ioint_node.cli.options import ConsortiumId, cell, check_place, emit, node_options, printable, show_fields
 from ioint_node.errors import ConfigError, ReceiptError
+from ioint_node.reputation.derivation import counted
 from ioint_node.reputation.receipt import LIMITS, plain
 from ioint_node.reputation.rule import MICRO
 from ioint_node.reputation.view import indicator_id
@@ -37,6 +38,28 @@ MICRO_UNITS: Final = frozenset({"accusing", "benign", "tenure", "standing", "raw
 PLACED: Final = frozenset(
     {"group", "members", "removed_for", "fresh_day"}
 )  # of a voice, in columns of their own
+COUNTS: Final = ("bad", "seen")  # of a statement: buckets, told as numbers of sessions
+GROUNDS: Final[Mapping[str, str]] = {
+    "network": "tier of the network",
+    "calibrated": "tier, weighed here",
+    "others": "another group accuses",
+    "others_after_b": "others, less the largest",
+    "public_subject": "a package",
+    "first": "within weekly quota",
+    "known": "reporters known here",
+    "agreed": "reporters agreed here",
+    "rate": "own rate",
+    "base": "signed base rate",
+    "own": "own record",
+    "active": "agents of 30 days",
+    "released": "released here",
+    "allowed": "allowed here",
+    "switched_off": "effects switched off",
+    "novel": "not in the catalogue",
+    "broad": "too broad",
+    "placed": "has a place to be matched",
+    "fits": "fits the tolerance",
+}  # docs/receipt.md says what each is
 FINGERPRINT: Final = range(0, 32, 4)  # as `ioint consortium show` writes it
 
 
@@ -56,7 +79,9 @@ FINGERPRINT: Final = range(0, 32, 4)  # as `ioint consortium show` writes it
     help="Compute such a file's number again, in an empty store; needs no node.",
 )
 @click.option(
-    "--consortium", type=ConsortiumId(), help="With --replay: the id, or fingerprint, that it must be of."
+    "--consortium",
+    type=ConsortiumId(),
+    help="With --replay: the id, or fingerprint, that the file must be of.",
 )
 @node_options
 def why(
@@ -89,8 +114,8 @@ def why(
 
 def _show(home: Path, pattern: str, form: str) -> None:
     node = connect(home)
-    name = pattern_id(node, _known_as(pattern))
-    with or_see(f"ioint indicators show {short_id(name)}"):
+    name = pattern_id(node, pattern)
+    with or_see(_shown_by(pattern, name)):
         receipt = node.get("api", "v1", "patterns", name, "why")
     emit(receipt, form=form, human=lambda: print_receipt(receipt))
 
@@ -98,9 +123,11 @@ def _show(home: Path, pattern: str, form: str) -> None:
 def _export(home: Path, pattern: str, target: Path, form: str, *, part: str | None) -> None:
     """Write the file, and see that it says what it is to say: nobody should find out elsewhere that it does not."""
     check_place(target)
+    if target.exists():
+        raise ConfigError(f"{target} is there already: move it away, or name another --export")
     node = connect(home)
-    name = pattern_id(node, _known_as(pattern))
-    with or_see(f"ioint indicators show {short_id(name)}"):
+    name = pattern_id(node, pattern)
+    with or_see(_shown_by(pattern, name)):
         receipt = node.fetch("api", "v1", "patterns", name, "why", "export", part=part)
     target.write_bytes(receipt)
     found = _computed(target, None)
@@ -131,6 +158,13 @@ def _replay(source: Path, pattern: str, consortium: str | None, form: str) -> No
     )
     emit(result, form=form, human=lambda: _print_replay(result))
     _end(found)
+
+
+def _shown_by(pattern: str, name: str) -> str:
+    """The command that shows what there is of a pattern; a package that nobody spoke of has nothing to show."""
+    return (
+        "ioint indicators list" if pattern.startswith("pkg:") else f"ioint indicators show {short_id(name)}"
+    )
 
 
 def _known_as(pattern: str) -> str:
@@ -227,14 +261,15 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
         ],
     )
     told = [one for voice in voices for one in voice["members"]]
-    columns = [name for name in (told[0] if told else ()) if name not in {"of", "raw", "decayed"}]
+    columns = [name for name in (told[0] if told else ()) if name not in {"of", "raw", "decayed", *COUNTS}]
     _print_table(
         console,
         "What they are made of",
-        (*columns, "says", "left of it"),
+        (*columns, "sessions", "says", "left of it"),
         [
             (
                 *(short_id(one[name]) if name == "record" else one[name] for name in columns),
+                counted(one["kind"], one["bad"], one["seen"]),
                 _amount("raw", one["raw"]),
                 _amount("decayed", one["decayed"]),
             )
@@ -247,7 +282,8 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     now = {
         name: local[name] for name in ("effect_now", "silence_s", "share_left", "weights") if name in local
     }
-    rows = [("judged", judged), *local["grounds"].items(), *now.items()]
+    grounds = [(GROUNDS.get(name, name), _ground(name, value)) for name, value in local["grounds"].items()]
+    rows = [("judged", judged), *grounds, *now.items()]
     _print_table(console, "What this node makes of it", ("ground", "value"), rows)
     left_out = receipt.get("records_left_out", 0)  # an older node lists all of them
     _print_table(
@@ -311,6 +347,10 @@ def _print_table(
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPED_COLUMNS)
+
+
+def _ground(name: str, value: Any) -> object:  # noqa: ANN401 - a value of a JSON document
+    return value if value is None or name != "others_after_b" else f"{value / MICRO:.3f}"
 
 
 def _amount(name: str, value: Any) -> object:  # noqa: ANN401 - a value of a JSON document

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from ioint_protocol import (
     Dispute,
@@ -140,7 +141,11 @@ async def confirm_subject(
     _check_on(parts)
     unknown = [name for name in intents if name not in parts.taxonomy.intents]
     if unknown:
-        raise RequestError(f"intents: {unknown[0][:64]!r} is no risky intent of the taxonomy")
+        near = get_close_matches(unknown[0][:64], parts.taxonomy.intents, 1)
+        meant = (
+            f"did you mean {near[0]}?" if near else f"they are {', '.join(sorted(parts.taxonomy.intents))}"
+        )
+        raise RequestError(f"intents: {unknown[0][:64]!r} is no risky intent of the taxonomy: {meant}")
     told = subject if exact else generalised(subject)
     async with parts.store.read() as connection:
         said_by_others = await labels.public_subjects(connection, parts.member, NAMES_COMPARED)

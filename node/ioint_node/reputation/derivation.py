@@ -116,6 +116,17 @@ def silenced(statement: Statement, scales: Scales, taken_back: Collection[str], 
     return "rejected" if rejected(statement, ruled) else "lapsed"
 
 
+def counted(kind: str, bad: int, seen: int) -> str:
+    """The buckets (powers of two) of a statement as numbers of sessions: "2–3 bad of 4–7"."""
+    if kind == "report":
+        return f"{_bucket(bad)} bad of {_bucket(max(bad, seen))}"
+    return _bucket(seen) if kind == "sighting" else ""
+
+
+def _bucket(exponent: int) -> str:
+    return f"{1 << exponent}–{(2 << exponent) - 1}" if exponent else "1"
+
+
 def _confidence(network: Network) -> str:
     if not network.independent:
         return "nobody accuses: 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.store.clearance import visible
 from ioint_node.store.schema import indicators, records, roster_files, sessions
 
+_PUBLIC = "pkg:"  # how every public subject begins
 T = TypeVar("T")
 
 
@@ -130,6 +132,26 @@ async def indicator(connection: AsyncConnection, key: str, clearance: str) -> St
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
     return None if row is None else _indicator(row)
+
+
+async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
+    """The subject whose indicator has this id, as far as it may be seen; also a package whose reports have no voice.
+
+    An indicator comes with the first voice. Until then a package is found among the names that records have.
+    """
+    found = await indicator(connection, key, clearance)
+    if found is not None:
+        return found.subject
+    names = (
+        select(records.c.subject)
+        .where(records.c.subject.startswith(_PUBLIC), records.c.tlp.in_(visible(clearance)))
+        .distinct()
+    )
+    async with connection.stream(names) as rows:
+        async for (name,) in rows:
+            if hashlib.sha256(name.encode()).hexdigest() == key:
+                return str(name)
+    return None
 
 
 async def reporters(

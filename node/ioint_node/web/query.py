@@ -89,6 +89,10 @@ async def show_pattern(site: Site, request: web.Request, caller: Caller) -> web.
         elif key in catalogue.entries:
             own = await own_records(connection, [key], day_of(site.parts.now()))
             row = _silent(site, key, own.get(key, OwnRecord()))
+        elif (silent := await listings.subject_of(connection, key, caller.tlp)) is not None:
+            raise NotFoundError(
+                f"{silent} is reported, and nothing said of it has a voice: `ioint why` shows it"
+            )
         else:
             raise NotFoundError(f"no pattern {key}")
         disputed = await disputes_of(
@@ -131,10 +135,10 @@ async def _heard_of(site: Site, request: web.Request, caller: Caller) -> str:
     """The subject that a request names, if anything was said of it that the caller may see."""
     key = pattern_key(request)
     async with site.parts.store.read() as connection:
-        found = await listings.indicator(connection, key, caller.tlp)
+        found = await listings.subject_of(connection, key, caller.tlp)
     if found is None:
         raise NotFoundError(f"nobody has said anything of {key} that this token may see")
-    return found.subject
+    return found
 
 
 async def list_records(site: Site, request: web.Request, caller: Caller) -> web.Response:

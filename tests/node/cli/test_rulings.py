@@ -126,7 +126,7 @@ def test_a_second_steward_sees_what_a_record_says_who_signed_it_and_who_disputes
             "signed_by": "beta (group beta)",
             "kind": "report",
             "about": load_catalogue().entries[PATTERN].title,
-            "says": f"{INTENT}; about 8 of 16 sessions flagged, "
+            "says": f"{INTENT}; sessions: 8–15 bad of 16–31, "
             f"{day_text(TODAY - 2)} to {day_text(TODAY)}, by analyst",
             "disputes": f"beta (group beta): too_broad, {day_text(TODAY)}",
         }
@@ -181,7 +181,7 @@ def test_what_two_members_signed_alike_needs_the_author(
     ("words", "told"),
     [
         (("--false", "abc"), "give at least its first 8 hex digits"),
-        (("--false", "0" * 12), "no record begins with"),
+        (("--false", "0" * 12), "no report, sighting or dispute begins with"),
         (("--false", "0" * 64), "holds no record"),
         (("--review", "0" * 12), "no pattern begins with"),
         (("--review", "pkg:nowhere/x"), "is no package URL"),
