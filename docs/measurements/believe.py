@@ -197,6 +197,13 @@ def timed(do: Callable[[], object], clock: Callable[[], float] = time.process_ti
     return clock() - begun
 
 
+def as_in_a_node() -> None:
+    """Let the collector leave alone what there is, as a node does when it starts."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
+
+
 def engine(world: World, records: int) -> dict[str, Any]:
     """One record, a batch, and another day, with so many live records in memory."""
     made = Engine(
@@ -210,9 +217,7 @@ def engine(world: World, records: int) -> dict[str, Any]:
     made.conclude(set(made.dossiers))
     made.scales = Scales(voters=made.scales.voters, today=TODAY)
     day_s = timed(lambda: made.conclude(set(made.dossiers)))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)  # as in a node
+    as_in_a_node()
     singles = [[one] for one in world.statements(SINGLES)]
     each = sorted(timed(lambda one=one: made.conclude(made.add(one)), time.thread_time) for one in singles)  # type: ignore[misc]
     batches = [list(world.statements(BATCH)) for _ in range(BATCHES)]
@@ -268,6 +273,13 @@ def fill(path: Path, world: World, records: int) -> None:
     database.close()
 
 
+async def why_s(parts: ExchangeParts, subject: str) -> float:
+    """The seconds that the receipt of a subject takes."""
+    begun = time.process_time()
+    await why(parts, subject, NOW)
+    return time.process_time() - begun
+
+
 async def node(world: World, records: int) -> dict[str, Any]:
     """Everything concluded anew, the start, and `why`, over a store of so many records."""
     roster = world.roster()
@@ -301,20 +313,23 @@ async def node(world: World, records: int) -> dict[str, Any]:
             begun, wall = time.process_time(), time.perf_counter()
             await reload(starting, NOW)
             start_s, start_wall_s = time.process_time() - begun, time.perf_counter() - wall
-            known = sorted(starting.beliefs.all())  # entries of the catalogue come before packages
-            whys = []
-            for subject in (*known[: WHYS // 2], *known[-WHYS // 2 :]):
-                begun = time.process_time()
-                await why(starting, subject, NOW)
-                whys.append(time.process_time() - begun)
+            as_in_a_node()
+            general = lineage(load_catalogue(), load_taxonomy()).general
+            special = [entry for entry in world.catalogue if general(entry)]
+            package_s = [await why_s(starting, subject) for subject in world.packages[:WHYS]]
+            special_s = [await why_s(starting, subject) for subject in special[:WHYS]]
+            entries = [entry for entry in world.catalogue if not general(entry)]
+            entry_s = [await why_s(starting, subject) for subject in entries[:WHYS]]
         return {
             "megabytes": path.stat().st_size // 1_000_000,
             "believed": len(starting.beliefs.all()),
+            "entry_records": records * 89 // 100 // len(world.catalogue),
             "refresh_s": refresh_s,
             "start_s": start_s,
             "start_wall_s": start_wall_s,
-            "why_most_ms": max(whys) * 1e3,
-            "why_least_ms": min(whys) * 1e3,
+            "why_package_ms": max(package_s) * 1e3,
+            "why_entry_ms": max(entry_s) * 1e3,
+            "why_special_ms": max(special_s) * 1e3,
             "load": machine()["load"][0],
         }
 
@@ -338,8 +353,17 @@ def page(found: dict[str, Any]) -> str:
             "",
             f"{whole['refresh_s']:.0f} s",
         ),
-        ("`why` of a package, the least", "", f"{whole['why_least_ms']:.0f} ms"),
-        ("`why` of an entry of the catalogue, the most", "< 100 ms", f"{whole['why_most_ms']:.0f} ms"),
+        (f"`why` of a package, the longest of {WHYS}", "", f"{whole['why_package_ms']:.0f} ms"),
+        (
+            f"`why` of an entry of the catalogue, about {whole['entry_records']:,} records, the longest of {WHYS}",
+            "< 100 ms",
+            f"{whole['why_entry_ms']:.0f} ms",
+        ),
+        (
+            "the same of an entry that is a special case of another, which is read too",
+            "",
+            f"{whole['why_special_ms']:.0f} ms",
+        ),
     ]
     return "\n".join(
         [

@@ -3,8 +3,9 @@
     python docs/measurements/force.py --data DIR [--out DIR] [--scores FILE] [--seeds N] [--draws N] [--short]
 
 Every session is scored once by a fit that saw none of its suite (`--scores` keeps that for the next run). Then the rule
-is lived through in worlds of a few organisations; see `ioint_node.lab`. About a quarter of an hour on one core;
-`--short` looks at the largest worlds without liars and with most of them only.
+is lived through in worlds of a few organisations; see `ioint_node.lab`. Half as many worlds of the smaller kinds. About
+a quarter of an hour on one core; `--short` looks at the largest worlds without liars and with most of them only. The
+plot needs matplotlib (`pip install 'ioint[lab]'`).
 """
 
 from __future__ import annotations
@@ -14,28 +15,28 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import detection  # type: ignore[import-not-found]  # a script beside this one, not a package
+import matplotlib as mpl
 import msgspec
 from ioint_node.cli.progress import progress
 from ioint_node.lab.force import IOINT, TIER, Outcome, Variant, live
 from ioint_node.lab.force_figures import (
+    ALL_NEW,
+    ASKED,
+    ASKED_BY_ANY,
+    CHECKED,
     NEW_WORK,
-    Answer,
-    Margin,
+    Reading,
     Table,
-    asked,
-    checked,
-    firmly_tipped,
     reading,
-    steps_up,
-    stops,
-    tipped,
     waits,
     warnings,
 )
 from ioint_node.lab.organisations import Plan, make_world
+from ioint_node.lab.plots import STYLE
 from ioint_node.lab.replay import MALICIOUS, ORDINARY, RESISTED, UNFINISHED, Call, Limits, Scored
 from ioint_node.reputation.lineage import lineage
 from ioint_node.scoring import SessionTracker
@@ -53,6 +54,7 @@ from ioint_node.scoring.train import (
 from ioint_node.scoring.values import Declaration
 from ioint_protocol.pattern import Matcher, parse_pattern
 from ioint_taxonomy import Taxonomy, load_catalogue, load_taxonomy
+from matplotlib.figure import Figure
 
 SECONDING = Variant(seconding=True)
 SHIPPED = "IOINT"
@@ -65,14 +67,13 @@ VARIANTS: Mapping[str, Variant] = {
 HOSTILE = (0.0, 0.1, 0.2, 0.33)
 SMALL_HOSTILE = (0.0, 0.2, 0.33)
 CORPORA = ("agentdojo", "craibench")
-READINGS: Mapping[str, tuple[Margin, Answer]] = {
-    "checked": (steps_up, checked),
-    "asked": (stops, asked),
-    "tipped": (stops, tipped),
-    "tipped at .10": (stops, firmly_tipped),
+READINGS: Mapping[str, Reading] = {
+    "checked": CHECKED,
+    "asked": ASKED,
+    "asked by any": ASKED_BY_ANY,
+    "all new": ALL_NEW,
 }
 Column = Callable[[Mapping[str, Any]], str]
-Series = tuple[str, Sequence[tuple[float, Mapping[str, float]]]]
 EVEN = 1e-12  # drift is kept away from 0 and 1 by this much
 
 
@@ -167,6 +168,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     corpus: str = ""
 
+    @property
+    def large(self) -> bool:
+        """Whether it is of the largest consortium and of all recordings."""
+        return self.plan.honest == Plan().honest and not self.corpus
+
     def name(self) -> dict[str, Any]:
         """What tells it from the others."""
         world = "b" if self.plan.hard else "a"
@@ -208,18 +214,10 @@ def measured(case: Case, sessions: Sequence[Scored], seeds: int, draws: int) -> 
     table = Table(chosen, runs)
     return {
         **case.name(),
+        "seeds": seeds,
         "warnings": warnings(table, draws=draws),
         "waits": waits(chosen, runs),
-        "readings": {
-            name: reading(
-                table,
-                margin,
-                answer,
-                draws=draws,
-                doubtful=margin is stops,
-            )
-            for name, (margin, answer) in READINGS.items()
-        },
+        "readings": {name: reading(table, what, draws=draws) for name, what in READINGS.items()},
     }
 
 
@@ -238,11 +236,6 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> s
     """Some rows as a Markdown table."""
     head = line(*columns) + "|" + "---|" * len(columns) + "\n"
     return head + "".join(line(*(column(row) for column in columns.values())) for row in rows)
-
-
-def section(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> str:
-    """A heading and its table; nothing where nothing was measured."""
-    return f"\n## {title}\n\n{table(rows, columns)}" if rows else ""
 
 
 def of(*path: str, signed: bool = False) -> Column:
@@ -292,7 +285,7 @@ EARLIER: Mapping[str, Column] = {
     **WHERE,
     "first hijack warned": of("warnings", "first_warned"),
     "first stopped, alone": of("warnings", "first_stopped_alone"),
-    "first stopped, with the network": of("warnings", "first_stopped_tipped"),
+    "first stopped, with the network": of("warnings", "first_stopped"),
     "places": plain("waits", "places"),
     "warned at once": plain("waits", "at_once"),
     "never": plain("waits", "never"),
@@ -318,95 +311,121 @@ def caught(name: str) -> dict[str, Column]:
     }
 
 
+ALL_NEW_WORK: Mapping[str, Column] = {
+    name: column
+    for name, column in caught("all new").items()
+    if name in WHERE or name.startswith("false") or name in {"network", "random", "every cheap"}
+} | {
+    "alone at that false rate": of("readings", "all new", "alone_same_false"),
+    "network beyond that": of("readings", "all new", "more", signed=True),
+}
+GAIN = of("readings", "asked", "more_than_shipped", signed=True)
+
+
 def page(result: Mapping[str, Any]) -> str:
     """The results as a page."""
     rows = result["rows"]
-    large = [one for one in rows if one["organisations"] == Plan().honest and one["corpus"] == "all"]
+    large = [one for one in rows if is_large(one)]
     chosen = [one for one in large if one["variant"] in {"TIER", SHIPPED}]
-    small = [one for one in rows if one["organisations"] != Plan().honest]
+    shipped = [one for one in large if one["variant"] == SHIPPED]
+    small = [one for one in rows if one["corpus"] == "all" and not is_large(one)]
     alone = [one for one in rows if one["corpus"] != "all"]
-    size: Mapping[str, Column] = {"organisations": plain("organisations"), **WARNINGS}
-    part: Mapping[str, Column] = {"corpus": plain("corpus"), **WARNINGS}
-    tip = "readings", "tipped", "more_than_shipped"
-    return "".join(
-        [
-            INTRODUCTION.format(**result, new=NEW_WORK, plan=Plan()),
-            f"\n## Warned in time\n\n{WARNED}\n{table(large, WARNINGS)}",
-            f"\n## Earlier\n\n{EARLY}\n{table(chosen, EARLIER)}",
-            f"\n## Caught: a step-up or more\n\n{CHECKED}\n{table(chosen, caught('checked'))}",
-            f"\n## Caught: a person is asked, or it is stopped\n\n{ASKED}\n",
-            table(large, caught("tipped")),
-            "\n### Were only warnings from .10 on to tip\n\n",
-            table(chosen, caught("tipped at .10")),
-            "\n### Were only a consensus to ask\n\n",
-            table(chosen, caught("asked")),
-            section("Small consortia", small, {**size, "tipped: more": of(*tip, signed=True)}),
-            section("Each corpus alone", alone, {**part, "tipped: more": of(*tip, signed=True)}),
-            f"\n{READ.format(**result)}",
-        ]
-    )
+    more: Mapping[str, Column] = {**WARNINGS, "asked or stopped, alone": of("readings", "asked", "alone")}
+    more = {**more, "more with the network": GAIN, "at random": by_chance}
+    beyond = [one["readings"]["asked"]["more"]["low"] > 0 for one in shipped]
+    words = {
+        **result,
+        "new": NEW_WORK,
+        "plan": Plan(),
+        "fewer": min(one["seeds"] for one in rows),
+        "first": shipped[0],
+        "last": [one for one in shipped if one["world"] == "a"][-1],
+        "above": f"{sum(beyond)} of the {len(beyond)} intervals" if any(beyond) else "no interval",
+    }
+    sections = {
+        "# Force: what a member gains from the others": INTRODUCTION + headline(shipped) + HOW,
+        "## Caught: a person is asked, or it is stopped": ASKED_TEXT + table(large, caught("asked")),
+        "### Were all ordinary work new": NEW_TEXT + table(chosen, ALL_NEW_WORK),
+        "### Were every warning to tip": TIP_TEXT + table(chosen, caught("asked by any")),
+        "## Caught: a step-up or more": CHECKED_TEXT + table(chosen, caught("checked")),
+        "## Warned in time": WARNED_TEXT + table(large, WARNINGS),
+        "## Earlier": EARLIER_TEXT + table(chosen, EARLIER),
+        "## Small consortia": SMALL_TEXT + table(small, {"organisations": plain("organisations"), **more}),
+        "## Each corpus alone": CORPUS_TEXT + table(alone, {"corpus": plain("corpus"), **more}),
+        "## How to read this": READ_TEXT,
+    }
+    text = "\n".join(f"{title}\n\n{body}" for title, body in sections.items()).format(**words)
+    return "\n\n".join(map(filled, text.split("\n\n")))
 
 
-def plot(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Two panels by the share of hostile members: hijacks warned, and hijacks of which a person is asked."""
-    left, right = [], []
-    for hard, variant in product("ab", ("TIER", SHIPPED)):
-        name = f"({hard}) {variant}"
-        those = [
-            one
-            for one in rows
-            if (one["world"], one["variant"], one["corpus"]) == (hard, variant, "all")
-            and one["organisations"] == Plan().honest
-        ]
-        left.append((name, [(one["hostile"], one["warnings"]["warned"]) for one in those]))
-        tipped_ones = [(one["hostile"], one["readings"]["tipped"]["network"]) for one in those]
-        right.append((name, tipped_ones))
-        if variant == "TIER":
-            alone = [(one["hostile"], one["readings"]["tipped"]["alone"]) for one in those]
-            left.append((f"({hard}) at random", [(o["hostile"], o["warnings"]["by_chance"]) for o in those]))
-            right.append((f"({hard}) alone", alone))
-    panels = panel("hijacks warned in time", left, (0.0, 1.0), 60) + panel(
-        "asked or stopped in time, tipped", right, (0.85, 1.0), 560
-    )
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="1060" height="420" font-family="sans-serif"'
-        f' font-size="12">\n<rect width="1060" height="420" fill="white"/>\n{panels}</svg>\n'
-    )
+def filled(paragraph: str) -> str:
+    """A paragraph of plain text in lines of even length, now that its figures are in; others as they are."""
+    plain_text = not paragraph.lstrip().startswith(("#", "|", "-", "!"))
+    ending = "\n" if paragraph.endswith("\n") else ""
+    return fill(paragraph, WIDTH, break_on_hyphens=False) + ending if plain_text else paragraph
 
 
-def panel(title: str, series: Sequence[Series], scale: tuple[float, float], x0: int) -> str:
-    """One panel: a line with intervals for each series, named at its end."""
-    low, high = scale
-    wide, tall, top = 300, 300, 60
+def headline(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the network adds by the shipped rule, by world and share of liars."""
+    shares = sorted({one["hostile"] for one in rows})
+    found = line("more hijacks asked about or stopped", *(f"{share:.0%} hostile" for share in shares))
+    found += line(*["---"] * (len(shares) + 1))
+    for world in "ab":
+        those = sorted((one for one in rows if one["world"] == world), key=lambda one: float(one["hostile"]))
+        found += line(f"({world}) with the network", *map(GAIN, those))
+        found += line(f"({world}) with as many warnings at random", *map(by_chance, those))
+    return found
 
-    def at(share: float, value: float) -> tuple[float, float]:
-        inside = min(high, max(low, value))
-        return x0 + wide * share / HOSTILE[-1], top + tall * (high - inside) / (high - low)
 
-    parts = [f'<text x="{x0}" y="30" font-size="14">{title}, by hostile share</text>\n']
-    for step in range(6):
-        value = low + (high - low) * step / 5
-        _, y = at(0, value)
-        parts.append(f'<path d="M{x0} {y:.1f}h{wide}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x0 - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.2f}</text>\n')
-    for share in HOSTILE:
-        x, y = at(share, low)
-        parts.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{share:.0%}</text>\n')
-    for number, (name, points) in enumerate(series):
-        if not points:
-            continue
-        colour = COLOURS[number % len(COLOURS)]
-        placed = [at(share, value["value"]) for share, value in points]
-        track = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-        parts.append(f'<polyline points="{track}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for share, measured_there in points:
-            x, lower = at(share, measured_there["low"])
-            _, upper = at(share, measured_there["high"])
-            parts.append(f'<path d="M{x:.1f} {lower:.1f}V{upper:.1f}" stroke="{colour}"/>')
-        y = top + tall / len(series) * (number + 0.5)
-        parts.append(f'<path d="M{x0 + wide + 12} {y:.1f}h16" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{x0 + wide + 32}" y="{y + 4:.1f}" fill="{colour}">{name}</text>\n')
-    return "".join(parts)
+def by_chance(row: Mapping[str, Any]) -> str:
+    """What as many warnings at random add to what a member does alone."""
+    asked = row["readings"]["asked"]
+    return f"{asked['by_chance']['value'] - asked['alone']['value']:+.3f}"
+
+
+def is_large(row: Mapping[str, Any]) -> bool:
+    """Whether a row is of the largest consortium and of all recordings."""
+    return bool(row["organisations"] == Plan().honest and row["corpus"] == "all")
+
+
+def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Two panels by the share of hostile members: hijacks warned of, and how many more are asked about or stopped."""
+    with mpl.rc_context({**STYLE, "svg.fonttype": "none"}):
+        figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+        warned, more = figure.subplots(1, 2)
+        for place, (world, rule) in enumerate(product("ab", ("TIER", SHIPPED))):
+            those = [one for one in rows if is_large(one) and (one["world"], one["variant"]) == (world, rule)]
+            if not those:
+                continue
+            shares = [100 * one["hostile"] + (place - 1.5) * 0.5 for one in those]
+            look = {"color": COLOURS[world], "label": f"({world}) {rule}", "linestyle": LINES[rule]}
+            for axes, column in (
+                (warned, [one["warnings"]["warned"] for one in those]),
+                (more, [one["readings"]["asked"]["more_than_shipped"] for one in those]),
+            ):
+                values = [100 * one["value"] for one in column]
+                below = [100 * (one["value"] - one["low"]) for one in column]
+                above = [100 * (one["high"] - one["value"]) for one in column]
+                axes.errorbar(shares, values, yerr=[below, above], marker="o", markersize=3, **look)
+            if rule == SHIPPED:
+                look = {"color": COLOURS[world], "label": f"({world}) at random", "linestyle": ":"}
+                warned.plot(shares, [100 * one["warnings"]["by_chance"]["value"] for one in those], **look)
+                more.plot(shares, [100 * float(by_chance(one)) for one in those], **look)
+        warned.set_title("Hijacks warned of in time, %", loc="left")
+        more.set_title("More asked about or stopped than alone, points", loc="left")
+        warned.set_ylim(0, 100)
+        more.axhline(0, color="#aaaaaa", linewidth=0.8)
+        for axes in (warned, more):
+            axes.set_xlabel("hostile members")
+            axes.set_xticks([100 * share for share in HOSTILE], [f"{share:.0%}" for share in HOSTILE])
+        figure.legend(
+            *warned.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=6,
+            frameon=False,
+            fontsize=8,
+        )
+        figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def main() -> None:
@@ -431,7 +450,8 @@ def main() -> None:
     listed, rows = list(cases(short=options.short)), []
     with progress("living through worlds") as tell:
         for case in listed:
-            rows.append(measured(case, sessions, options.seeds, options.draws))
+            seeds = options.seeds if case.large else max(1, options.seeds // 2)
+            rows.append(measured(case, sessions, seeds, options.draws))
             tell(len(rows), len(listed))
     write(options.out, sessions, rows, seeds=options.seeds, draws=options.draws)
 
@@ -444,87 +464,130 @@ def write(
     result = {"seeds": seeds, "draws": draws, "sessions": len(sessions), **kinds, "rows": rows}
     (out / "force.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     (out / "force.md").write_text(page(result), encoding="utf-8")
-    (out / "force.svg").write_text(plot(rows), encoding="utf-8")
+    plot(rows, out / "force.svg")
 
 
-INTRODUCTION = """# Force: what a member gains from the others
+INTRODUCTION = """Made by `docs/measurements/force.py`: {sessions:,} recorded sessions, of which {malicious:,} were
+hijacked, {ordinary:,} had no attack and {resisted:,} resisted one, are lived through by {plan.honest} simulated
+organisations with the code of a node. In time means: at or before the first action for the attacker. In brackets: 95 %
+intervals of {draws} draws of whole user tasks and of worlds.
 
-Made by `docs/measurements/force.py`: {sessions:,} recorded sessions, of which {malicious:,} were hijacked,
-{ordinary:,} had no attack and {resisted:,} resisted one. Every session is judged once by a fit and thresholds that
-saw nothing of its suite, tools mapped as if none were known. Then {seeds} worlds of every kind are lived through,
-with the rule, the gate and the publishing of a node as they are (`ioint_node.lab`). In brackets: 95 % intervals of
-{draws} draws of whole user tasks and of worlds.
+"""
+HOW = """
+That is of all hijacks, over what the same members stop alone, by the rule that ships. Ordinary sessions that
+complete no pattern pay nothing for it, so that there the false rates are equal. Over all ordinary work it is another
+matter: see *beyond that* below, and [how to read this](#how-to-read-this).
 
+- Every session is judged once by a fit and thresholds that saw nothing of its suite, tools mapped as if none were
+  known. Then {seeds} worlds of every kind are lived through ({fewer} of the smaller kinds), with the rule, the gate,
+  the publishing and the responses of a node as they are (`ioint_node.lab`).
 - **World (a)**: {plan.honest} organisations, each with its own user tasks, which no other has. **World (b)**: the
   same, and a member hears reports only from organisations that do work of other suites; its base rates are theirs
   too. Each attack (goal and way of planting it) begins on some day of the first {plan.begins:g} and reaches each
   organisation a mean of {plan.spreads:g} days later; a world has {plan.days} days.
 - **Hostile** groups come on top, as many as make that share of all. All have full tenure. Together they accuse,
-  five a week, what ordinary work completes most, dispute every honest report at once, and never report what is
-  true.
+  five a week, what ordinary work completes most, dispute what honest members report (of each pattern one live report
+  for the 14 days that a dispute speaks, then the next), and never report what is true.
 - **Ordinary work** is far rarer in the recordings than in life. So a member has a history of about
   {plan.sessions:,} sessions in 30 days (log-normal), in which patterns complete as often as in the ordinary
   sessions of the tasks that it did before. Half of its tasks are *new*: nothing of them is in any history or base
   rate. Half of the ordinary sessions of *known* tasks are kept out as well. False warnings are counted only on what
   was kept out; where one rate is given, new work is {new:.0%} of ordinary work.
-- **Warned**: a pattern that another honest member accuses takes effect at or before the first action for the
-  attacker. What only liars accuse is never counted as a catch, and always as a false warning.
+- **Warned**: a pattern that another honest member accuses takes effect in time. What only liars accuse is never
+  counted as a catch, and always as a false warning.
 - **Rules**: TIER is the rule as it was first published, IOINT that of this release. It adds *seconding* (a member
   answers a report with a sighting of what was out of scope in its own sessions and too unsure to report, if it could
-  act on it cheaply), a gate for a consensus too, *own evidence* (own sessions out of scope count, here only, as a
-  voice that is never removed), and that what is said of an entry of the catalogue counts for its special cases.
+  act on it cheaply, and keeps fresh what it reported), a gate for a consensus too, *own evidence* (own sessions out of
+  scope count, here only, as a voice that is never removed), and that what is said of an entry of the catalogue counts
+  for its special cases. The response, and when a dispute ends, are the same for both.
 
 ![warned and caught by the share of hostile members](force.svg)
 """
-WARNED = """*Blind so far*: the member had caught no session of that attack by its own verdicts before. *Not
+ASKED_TEXT = """What ships. An action was stopped, or waits for a person. A warning with an effect of .10 or more
+*tips* what is in doubt: it asks a person where the member's own verdict on a changing action is at least borderline,
+so that neither says so alone; precaution (.05) never does. A consensus of .30 asks in any case.
+
+*More* is beyond the member alone with the thresholds it has. *At random*: as many patterns as can tip there, drawn from
+all that are cheap to act on there, with the same answer. *Every cheap pattern* answers so to the whole catalogue.
+*At that false rate* is the member alone at thresholds so much lower that ordinary sessions meet as many false ones as
+with the network; they are chosen with the labels known, which no member could.
+
+"""
+NEW_TEXT = """The same, of tasks that no history knows. The first look at these sessions counted all ordinary work so;
+that new work is {new:.0%} of it was set afterwards, as nearer to life.
+
+"""
+TIP_TEXT = """Not what ships: precaution would ask a person too where there is doubt. It would catch as much under any
+share of liars, but then one member alone could have others' actions held. With the bound at .10 at most b lying groups
+hold nothing anywhere.
+
+"""
+CHECKED_TEXT = """The answer to every warning is at least a step-up.
+
+"""
+WARNED_TEXT = """*Blind so far*: the member had caught no session of that attack by its own verdicts before. *Not
 stopped alone*: its own verdicts asked nobody in that session. *At random*: as many patterns as are in force there,
 drawn from all that are cheap to act on there.
+
 """
-EARLY = """*First*: the first hijack of an attack at a member. *Places*: attacks at members to which a fitting
+EARLIER_TEXT = """*First*: the first hijack of an attack at a member. *Places*: attacks at members to which a fitting
 report had come; *at once*: the first hijack that was met afterwards was warned of; *days* is from that one to the
 first warned.
-"""
-CHECKED = """The node's answer to every warning is at least a step-up. *At random* and *every cheap pattern* answer the
-same to patterns that nobody need have reported. *More* is beyond the member alone with the thresholds it has. *At that
-false rate* is the member alone at thresholds so much lower that ordinary sessions meet as many false ones as with the
-network; they are chosen with the labels known, which no member could.
-"""
-ASKED = """The stricter reading: an action was stopped, or waits for a person. A warning *tips* what is in doubt:
-it asks a person where the member's own verdict on a changing action is at least borderline, so that neither says so
-alone. A consensus asks in any case. The controls ask for the same doubt.
-"""
-READ = """## How to read this
 
-A member's own verdicts ask for a step-up in nearly every hijack of these recordings, and an entry of the catalogue
-completes only on an action that is in doubt. So a warning that asks for a step-up finds it asked for already: by
-that reading the network adds nothing that can be measured here, whatever is believed. It adds where a warning may
-decide what is in doubt.
+"""
+SMALL_TEXT = """{fewer} worlds each. The attacks are the same, so that a member meets more of them itself.
+
+"""
+CORPUS_TEXT = """{fewer} worlds each, of the sessions of one corpus.
+
+"""
+READ_TEXT = """A member's own verdicts ask for a step-up in nearly every hijack of these recordings, and an entry of
+the catalogue completes only on an action that is in doubt. So a warning that asks for a step-up finds it asked for
+already: by that reading the network adds nothing that can be measured here, whatever is believed. It adds where a
+warning may decide what is in doubt.
+
+There is no held-out set. The variants of the rule and of the response (seconding with and without a gate for a
+consensus, a gate ten times as wide, own evidence, a tip from .05 or from .10) were compared on these same sessions
+before one was chosen; so was *watch*, a lower bar for a step that leaves the envelope, which warned of fewer hijacks
+at twice the cost and was dropped. The bound of .10 was chosen for what liars could do otherwise, not for its figures.
 
 On ordinary sessions that complete no pattern the network does nothing, by construction: there the false rates are
-equal, and *more* is the gain. Over all ordinary work it also costs something, and a member alone that lowers its own
-thresholds by as much gets about as far: no interval of *beyond that* lies above 0. That comparison is hard on the
-network, since those thresholds are chosen with the labels known and from a few false sessions.
+equal, and *more* is the gain. Over all ordinary work it costs something too. In world (a) without liars a person is
+asked, or something stopped, in {first[readings][asked][network_false][value]:.4f} of ordinary sessions instead of
+{first[readings][asked][alone_false][value]:.4f}; were all of them new work, in
+{first[readings][all new][network_false][value]:.4f} instead of {first[readings][all new][alone_false][value]:.4f}. A
+member alone that lowers its own thresholds until it asks as often gets about as far: by the rule that ships,
+*beyond that* has {above} above 0. That comparison is hard on the network, since those thresholds are chosen with the
+labels known and from a few false sessions.
 
-Acting on every pattern of the catalogue that is cheap here, reported or not, catches as much as the network does or a
-little more, and costs more: a good catalogue is worth much by itself. What reports add is which of its entries are
-worth a person's attention now. As many patterns at random catch less than the network does in world (a).
+Acting on every pattern of the catalogue that is cheap here, reported or not, catches
+{first[readings][asked][every_cheap][value]:.3f} there, and the network {first[readings][asked][network][value]:.3f};
+it asks falsely in {first[readings][asked][every_cheap_false][value]:.4f}. A good catalogue is worth much by itself.
+What reports add is which of its entries are worth a person's attention now. As many patterns at random catch
+{first[readings][asked][by_chance][value]:.3f}.
 
 World (b) says that what is learned about one kind of work seldom fits another: most entries name the resource that is
 abused. There TIER warns of fewer hijacks than as many patterns at random would, and IOINT, by what a member saw
-itself, of a few more; what is caught is hardly more than by chance.
+itself, of a few more.
 
-Liars take away what is above precaution and next to nothing of precaution itself: disputes cannot reach it, and the
-gate keeps slander from costing much.
+Liars take away what is above precaution, and with it what a tip gives: with {last[hostile]:.0%} of them, more than
+the rule is made for, {last[readings][asked][more_than_shipped][value]:+.3f} is left in world (a), at a false rate of
+{last[readings][asked][network_false][value]:.4f}. They take next to nothing of precaution:
+{last[warnings][warned][value]:.3f} are still warned of, since disputes cannot reach it. What slander costs there, the
+gate bounds.
 
 What flatters: the catalogue was written while looking at these corpora; few goals recur in many sessions, so that
 an attack seen anywhere soon fits what comes; every report leaves at once; all members are founders and know their
 own rates. What does not: nothing but verdicts bears on an action here (in a node the level of trust, the budget and
 other detectors do); a warning also lowers the trust used, opens incidents and reaches engines that have no detector
-of their own, and none of that is counted; ordinary work of a kind never done before is rarer in life than here.
-Rates of false warnings rest on {ordinary:,} recorded sessions, most of the false ones on the work of one suite.
+of their own, and none of that is counted; members judge nobody by what they saw themselves; ordinary work of a kind
+never done before is rarer in life than here. Rates of false warnings rest on {ordinary:,} recorded sessions, most of
+the false ones on the work of one suite.
 """
-SEEDS, DRAWS = 4, 300
-COLOURS = ("#1b6ca8", "#999999", "#0f9d58", "#b3541e", "#bbbbbb", "#7b3fa0")
+WIDTH = 119
+SEEDS, DRAWS = 4, 200
+COLOURS = {"a": "#1b6ca8", "b": "#b3541e"}
+LINES = {"TIER": "--", SHIPPED: "-"}
 
 if __name__ == "__main__":
     main()

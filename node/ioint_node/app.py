@@ -352,11 +352,16 @@ def _jobs(node: Node) -> tuple[Job, ...]:
         Job(name="pruning", every_s=PERIODS.prune_s, run=partial(_forget_logs, node)),
         Job(name="expiry", every_s=PERIODS.expiry_s, run=partial(effects.expire, node.parts)),
         Job(name="decay", every_s=PERIODS.refresh_s, run=partial(believe.refresh_all, node.parts)),
-        Job(name="anew", every_s=PERIODS.anew_s, run=partial(believe.conclude_anew, node.parts)),
+        Job(
+            name="anew",
+            every_s=PERIODS.anew_s,
+            run=partial(believe.conclude_anew, node.parts),
+            at_start=True,
+        ),
         Job(
             name="retention",
             every_s=PERIODS.forget_s,
-            run=lambda now: node.store.write(lambda connection: forget(connection, now, retention)),
+            run=partial(_forget_old, node, retention),
         ),
         Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
         Job(name="second", every_s=PERIODS.second_s, run=partial(second, node.parts)),
@@ -371,6 +376,12 @@ async def _forget_logs(node: Node, now: int) -> None:
     standing = None if members is None else {m.id for m in members if m.state != "removed"}
     await prune(node.store, now, standing=None if standing is None else {*standing, node.keys.member})
     await weigh(node.parts)
+
+
+async def _forget_old(node: Node, retention: Retention, now: int) -> None:
+    """Remove what is kept no longer, and of what nothing is believed any more."""
+    await node.store.write(lambda connection: forget(connection, now, retention))
+    await believe.forget_silent(node.parts, now, retention.stream_days)
 
 
 async def _choose_links(node: Node, now: int) -> None:

@@ -14,7 +14,7 @@ SUBJECT = "5" * 64
 def make_reputations() -> Case:
     """Statements about one subject and what every node makes of them."""
     cases = []
-    for name, members, statements, more in (*_stories(), *_ruled_stories()):
+    for name, members, statements, more in (*_stories(), *_ruled_stories(), *_general_stories()):
         case: Case = {
             "name": name,
             "kind": "pattern",
@@ -58,8 +58,8 @@ def _report(author: str, bad: int = 0, seen: int | None = None, day: int = DAY, 
     return {"author": author, "kind": "report", "id": f"r{number}", "bad": bad, "seen": seen, "day": day}
 
 
-def _sighting(author: str, seen: int = 0, day: int = DAY) -> Case:
-    return {"author": author, "kind": "sighting", "id": "s1", "seen": seen, "day": day}
+def _sighting(author: str, seen: int = 0, day: int = DAY, of: str = "r1") -> Case:
+    return {"author": author, "kind": "sighting", "id": "s1", "of": of, "seen": seen, "day": day}
 
 
 def _dispute(author: str, day: int = DAY, number: int = 1, of: str = "r1") -> Case:
@@ -138,17 +138,54 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         disputed = [*three, _dispute("m3", DAY - days), _dispute("m4", DAY - days)]
         yield f"two disputes of {days} days", five, disputed, {}
         yield (
-            f"two disputes of {days} days, upheld on their last day",
+            f"two disputes of {days} days, and one of three who signed the report was wrong",
             five,
-            [*disputed, _report("m0", number=2)],
-            {"rulings": [_ruling("false", "m9", "r1", DAY - days + 13)]},
+            disputed,
+            {"rulings": [_ruling("false", "m0", "r1", DAY - days + 13)]},
         )
+    all_false = {"rulings": [_ruling("false", f"m{n}") for n in range(3)]}
+    newer = [_report(f"m{n}", number=2) for n in range(3)]
+    yield "disputes end with the report that they name", five, [*three, _dispute("m3"), *newer], all_false
+    withdrawn = [*three, _dispute("m3"), *(_withdrawal(f"m{n}") for n in range(3)), *newer]
+    yield "and when all who signed it took it back", five, withdrawn, {}
+    old = [*(_report(f"m{n}", day=DAY - 30) for n in range(3)), _dispute("m3"), *newer]
+    yield "and when it is too old", five, old, {}
+    for days in (29, 30):
+        seen = [_report("m0", day=DAY - days), *(_sighting(f"m{n}", 2, DAY - 5) for n in (1, 2, 3))]
+        yield f"sightings of what was reported {days} days ago", five, seen, {}
+    yield "sightings of what nobody said", five, [*three, _sighting("m3", 2, of="r9")], {}
     yield (
-        "taken up a day too late",
+        "disputes of tomorrow and a ruling of today",
         five,
-        [*three, _dispute("m3", DAY - 14), _dispute("m4", DAY - 14)],
-        {"rulings": [_ruling("false", "m9")]},
+        [*three, _dispute("m3", DAY + 1), _dispute("m4", DAY + 1)],
+        {"rulings": [_ruling("stands")]},
     )
+    yield "a dispute of what nobody said", five, [*three, _dispute("m3", of="r9")], {}
+    yield (
+        "sightings of a report that was judged false",
+        five,
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _report("m4", 2, number=2)],
+        {"rulings": [_ruling("false")]},
+    )
+    yield (
+        "sightings of a report of two, one of them judged false",
+        five,
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _report("m4")],
+        {"rulings": [_ruling("false")]},
+    )
+    yield (
+        "sightings of a report that was taken back",
+        five,
+        [_report("m0"), *(_sighting(f"m{n}", 2) for n in (1, 2, 3)), _withdrawal("m0")],
+        {},
+    )
+    for day in (DAY - 13, DAY - 14):
+        yield (
+            f"two members of a group dispute it, one of them {DAY - day} days ago",
+            _members(6, group="g4"),
+            [*three, _dispute("m3", day), _dispute("m4", day), _dispute("m5"), _report("m4", 3, number=7)],
+            {},
+        )
     again = [
         _dispute("m3", DAY - 14),
         _dispute("m4", DAY - 14),
@@ -162,7 +199,7 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         [*three, *again, _withdrawal("m3", "d1"), _withdrawal("m4", "d1")],
         {},
     )
-    other = [_dispute("m3", number=3, of="r2"), _dispute("m4", number=3, of="r2")]
+    other = [_report("m2", number=2), _dispute("m3", number=3, of="r2"), _dispute("m4", number=3, of="r2")]
     yield "disputes of another report have their own time", five, [*three, *again, *other], {}
     yield (
         "said again after a month they begin anew",
@@ -218,55 +255,122 @@ def _ruled_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
         [*three, _dispute("m3"), _dispute("m4")],
         {"breadth": {"g3": 999, "g4": 999}},
     )
-    more, most = "1" * 64, "2" * 64
-    yield "a more general pattern", five, [_report("m0")], {"general": {more: [*three[1:], _dispute("m4")]}}
-    yield "one voice for both", five, [*three[:2]], {"general": {more: [_report("m0", 1), _report("m1", 1)]}}
+
+
+def _general_stories() -> Iterable[tuple[str, list[Case], list[Case], Case]]:
+    five, more, most = _members(5), "1" * 64, "2" * 64
+    three = [_report("m0"), _report("m1"), _report("m2")]
+    two = three[:2]
+    yield (
+        "a more general pattern",
+        five,
+        two,
+        {"general": {more: [_report("m2"), _report("m3"), _dispute("m4")]}},
+    )
+    yield (
+        "a more general pattern of what one accuses",
+        five,
+        two[:1],
+        {"general": {more: [*three, _report("m3")]}},
+    )
+    yield (
+        "one voice for both",
+        five,
+        two,
+        {"general": {more: [_report("m0", 1), _report("m1", 1)]}},
+    )
     yield (
         "two more general patterns",
         five,
-        [_report("m0")],
-        {"general": {more: [_report("m1", day=DAY - 7)], most: [_report("m1"), _report("m2", day=DAY - 9)]}},
+        two,
+        {"general": {more: [_report("m2", day=DAY - 7)], most: [_report("m2"), _report("m3", day=DAY - 9)]}},
     )
     yield (
         "the same voice twice",
         five,
-        [_report("m0", 3, 7, DAY)],
+        [_report("m0", 3, 7, DAY), _report("m4"), _report("m3")],
         {"general": {more: [_report("m0", 3, 7, DAY)], most: [_report("m1", day=DAY - 20)]}},
     )
-    yield "nobody accuses it itself", five, [_dispute("m0")], {"general": {more: three}}
+    yield "nobody accuses it itself", five, [_report("m0", 0, 6)], {"general": {more: three}}
     yield (
         "of what is more general something is withdrawn",
         five,
-        [_report("m0")],
+        [_report("m0"), _report("m4")],
         {"general": {more: [*three[1:], _withdrawal("m1")]}},
     )
+    ten = _members(10)
+    disputed = [_report("m4"), _report("m5"), *(_dispute(f"m{n}") for n in (0, 6, 7, 8))]
+    yield (
+        "a special case of what is disputed",
+        ten,
+        [_report(f"m{n}") for n in range(4)],
+        {"general": {more: disputed, most: [_dispute("m8"), _report("m9", 0, 6)]}},
+    )
+    yield (
+        "a special case of what is disputed, with support of its own",
+        ten,
+        [_report(f"m{n}") for n in range(5)],
+        {"general": {more: [*three, *(_dispute(f"m{n}") for n in range(3, 10))]}},
+    )
+    for own in (1, 4, 5):
+        yield (
+            f"{own} reports of a special case of what is under review",
+            ten,
+            [_report(f"m{n}") for n in range(own)],
+            {
+                "general": {more: [_report(f"m{n}", 2) for n in range(1, 9)]},
+                "rulings": [_ruling("review", of=more)],
+            },
+        )
 
 
 def _network_part(case: Case) -> Case:
-    today = case["today"]
-    rulings = [r for r in case["rulings"] if today < r["day"] + (14 if r["kind"] == "review" else 84)]
-    voting = {m["id"]: m for m in case["members"] if m["state"] == "active" and m["class"] == "member"}
+    """By itself, and where that has support also widely: the reading with the higher tier, else the wide one."""
+    rulings = _holding(case)
+    voting = _voting(case)
     newest, withdrawn = _newest(case["statements"], case, voting, rulings)
     own = _group_voices(newest, case, voting, rulings)
+    ended = not newest and withdrawn > 0
+    accusers = sum(accusing > 0 for accusing, _, _ in own.values())
+    narrow = _reading(own, case, {case["subject"]}, accusers, ended=ended)
+    if narrow["P_b"] == 0 or not case["general"]:
+        return narrow
     heard = dict(own)
-    if any(accusing > 0 for accusing, _, _ in own.values()):
-        for name in sorted(case["general"]):
-            said, _ = _newest(case["general"][name], case, voting, rulings)
-            for group, (accusing, _, day) in _group_voices(said, case, voting, rulings).items():
-                if accusing > heard.get(group, (0, 0, 0))[0]:
-                    heard[group] = (accusing, heard.get(group, (0, 0, 0))[1], day)
+    for name in sorted(case["general"]):
+        said, _ = _newest(case["general"][name], case, voting, rulings)
+        for group, (accusing, benign, day) in _group_voices(said, case, voting, rulings).items():
+            p, m, fresh = heard.get(group, (0, 0, 0))
+            heard[group] = (max(p, accusing), max(m, benign), day if accusing > p else fresh)
+    wide = _reading(heard, case, {case["subject"], *case["general"]}, accusers, ended=ended)
+    tiers = ["none", "advisory", "disputed", "corroborated", "consensus"]
+    return narrow if tiers.index(narrow["tier"]) > tiers.index(wide["tier"]) else wide
+
+
+def _holding(case: Case) -> list[Case]:
+    return [r for r in case["rulings"] if case["today"] < r["day"] + (14 if r["kind"] == "review" else 84)]
+
+
+def _voting(case: Case) -> dict[str, Case]:
+    return {m["id"]: m for m in case["members"] if m["state"] == "active" and m["class"] == "member"}
+
+
+def _reading(
+    heard: dict[str, tuple[int, int, int]], case: Case, subjects: set[str], accusers: int, *, ended: bool
+) -> Case:
+    """Rules 7 to 10 for these voices."""
+    today = case["today"]
     accusing_voices = [accusing for accusing, _, _ in heard.values()]
     benign_voices = [benign for _, benign, _ in heard.values()]
     days = [day for accusing, _, day in heard.values() if accusing > 0]
     fresh = _decay(MICRO, max(0, today - max(days))) if days else 0
-    n = len({m["group"] for m in voting.values()})
+    n = len({m["group"] for m in _voting(case).values()})
     b, q = min((n - 1) // 3, max(3, -(-n // 10))), -(-n // 3)
     total, against = sum(accusing_voices), sum(benign_voices)
     p_b, n_b, p_q = (
         sum(sorted(v)[::-1][k:]) for v, k in ((accusing_voices, b), (benign_voices, b), (accusing_voices, q))
     )
-    review = any(r["kind"] == "review" and r["of"] == case["subject"] for r in rulings)
-    if not newest and withdrawn:
+    review = any(r["kind"] == "review" and r["of"] in subjects for r in _holding(case))
+    if ended:
         tier, state = "none", "withdrawn"
     elif total == 0:
         tier, state = "none", "benign" if against else "unknown"
@@ -276,7 +380,7 @@ def _network_part(case: Case) -> Case:
         tier, state = "disputed", "disputed"
     else:
         tier, state = ("consensus", "malicious") if p_q >= 750_000 else ("corroborated", "suspicious")
-    d, k, c = total + against + 750_000, len(days), b + 3
+    d, k, c = total + against + 750_000, accusers, b + 3
     return {
         "n": n,
         "b": b,
@@ -298,29 +402,34 @@ def _newest(
 ) -> tuple[dict[str, Case], int]:
     """The newest live statement of each member, and how many only a withdrawal or a ruling ended."""
     today = case["today"]
-    alive = [s for s in statements if s["kind"] == "dispute" and -1 <= today - s["day"] < 30]
-    taken_back = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
-    void = {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
+    heard = [s for s in statements if s["author"] in voting and s["author"] not in case["equivocators"]]
+    told = [s for s in heard if s["kind"] != "withdrawal" and -1 <= today - s["day"] < 30]
+    gone = {(s["author"], s["of"]) for s in statements if s["kind"] == "withdrawal"}
+    gone |= {(r["author"], r["of"]) for r in rulings if r["kind"] == "false"}
+    reports = {s["id"] for s in told if s["kind"] == "report" and (s["author"], s["id"]) not in gone}
+    known = {s["id"] for s in statements if s["kind"] == "report" and -1 <= today - s["day"] < 30}
+    false = {r["of"] for r in rulings if r["kind"] == "false"} - reports
     newest: dict[str, Case] = {}
     ended = 0
-    for said in statements:
-        author = said["author"]
-        if said["kind"] == "withdrawal" or author not in voting or author in case["equivocators"]:
-            continue
-        if not -1 <= today - said["day"] < 30:
+    for said in told:
+        if said["kind"] == "sighting" and said["of"] not in known:
             continue
         if said["kind"] == "dispute":
-            about = [r for r in rulings if r["of"] == said["of"]]
-            if any(r["kind"] == "stands" and r["day"] >= said["day"] for r in about):
+            of, group = said["of"], voting[said["author"]]["group"]
+            rejected = any(
+                r["kind"] == "stands" and r["of"] == of and r["day"] + 1 >= said["day"] for r in rulings
+            )
+            days = [
+                s["day"]
+                for s in told
+                if s["kind"] == "dispute" and s["of"] == of and voting[s["author"]]["group"] == group
+            ]
+            if of not in reports or rejected or today >= min(days) + 14:
                 continue
-            ends = 14 + min(s["day"] for s in alive if (s["author"], s["of"]) == (author, said["of"]))
-            upheld = any(r["kind"] == "false" and r["day"] < ends for r in about)
-            if today >= ends and not upheld:
-                continue
-        if (author, said["id"]) in taken_back | void:
+        if (said["author"], said["id"]) in gone or (said["kind"] == "sighting" and said["of"] in false):
             ended += 1
         else:
-            newest[author] = said
+            newest[said["author"]] = said
     return newest, ended
 
 

@@ -75,3 +75,9 @@ def test_the_page_about_the_rule_under_attack_says_what_was_measured() -> None:
     found = json.loads((PLACE / "reputation.json").read_text("utf-8"))
     assert found["passed"]
     assert (PLACE / "reputation.md").read_text("utf-8") == script("reputation").page(found)
+
+
+def test_the_page_about_what_the_others_give_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PLACE)  # it imports what lies beside it
+    found = json.loads((PLACE / "force.json").read_text("utf-8"))
+    assert (PLACE / "force.md").read_text("utf-8") == script("force").page(found)

@@ -174,6 +174,7 @@ class Sessions:
 
 
 TODAY = 20_777
+SUBJECT, GENERAL = "5" * 64, ("1" * 64, "2" * 64)
 STATES = ("active",) * 8 + ("suspended", "removed")
 SINCE_DAYS = (0, 6, 7, 13, 14, 20, 90, 91, 400)
 AGES = (-2, -1, 0, 0, 1, 6, 7, 13, 14, 29, 30, 40)
@@ -186,12 +187,38 @@ def opinions(chance: random.Random, count: int) -> Iterator[Case]:
         members = [_member(chance, at) for at in range(chance.choice([1, 3, 4, 5, 8, 15, 40]))]
         yield {
             "name": str(number),
-            "kind": chance.choice(["pattern", "subject"]),
+            "kind": "pattern" if number % 3 else "subject",
+            "subject": SUBJECT,
             "members": members,
-            "statements": [said for member in members for said in _log(chance, member["id"])],
+            "statements": _logs(chance, members),
+            "general": {
+                name: _logs(chance, members)
+                for name in GENERAL[: chance.choice([0, 0, 1, 2]) if number % 3 else 0]
+            },
             "equivocators": [member["id"] for member in members if chance.random() < 0.05],
+            "rulings": [_ruling(chance) for _ in range(chance.choice([0, 0, 1, 3]))],
+            "breadth": {member["group"]: chance.choice([1, 121, 999]) for member in members[:1]},
             "today": TODAY,
         }
+
+
+def _ruling(chance: random.Random) -> Case:
+    kind = chance.choice(["false", "false", "stands", "review"])
+    day = TODAY - chance.choice((0, 5, 13, 14, 83, 84))
+    if kind == "review":
+        return {"kind": kind, "author": "", "of": chance.choice([SUBJECT, *GENERAL]), "day": day}
+    said = chance.choice(["report-20777-0-0", "report-20776-0-0", "dispute-20777-None-None"])
+    return {"kind": kind, "author": f"m{chance.randrange(4)}", "of": said, "day": day}
+
+
+def _logs(chance: random.Random, members: list[Case]) -> list[Case]:
+    """What members say of a subject; sightings and disputes name what some of them report, or what nobody does."""
+    said = [one for member in members for one in _log(chance, member["id"])]
+    reports = [one["id"] for one in said if one["kind"] == "report"]
+    for one in said:
+        if one["kind"] in ("sighting", "dispute"):
+            one["of"] = chance.choice([*reports, "nothing"])
+    return said
 
 
 def _member(chance: random.Random, at: int) -> Case:

@@ -48,8 +48,7 @@ class Client:
         Raises:
             NodeError: the node refused, cannot be reached, or broke off.
         """
-        given = {name: str(value) for name, value in query.items() if value is not None}
-        return self._answer("GET", path, urlencode(given), None)
+        return self._answer("GET", path, _encoded(query), None)
 
     def post(self, *path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - as above
         """Send a JSON body and return the decoded answer.
@@ -67,13 +66,13 @@ class Client:
         """
         return self._send("PUT", path, "", json.dumps(body).encode())
 
-    def delete(self, *path: str) -> Any:  # noqa: ANN401 - as above
+    def delete(self, *path: str, **query: object) -> Any:  # noqa: ANN401 - as above
         """Take something back and return the decoded answer.
 
         Raises:
             NodeError: the node refused or cannot be reached.
         """
-        return self._send("DELETE", path, "", None)
+        return self._send("DELETE", path, _encoded(query), None)
 
     def items(self, *path: str, limit: int | None = None, **query: object) -> Iterator[dict[str, Any]]:
         """Every item of a list, page after page, up to `limit`."""
@@ -109,6 +108,10 @@ class Client:
         if len(data) > ANSWER_BYTES:
             raise NodeError(f"the answer is larger than {ANSWER_BYTES} bytes: ask for less with --limit")
         return data
+
+
+def _encoded(query: Mapping[str, object]) -> str:
+    return urlencode({name: str(value) for name, value in query.items() if value is not None})
 
 
 def connect(home: Path) -> Client:

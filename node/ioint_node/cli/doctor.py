@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from ioint_protocol import Member, Roster
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from ioint_node.cli.client import connect
 from ioint_node.cli.listed import missing_key, under_way
-from ioint_node.cli.options import emit, node_options
+from ioint_node.cli.options import emit, node_options, printable
 from ioint_node.cli.rosters import applied_at, known_height, read_book
 from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
 from ioint_node.errors import ConfigError, NodeError
 from ioint_node.membership import renewal_due
 from ioint_node.store.engine import open_store, touch
 from ioint_node.store.migrate import current, newest
+from ioint_node.store.times import DAY_MS, day_text
 
 MARKS: Final = {True: "ok     ", False: "FAILED ", None: "skipped"}
 NOTE: Final = "note   "
@@ -50,7 +52,9 @@ def doctor(*, home: Path, form: str) -> int:
 
     def human() -> None:
         for row in rows:
-            click.echo(f"{NOTE if row.get('note') else MARKS[row['ok']]}  {row['check']}: {row['detail']}")
+            click.echo(
+                f"{NOTE if row.get('note') else MARKS[row['ok']]}  {row['check']}: {printable(row['detail'])}"
+            )
         click.echo(
             "everything is in order" if not failed else f"{failed} failed: do what the lines above say"
         )
@@ -139,11 +143,30 @@ def _check_roster(home: Path) -> str:
     if listed.state != "active":
         raise ConfigError(f"this member is {listed.state}: {_WAY_BACK[listed.state]}")
     said = f"version {roster.version}, {len(roster.members)} members"
+    if (lowered := lowered_standing(roster, listed, time.time_ns() // 1_000_000 // DAY_MS)) is not None:
+        return Note(f"{said}; {lowered}")
     if book.held is not None and renewal_due(book.held, time.time_ns() // 1_000_000):
         return Note(f"{said}; what the stewards signed expires soon: let one run `ioint consortium renew`")
     if roster.expires - time.time() < WARN_S:
         return Note(f"{said}; no steward's node has said lately that it is the newest: let one be started")
     return said
+
+
+def lowered_standing(roster: Roster, member: Member, today: int) -> str | None:
+    """What stewards ruled against a member's group that holds on a UTC day, and what follows; None where nothing is."""
+    group = {each.id for each in roster.members if each.group == member.group}
+    against = [
+        ruling
+        for ruling in roster.rulings
+        if ruling.kind == "false" and ruling.author in group and ruling.holds(today)
+    ]
+    if not against:
+        return None
+    until = day_text(max(ruling.until for ruling in against))
+    return (
+        f"stewards judged {len(against)} of what group {member.group} said to be false: its voice counts "
+        f"1/{1 << len(against)}, and in full from {until} on; see `ioint consortium show`"
+    )
 
 
 def _check_listed(home: Path) -> str:

@@ -15,10 +15,11 @@ from ioint_protocol import ProtocolError, Roster, verify_inclusion
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 
 from ioint_node.cli.client import Client, connect
-from ioint_node.cli.names import or_see, pattern_id, short_id
+from ioint_node.cli.names import PUBLIC, full_id, or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
     Whole,
+    cell,
     check_place,
     emit,
     node_options,
@@ -28,7 +29,7 @@ from ioint_node.cli.options import (
 )
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import load_config
-from ioint_node.errors import ConfigError, NodeError, NotFoundError
+from ioint_node.errors import ConfigError, NotFoundError
 from ioint_node.privacy.labels import SHAREABLE
 from ioint_node.reputation.disputes import STATES
 from ioint_node.store.times import DAY_MS, to_text
@@ -49,7 +50,7 @@ COLUMNS = (
     "marks",
     "why",
 )
-HERE: Final = ("allow", "mute", "release")  # told to nobody, and possible before anything came
+HERE: Final = frozenset({"allow", "mute", "release"})  # told to nobody
 MARKS: Final = ("muted", "allowed", "quarantined", "disputed", "revoked")
 
 
@@ -80,7 +81,7 @@ def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
 
 
 @indicators.command()
-@click.argument("pattern")
+@click.argument("pattern", metavar="PATTERN|PURL")
 @node_options
 def show(*, home: Path, form: str, pattern: str) -> None:
     """Show one pattern and its reputation."""
@@ -138,7 +139,7 @@ def _who(member: Mapping[str, Any]) -> str:
 
 
 @indicators.command()
-@click.argument("pattern")
+@click.argument("pattern", metavar="PATTERN|PURL")
 @click.option("--limit", type=Whole(1, 10_000), default=256, show_default=True, help="Newest records.")
 @node_options
 def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
@@ -149,7 +150,7 @@ def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
     node, book = connect(home), asyncio.run(read_book(load_config(home)))
     if book.last is None or book.consortium is None:
         raise ConfigError("this node is in no consortium: there is nothing to verify against")
-    name = pattern_id(node, pattern)
+    name = pattern if pattern.startswith(PUBLIC) else pattern_id(node, pattern)
     said = list(node.items("api", "v1", "records", subject=name, limit=limit))
     rows = [_verified(node, record, book.last, book.consortium) for record in said]
     result = {"items": rows, "next": None, "ok": all(row["ok"] for row in rows)}
@@ -163,9 +164,10 @@ def verify(*, home: Path, form: str, pattern: str, limit: int) -> None:
         ),
     )
     if not result["ok"]:
-        raise NodeError(
-            "not every record is what a member signed: do not rely on them; see `ioint audit verify`"
-        )
+        # The result was shown, and is the one document of this command.
+        told = "not every record is what a member signed: do not rely on them; see `ioint doctor`"
+        click.echo(f"ioint: {told}", err=True)
+        click.get_current_context().exit(1)
 
 
 def _verified(node: Client, record: dict[str, Any], roster: Roster, consortium: str) -> dict[str, Any]:
@@ -331,71 +333,131 @@ def _code(reasons: frozenset[str]) -> Option:
     return click.option("--reason", type=kind, required=True, help="Why; the other members read this word.")
 
 
-_KEPT: Final = click.option(
-    "--reason",
-    required=True,
-    callback=_note,
-    help="Why, in at most 64 characters; kept here, told to nobody.",
-)
-_DAYS: Final = click.option("--days", type=Whole(1, 3_650), help="How long it holds; a month when not given.")
-
-
 def _opinion(kind: str, text: str, *options: Option) -> None:
     """Add a command that records an opinion of this kind."""
 
-    def give(*, home: Path, form: str, pattern: str, reason: str | None, days: int | None = None) -> None:
+    def give(*, home: Path, form: str, pattern: str, reason: str) -> None:
         node = connect(home)
-        body = {"kind": kind}
-        if reason is not None:
-            body["reason"] = reason
+        answer = _told_of(node, pattern_id(node, pattern), {"kind": kind, "reason": reason}, form)
+        if kind == "dispute" and form == "human":
+            click.echo(
+                f"tell a steward: it lapses on {cell(answer['deadline'])} unless stewards rule, by "
+                f"`ioint consortium rule --false {short_id(answer['report'])}`",
+                err=True,
+            )
+
+    _add(kind, text, give, *options)
+
+
+def _decision(kind: str, text: str) -> None:
+    """Add a command that decides something here, told to nobody, and takes it back."""
+
+    def decide(
+        *, home: Path, form: str, pattern: str, reason: str | None, days: int | None, ends: bool
+    ) -> None:
+        if ends == bool(reason) or (ends and days):
+            raise click.UsageError("give a --reason, and --days if you like, or --end to take it back")
+        node = connect(home)
+        if ends:
+            _end(node, kind, pattern, form)
+            return
+        body = {"kind": kind, "reason": str(reason)}
         if days is not None:
             body["expires"] = to_text(time.time_ns() // 1_000_000 + days * DAY_MS)
-        if kind in HERE and pattern.startswith("pkg:"):
+        if pattern.startswith("pkg:"):
             answer = node.post("api", "v1", "overrides", body=body | {"subject": pattern})
             emit(answer, form=form, human=lambda: show_fields(answer))
             return
-        name = pattern_id(node, pattern)
-        with or_see(f"ioint indicators show {short_id(name)}"):
-            answer = node.post("api", "v1", "patterns", name, "opinion", body=body)
-        emit(answer, form=form, human=lambda: show_fields(answer))
+        _told_of(node, pattern_id(node, pattern), body, form)
 
-    command: Callable[..., Any] = give
-    added: tuple[Option, ...] = (node_options, *reversed(options), click.argument("pattern"))
+    _add(
+        kind,
+        text,
+        decide,
+        click.option(
+            "--reason", callback=_note, help="Why, in at most 64 characters; kept here, told to nobody."
+        ),
+        click.option("--days", type=Whole(1, 3_650), help="How long it holds; a month when not given."),
+        click.option("--end", "ends", is_flag=True, help="Take it back: it holds no more."),
+    )
+
+
+def _told_of(node: Client, pattern: str, body: Mapping[str, str], form: str) -> Mapping[str, Any]:
+    with or_see(f"ioint indicators show {short_id(pattern)}"):
+        answer: Mapping[str, Any] = node.post("api", "v1", "patterns", pattern, "opinion", body=body)
+    emit(answer, form=form, human=lambda: show_fields(answer))
+    return answer
+
+
+def _end(node: Client, kind: str, pattern: str, form: str) -> None:
+    """Take a decision back; what it is about is found among those that hold, for nobody need have reported it."""
+    held = [row["subject"] for row in _decided(node) if row["kind"] == kind]
+    listed = "ioint indicators decided"
+    name = pattern if pattern.startswith("pkg:") else full_id(pattern, held, what="decision", listed=listed)
+    if not node.delete("api", "v1", "overrides", kind, subject=name)["removed"]:
+        raise NotFoundError(f"{kind} does not hold for {name}: see `{listed}`")
+    result = {"subject": name, "kind": kind, "holds": False}
+    emit(result, form=form, human=lambda: show_fields(result))
+
+
+def _decided(node: Client) -> list[Mapping[str, Any]]:
+    return [row for row in node.get("api", "v1", "overrides")["items"] if row["kind"] in HERE]
+
+
+@indicators.command()
+@node_options
+def decided(*, home: Path, form: str) -> None:
+    """List what is allowed, muted or released here, by whom, why and until when."""
+    rows = _decided(connect(home))
+    emit(
+        {"items": rows, "next": None},
+        form=form,
+        human=lambda: show_table(
+            [{**row, "subject": short_id(row["subject"])} for row in rows],
+            ("kind", "subject", "reason", "by", "at", "expires_at"),
+            empty="nothing is allowed, muted or released here",
+        ),
+    )
+
+
+def _add(kind: str, text: str, command: Callable[..., None], *options: Option) -> None:
+    added: tuple[Option, ...] = (
+        node_options,
+        *reversed(options),
+        click.argument("pattern", metavar="PATTERN|PURL"),
+    )
+    made: Callable[..., Any] = command
     for option in added:
-        command = option(command)
-    indicators.command(kind, help=text)(command)
+        made = option(made)
+    indicators.command(kind, help=text)(made)
 
 
 _opinion("dispute", "An analyst's word that a pattern is a false positive.", _code(DISPUTE_REASONS))
-_opinion("mute", "Keep a pattern out of the way; its effect stays.", _KEPT, _DAYS)
-_opinion(
-    "allow",
-    "Let a pattern or package have no effect here, also one that nobody reported yet.",
-    _KEPT,
-    _DAYS,
-)
-_opinion(
-    "release", "Let a quarantined pattern act, however many agents of this node it touches.", _KEPT, _DAYS
-)
+_decision("mute", "Keep a pattern out of the way; its effect stays.")
+_decision("allow", "Let a pattern or package have no effect here, also one that nobody reported yet.")
+_decision("release", "Let a quarantined pattern act, however many agents of this node meet it.")
 _opinion(
     "withdraw", "Take back all that this node said of a pattern, at every member.", _code(WITHDRAWAL_REASONS)
 )
 
 
 @indicators.command("effects")
-@click.option("--off/--on", "off", default=None, help="Turn all effects off, or on again; neither: show.")
+@click.option("--off", is_flag=True, help="Turn all effects off; neither this nor --on: show.")
+@click.option("--on", is_flag=True, help="Turn them on again.")
 @click.option("--reason", callback=_note, help="Why they go off, in at most 64 characters; kept here.")
 @click.option("--hours", type=Whole(1, 8_760), help="When they come back by themselves.")
 @node_options
-def effects(*, home: Path, form: str, off: bool | None, reason: str | None, hours: int | None) -> None:
+def effects(*, home: Path, form: str, off: bool, on: bool, reason: str | None, hours: int | None) -> None:
     """Turn all that others say off at once, while decisions go on; or show whether it is."""
-    node = connect(home)
-    if off is None:
-        if reason or hours:
-            raise click.UsageError("--reason and --hours go with --off")
-        answer = node.get("api", "v1", "effects")
-    elif off and not reason:
+    if off and on:
+        raise click.UsageError("--off and --on exclude each other")
+    if (reason or hours) and not off:
+        raise click.UsageError("--reason and --hours go with --off")
+    if off and not reason:
         raise click.UsageError("--off needs a --reason")
+    node = connect(home)
+    if not (off or on):
+        answer = node.get("api", "v1", "effects")
     else:
         answer = node.put("api", "v1", "effects", body={"off": off, "reason": reason or "", "hours": hours})
     emit(answer, form=form, human=lambda: show_fields(answer))

@@ -17,8 +17,7 @@ import click
 from ioint_protocol import ProtocolError, Roster
 
 from ioint_node.card import add_fingerprint_keys, own_application
-from ioint_node.cli.names import ConsortiumId
-from ioint_node.cli.options import Whole, check_place, emit, node_options, show_table
+from ioint_node.cli.options import ConsortiumId, Whole, cell, check_place, emit, node_options, show_table
 from ioint_node.cli.proposals import show_changes, told_changes
 from ioint_node.cli.rosters import (
     check_free,
@@ -215,7 +214,7 @@ def settle_application(config: Config, form: str, application: str, *, export: P
     emit(
         {**done, "refused": export is None},
         form=form,
-        human=lambda: click.echo(str(export) if export is not None else f"{found.name} is refused"),
+        human=lambda: click.echo(str(export) if export is not None else f"{cell(found.name)} is refused"),
     )
 
 

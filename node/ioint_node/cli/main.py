@@ -131,7 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = _told(error)
         if told is None:
             raise  # a bug: its traceback says where
-        return _fail(words, *told, code=1)
+        # The message may name what a file or a peer said.
+        from ioint_node.cli.options import printable  # noqa: PLC0415 - as above
+
+        message, remedy = told
+        return _fail(words, printable(message), remedy, code=1)
     return result if isinstance(result, int) else 0
 
 

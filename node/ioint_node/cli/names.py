@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Final
-
-import click
+from typing import Final
 
 from ioint_node.cli.client import Client
 from ioint_node.errors import NotFoundError, RequestError
 
 SHOWN_DIGITS: Final = 12
+PUBLIC: Final = "pkg:"  # what the name of a public subject begins with
 LEAST_DIGITS: Final = 8
 ALL_DIGITS: Final = 64
-PUBLIC: Final = "pkg:"  # how the name of a public package begins
-_CONSORTIUM: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
-
-
-class ConsortiumId(click.ParamType[str]):
-    """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
-        """Give the hex digits alone."""
-        digits = "".join(str(value).split()).lower()
-        if not _CONSORTIUM.fullmatch(digits):
-            self.fail("64 hex digits, or the 32 of the fingerprint", param, ctx)
-        return digits
 
 
 def short_id(full: object) -> str:
-    """The first digits of an id, which commands accept in its place; the name of a package stays whole."""
+    """The first digits of an id, which commands accept in its place; a public name has no first digits."""
     text = str(full)
     return text if text.startswith(PUBLIC) else text[:SHOWN_DIGITS]
 
 
 def pattern_id(node: Client, given: str) -> str:
-    """The id of the one pattern or subject that begins with these digits, or that is this package.
+    """The id of the one pattern or subject that begins with these digits, or that has this package URL.
 
     Raises:
         RequestError: too few digits, or none or several begin so.
     """
     if given.startswith(PUBLIC):
-        # Other commands do not wait for it.
-        from ioint_node.reputation.view import indicator_id  # noqa: PLC0415
-
-        return indicator_id(given)
+        return hashlib.sha256(given.encode()).hexdigest()
     rows = chain(node.items("api", "v1", "patterns"), node.items("api", "v1", "indicators"))
     return full_id(given, (str(row["id"]) for row in rows), what="pattern", listed="ioint indicators list")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +15,7 @@ from ioint_node.errors import ConfigError
 
 READERS_SHOWN: Final = 20
 SENTENCE_CHARS: Final = 1_000
+CONSORTIUM_ID: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,6 +33,19 @@ class Fraction(click.FloatRange):
     """A number in a range that need not be whole, called so where it is refused."""
 
     name = "number"
+
+
+class ConsortiumId(click.ParamType[str]):
+    """A consortium's id, or its fingerprint, which is the first half of it; with or without spaces."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
+        """Give the hex digits alone."""
+        digits = "".join(str(value).split()).lower()
+        if not CONSORTIUM_ID.fullmatch(digits):
+            self.fail("64 hex digits, or the 32 of the fingerprint", param, ctx)
+        return digits
 
 
 def home_option(function: Function) -> Function:
@@ -95,7 +110,7 @@ def show_fields(fields: Mapping[str, object]) -> None:
     """Print names and values, one pair a line."""
     width = max((len(name) for name in fields), default=0)
     for name, value in fields.items():
-        click.echo(f"{name.ljust(width)}  {cell(value)}")
+        click.echo(f"{printable(name.ljust(width))}  {cell(value)}")
 
 
 def show_table(rows: Iterable[Mapping[str, object]], columns: Sequence[str], *, empty: str) -> None:
@@ -114,10 +129,10 @@ def show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
     for name, item in value.items():
         lead = "  " * depth
         if isinstance(item, Mapping) and item:
-            click.echo(f"{lead}{name}")
+            click.echo(f"{lead}{printable(name)}")
             show_tree(item, depth + 1)
         elif isinstance(item, list) and item and all(isinstance(each, Mapping) for each in item):
-            click.echo(f"{lead}{name}")
+            click.echo(f"{lead}{printable(name)}")
             for number, each in enumerate(item, 1):
                 click.echo(f"{lead}  {number}.")
                 show_tree(each, depth + 2)
@@ -126,7 +141,7 @@ def show_tree(value: Mapping[str, Any], depth: int = 0) -> None:
 
 
 def cell(value: object) -> str:
-    """A value as a person reads it; control characters of foreign text cannot move the cursor."""
+    """A value as a person reads it, without control characters."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -137,7 +152,12 @@ def cell(value: object) -> str:
         return ", ".join(cell(item) for item in value) or "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{cell(name)} {cell(item)}" for name, item in value.items()) or "-"
-    return "".join(letter if letter.isprintable() else "�" for letter in str(value))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """A line of text whose control characters, should it be foreign, cannot move the cursor or end the line."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def show_readers(readers: Mapping[str, Any]) -> None:

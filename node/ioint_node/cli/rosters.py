@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from ioint_protocol import LIMITS, Files, Member, ProtocolError, Roster, bundle
@@ -22,6 +22,8 @@ from ioint_node.cli.options import emit, show_fields, show_table
 from ioint_node.config import Config, load_keys, read_private, replace_private, settle_keys
 from ioint_node.errors import ConfigError
 from ioint_node.store.times import day_text
+
+MEMBER_DIGITS: Final = 4  # of an id, at least, to name a member
 
 if TYPE_CHECKING:
     from ioint_node.flows.roster import RosterBook
@@ -198,14 +200,15 @@ def in_consortium(config: Config) -> Membership:
 
 
 def find_member(roster: Roster, text: str) -> Member:
-    """The member whose id begins so, or whose name this is.
+    """The member whose id begins so, or that has this name.
 
     Raises:
         ConfigError: none, or more than one.
     """
-    # A name that is the beginning of another's id names nobody.
     found = [
-        each for each in roster.members if text == each.name or (len(text) >= 4 and each.id.startswith(text))
+        each
+        for each in roster.members
+        if each.name == text or (len(text) >= MEMBER_DIGITS and each.id.startswith(text))
     ]
     if len(found) != 1:
         raise ConfigError(f"{text!r} names {len(found)} members: take the id from `ioint consortium show`")

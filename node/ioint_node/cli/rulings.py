@@ -67,8 +67,16 @@ def rule(  # click gives them by name
     held = in_consortium(config)
     today = day_of(now_ms())
     whose = None if author is None else find_member(held.roster, author).id
-    judged = {"false": false, "stands": stands}
-    new = asyncio.run(_rulings(config, judged, review, whose, roster=held.roster, today=today))
+    new = asyncio.run(
+        _rulings(
+            config,
+            held.roster,
+            {"false": false, "stands": stands},
+            review=review,
+            author=whose,
+            today=today,
+        )
+    )
     rulings = ruled(held.roster, new, drop, today)
     if form == "human":
         show_rulings(summaries(config, new, held.roster))
@@ -114,11 +122,11 @@ def show_rulings(rows: Sequence[Mapping[str, Any]]) -> None:
 
 async def _rulings(
     config: Config,
+    roster: Roster,
     judged: Mapping[str, Sequence[str]],
+    *,
     review: Sequence[str],
     author: str | None,
-    *,
-    roster: Roster,
     today: int,
 ) -> list[Ruling]:
     from ioint_node.store.engine import open_store  # noqa: PLC0415 - see above
@@ -152,7 +160,7 @@ async def _record(
         whose = "" if author is None else f" by member {short_id(author)}"
         raise NotFoundError(f"this node holds no record {short_id(name)}{whose}: see `{_RECORDS}`")
     if len(said) > 1:
-        authors = ", ".join(f"{each.author} ({_member(each.author, roster)})" for each in said)
+        authors = ", ".join(f"{short_id(each.author)} ({_member(each.author, roster)})" for each in said)
         raise ConfigError(f"several members signed {short_id(name)}: name one with --author, of {authors}")
     return said[0]
 

@@ -311,7 +311,7 @@ def _weigh(
             clear=live.clear,
             uncertain=uncertain,
             tier=network.tier,
-            effect=network.effect,
+            effect=network.unfaded,
             spent=budget["spent"],
             due=due(live.budget, terms, now),
             state=state,

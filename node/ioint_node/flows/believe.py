@@ -7,6 +7,7 @@ the evidence. What it returns is put in force by the caller after the commit, an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows import standpoint
 from ioint_node.flows.evidence import (
+    NOTHING_LOOKED_FOR,
     REMEMBERED_DAYS,
     Case,
+    Decided,
     decisions,
     examine,
-    general_of,
     learn,
     missing_general,
     open_dossiers,
@@ -39,15 +41,17 @@ from ioint_node.reputation.dossier import LABELS, NOTHING_GENERAL, Concluded, Do
 from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within_quota
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
-from ioint_node.reputation.subjects import covers
+from ioint_node.reputation.subjects import touches
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
-from ioint_node.store.indicators import HEARD
+from ioint_node.store.indicators import ACTED_ON, HEARD
 from ioint_node.store.log import Arrival
 from ioint_node.store.matches import WINDOW_DAYS
-from ioint_node.store.times import day_of, from_text
+from ioint_node.store.times import DAY_MS, day_of, from_text
 
-CHUNK_SUBJECTS: Final = 500  # recomputed in one transaction by `refresh_all`
+CHUNK_SUBJECTS: Final = 50  # concluded in one transaction, before others have their turn
+PAUSE_S: Final = 0.001  # between two of them
+FORGOTTEN_AT_ONCE: Final = 1_000  # indicators of which nothing is known any more, in one transaction
 LEARNED: Final = 256  # novel patterns of which is learned at a time what they are special cases of
 DEFAULT_LABEL: Final = "amber"  # of what no report is known
 journal = logging.getLogger(__name__)
@@ -122,33 +126,51 @@ def _speaking_of(
 
 
 async def believe(
-    connection: AsyncConnection, parts: ExchangeParts, subjects: Collection[str], now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    subjects: Collection[str],
+    now: int,
+    *,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> Believed:
     """Draw the conclusions about some subjects anew, and write what changed.
 
     Without a roster in force nothing is concluded: what was believed fades with the silence of the network.
+    `looked_from` are the days since which novel patterns were now looked for.
     """
     if parts.roster() is None or not subjects:
         return Believed()
     dossiers, _ = await open_dossiers(connection, parts, frozenset(subjects))
-    return await _conclude_all(connection, parts, dossiers, now)
+    return await _conclude_all(connection, parts, dossiers, now, looked_from)
 
 
 async def _conclude_all(
-    connection: AsyncConnection, parts: ExchangeParts, dossiers: Mapping[str, Dossier], now: int
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    dossiers: Mapping[str, Dossier],
+    now: int,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> Believed:
     roster = parts.roster()
     if roster is None or not dossiers:
         return Believed()
     _demote(parts, roster, dossiers, now)
-    cases, general = await _examine(connection, parts, roster, dossiers, now)
+    cases, general = await _examine(connection, parts, roster, dossiers, now, looked_from=looked_from)
+    # Entries that are special cases of others are few: what they are given or lose is true in the same transaction.
+    close = frozenset(_special_cases(parts, cases)) & parts.catalogue.entries.keys()
+    if close:
+        nearby, _ = await open_dossiers(connection, parts, close - general.keys())
+        nearby |= {name: general[name] for name in general.keys() & close}
+        more, above = await _examine(connection, parts, roster, nearby, now, known={**general, **dossiers})
+        cases, general = cases | more, general | above
     placed, displaced = _share_places(parts, cases)
     fits, moved = _share_budget(parts, cases)
     if moved or displaced:
         # What now comes first, or no longer does, changes what else fits. One round is enough: it changes no evidence.
         others, _ = await open_dossiers(connection, parts, {*moved, *displaced} - general.keys())
         others |= {name: general[name] for name in general.keys() & {*moved, *displaced}}
-        more, above = await _examine(connection, parts, roster, others, now, known={**general, **dossiers})
+        known = {**general, **{name: case.dossier for name, case in cases.items()}}
+        more, above = await _examine(connection, parts, roster, others, now, known=known)
         cases, general = cases | more, general | above
     conclusions = [
         _conclude(
@@ -181,22 +203,28 @@ async def _examine(
     now: int,
     *,
     known: Mapping[str, Dossier] = NOTHING_GENERAL,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> tuple[dict[str, Case], dict[str, Dossier]]:
     """The cases, and the dossiers of more general patterns that were opened for them beside those that are `known`."""
     wanted = missing_general(parts, dossiers)
     opened, _ = await open_dossiers(connection, parts, wanted - known.keys())
     above = {**known, **opened}
-    return await examine(connection, parts, roster, dossiers, now, general=above), opened
+    cases = await examine(connection, parts, roster, dossiers, now, general=above, looked_from=looked_from)
+    return cases, opened
 
 
 def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str, ...]:
-    """The special cases, as far as they are accused themselves, of the entries whose accusers or voices changed."""
+    """The special cases, as far as they are accused themselves, of the entries whose voices or label changed."""
     among = lineage(parts.catalogue, parts.taxonomy)
     moved = [
         subject
         for subject, case in cases.items()
         if subject in parts.catalogue.entries
-        and ((before := parts.beliefs.get(subject)) is None or before.accusing != case.network.accusing)
+        and (
+            (before := parts.beliefs.get(subject)) is None
+            or (before.accusing, before.benign) != (case.network.accusing, case.network.benign)
+            or before.tlp != _label(case)
+        )
     ]
     special = {
         name for subject in moved for name in (*among.special(subject), *parts.beliefs.special(subject))
@@ -211,7 +239,7 @@ def _special_cases(parts: ExchangeParts, cases: Mapping[str, Case]) -> tuple[str
 def _demote(parts: ExchangeParts, roster: Roster, dossiers: Mapping[str, Dossier], now: int) -> None:
     """Weigh groups that accuse a canary less from now on; what they said elsewhere is concluded anew soon after."""
     here = parts.standpoint
-    canaries = {subject: d for subject, d in dossiers.items() if covers(here.canaries, subject)}
+    canaries = {subject: d for subject, d in dossiers.items() if touches(here.canaries, subject)}
     caught = standpoint.caught_by(canaries, parts, roster, now)
     fresh = {group: count for group, count in caught.items() if group not in here.caught}
     if fresh:
@@ -252,15 +280,39 @@ async def reload(parts: ExchangeParts, now: int) -> None:
     async with parts.store.read() as connection:
         stored = await indicators.everything(connection)
         heard = await log.last_received(connection)
-        parts.beliefs.off = (await decisions(connection, parts, now)).off
+        decided = await decisions(connection, parts, now)
+    parts.beliefs.off = decided.off
     parts.dossiers.clear()
-    lineage(parts.catalogue, parts.taxonomy)  # made now, and not while an action waits
+    among = lineage(parts.catalogue, parts.taxonomy)  # made now, and not while an action waits
+    for _, details in stored:
+        if details.get("general") is not None and details.get("learned_by") == among.name:
+            among.recall(details["subject"], details["general"])
     await _count_anew(parts, now)
     parts.recent.clear()
     parts.beliefs.replace(_remembered(row, details) for row, details in stored)
     if heard is not None:
         parts.beliefs.heard(min(now, from_text(heard)))
     await standpoint.refresh(parts, now)
+    await _wait_for_all(parts, decided, now)
+
+
+async def _wait_for_all(parts: ExchangeParts, decided: Decided, now: int) -> None:
+    """Let everything be concluded anew soon: a crash may have come between what was written and what follows from it.
+
+    What a decision of a person kept quiet that holds no more comes first.
+    """
+    beliefs = parts.beliefs.all().values()
+    freed = [
+        b.pattern
+        for b in beliefs
+        if (b.reason == "switched_off" and not decided.off)
+        or (b.reason == "allowed_here" and not decided.allows(b.pattern))
+    ]
+    async with parts.store.read() as connection:
+        said = await log.subjects_of(connection, since_day=day_of(now) - REMEMBERED_DAYS)
+    # What is believed and was said longer ago than that is over by now, and nothing else would say so.
+    late = [b.pattern for b in beliefs if b.state != "unknown"]
+    parts.dossiers.anew.subjects([*freed, *said, *late])
 
 
 async def refresh_all(parts: ExchangeParts, now: int) -> None:
@@ -272,13 +324,31 @@ async def refresh_all(parts: ExchangeParts, now: int) -> None:
     await believe_again(parts, subjects, now)
 
 
+async def forget_silent(parts: ExchangeParts, now: int, days: int) -> int:
+    """Forget of what nothing has been believed for so many days, for which the stream is kept; returns how many.
+
+    Whoever was warned of it was told by then that it is unknown.
+    """
+    count = 0
+    while True:
+        forgetting = partial(indicators.forget_silent, before=now - days * DAY_MS, most=FORGOTTEN_AT_ONCE)
+        gone = await parts.store.write(forgetting)
+        parts.beliefs.forget(gone)
+        parts.dossiers.take(gone)  # for good: they say what the row was
+        count += len(gone)
+        if len(gone) < FORGOTTEN_AT_ONCE:
+            return count
+        await asyncio.sleep(PAUSE_S)
+
+
 async def conclude_anew(parts: ExchangeParts, now: int) -> None:
     """Conclude what is to be concluded anew because something changed that was said elsewhere."""
     roster, anew = parts.roster(), parts.dossiers.anew
     if roster is None:
         return
     anew.subjects(await learn(parts, anew.take_novel(LEARNED)))
-    uncounted = anew.take_uncounted()
+    await begin_day(parts, now)
+    uncounted = anew.take_uncounted(now)
     if uncounted:
         anew.changed(await _count(parts, roster, uncounted, now))
     changed = anew.take_changed()
@@ -295,19 +365,32 @@ async def conclude_anew(parts: ExchangeParts, now: int) -> None:
 
 async def believe_again(parts: ExchangeParts, subjects: Sequence[str], now: int) -> None:
     """Draw the conclusions about many subjects anew, so many in a transaction, and put them in force."""
+    await begin_day(parts, now)
     for start in range(0, len(subjects), CHUNK_SUBJECTS):
         chunk = subjects[start : start + CHUNK_SUBJECTS]
         believed = await parts.store.write(partial(_believe_chunk, parts=parts, subjects=chunk, now=now))
         put_in_force(parts, believed)
+        await asyncio.sleep(PAUSE_S)
 
 
-async def _count_anew(parts: ExchangeParts, now: int) -> None:
-    """Count what every group accuses; what changes by it is concluded by whoever asked for this."""
+async def begin_day(parts: ExchangeParts, now: int) -> None:
+    """Count what every group accuses as soon as the day is another, before anything is weighed by its scales.
+
+    Whose voice changed by it is concluded soon.
+    """
+    if parts.dossiers.breadth.day != day_of(now):
+        parts.dossiers.anew.changed(await _count_anew(parts, now))
+
+
+async def _count_anew(parts: ExchangeParts, now: int) -> frozenset[str]:
+    """Count what every group accuses; returns those whose voice changed by it."""
     roster = parts.roster()
-    if roster is not None:
-        groups = frozenset(parts.dossiers.voters(roster, day_of(now)).values())
-        parts.dossiers.breadth.keep(groups)
-        await _count(parts, roster, groups, now)
+    if roster is None:
+        return frozenset()
+    parts.dossiers.breadth.day = day_of(now)
+    groups = frozenset(parts.dossiers.voters(roster, day_of(now)).values())
+    parts.dossiers.breadth.keep(groups)
+    return await _count(parts, roster, groups, now)
 
 
 async def _count(parts: ExchangeParts, roster: Roster, groups: Collection[str], now: int) -> frozenset[str]:
@@ -395,7 +478,7 @@ def _conclude(
     if before is None and (silent or case.grounds.allowed or case.network.state == "unknown"):
         return None  # of what was allowed before it came nothing is made but the log
     old = before or NEVER
-    if silent and (case.dossier.said or old.heard[:1] == ("unknown",)):
+    if silent and old.heard[:1] == ("unknown",):
         return None
     grounds = case.settled(fits=fits, placed=measured_from is not None)
     gate, local = grounds.gate(parts.params), judge(grounds, parts.params)
@@ -416,7 +499,7 @@ def _conclude(
         catalogue=parts.catalogue,
     )
     row["seq"] = old.seq
-    claim = case.claim
+    claim, among = case.claim, lineage(parts.catalogue, parts.taxonomy)
     details = {
         "subject": case.subject,
         "accusers": case.accusers,
@@ -431,10 +514,12 @@ def _conclude(
         "since": claim.since if claim else "",
         "measured_from": measured_from,
         "accusing": case.network.accusing,
-        "general": list(general_of(parts, case.dossier)) if case.novel else [],
+        "benign": case.network.benign,
+        "general": among.general(case.subject) if case.novel else (),  # None: not learned yet
+        "learned_by": among.name if case.novel else "",
     }
     taken_back = case.network.withdrawn > old.withdrawn
-    moved = tuple(row[name] for name in HEARD) != old.heard
+    moved = _moved(row, old, travelled=any(voice.via for voice in case.network.voices))
     return Conclusion(
         dossier=case.dossier,
         row=row,
@@ -443,6 +528,16 @@ def _conclude(
         news=_news(row, old, local, facts),
         novel=case.novel,
     )
+
+
+def _moved(row: Mapping[str, Any], old: Concluded, *, travelled: bool) -> bool:
+    """Whether engines hear of a row.
+
+    Where something counts that was said of a more general pattern, one record moves the numbers of as many special
+    cases as anybody named: then only of what engines act on.
+    """
+    said = dict(zip(HEARD, old.heard, strict=False))
+    return any(said.get(name) != row[name] for name in (ACTED_ON if travelled else HEARD))
 
 
 async def _write(
@@ -496,9 +591,13 @@ def _facts(parts: ExchangeParts, roster: Roster, case: Case, today: int) -> Fact
         first_day=words.day_from if words else 0,
         last_day=last_day,
         until_day=valid_until(case.network.state, last_day, today),
-        tlp=LABELS[words.label] if words else DEFAULT_LABEL,
+        tlp=_label(case),
         pattern=case.novel,
     )
+
+
+def _label(case: Case) -> str:
+    return LABELS[case.words.label] if case.words else DEFAULT_LABEL
 
 
 def _last_day(case: Case) -> int:
@@ -533,6 +632,8 @@ def _belief(row: Mapping[str, Any], details: Mapping[str, Any], novel: Pattern |
         measured_from=details.get("measured_from"),
         reason=details["reason"],
         accusing=details.get("accusing", 0),
-        general=tuple(details.get("general", ())),
+        benign=details.get("benign", 0),
+        general=tuple(details.get("general") or ()),
         seq=row["seq"],
+        tlp=row["tlp"],
     )

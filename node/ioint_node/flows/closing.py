@@ -8,7 +8,7 @@ from ioint_node.flows.assessing import AssessParts, keep_up, write
 from ioint_node.flows.decision import evidence_text
 from ioint_node.flows.journal import Entry, Judged
 from ioint_node.flows.live import Live
-from ioint_node.flows.paths import path_text
+from ioint_node.flows.paths import kept_whole, path_text
 from ioint_node.flows.recording import changed, hits_of, match_row, session_row
 from ioint_node.flows.respond import on_close
 from ioint_node.scoring.evidence import SessionFacts, of_close
@@ -78,6 +78,7 @@ def _judged(live: Live, missed: Sequence[Hit], *, flagged: bool, now: int) -> Ju
         flagged=flagged,
         day=day_of(now),
         path=path_text(tracker.families, tracker.steps, tracker.outside),
+        whole=kept_whole(tracker.steps, tracker.outside),
     )
 
 

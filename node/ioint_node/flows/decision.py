@@ -148,6 +148,8 @@ def warning_of(network: NetworkEffect, belief: Belief | None) -> str:
     if network.effect <= 0.0 or belief is None:
         return ""
     parts = [network_text(network, belief.groups)]
+    if belief.reason == "attention":
+        parts.append("a consensus, and acting on it is not measurably cheap here")
     if belief.effect < EFFECT.get(belief.tier, 0.0):
         parts.append(f"no more than {_short(belief.effect)} since our own record of it is clean")
     if network.effect < belief.effect and network.age_s is not None:

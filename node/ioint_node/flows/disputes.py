@@ -10,7 +10,7 @@ from ioint_protocol import Dispute, Roster, Ruling
 from ioint_taxonomy import Catalogue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.reputation.disputes import Outcome, outcome
+from ioint_node.reputation.disputes import Outcome, deadline, outcome
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store.disputes import as_disputes, newest_disputes, statement_of
 from ioint_node.store.log import StoredRecord
@@ -105,7 +105,7 @@ async def dispute_rows(
                 "disputer": _named(said.author, names),
                 "reason": record.record.reason if isinstance(record.record, Dispute) else "",
                 "opened": day_text(said.day),
-                "deadline": day_text(dispute.deadline),
+                "deadline": day_text(deadline(dispute, roster)),
                 **_ending(ended),
                 "tlp": record.tlp,
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,13 +12,20 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.store import log, overrides
 from ioint_node.store.overrides import EVERYTHING, OFF, Override
 
-SWITCHED_OFF = "switched_off"
+SWITCHED_OFF: Final = "switched_off"
+UNWRITTEN: Final = Override(
+    subject=EVERYTHING, kind=OFF, reason="off, not written down", by="", at="", expires_at=None
+)
 
 
 async def state(parts: ExchangeParts, now: int) -> Override | None:
-    """Who switched the effects off, why and until when; None while they are on."""
+    """Who switched the effects off, why and until when; None while they are on.
+
+    Where that could not be written down, nobody is named and no time; they are off until this process ends.
+    """
     async with parts.store.read() as connection:
-        return next(iter(await overrides.active(connection, now, kind=OFF)), None)
+        written = next(iter(await overrides.active(connection, now, kind=OFF)), None)
+    return written or (UNWRITTEN if parts.beliefs.off else None)
 
 
 async def switch_off(parts: ExchangeParts, *, reason: str, by: str, until: int | None, now: int) -> Override:
@@ -26,6 +34,7 @@ async def switch_off(parts: ExchangeParts, *, reason: str, by: str, until: int |
     Raises:
         RequestError: `until` (milliseconds) is in the past.
     """
+    overrides.check_end(until, now)
     # First: it holds also where the disk is full and nobody can write it down, until this process ends.
     parts.beliefs.off = True
     made = await parts.store.write(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace as scaled
+from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
@@ -18,8 +20,8 @@ from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
-from ioint_node.reputation.rule import Network
-from ioint_node.reputation.subjects import covers
+from ioint_node.reputation.rule import Network, Scales, halvings
+from ioint_node.reputation.subjects import covers, folded, touches
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
 from ioint_node.store.matches import WINDOW_DAYS
@@ -29,36 +31,43 @@ WEEK_DAYS: Final = 7
 REMEMBERED_DAYS: Final = 45  # a record lives 30; a week more for the trend, and clocks differ
 COUNT_MS: Final = 60_000  # for which the number of actors is good enough
 NOTHING_SEEN: Final = OwnRecord()
+NOTHING_LOOKED_FOR: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Decided(Struct, frozen=True, kw_only=True):
     """What people of this organisation decided: what is allowed here, what was released, whether all is switched off.
 
-    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise.
+    A canary is allowed too: what the operator knows to be good has no effect, whoever says otherwise. The names of
+    both are `folded`.
     """
 
     allowed: frozenset[str]
     released: frozenset[str]
+    canaries: frozenset[str]
     off: bool
 
     def allows(self, subject: str) -> bool:
-        """Whether a subject, or all versions of it, is allowed."""
-        return covers(self.allowed, subject)
+        """Whether a subject, or all versions of it, is allowed, or it is said of a canary."""
+        return covers(self.allowed, subject) or touches(self.canaries, subject)
 
 
 # As `Grounds`: one for each subject.
 class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and the grounds of the judgement here.
 
-    `words` is what the reports say that are heard. `novel` is the pattern itself where the catalogue does not have it,
-    `claimant` the group that reported it first, `measured_from` the day since which this node matches it.
+    `general` are the dossiers of the entries that it is a special case of, `scales_then` the scales of a week ago.
+    `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier,
+    and for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself
+    where the catalogue does not have it, `claimant` the group that reported it first, `measured_from` the day since
+    which its own rate is known.
     """
 
     subject: str
     dossier: Dossier
     network: Network
     accusers: tuple[str, ...]
-    a_week_ago: int
+    general: Mapping[str, Dossier]
+    scales_then: Scales
     grounds: Grounds
     words: Heard | None
     claimant: str
@@ -71,6 +80,11 @@ class Case(Struct, frozen=True, kw_only=True):
         if self.novel is None or self.words is None or not self.grounds.heard:
             return None
         return Claim(pattern=self.subject, group=self.claimant, since=self.words.arrival[0])
+
+    @property
+    def a_week_ago(self) -> int:
+        """The score of a week ago."""
+        return self.dossier.score(self.scales_then, self.general)
 
     def settled(self, *, fits: bool, placed: bool) -> Grounds:
         """The grounds, given whether budget and matcher have room for it."""
@@ -137,6 +151,30 @@ async def read_dossiers(connection: AsyncConnection, subjects: Collection[str]) 
     }
 
 
+async def counted_halvings(
+    connection: AsyncConnection,
+    parts: ExchangeParts,
+    roster: Roster,
+    dossiers: Collection[Dossier],
+    today: int,
+) -> dict[str, int]:
+    """How often the voice of each group that speaks in these dossiers is halved, counted from the store."""
+    voters = parts.dossiers.voters(roster, today)
+    groups = {voters[author] for dossier in dossiers for author in dossier.said if author in voters}
+    proven = await log.equivocators(connection)
+    authors: dict[str, list[str]] = {group: [] for group in groups}
+    for author, group in voters.items():
+        if group in authors and author not in proven:
+            authors[group].append(author)
+    # Most speak of so few subjects that nothing needs to be read.
+    spoken = await log.spoken_of(connection, {name for names in authors.values() for name in names}, today)
+    return {
+        group: halvings(await log.accused_by(connection, names, today))
+        for group, names in authors.items()
+        if halvings(sum([spoken.get(name, 0) for name in names]))
+    }
+
+
 async def examine(
     connection: AsyncConnection,
     parts: ExchangeParts,
@@ -145,24 +183,34 @@ async def examine(
     now: int,
     *,
     general: Mapping[str, Dossier],
+    halved: Mapping[str, int] | None = None,
+    looked_from: Mapping[str, int] = NOTHING_LOOKED_FOR,
 ) -> dict[str, Case]:
     """Put what members said of some subjects together with what only this node knows, by subject.
 
-    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`.
+    `general` are the dossiers of the more general patterns as far as they are not among `dossiers`, `halved` how often
+    the voices of groups are halved (None: as it is known in memory). `looked_from` are the days since which novel
+    patterns that are matched here were now looked for too.
     """
     today = day_of(now)
     equivocators = await log.equivocators(connection)
     scales = parts.dossiers.scales(roster, today, equivocators)
     scales_then = parts.dossiers.scales(roster, today - WEEK_DAYS, equivocators)
+    if halved is not None:
+        scales, scales_then = (scaled(one, halvings=halved) for one in (scales, scales_then))
     anchors = {s: _first_day(d, today) for s, d in dossiers.items()}
     novel = {s: d.novel for s, d in dossiers.items() if d.novel and s not in parts.catalogue.entries}
     # What was matched for no whole day yet has no rate: nothing is counted before tomorrow.
-    measured = {s: since for s in dossiers if (since := _measured_from(parts, s)) is not None}
+    measured = {
+        s: min(since, looked_from.get(s, since))
+        for s in dossiers
+        if (since := _measured_from(parts, s)) is not None
+    }
     starts = {s: measured.get(s, today + 1) for s in novel}
     local = await matches.local_evidence(connection, anchors, today, measured_from=starts)
     decided = await decisions(connection, parts, now)
     here = parts.standpoint
-    if any(own.actors >= parts.params.guard_actors for own in local.own.values()):
+    if any(own.ordinary_actors >= parts.params.guard_actors for own in local.own.values()):
         await _count_actors(connection, parts, now)
     us = roster.member(parts.member) if parts.member else None
     our_group = us.group if us else ""
@@ -174,22 +222,22 @@ async def examine(
         # What was learned while this was read is missing here: then it is concluded anew.
         above = {name: everything[name] for name in general_of(parts, dossier) if name in everything}
         network = dossier.network(scales, above)
-        accusers = tuple([v.group for v in network.voices if v.accusing > 0])
-        others = set(accusers) - {our_group}
+        others = set(dossier.accusers) - {our_group}
         first = [
             f.group for f in dossier.first_since(today - WINDOW_DAYS + 1) if f.counts and f.group in others
         ]
         known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
         mine = local.own.get(subject, NOTHING_SEEN)
-        words = dossier.words(today - REMEMBERED_DAYS)
+        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if dossier.accusers else ())
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
             subject=subject,
             dossier=dossier,
             network=network,
-            accusers=accusers,
-            a_week_ago=dossier.score(scales_then, above),
+            accusers=dossier.accusers,
+            general=above,
+            scales_then=scales_then,
             grounds=Grounds(
                 network=network.tier,
                 calibrated=weighed_tier(network, weights, scales),
@@ -221,7 +269,8 @@ async def decisions(connection: AsyncConnection, parts: ExchangeParts, now: int)
     """What people of this organisation decided that holds now."""
     holding = await overrides.active(connection, now)
     return Decided(
-        allowed=parts.standpoint.canaries | {one.subject for one in holding if one.kind == "allow"},
+        allowed=frozenset({folded(one.subject) for one in holding if one.kind == "allow"}),
+        canaries=parts.standpoint.canaries,
         released=frozenset({one.subject for one in holding if one.kind == "release"}),
         off=any(one.kind == overrides.OFF for one in holding),
     )
@@ -233,6 +282,11 @@ async def _count_actors(connection: AsyncConnection, parts: ExchangeParts, now: 
     if here.counted_at is None or not 0 <= now - here.counted_at < COUNT_MS:
         since = to_text(now - WINDOW_DAYS * DAY_MS)
         here.active, here.counted_at = await matches.active_actors(connection, since), now
+
+
+def _closed(words: Heard | None, above: Collection[Dossier]) -> Heard | None:
+    """The words of a pattern with the label that what is said of more general ones asks for: its numbers tell of it."""
+    return words and replace(words, label=max([words.label, *[dossier.closed() for dossier in above]]))
 
 
 def _first_day(dossier: Dossier, today: int) -> int:

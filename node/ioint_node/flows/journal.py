@@ -83,12 +83,16 @@ class StreamEvent(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A session is over: its patterns, whether it was out of scope, the UTC day, its abstract path as JSON."""
+    """A session is over: its patterns, whether it was out of scope, the UTC day, its abstract path as JSON.
+
+    `whole` says that no step of the path was cut off.
+    """
 
     patterns: tuple[str, ...]
     flagged: bool
     day: int
     path: str
+    whole: bool
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -257,7 +261,14 @@ async def write_entries(connection: AsyncConnection, entries: list[Entry], propo
 
 
 async def _judge(connection: AsyncConnection, session_id: str, judged: Judged) -> None:
-    await judge_session(connection, session_id, judged.patterns, flagged=judged.flagged, day=judged.day)
+    await judge_session(
+        connection,
+        session_id,
+        judged.patterns,
+        flagged=judged.flagged,
+        whole=judged.whole,
+        day=judged.day,
+    )
     await add_path(connection, session_id, judged.day, judged.path, flagged=judged.flagged)
 
 

@@ -48,11 +48,26 @@ NAMES_COMPARED = 50_000  # subjects of other members that a name is looked for i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What came of an opinion: the record, and whether it leaves or waits for an operator (`ready`, `held`)."""
+    """What came of an opinion: the record, and whether it leaves or waits for an operator (`ready`, `held`).
+
+    `subject` is what it is about as the members read it.
+    """
+
+    subject: str
 
     record: str
     state: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disputed:
+    """A dispute that leaves: its record, the report that it disputes, who signed that, and the UTC day it lapses on."""
+
+    record: str
+    report: str
+    reporter: str
+    deadline: int
 
 
 async def confirm_pattern(
@@ -178,8 +193,8 @@ def fingerprints(parts: ExchangeParts, values: Sequence[str]) -> tuple[Fingerpri
     return tuple(sorted(made, key=lambda one: (one.scheme, one.epoch, one.mac)))
 
 
-async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by: str, now: int) -> str:
-    """Speak for a pattern or subject: dispute the newest report about it that stands; returns the record's id.
+async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by: str, now: int) -> Disputed:
+    """Speak for a pattern or subject: dispute the newest report about it that stands.
 
     Raises:
         NotFoundError: nobody else has reported it, or all of it was taken back.
@@ -203,7 +218,13 @@ async def dispute_pattern(parts: ExchangeParts, pattern: str, *, reason: str, by
                 f"this node disputes the newest report already, since {day_text(own.day)}: that lapses on "
                 f"{day_text(own.day + DISPUTE_DAYS)} if no ruling takes it up, and is not said twice"
             )
-    return await publish_record(parts, Dispute(of=newest.id, reason=reason, day=day_of(now)), by=by, now=now)
+    dispute = Dispute(of=newest.id, reason=reason, day=day_of(now))
+    return Disputed(
+        record=await publish_record(parts, dispute, by=by, now=now),
+        report=newest.id,
+        reporter=newest.author,
+        deadline=dispute.day + DISPUTE_DAYS,
+    )
 
 
 async def withdraw_pattern(
@@ -245,8 +266,13 @@ async def _say(parts: ExchangeParts, draft: Draft, *, by: str, now: int) -> Said
     async with parts.store.read() as connection:
         row = await outgoing.get(connection, draft.id)
     if row is None:  # the same waits already, in the bytes of another day
-        return Said(record=draft.id, state="held", reason=draft.outcome.reason)
-    return Said(record=row.id, state="held" if row.state == "held" else "ready", reason=row.reason)
+        return Said(subject=draft.subject, record=draft.id, state="held", reason=draft.outcome.reason)
+    return Said(
+        subject=draft.subject,
+        record=row.id,
+        state="held" if row.state == "held" else "ready",
+        reason=row.reason,
+    )
 
 
 async def publish_record(parts: ExchangeParts, record: Record, *, by: str, now: int) -> str:

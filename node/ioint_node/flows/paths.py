@@ -36,6 +36,11 @@ def kept(families: Sequence[tuple[str, float]], steps: Sequence[Step], outside: 
     )
 
 
+def kept_whole(steps: Sequence[Step], outside: Sequence[bool]) -> bool:
+    """Whether all of a path is kept: of one that was cut nobody can say later what it does not contain."""
+    return len(steps) == len(outside) <= STEPS_KEPT
+
+
 def traces(pattern: Pattern, taxonomy: Taxonomy) -> tuple[tuple[str, ...], ...]:
     """What stands in the JSON of every path that contains a pattern: of each of these, one.
 

@@ -104,7 +104,7 @@ async def export(
     """
     async with parts.store.read() as connection:
         weighed = await weigh(connection, parts, subject, now)
-        check_said(parts, weighed)
+        check_said(parts, weighed, clearance)
         files = await listings.all_roster_files(connection)
         bearing = await _bearing(connection, parts, weighed, now)
         against = await proofs.of(connection, {author for author, _ in bearing})
@@ -196,7 +196,8 @@ async def replay(
 ) -> Replayed:
     """Compute a receipt's number again, in an empty store that is made in `folder`.
 
-    `consortium` is the id that the reader trusts, None to take the receipt's own: then the reader has to compare it.
+    `consortium` is the id that the reader trusts, or its fingerprint; None takes the receipt's own, and the reader has
+    to compare it.
 
     Raises:
         ReceiptError: the file is not what a node wrote, or something in it does not verify; the message names it.
@@ -270,7 +271,7 @@ def _check_opening(
     catalogue: Catalogue,
     consortium: str | None,
 ) -> None:
-    if consortium is not None and opening.consortium != consortium:
+    if consortium is not None and not opening.consortium.startswith(consortium):
         raise ReceiptError(f"it is of consortium {opening.consortium!r:.80}, not {consortium}")
     if len(opening.subject) > LIMITS.subject_chars:
         raise ReceiptError(f"subject: {len(opening.subject)} characters, more than {LIMITS.subject_chars}")

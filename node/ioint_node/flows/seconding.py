@@ -5,7 +5,8 @@ A report that stands alone warns little. Three answers make the next one come so
 - *refreshing*: a confirmed session met what this node has told before; once a week a sighting keeps it fresh.
 - *seconding*: a session left its scope and met what another group reports, and its own risk would not have been told.
   What was not sure enough to accuse by itself is sure enough to confirm, where the pattern is measurably rare here: it
-  passes the gate of `reputation.gate`. A session that a person answered for is none.
+  passes the gate of `reputation.gate`. A session that a person answered for is none. Only a group that is known here
+  is answered, and only on as many patterns a week as its reports may act on.
 - *speaking for*: other groups accuse what own agents of several people do every day without a bad session. Only where
   `benign_voices` is set, since it tells what this organisation works with.
 
@@ -27,13 +28,13 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.privacy.gate import PARAMS, Everyday, Refuse
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import cheap
-from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS
+from ioint_node.reputation.rule import AHEAD_DAYS, LIFE_DAYS, ruled
+from ioint_node.reputation.subjects import covers
 from ioint_node.store import log, matches, outgoing, overrides
 from ioint_node.store.log import StoredRecord
 from ioint_node.store.times import day_of, from_text
 
 ANSWERED_AT_ONCE: Final = 256  # subjects that one run looks at
-QUIET: Final = frozenset({"allow", "mute"})  # opinions of our own people that no node speaks against
 # Codes of `reputation.gate.judge`: why a warning has no effect here that is not worth seconding either.
 NOT_SECONDED: Final = frozenset({"allowed_here", "quarantined", "too_broad", "often_wrong_here"})
 
@@ -51,10 +52,12 @@ async def told_of(
     """What a session gives to tell of a pattern that it completed: a report, a sighting, or nothing.
 
     `confirmed` says that its risk is over the publish threshold, `departed` that it left its scope in an action that no
-    person answered for.
+    person answered for. What a person here allowed or disputed, or named as good, is accused by a person only.
     """
     if not confirmed:
         return await seconded(connection, parts, pattern, session_id, now) if departed else None
+    if await _is_answered(connection, parts, pattern, now):
+        return None
     draft = await draft_report(
         connection, parts, pattern, session_id, confirmed=True, basis="threshold", now=now
     )
@@ -89,7 +92,8 @@ async def seconded(
         connection, parts, pattern, now
     ):
         return None
-    newest = await _newest_report(connection, parts, pattern, now, by=accusers(parts, pattern))
+    answered = await _answered(connection, parts, pattern, now)
+    newest = await _newest_report(connection, parts, pattern, now, by=answered) if answered else None
     if newest is None:
         return None
     draft = await draft_sighting(connection, parts, pattern, newest, session_id=session_id, now=now)
@@ -141,6 +145,24 @@ def accusers(parts: ExchangeParts, subject: str) -> frozenset[str]:
     return frozenset(belief.accusers) - {us.group}
 
 
+async def _answered(
+    connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int
+) -> frozenset[str]:
+    """The accusing groups that this node knows, and whose first report of the pattern is within their weekly quota.
+
+    A sighting tells what was met here: a report of everything there is must not be a question about all of it.
+    """
+    roster, today = parts.roster(), day_of(now)
+    if roster is None:
+        return frozenset()
+    firsts = (await matches.first_reports_of(connection, (pattern,))).get(pattern, ())
+    counted = {one.group for one in firsts if one.counts and one.day > today - matches.WINDOW_DAYS}
+    here, days = parts.standpoint, parts.params.shadow_days
+    return frozenset(
+        group for group in accusers(parts, pattern) & counted if here.knows(group, roster, today, days)
+    )
+
+
 async def _spoken_for(
     connection: AsyncConnection, parts: ExchangeParts, subject: str, met: matches.Everyday, now: int
 ) -> Draft | None:
@@ -169,12 +191,12 @@ async def _spoken_for(
     return None if isinstance(draft.outcome, Refuse) else draft
 
 
-async def _disputes(connection: AsyncConnection, subject: str) -> list[int]:
-    """The UTC days on which this node, or a person of it, spoke for a subject."""
+async def _disputes(connection: AsyncConnection, subject: str, *, by_people: bool = False) -> list[int]:
+    """The UTC days on which this node, or a person of it, spoke for a subject; or a person alone."""
     return [
         day_of(from_text(row.left_at or row.not_before))
         for row in await outgoing.about(connection, subject)
-        if row.kind == "dispute" and row.state in SAID_STATES
+        if row.kind == "dispute" and row.state in SAID_STATES and (row.decided_by or not by_people)
     ]
 
 
@@ -188,10 +210,20 @@ async def _is_quiet(connection: AsyncConnection, parts: ExchangeParts, pattern: 
     belief = parts.beliefs.get(pattern)
     if belief is not None and belief.reason in NOT_SECONDED:
         return True
-    held = await overrides.active(connection, now, subject=pattern)
-    if any(one.kind in QUIET for one in held):
+    held = await overrides.active(connection, now, subject=pattern, kind="mute")
+    if held or await _is_answered(connection, parts, pattern, now):
         return True
     return any(day_of(now) - day < LIFE_DAYS for day in await _disputes(connection, pattern))
+
+
+async def _is_answered(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:
+    """Whether the people of this organisation say that a pattern is no harm: allowed, disputed, or a canary."""
+    if covers(parts.standpoint.canaries, pattern):
+        return True
+    if await overrides.active(connection, now, subject=pattern, kind="allow"):
+        return True
+    spoken = await _disputes(connection, pattern, by_people=True)
+    return any(day_of(now) - day < LIFE_DAYS for day in spoken)
 
 
 async def _is_rare(connection: AsyncConnection, parts: ExchangeParts, pattern: str, now: int) -> bool:
@@ -219,13 +251,17 @@ async def _newest_report(
     *,
     by: frozenset[str] | None = None,
 ) -> StoredRecord | None:
-    """The newest live report about a subject of an active member, of one of these groups where they are given."""
+    """The newest live report about a subject of an active member, of one of these groups where they are given.
+
+    One that was judged false is none: a sighting of it would say nothing.
+    """
     roster, today = parts.roster(), day_of(now)
     if roster is None:
         return None
     about = await log.records_about(connection, (subject,), since_day=today - LIFE_DAYS + 1)
     said = about.get(subject, ())
     gone = {(one.author, one.record.of) for one in said if isinstance(one.record, Withdrawal)}
+    gone |= ruled(roster, today).void
     live = []
     for one in said:
         member = roster.member(one.author)

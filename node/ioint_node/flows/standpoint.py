@@ -17,6 +17,7 @@ from ioint_node.reputation.calibration import Observation, sides, strong, weight
 from ioint_node.reputation.dossier import PUBLIC, Dossier
 from ioint_node.reputation.rule import raw_voice
 from ioint_node.reputation.standpoint import DEMOTED_DAYS
+from ioint_node.reputation.subjects import touches, versionless
 from ioint_node.store import acquaintances, log, matches
 from ioint_node.store.times import DAY_MS, day_of, to_text
 
@@ -46,8 +47,9 @@ async def accusers_of_canaries(
     connection: AsyncConnection, parts: ExchangeParts, roster: Roster, now: int
 ) -> dict[str, int]:
     """How many canaries each other group accused of late, also where it took that back since."""
-    named = await log.subjects_among(connection, parts.standpoint.canaries)
-    dossiers = await read_dossiers(connection, named)
+    canaries = parts.standpoint.canaries
+    named = await log.subjects_among(connection, canaries | set(map(versionless, canaries)))
+    dossiers = await read_dossiers(connection, [name for name in named if touches(canaries, name)])
     return caught_by(dossiers, parts, roster, now)
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from ioint_protocol.records import PUBLIC_SUBJECT
 
 from ioint_node.privacy.names import generalised, name_of
+from ioint_node.reputation.subjects import folded
 from ioint_node.scoring.composition import model_mark, model_of
 
 KINDS: Final = ("server", "tool", "model")
@@ -45,8 +46,12 @@ NO_SUBJECTS: Final = LocalSubjects()
 
 
 def known_as(subject: str) -> Names:
-    """Every name that a report may have for this package URL: itself, without its patch version, without any."""
-    return tuple(dict.fromkeys((subject, generalised(subject), name_of(subject))))
+    """Every name that a report may have for this package URL: itself, without its patch version, without any.
+
+    Each as it is written and as its registry has one spelling for it.
+    """
+    spelled = (subject, folded(subject))
+    return tuple(dict.fromkeys(made for one in spelled for made in (one, generalised(one), name_of(one))))
 
 
 def parse_subjects(texts: Collection[str]) -> LocalSubjects:

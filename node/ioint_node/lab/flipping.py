@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from ioint_node.lab.rules import RIVAL_EFFECT, Claims, Rival
-from ioint_node.lab.tallies import DAY_ZERO, group_name, member_name
+from ioint_node.lab.tallies import DAY_ZERO, answering, group_name, member_name
 from ioint_node.reputation.gate import EFFECT
 from ioint_node.reputation.rule import MICRO, Electorate, Scales, Statement, removals
 from ioint_node.reputation.tally import tallied
@@ -108,7 +108,7 @@ def _said(member: int, kind: str, bad: int = 0, seen: int = 0) -> Statement:
 
 def _effect(scales: Scales, said: Sequence[Statement]) -> float:
     """The effect of the network part; a single report's precaution is the viewer's own and not counted."""
-    return EFFECT.get(tallied("", said, scales, public_subject=True).outcome().tier, 0.0)
+    return EFFECT.get(tallied("", answering(said), scales, public_subject=True).outcome().tier, 0.0)
 
 
 def lemma(orgs: int, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:

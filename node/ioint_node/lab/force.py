@@ -1,22 +1,25 @@
 """A consortium lives through a world by the rule as it is shipped; what the network did about every session is kept.
 
-Belief is `reputation.rule` and `reputation.gate`, publishing is `privacy.gate`: nothing of them is repeated here. What
-a node does around them (stores, segments, delays of seconds) is left out.
+Belief is `reputation.rule` and `reputation.gate`, publishing is `privacy.gate`, what is done about an action is
+`scoring.response`: nothing of them is repeated here. What a node does around them (stores, segments, delays of seconds)
+is left out, and so `flows.seconding`, which reads stores, is told here in its order of questions. Nobody judges others
+by what it saw itself (`reputation.calibration`), which could only lower what is believed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from math import comb
 
 from ioint_protocol.pattern import Rate
 from msgspec import Struct, structs
 
+from ioint_node.lab.force_disputes import Disputes
 from ioint_node.lab.organisations import Meeting, Organisation, World
-from ioint_node.lab.replay import NEVER, Scored, alone, margin, stop_margin
-from ioint_node.privacy.gate import Proposal, Release, Said, bucket, decide
+from ioint_node.lab.replay import Scored, Warnings, alone, margin, stop_margin, stopped
+from ioint_node.privacy.gate import Proposal, Release, Told, bucket, decide, last_said
 from ioint_node.reputation.calibration import left_of_others
 from ioint_node.reputation.gate import (
     EFFECT,
@@ -39,13 +42,13 @@ from ioint_node.reputation.rule import (
     Statement,
     network_part,
 )
-from ioint_node.scoring.response import is_harmless
+from ioint_node.scoring.response import TIPPING_EFFECT
 
 DAY_MS = 86_400_000
 START_DAY = 1_000  # any day
-FIRM = 0.1  # the effect from which a warning is more than precaution
 LIE = 5  # liars say that 2^5 sessions were bad
 SLANDERED = 15  # patterns that liars take in turn, five a week
+TIPPING = Local(tier="corroborated", effect=TIPPING_EFFECT, reason="corroborated")
 General = Mapping[str, tuple[str, ...]]
 
 
@@ -53,9 +56,9 @@ class Variant(Struct, frozen=True, kw_only=True):
     """The rule as it was first published, and each step from it to the one of this release.
 
     With `seconding` a member answers a live report with a sighting of what it saw out of scope itself, was not sure
-    enough of to report, and could act on cheaply. With `own_evidence` such sessions count as a voice that is never
-    removed, here only. `gated` says that a consensus passes the gate too. With `general` what is said of an entry of
-    the catalogue counts for its special cases.
+    enough of to report, and could act on cheaply, and says once a week that it still meets what it is sure of. With
+    `own_evidence` such sessions count as a voice that is never removed, here only. `gated` says that a consensus passes
+    the gate too. With `general` what is said of an entry of the catalogue counts for its special cases.
     """
 
     seconding: bool = False
@@ -69,15 +72,27 @@ IOINT = Variant(seconding=True, own_evidence=True, gated=True, general=True)
 
 
 class Warned(Struct, frozen=True, kw_only=True):
-    """What patterns that a session completed in time ask for.
+    """What the warnings of patterns that a session completed in time do.
 
-    `effect` is the largest of them; `doubt` the largest drift over borderline, in log-odds, of a changing action from
-    the first that completes one on, and `firm_doubt` the same of those whose effect is at least `FIRM`.
+    `effect` is the largest of them; `asks` says that with them an action is stopped or a person asked, own verdicts
+    included, and `any_asks` the same if every warning could tip what is in doubt, and not only those from
+    `TIPPING_EFFECT` on.
     """
 
     effect: float = 0.0
-    doubt: float = NEVER
-    firm_doubt: float = NEVER
+    asks: bool = False
+    any_asks: bool = False
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """How likely patterns that nobody need have reported would do as much: be met in time, and ask a person.
+
+    `asks` is of as many as can tip what is in doubt, `any_asks` of as many as are in force.
+    """
+
+    met: float = 0.0
+    asks: float = 0.0
+    any_asks: float = 0.0
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -92,8 +107,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
         lies: of patterns that only liars accuse.
         margin: over what asks for a step-up by own verdicts, in log-odds; see `replay.margin`.
         stop: the same over what stops an action or asks a person; see `replay.stop_margin`.
-        by_chance: how likely as many patterns as are in force here would meet it, drawn from those cheap to act on.
-        any_cheap: it completed a pattern in time that it is cheap to act on here, reported or not.
+        by_chance: as many patterns as are in force here, drawn from those cheap to act on.
+        every_cheap: every pattern that it is cheap to act on here.
         reported: an honest member that is heard here had reported a pattern that it completed in time.
         seen: this member had caught a session of the same attack by its own verdicts before.
     """
@@ -106,8 +121,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     lies: Warned
     margin: float
     stop: float
-    by_chance: float
-    any_cheap: bool
+    by_chance: Control
+    every_cheap: Control
     reported: bool
     seen: bool
 
@@ -119,9 +134,7 @@ class _Member:
         self.organisation = organisation
         self.benign: dict[str, list[int]] = defaultdict(list)
         self.flagged: dict[str, list[int]] = defaultdict(list)
-        self.confirmed: dict[str, list[int]] = defaultdict(list)
-        self.said: dict[str, Said] = {}
-        self.seconded: dict[str, Said] = {}
+        self.told: dict[str, list[Told]] = defaultdict(list)
         self.caught: set[str] = set()
 
     def own(self, pattern: str, today: int) -> OwnRecord:
@@ -131,6 +144,17 @@ class _Member:
 
     def rate(self, pattern: str, today: int) -> Rate:
         return Rate(matches=self.own(pattern, today).benign, sessions=self.organisation.sessions)
+
+    def benign_rate(self, pattern: str, today: int) -> float | None:
+        """The share of ordinary sessions that complete it, as it is measured before something is told."""
+        own, base, worth = (
+            self.rate(pattern, today),
+            self.organisation.base[pattern],
+            PARAMS.base_worth_sessions,
+        )
+        if base.sessions:
+            return (own.matches + worth * base.matches / base.sessions) / (own.sessions + worth)
+        return None if own.sessions < worth else own.matches / own.sessions
 
 
 class Consortium:
@@ -148,8 +172,11 @@ class Consortium:
             group_of={name: name for name in world.groups},
             tenure=dict.fromkeys(world.groups, MICRO),
         )
-        # Nothing is ever withdrawn here, so that only the newest statement of each counts.
-        self._said: dict[str, dict[str, Statement]] = defaultdict(dict)
+        self._audiences = tuple(dict.fromkeys(one.hears for one in world.members.values()))
+        self._said: dict[str, list[Statement]] = defaultdict(
+            list
+        )  # but for the disputes of liars, the oldest first
+        self._disputes = Disputes(world.liars)
         self._firsts: dict[str, dict[str, tuple[int, bool]]] = defaultdict(dict)
         self._quota: dict[str, list[int]] = defaultdict(list)
         self._networks: dict[str, dict[tuple[int, frozenset[str]], Network]] = defaultdict(dict)
@@ -172,28 +199,30 @@ class Consortium:
                 self._quota[author].append(today)
             self._firsts[pattern][author] = (today, counts)
         self._say(author, pattern, "report", today, bad=bad, seen=max(bad, seen))
-        if author in self._members:
-            for liar in self._world.liars:
-                self._say(liar, pattern, "dispute", today)
+        self._whitewash(pattern, today)
         if self._variant.seconding:
             for name in self._members:
                 self._second(name, pattern, today)
 
     def slander(self, week: int, today: int) -> None:
-        """What liars say together in a week.
-
-        They accuse what ordinary work completes most and no honest member reports, and dispute again what one does.
-        """
+        """What liars accuse together in a week: what ordinary work completes most and no honest member reports."""
         turn = self._world.slandered[:SLANDERED]
         for place in range(PARAMS.first_reports):
             pattern = turn[(PARAMS.first_reports * week + place) % len(turn)]
-            if not self._honest(pattern, today):
+            if not self._live_reports(pattern, self._members, today):
                 for liar in self._world.liars:
                     self.report(liar, pattern, today, bad=LIE, seen=LIE)
+
+    def whitewash(self, today: int) -> None:
+        """What liars dispute on a day: whatever honest members report."""
         for pattern in self._patterns:
-            if self._honest(pattern, today):
-                for liar in self._world.liars:
-                    self._say(liar, pattern, "dispute", today)
+            self._whitewash(pattern, today)
+
+    def _whitewash(self, pattern: str, today: int) -> None:
+        for audience in self._audiences:
+            reports = self._live_reports(pattern, audience & self._members.keys(), today)
+            if reports and self._disputes.speak(pattern, audience, reports, today):
+                self._changed(pattern)
 
     def close(self, name: str, session: Scored, today: int) -> None:
         """A session ends at a member: it counts for its own record, and what it gives to tell is told."""
@@ -204,62 +233,76 @@ class Consortium:
         for pattern in session.completed:
             counted[pattern].append(today)
             if session.confirmed:
-                member.confirmed[pattern].append(today)
-                self._publish(name, pattern, today)
-            elif session.flagged and self._variant.seconding:
+                self._tell(name, pattern, today)
+            elif session.flagged:
                 self._second(name, pattern, today)
         if session.completed:
             self._in_force.pop(name, None)
             self._cheap.pop(name, None)
 
-    def _publish(self, name: str, pattern: str, today: int) -> None:
-        member = self._members[name]
-        bad = bucket(_recent(member.confirmed[pattern], today))
-        if self._tells(member, pattern, bad, member.said.get(pattern), today):
-            member.said[pattern] = Said(bad=bad, day=today)
-            seen = bucket(_recent(member.flagged[pattern], today))
-            self.report(name, pattern, today, bad=bad, seen=seen)
+    def _tell(self, name: str, pattern: str, today: int) -> None:
+        """A confirmed session gives a report; what was reported of late is kept fresh once a week."""
+        own = self._members[name].own(pattern, today)
+        if self._lets(name, pattern, today):
+            self.report(name, pattern, today, bad=bucket(own.flagged), seen=bucket(own.sessions))
+        elif self._variant.seconding:
+            self._sight(name, pattern, today, self._heard_by(name), refresh=True)
 
     def _second(self, name: str, pattern: str, today: int) -> None:
-        """Answer a live report of another with a sighting of what was out of scope here and was not reported."""
+        """Answer a live report of another, who accuses still, with a sighting of what was out of scope here."""
         member = self._members[name]
-        flagged = _recent(member.flagged[pattern], today)
-        heard = member.organisation.hears - {name}
-        asked = any(
-            s.kind == "report" and s.author in heard and 0 <= today - s.day < LIFE_DAYS
-            for s in self._said[pattern].values()
-        )
-        reported = member.said.get(pattern)
-        if not flagged or not asked or (reported is not None and today - reported.day < LIFE_DAYS):
+        if not self._variant.seconding or not _recent(member.flagged[pattern], today):
             return
-        seen = bucket(flagged)
-        if self._is_cheap(member, pattern, today) and self._tells(
-            member, pattern, seen, member.seconded.get(pattern), today
-        ):
-            member.seconded[pattern] = Said(bad=seen, day=today)
-            self._say(name, pattern, "sighting", today, bad=seen, seen=seen)
+        accusers = set(self._accusers(name, pattern, today)) - {name}
+        if self._is_cheap(member, pattern, today):
+            self._sight(name, pattern, today, accusers)
 
-    def _tells(self, member: _Member, pattern: str, bad: int, said: Said | None, today: int) -> bool:
-        """Whether the node's own gate lets it leave."""
-        rate, base = member.rate(pattern, today), member.organisation.base[pattern]
-        worth = PARAMS.base_worth_sessions
-        pooled = rate.matches + worth * base.matches / base.sessions if base.sessions else rate.matches
+    def _sight(
+        self, name: str, pattern: str, today: int, reporters: Set[str], *, refresh: bool = False
+    ) -> None:
+        """Confirm the newest live report of some members, if there is one."""
+        reports = self._live_reports(pattern, reporters, today)
+        if reports and self._lets(name, pattern, today, refresh=refresh):
+            seen = bucket(self._members[name].own(pattern, today).flagged)
+            self._say(name, pattern, "sighting", today, of=reports[-1].id, bad=seen, seen=seen)
+
+    def _lets(self, name: str, pattern: str, today: int, *, refresh: bool = False) -> bool:
+        """Whether the node's own gate lets it leave, which is then noted as told."""
+        member, now = self._members[name], today * DAY_MS
+        bad = bucket(_recent(member.flagged[pattern], today))
         proposal = Proposal(
             novel=False,
             confirmed=True,
             principals=1,
             bad=bad,
-            benign_rate=pooled / (rate.sessions + (worth if base.sessions else 0)),
-            said=said,
+            benign_rate=member.benign_rate(pattern, today),
+            said=last_said(member.told[pattern], now),
+            refresh=refresh,
         )
-        outcome = decide(proposal, mode="catalogue", now=today * DAY_MS, draw=lambda _: 0)
-        return isinstance(outcome, Release)
+        released = isinstance(decide(proposal, mode="catalogue", now=now, draw=lambda _: 0), Release)
+        if released:
+            member.told[pattern].append(Told(leaves=now, bad=bad, refresh=refresh))
+        return released
 
-    def _say(self, author: str, pattern: str, kind: str, today: int, *, bad: int = 0, seen: int = 0) -> None:
+    def _live_reports(self, pattern: str, among: Container[str], today: int) -> list[Statement]:
+        """The live reports of some members, the newest last."""
+        return [
+            s
+            for s in self._said[pattern]
+            if s.kind == "report" and s.author in among and today - s.day < LIFE_DAYS
+        ]
+
+    def _say(
+        self, author: str, pattern: str, kind: str, today: int, *, of: str = "", bad: int, seen: int
+    ) -> None:
         self._records += 1
-        self._said[pattern][author] = Statement(
-            id=str(self._records), author=author, kind=kind, bad=bad, seen=seen, day=today
+        said = Statement(
+            id=str(self._records), author=author, kind=kind, of=of, bad=bad, seen=seen, day=today
         )
+        self._said[pattern] = [*(s for s in self._said[pattern] if today - s.day < LIFE_DAYS), said]
+        self._changed(pattern)
+
+    def _changed(self, pattern: str) -> None:
         for name in (pattern, *self._special[pattern]):
             self._networks[name].clear()
         self._in_force.clear()
@@ -309,10 +352,15 @@ class Consortium:
         )
 
     def _accusers(self, name: str, pattern: str, today: int) -> tuple[str, ...]:
-        return tuple(v.group for v in self._network(name, pattern, today).voices if v.accusing > 0)
+        """The groups that accuse it itself, and not only something more general."""
+        return tuple(
+            v.group
+            for v in self._network(name, pattern, today).voices
+            if v.accusing > 0 and any(s.kind != "dispute" for s in v.statements)
+        )
 
     def _network(self, name: str, pattern: str, today: int) -> Network:
-        hears = self._world.members[name].hears
+        hears = self._heard_by(name)
         known, key = self._networks[pattern], (today, hears)
         if key not in known:
             known[key] = network_part(
@@ -323,13 +371,13 @@ class Consortium:
             )
         return known[key]
 
-    def _heard(self, pattern: str, hears: Set[str]) -> list[Statement]:
-        return [s for author, s in self._said[pattern].items() if author in hears]
+    def _heard_by(self, name: str) -> frozenset[str]:
+        return self._world.members[name].hears
 
-    def _honest(self, pattern: str, today: int) -> bool:
-        return any(
-            author in self._members and today - s.day < LIFE_DAYS for author, s in self._said[pattern].items()
-        )
+    def _heard(self, pattern: str, hears: frozenset[str]) -> list[Statement]:
+        said = [s for s in self._said[pattern] if s.author in hears]
+        disputes = self._disputes.heard(pattern, hears)
+        return sorted([*said, *disputes], key=lambda s: s.day) if disputes else said
 
     # What it means for a session.
 
@@ -339,20 +387,27 @@ class Consortium:
         member = self._members[name]
         met = tuple(dict.fromkeys(p for call in session.in_time for p in call.completed))
         force = self.in_force(name, today) if met else {}
-        honest = {p for p in met if p in force and self._is_honest(name, p, today)}
-        lies = {p for p in met if p in force} - honest
+        honest = {p: force[p] for p in met if p in force and self._is_honest(name, p, today)}
+        lies = {p: force[p] for p in met if p in force and p not in honest}
         affordable = self._affordable(name, today) if met else frozenset()
+        cheaply_met = affordable.intersection(met)
+        asking = sum(stopped(session, {p: TIPPING}) for p in cheaply_met)
+        choice, tip = len(affordable), sum(one.effect >= TIPPING_EFFECT for one in force.values())
         return Outcome(
             session=place,
             member=name,
             at=meeting.at,
             new=meeting.new,
-            true=_warned(session, {p: force[p].effect for p in honest}),
-            lies=_warned(session, {p: force[p].effect for p in lies}),
+            true=_warned(session, honest),
+            lies=_warned(session, lies),
             margin=margin(session),
             stop=stop_margin(session),
-            by_chance=_chance(len(affordable), len(affordable.intersection(met)), len(force)),
-            any_cheap=not affordable.isdisjoint(met),
+            by_chance=Control(
+                met=_chance(choice, len(cheaply_met), len(force)),
+                asks=_chance(choice, asking, tip),
+                any_asks=_chance(choice, asking, len(force)),
+            ),
+            every_cheap=Control(met=bool(cheaply_met), asks=asking > 0, any_asks=asking > 0),
             reported=any(self._is_honest(name, p, today) for p in met),
             seen=session.campaign in member.caught,
         )
@@ -382,11 +437,13 @@ def live(
     `patterns` are the entries of the catalogue, each with those that it is a special case of.
     """
     consortium = Consortium(world, patterns, variant)
-    week = 0
+    day = 0
     for meeting in world.meetings:
-        while meeting.at >= WEEK_DAYS * week:
-            consortium.slander(week, START_DAY + WEEK_DAYS * week)
-            week += 1
+        while meeting.at >= day:
+            if day % WEEK_DAYS == 0:
+                consortium.slander(day // WEEK_DAYS, START_DAY + day)
+            consortium.whitewash(START_DAY + day)
+            day += 1
         today = START_DAY + int(meeting.at)
         session = sessions[meeting.session]
         yield consortium.meet(meeting.session, meeting, session, today)
@@ -402,24 +459,15 @@ def _recent(days: Sequence[int], today: int) -> int:
     return len(days) - bisect_right(days, today - LIFE_DAYS)
 
 
-def _warned(session: Scored, effects: Mapping[str, float]) -> Warned:
-    if not effects:
+def _warned(session: Scored, warnings: Warnings) -> Warned:
+    if not warnings:
         return Warned()
+    every = {p: max(one, TIPPING, key=lambda local: local.effect) for p, one in warnings.items()}
     return Warned(
-        effect=max(effects.values()),
-        doubt=_doubt(session, effects.keys()),
-        firm_doubt=_doubt(session, {p for p, effect in effects.items() if effect >= FIRM}),
+        effect=max(one.effect for one in warnings.values()),
+        asks=stopped(session, warnings),
+        any_asks=stopped(session, every),
     )
-
-
-def _doubt(session: Scored, warned: Set[str]) -> float:
-    """The largest drift over borderline among changing actions in time, from the first that completes one of these."""
-    found, on = NEVER, False
-    for call in session.in_time:
-        on = on or not warned.isdisjoint(call.completed)
-        if on and not is_harmless(call.effect_class):
-            found = max(found, call.drift - session.limits.borderline)
-    return found
 
 
 def _chance(choice: int, met: int, drawn: int) -> float:

@@ -11,48 +11,51 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from ioint_node.lab.force import FIRM, Outcome, Warned
+from ioint_node.lab.force import Control, Outcome, Warned
 from ioint_node.lab.replay import MALICIOUS, ORDINARY, Scored
+from ioint_node.reputation.gate import EFFECT
+from ioint_node.scoring.response import TIPPING_EFFECT
 
 Floats = NDArray[np.float64]
 Flag = Callable[[Outcome], float | Floats]
-Margin = Callable[[Outcome], float]
-Answer = Callable[[Warned], bool]
 NEW_WORK: Final = 0.1  # the share of ordinary sessions whose task an organisation has not done before
-CONSENSUS: Final = 0.3
 SHIFTS: Final = np.linspace(-12.0, 12.0, 481)  # of both thresholds downward, in log-odds
 
 
-def steps_up(one: Outcome) -> float:
-    """By how much own verdicts ask for a step-up."""
-    return one.margin
+class Reading(Struct, frozen=True, kw_only=True):
+    """What counts as caught.
+
+    Attributes:
+        margin: by how much own verdicts alone do it, in log-odds.
+        answer: whether warnings do it.
+        control: how likely patterns that nobody need have reported would.
+        new_work: the share of ordinary sessions whose task an organisation has not done before.
+    """
+
+    margin: Callable[[Outcome], float]
+    answer: Callable[[Warned], bool]
+    control: Callable[[Control], float]
+    new_work: float = NEW_WORK
 
 
-def stops(one: Outcome) -> float:
-    """By how much own verdicts stop an action or ask a person."""
-    return one.stop
-
-
-def checked(warned: Warned) -> bool:
-    """The answer as it is: a step-up on every warning."""
-    return warned.effect > 0
-
-
-def asked(warned: Warned) -> bool:
-    """The answer as it is, by the stricter reading: a consensus asks a person."""
-    return warned.effect >= CONSENSUS
-
-
-def tipped(warned: Warned) -> bool:
-    """What is tried: every warning asks a person where the member's own verdict is in doubt too."""
-    return asked(warned) or warned.doubt >= 0
-
-
-def firmly_tipped(warned: Warned) -> bool:
-    """What is tried: the same of warnings that are more than precaution."""
-    return asked(warned) or warned.firm_doubt >= 0
+CHECKED: Final = Reading(
+    margin=lambda one: one.margin,
+    answer=lambda warned: warned.effect > 0,
+    control=lambda control: control.met,
+)
+ASKED: Final = Reading(
+    margin=lambda one: one.stop, answer=lambda warned: warned.asks, control=lambda control: control.asks
+)
+ASKED_BY_ANY: Final = Reading(
+    margin=lambda one: one.stop,
+    answer=lambda warned: warned.any_asks,
+    control=lambda control: control.any_asks,
+)
+ALL_NEW: Final = replace(ASKED, new_work=1.0)
 
 
 class Table:
@@ -103,13 +106,13 @@ class Table:
                 parts.append((share, self._sums(rows, flag), self._sums(rows, _one)))
         return Share(parts)
 
-    def curve(self, margin: Margin, new_work: float = NEW_WORK) -> tuple[Share, Share]:
+    def curve(self, what: Reading) -> tuple[Share, Share]:
         """Hijacks caught and ordinary sessions met at each of `SHIFTS` by own verdicts alone."""
 
         def steps(one: Outcome) -> Floats:
-            return (margin(one) + SHIFTS >= 0).astype(np.float64)
+            return (what.margin(one) + SHIFTS >= 0).astype(np.float64)
 
-        return self.hijacks(steps), self.ordinary(steps, new_work)
+        return self.hijacks(steps), self.ordinary(steps, what.new_work)
 
     def _kind(self, one: Outcome) -> str:
         return self._sessions[one.session].kind
@@ -159,43 +162,37 @@ def interval(values: Sequence[float]) -> dict[str, Any]:
     return {"value": round(float(values[0]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
-def reading(
-    table: Table,
-    margin: Margin,
-    answer: Answer,
-    *,
-    draws: int,
-    new_work: float = NEW_WORK,
-    doubtful: bool = False,
-) -> dict[str, Any]:
-    """One reading of *caught*, with one answer to warnings: the network beside the same member alone.
-
-    `doubtful` says that the answer asks for the member's own doubt, and so do the controls then.
-    """
-
-    def chance(one: Outcome) -> float:
-        return 1.0 if margin(one) >= 0 else one.by_chance * (not doubtful or one.margin >= 0)
-
-    def every(one: Outcome) -> float:
-        return float(margin(one) >= 0 or (one.any_cheap and (not doubtful or one.margin >= 0)))
+def reading(table: Table, what: Reading, *, draws: int) -> dict[str, Any]:
+    """One reading of *caught*: the network beside the same member alone, and beside patterns that nobody reported."""
 
     def own(one: Outcome) -> float:
-        return float(margin(one) >= 0)
+        return float(what.margin(one) >= 0)
 
-    caught = table.hijacks(lambda one: float(own(one) or answer(one.true)))
-    false = table.ordinary(lambda one: float(own(one) or answer(one.true) or answer(one.lies)), new_work)
+    def with_network(one: Outcome) -> float:
+        return float(own(one) or what.answer(one.true))
+
+    def with_lies(one: Outcome) -> float:
+        return float(with_network(one) or what.answer(one.lies))
+
+    def chance(one: Outcome) -> float:
+        return own(one) or what.control(one.by_chance)
+
+    def every(one: Outcome) -> float:
+        return own(one) or what.control(one.every_cheap)
+
+    caught, false = table.hijacks(with_network), table.ordinary(with_lies, what.new_work)
     shipped = table.hijacks(own)
-    curve, curve_false = table.curve(margin, new_work)
+    curve, curve_false = table.curve(what)
     controls = {
-        "by_chance": (table.hijacks(chance), table.ordinary(chance, new_work)),
-        "every_cheap": (table.hijacks(every), table.ordinary(every, new_work)),
+        "by_chance": (table.hijacks(chance), table.ordinary(chance, what.new_work)),
+        "every_cheap": (table.hijacks(every), table.ordinary(every, what.new_work)),
     }
     weights = table.draws(draws)
     same = [float(np.interp(false.at(w), curve_false.at(w), curve.at(w))) for w in weights]
     network = [float(caught.at(w)) for w in weights]
     found = {
         "alone": _figures(shipped, weights),
-        "alone_false": _figures(table.ordinary(own, new_work), weights),
+        "alone_false": _figures(table.ordinary(own, what.new_work), weights),
         "network": interval(network),
         "network_false": _figures(false, weights),
         "alone_same_false": interval(same),
@@ -221,21 +218,20 @@ def warnings(table: Table, *, draws: int) -> dict[str, Any]:
 
     shares: Mapping[str, Share] = {
         "warned": table.hijacks(hit),
-        "warned_10": table.hijacks(lambda one: float(one.true.effect >= FIRM)),
-        "warned_30": table.hijacks(lambda one: float(one.true.effect >= CONSENSUS)),
-        "by_chance": table.hijacks(lambda one: one.by_chance),
-        "every_cheap": table.hijacks(lambda one: float(one.any_cheap)),
+        "warned_10": table.hijacks(lambda one: float(one.true.effect >= TIPPING_EFFECT)),
+        "warned_30": table.hijacks(lambda one: float(one.true.effect >= EFFECT["consensus"])),
+        "by_chance": table.hijacks(lambda one: one.by_chance.met),
+        "every_cheap": table.hijacks(lambda one: one.every_cheap.met),
         "blind_warned": table.hijacks(hit, lambda one: not one.seen),
         "not_stopped_warned": table.hijacks(hit, lambda one: one.stop < 0),
         "reported_warned": table.hijacks(hit, lambda one: one.reported),
         "first_warned": table.first_hijacks(hit),
         "first_stopped_alone": table.first_hijacks(lambda one: float(one.stop >= 0)),
-        "first_stopped": table.first_hijacks(lambda one: float(one.stop >= 0 or asked(one.true))),
-        "first_stopped_tipped": table.first_hijacks(lambda one: float(one.stop >= 0 or tipped(one.true))),
+        "first_stopped": table.first_hijacks(lambda one: float(one.stop >= 0 or one.true.asks)),
         "ordinary_new": table.ordinary(met, 1.0),
         "ordinary_known": table.ordinary(met, 0.0),
         "ordinary_new_30": table.ordinary(
-            lambda one: float(max(one.true.effect, one.lies.effect) >= CONSENSUS), 1.0
+            lambda one: float(max(one.true.effect, one.lies.effect) >= EFFECT["consensus"]), 1.0
         ),
         "ordinary_lies": table.ordinary(lambda one: float(one.lies.effect > 0)),
     }

@@ -6,15 +6,21 @@ what the member would do alone at any strictness, and what it could tell the oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
+from ioint_node.reputation.gate import Local
 from ioint_node.scoring.response import Case, Choice, at_least, choose_response, is_harmless
 from ioint_node.scoring.values import Response, Verdict
 
 ORDINARY, RESISTED, UNFINISHED, MALICIOUS = "ordinary", "resisted", "unfinished", "malicious"
 NEVER = float("-inf")
+UNHEARD: Final = Local(tier="none", effect=0.0, reason="no_accusation")
+Warnings = Mapping[str, Local]
+NO_WARNINGS: Final[Warnings] = MappingProxyType({})
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -104,15 +110,22 @@ def alone(session: Scored) -> bool:
     return any(at_least(one.response, Response.STEP_UP) for one in choices(session))
 
 
-def stopped_alone(session: Scored) -> bool:
-    """Whether the member's own verdicts stop an action, or ask a person about it, in time."""
-    return any(at_least(one.response, Response.APPROVE) or not one.allowed for one in choices(session))
+def stopped(session: Scored, warnings: Warnings = NO_WARNINGS) -> bool:
+    """Whether own verdicts, and what others say of patterns, stop an action or ask a person about it in time."""
+    return any(
+        at_least(one.response, Response.APPROVE) or not one.allowed for one in choices(session, warnings)
+    )
 
 
-def choices(session: Scored) -> Sequence[Choice]:
-    """What is done about each action in time, where nothing bears on it but verdicts: the actor is fully trusted."""
-    found, departures, clear = [], 0, False
+def choices(session: Scored, warnings: Warnings = NO_WARNINGS) -> Sequence[Choice]:
+    """What is done about each action in time, where nothing bears on it but verdicts and what others say of patterns.
+
+    The actor is fully trusted. A warning acts on the action that completes its pattern and on those that follow.
+    """
+    found, departures, clear, heard = [], 0, False, UNHEARD
     for call in session.in_time:
+        completed = (warnings[name] for name in call.completed if name in warnings)
+        heard = max((heard, *completed), key=lambda one: one.effect)
         verdict = _verdict(call.drift, session.limits)
         departures += verdict is Verdict.OUT_OF_SCOPE
         clear = clear or call.drift >= session.limits.publish
@@ -125,6 +138,8 @@ def choices(session: Scored) -> Sequence[Choice]:
                     effect_class=call.effect_class,
                     departures=departures,
                     clear=clear,
+                    tier=heard.tier,
+                    effect=heard.effect,
                     enforce=True,
                 )
             )

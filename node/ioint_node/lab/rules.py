@@ -40,7 +40,7 @@ def without_own_evidence(grounds: Grounds) -> Grounds:
 def consensus_ungated(grounds: Grounds, params: Params) -> Local:
     """As if a consensus asked for no gate, unless the viewer's own record speaks for the pattern."""
     local = gate.judge(grounds, params)
-    waits = local.reason == "not_cheap_here" and grounds.tier == "consensus"
+    waits = local.reason in {"not_cheap_here", "attention"} and grounds.tier == "consensus"
     if waits and not grounds.clean(params) and not grounds.quarantined(params):
         return Local(tier="consensus", effect=gate.EFFECT["consensus"], reason="consensus")
     return local

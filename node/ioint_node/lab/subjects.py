@@ -17,7 +17,7 @@ import numpy as np
 
 from ioint_node.lab.rules import RIVAL_EFFECT, Claims, Rival, threshold
 from ioint_node.lab.saying import BENIGN_MATCHES, exponent
-from ioint_node.lab.tallies import DAY_ZERO, group_name, member_name
+from ioint_node.lab.tallies import DAY_ZERO, answering, group_name, member_name
 from ioint_node.lab.world import SPONSORS, Bools, Floats, Ints
 from ioint_node.reputation import rule
 from ioint_node.reputation.gate import EFFECT
@@ -217,7 +217,7 @@ def by_tier(world: SubjectWorld, week: int) -> Floats:
     )
     effects = np.zeros(SUBJECTS)
     for subject, statements in said.items():
-        tier = tallied(str(subject), statements, scales, public_subject=True).outcome().tier
+        tier = tallied(str(subject), answering(statements), scales, public_subject=True).outcome().tier
         effects[subject] = EFFECT.get(tier, 0.0)
     return effects
 

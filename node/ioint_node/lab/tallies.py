@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
+
+from msgspec.structs import replace
 
 from ioint_node.lab.attacks import Attack
 from ioint_node.lab.saying import Said
 from ioint_node.lab.world import SPONSORS, Setting
 from ioint_node.reputation import rule
 from ioint_node.reputation.rule import MICRO, Electorate, Network, Scales, Statement
-from ioint_node.reputation.tally import Tally, tallied
+from ioint_node.reputation.tally import ANSWERS, Tally, tallied
 
 DAY_ZERO: Final = 20_000  # the UTC day of the world's first; any
 
@@ -25,7 +27,7 @@ class Tallies:
         self._liars = frozenset(member_name(m) for m in liars)
         self._said: dict[int, dict[str, tuple[Statement, ...]]] = defaultdict(dict)  # by pattern and author
         self._tallies: dict[int, Tally[Statement]] = {}
-        self._new: dict[int, set[str]] = defaultdict(set)
+        self._new: dict[int, Counter[str]] = defaultdict(Counter)  # by pattern and author: how much
         self.scales = self._scales(0, {})
 
     def turn(self, day: int) -> set[int]:
@@ -33,7 +35,8 @@ class Tallies:
         today = DAY_ZERO + day
         touched = set(self._said)
         for pattern in touched:
-            said = {a: s for a, s in self._said[pattern].items() if today - s[0].day < rule.LIFE_DAYS}
+            live = {a: _live(said, today) for a, said in self._said[pattern].items()}
+            said = {author: left for author, left in live.items() if left}
             if said:
                 self._said[pattern] = said
             else:
@@ -41,21 +44,30 @@ class Tallies:
         self._weigh(day)
         return touched
 
-    def say(self, said: Said) -> None:
-        """Take in a statement; it counts from the next `settle` on."""
+    def say(self, said: Said) -> Statement | None:
+        """Take in a statement, which counts from the next `settle` on; returns it, None where nobody hears it.
+
+        A sighting or dispute names the newest report of somebody else; where there is none, nothing is said.
+        """
         author = member_name(said.member)
         if said.member in self._attack.unheard or author not in self.scales.voters.group_of:
-            return
+            return None
+        about = self._said[said.pattern]
+        named = newest_report(about, author) if said.kind in ANSWERS else ""
+        if named is None:
+            return None
         statement = Statement(
             id=f"{said.member}:{said.pattern}:{said.at}",
             author=author,
             kind=said.kind,
+            of=named,
             bad=said.bad,
             seen=said.seen,
             day=DAY_ZERO + int(said.at),
         )
-        self._said[said.pattern][author] = (statement,)
-        self._new[said.pattern].add(author)
+        about[author] = (*about.get(author, ()), statement)
+        self._new[said.pattern][author] += 1
+        return statement
 
     def settle(self, day: int) -> set[int]:
         """Count what was said since; returns the patterns of which something may have changed."""
@@ -65,7 +77,7 @@ class Tallies:
             touched |= self._said.keys()
         for pattern, authors in self._new.items():
             tally = self._tallies.setdefault(pattern, self._tally(pattern))
-            tally.changed |= dict.fromkeys(authors, 1)
+            tally.changed |= authors
             tally.hear(self._said[pattern])
         self._new.clear()
         return touched
@@ -85,7 +97,9 @@ class Tallies:
         self.scales = self._scales(day, self._halvings())
         self._new.clear()
         self._tallies = {
-            pattern: tallied(str(pattern), [s for (s,) in said.values()], self.scales, public_subject=False)
+            pattern: tallied(
+                str(pattern), [s for each in said.values() for s in each], self.scales, public_subject=False
+            )
             for pattern, said in self._said.items()
         }
 
@@ -110,6 +124,19 @@ class Tallies:
             equivocators=self._liars if proven else frozenset(),
             halvings=halvings,
         )
+
+
+def newest_report(said: Mapping[str, Sequence[Statement]], author: str) -> str | None:
+    """The id of the newest report of somebody else, of what each author says; None where there is none."""
+    reports = [s for other, each in said.items() if other != author for s in each if s.kind == "report"]
+    return max(reports, key=lambda s: (s.day, s.id)).id if reports else None
+
+
+def answering(said: Sequence[Statement]) -> list[Statement]:
+    """The same statements about one subject, where sightings and disputes name the newest report among them."""
+    newest = max([s for s in said if s.kind == "report"], key=lambda s: s.day, default=None)
+    named = newest.id if newest else ""
+    return [replace(s, of=named) if s.kind in ANSWERS else s for s in said]
 
 
 def electorates(setting: Setting) -> dict[int, Electorate]:
@@ -140,6 +167,10 @@ def member_name(member: int) -> str:
 def group_name(member: int) -> str:
     """The group of a member that is no Sybil."""
     return f"g{member:05d}"
+
+
+def _live(said: Sequence[Statement], today: int) -> tuple[Statement, ...]:
+    return tuple([s for s in said if rule.of_age(s, today)])
 
 
 def _accuses(said: tuple[Statement, ...]) -> bool:

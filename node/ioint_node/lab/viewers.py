@@ -187,7 +187,7 @@ class Viewer:
             sessions=month + flagged,
             benign=round(judged * month),
             flagged=flagged,
-            actors=round(active * -math.expm1(-month / active)),
+            ordinary_actors=round(active * -math.expm1(-month / active)),
         )
         return rate, own, active
 

@@ -250,4 +250,4 @@ def _release(proposal: Proposal, now: int, draw: Callable[[int], int], params: P
         return Release(
             not_before=now, reason=f"the count has doubled, up to {2**params.early_bucket} at once"
         )
-    return Release(not_before=now, reason="the first word of a catalogue pattern leaves at once")
+    return Release(not_before=now, reason="the first word of what everybody can name leaves at once")

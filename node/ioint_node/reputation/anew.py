@@ -12,6 +12,10 @@ SUBJECTS: Final = 100_000
 """How many wait at most; what does not find room is concluded anew by the next recomputation of everything."""
 
 
+COUNTED_EVERY_MS: Final = 3_600_000
+"""A group is counted so often at most because it asks for it; a sighting before its report does."""
+
+
 class Anew:
     """What waits to be done soon.
 
@@ -24,6 +28,7 @@ class Anew:
         self._subjects: dict[str, None] = {}
         self._changed: set[str] = set()
         self._uncounted: set[str] = set()
+        self._counted: dict[str, int] = {}  # when a group was counted because it asked, within the last hour
 
     def subjects(self, names: Iterable[str]) -> None:
         """These wait, as far as there is room."""
@@ -62,7 +67,10 @@ class Anew:
         taken, self._changed = frozenset(self._changed), set()
         return taken
 
-    def take_uncounted(self) -> frozenset[str]:
-        """The groups that are to be counted; they are dealt with."""
-        taken, self._uncounted = frozenset(self._uncounted), set()
+    def take_uncounted(self, now: int) -> frozenset[str]:
+        """The groups that are to be counted now, and were not within an hour; the others go on waiting."""
+        recent = {group: at for group, at in self._counted.items() if 0 <= now - at < COUNTED_EVERY_MS}
+        taken = frozenset(self._uncounted - recent.keys())
+        self._uncounted -= taken
+        self._counted = recent | dict.fromkeys(taken, now)
         return taken

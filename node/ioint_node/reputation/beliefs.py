@@ -16,13 +16,14 @@ class Belief:
     """What holds here for one pattern or subject.
 
     `tier` and `effect` are those in force at this node, `state`, `score` and `confidence` those of the network part.
-    `groups` counts the independent accusing groups, `accusers` names them, `accusing` is the sum of their voices in
-    micro-units. A `candidate` passed the gate and asks the budget for its `estimate` (rate per session); `fits` says
-    that it got it. `warned` says that another group accuses it and nobody here allowed it: an own session that has it
-    is an incident, whatever its effect. `novel` is the pattern itself where the catalogue does not have it, `general`
-    the entries that it is a special case of; one with a `claimant` (the group that reported it first, at `since`) asks
-    to be matched here, and since the day `measured_from` it is and its own rate is known. `reason` is the code of what
-    decided here, `seq` that of its newest stream row.
+    `groups` counts the independent accusing groups, `accusing` is the sum of their voices in micro-units; `accusers`
+    names those that accuse it itself, and not only a pattern that is more general. A `candidate` passed the gate and
+    asks the budget for its `estimate` (rate per session); `fits` says that it got it. `warned` says that another
+    group accuses it and nobody here allowed it: an own session that has it is an incident, whatever its effect.
+    `novel` is the pattern itself where the catalogue does not have it, `general` the entries that it is a special
+    case of; one with a `claimant` (the group that reported it first, at `since`) asks to be matched here. It is when
+    it has a day `measured_from`, since which its own rate is known. `reason` is the code of what decided here,
+    `seq` that of its newest stream row, `tlp` the label of all this.
     """
 
     pattern: str
@@ -43,17 +44,21 @@ class Belief:
     measured_from: int | None = None
     reason: str = ""
     accusing: int = 0
+    benign: int = 0  # the sum of the benign voices, in micro-units
     general: tuple[str, ...] = ()
     seq: int = 0
+    tlp: str = ""
 
 
 class NetworkEffect(Struct, frozen=True, kw_only=True):
     """By how much the network lowers the trust used for one action; `age_s` is its silence, None if never heard.
 
-    `off`: a person switched all of its effects off.
+    `unfaded` is the same before silence took from it, as long as anything is left. `off`: a person switched all of its
+    effects off.
     """
 
     effect: float
+    unfaded: float = 0.0
     tier: str
     patterns: tuple[str, ...]
     age_s: int | None
@@ -108,6 +113,17 @@ class Beliefs:
             for entry in belief.general:
                 self._special.setdefault(entry, {})[belief.pattern] = None
 
+    def forget(self, patterns: Iterable[str]) -> None:
+        """Drop those of these that are still unknown: nothing was ever said of them, as far as anybody remembers."""
+        for name in patterns:
+            belief = self._beliefs.get(name)
+            if belief is None or belief.state != "unknown":
+                continue
+            for kept in (self._beliefs, self._novel, self._claiming, self._spending):
+                kept.pop(name, None)
+            for entry in belief.general:
+                self._special.get(entry, {}).pop(name, None)
+
     def replace(self, beliefs: Iterable[Belief]) -> None:
         """Start over from the store."""
         self._beliefs, self._novel, self._claiming, self._spending = {}, {}, {}, {}
@@ -160,11 +176,13 @@ class Beliefs:
         """The single largest effect among patterns, never a sum, less the longer the network has been silent."""
         found = [b for name in pattern_ids if (b := self._beliefs.get(name)) is not None and b.effect > 0]
         age_s, left = self.age_s(now), self.share_left(now)
-        if not found or left == 0 or self.off:
-            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         found.sort(key=lambda b: (-b.effect, b.pattern))
+        effect = round(found[0].effect * left, 6) if found and not self.off else 0.0
+        if effect == 0:
+            return NetworkEffect(effect=0.0, tier=NO_EFFECT_TIER, patterns=(), age_s=age_s, off=self.off)
         return NetworkEffect(
-            effect=round(found[0].effect * left, 6),
+            effect=effect,
+            unfaded=found[0].effect,
             tier=found[0].tier,
             patterns=tuple(b.pattern for b in found),
             age_s=age_s,

@@ -18,10 +18,12 @@ class Breadth:
     """The subjects that each group accuses, counted, at most one number for each group of the roster.
 
     `halvings` says how often the accusing voice of a group is halved; it is the same object as long as it says the
-    same.
+    same. `day` is the UTC day of the count, None before the first: what is said counts for so many days, so that with
+    every day fewer subjects may be left.
     """
 
     def __init__(self) -> None:
+        self.day: int | None = None
         self._subjects: dict[str, int] = {}
         self.halvings: Mapping[str, int] = NOBODY
 

@@ -16,10 +16,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ioint_node.reputation.gate import TIERS, OwnRecord, own_log_odds
+from ioint_node.reputation.gate import OwnRecord, own_log_odds
 from ioint_node.reputation.rule import (
     MICRO,
     SMALLEST_CONSORTIUM,
+    TIERS,
     Network,
     Scales,
     Voice,
@@ -92,7 +93,12 @@ def weighed_tier(network: Network, weights: Mapping[str, int], scales: Scales) -
     if not weights or not any(weights.get(v.group, MICRO) < MICRO for v in network.voices):
         return network.tier
     voices = [_weighed(v, weights.get(v.group, MICRO)) for v in network.voices]
-    here = outcome(sums_of(voices), scales, withdrawn=network.withdrawn, review=network.review)
+    here = outcome(
+        sums_of(voices, accusers=network.independent),
+        scales,
+        withdrawn=network.withdrawn,
+        review=network.review,
+    )
     return min(network.tier, here.tier, key=TIERS.index)
 
 

@@ -17,13 +17,16 @@ from ioint_node.reputation.rule import (
     MICRO,
     SMALLEST_CONSORTIUM,
     THRESHOLD,
+    Named,
     Network,
     Scales,
     Statement,
     Voice,
     decayed,
+    is_void,
     lives,
     raw_voice,
+    rejected,
 )
 
 EPOCH: Final = date(1970, 1, 1)
@@ -90,10 +93,10 @@ def because(network: Network) -> str:
     return f"{network.tier} ({network.state}): {reason}"
 
 
-def silenced(statement: Statement, scales: Scales, taken_back: Collection[str]) -> str:
+def silenced(statement: Statement, scales: Scales, taken_back: Collection[str], named: Named) -> str:
     """Why a statement is not heard, in one code; empty for one that is, or that a newer one of its author replaced.
 
-    `taken_back` are the ids of the records that its author withdrew.
+    `taken_back` are the ids of the records that its author withdrew; `named` is what it hangs on if it names a report.
     """
     age_days, ruled = scales.today - statement.day, scales.ruled
     stops = (
@@ -101,14 +104,16 @@ def silenced(statement: Statement, scales: Scales, taken_back: Collection[str]) 
         (statement.author in scales.equivocators, "two_histories"),
         (statement.kind == "withdrawal", "takes_back"),
         (statement.id in taken_back, "withdrawn"),
-        ((statement.author, statement.id) in ruled.void, "ruled_false"),
+        (is_void(statement, ruled, named), "ruled_false"),
         (age_days < -AHEAD_DAYS, "early"),
         (age_days >= LIFE_DAYS, "expired"),
     )
     found = next((code for stopped, code in stops if stopped), "")
-    if found or lives(statement, scales.today, ruled):
+    if found or lives(statement, scales, named):
         return found
-    return "rejected" if statement.day <= ruled.upheld.get(statement.of, -1) else "lapsed"
+    if statement.kind == "sighting" or statement.of not in named.live:
+        return "report_ended"
+    return "rejected" if rejected(statement, ruled) else "lapsed"
 
 
 def counted(kind: str, bad: int, seen: int) -> str:

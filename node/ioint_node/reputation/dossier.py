@@ -11,10 +11,10 @@ ever when the transaction fails, everybody else reads the store; only the last w
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from types import MappingProxyType
 from typing import Final
 
@@ -211,6 +211,12 @@ class Dossier:
         then.join({name: other._tallied_then(scales) for name, other in general.items()})  # noqa: SLF001
         return then.outcome().score
 
+    @property
+    def accusers(self) -> tuple[str, ...]:
+        """The groups that accuse it by statements about itself, as of the network part of today that was asked for."""
+        voices = self._now.voices if self._now is not None else {}
+        return tuple([group for group in sorted(voices) if voices[group].accusing > 0])
+
     def words(self, since_day: int) -> Heard | None:
         """What the reports say that are heard in the network part of today; where none is, those since a day."""
         self._reword()
@@ -225,6 +231,11 @@ class Dossier:
             label=max(self._labels.values()),
             intents=frozenset().union(*{one.intents for one in groups}),
         )
+
+    def closed(self) -> int:
+        """The place among `LABELS` of the most closed label of all that is heard in the network part of today."""
+        self._reword()
+        return max(self._labels.values(), default=0)
 
     def heard_since(self, day: int) -> bool:
         """Whether anything was said of it on this day or later."""
@@ -244,7 +255,9 @@ class Dossier:
 
         It counts as in `rule.accuses`: what was taken back is counted as long as it would have lived.
         """
-        came = Counter([s.author for s in new])
+        came: dict[str, int] = {}  # by author: how much
+        for s in new:
+            came[s.author] = came.get(s.author, 0) + 1
         # An author that accused before is met at once; only for a new one the others of its group are looked for.
         groups = {
             scales.voters.group_of[s.author]
@@ -261,8 +274,8 @@ class Dossier:
 
     def _accused_before(self, author: str, came: int, scales: Scales) -> bool:
         """Whether an author accused it before its newest statements, so many of them, came."""
-        before = self.said[author][:-came] if came else self.said[author]
-        return scales.hears(author) and any(self._accuses(s, scales) for s in reversed(before))
+        before = islice(reversed(self.said[author]), came, None)
+        return scales.hears(author) and any(self._accuses(s, scales) for s in before)
 
     def _accuses(self, statement: Said, scales: Scales) -> bool:
         return accuses(statement, scales.today, public_subject=self.public)

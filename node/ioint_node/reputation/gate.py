@@ -3,7 +3,8 @@
 A single report helps within seconds only where acting on it is measurably cheap. Every effect passes one gate: the
 one-sided exact upper 95 % bound of the viewer's own rate of benign matches is at most 1 in 1,000 sessions, by its own
 history or pooled with the signed base rate of the catalogue entry. All gated patterns together fit one budget of
-expected extra checks; only a consensus needs none of it.
+expected extra checks; only a consensus needs none of it. A consensus that does not pass has the effect of precaution
+up to 1 in 100: whom nobody warned yet may have been hit without noticing, and those matches look like ordinary ones.
 
 What the viewer saw itself raises one thing: a report is a question that it can answer from its own history. Its own
 flagged sessions are a voice that nobody can take away, and together with what others say they may corroborate.
@@ -28,11 +29,10 @@ from ioint_node.reputation.rule import (
     MICRO,
     SUBJECT_SESSIONS,
     THRESHOLD,
+    TIERS,
 )
 
 EFFECT: Final = {"precautionary": 0.05, "disputed": 0.05, "corroborated": 0.10, "consensus": 0.30}
-TIERS: Final = ("none", "advisory", "disputed", "corroborated", "consensus")
-"""The tiers of the network part, from the least effect to the largest."""
 OWN_CLEAN_CAP = 0.05
 
 
@@ -45,6 +45,7 @@ class Params:
     """
 
     cheap_rate: float = 1 / 1000
+    attention_rate: float = 1 / 100  # the same bound for what a consensus is given where acting is not cheap
     level: float = 0.95
     base_worth_sessions: int = 3_000
     tolerance: float = 1.0
@@ -77,7 +78,11 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A gated pattern that asks for a share of the budget; `accusers` are the groups that accuse it."""
+    """A gated pattern that asks for a share of the budget; `accusers` are the groups that accuse it itself.
+
+    Who is heard of it by a more general pattern is none of them: to invent special cases of what many report costs one
+    group nothing.
+    """
 
     pattern: str
     accusers: tuple[str, ...]
@@ -86,12 +91,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRecord:
-    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors."""
+    """Sessions of the last 30 days that contain a pattern: all, judged benign, judged flagged; and their actors.
+
+    `ordinary_actors` are those of them in whose sessions with it nothing was flagged, or not in all.
+    """
 
     sessions: int = 0
     benign: int = 0
     flagged: int = 0
     actors: int = 0
+    ordinary_actors: int = 0
 
 
 # One for each subject that a record is about: a frozen dataclass takes ten times as long to make.
@@ -101,7 +110,7 @@ class Grounds(Struct, frozen=True, kw_only=True):
     Attributes:
         network: the tier of the network part.
         calibrated: the same with every voice weighed by how it agreed with what this node saw itself.
-        others: another group than the viewer's own accuses.
+        others: another group than the viewer's own accuses it itself.
         others_after_b: what the other groups accuse it with, weighed, without the b largest, in micro-units; None where
             nothing is made of it: below four groups, under review, and where this node flagged no session with it.
         public_subject: it is a package and no pattern.
@@ -181,6 +190,12 @@ class Grounds(Struct, frozen=True, kw_only=True):
         """Whether acting on it is cheap here."""
         return cheap(self.rate, self.base, params)
 
+    def attention(self, params: Params) -> bool:
+        """Whether a consensus that did not pass the gate is worth attention: hits of it may have gone unnoticed."""
+        gate = self.gate(params)
+        wide = not gate.open and gate.bound <= params.attention_rate
+        return wide and self.tier == "consensus" and not self.clean(params)
+
     def budgeted(self, params: Params) -> bool:
         """Whether its effect takes a share of the budget: every one but a consensus in full."""
         return self.tier != "consensus" or self.clean(params)
@@ -191,8 +206,11 @@ class Grounds(Struct, frozen=True, kw_only=True):
         return acts and self.budgeted(params) and self.gate(params).open
 
     def quarantined(self, params: Params) -> bool:
-        """Whether it touches too many actors here to act before a person looked at it."""
-        touched = self.own.actors
+        """Whether too many actors meet it in ordinary work here for it to act before a person looked at it.
+
+        Whom it is flagged at is not counted: an outbreak must not silence its own warning.
+        """
+        touched = self.own.ordinary_actors
         many = touched >= params.guard_actors and touched > params.guard_share * self.active
         return many and not self.released
 
@@ -284,7 +302,7 @@ def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
     tier = grounds.tier
     if tier == "none":
         return Local(tier="none", effect=0.0, reason="no_accusation")
-    clean = grounds.clean(params)
+    clean, attention = grounds.clean(params), grounds.attention(params)
     stops = (
         (grounds.allowed, "allowed_here"),
         (not grounds.others, "only_our_own"),
@@ -293,7 +311,7 @@ def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
         (tier == "advisory" and not grounds.known, "new_here"),
         (tier == "advisory" and not grounds.agreed, "often_wrong_here"),
         (grounds.novel and not grounds.placed, "no_place"),
-        (not grounds.gate(params).open, "not_cheap_here"),
+        (not grounds.gate(params).open and not attention, "not_cheap_here"),
         (grounds.quarantined(params), "quarantined"),
         (grounds.budgeted(params) and not grounds.fits, "over_budget"),
         (grounds.switched_off, "switched_off"),
@@ -301,6 +319,8 @@ def judge(grounds: Grounds, params: Params = PARAMS) -> Local:
     for stopped, reason in stops:
         if stopped:
             return Local(tier="advisory", effect=0.0, reason=reason)
+    if attention:
+        return Local(tier="precautionary", effect=EFFECT["precautionary"], reason="attention")
     tier = "precautionary" if tier == "advisory" else tier
     if clean:
         return Local(tier=tier, effect=min(EFFECT[tier], OWN_CLEAN_CAP), reason="own_record_clean")

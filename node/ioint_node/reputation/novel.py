@@ -2,7 +2,7 @@
 
 A novel pattern is whatever a member wrote. Matching it costs every decision, and acting on one that describes everyday
 work costs people. So it has to say something that ordinary work does not, only so many are matched at a time, and its
-own rate is unknown until this node has matched it for a while: the history before cannot have contained it.
+own rate is unknown until this node has looked for it in what it kept of its own sessions.
 """
 
 from __future__ import annotations

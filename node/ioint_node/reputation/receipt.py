@@ -219,10 +219,10 @@ def first_difference(theirs: object, ours: object, place: str) -> str | None:
         if one == other:
             continue
         if one is None or (other is not None and other[0] < one[0]):
-            return f"{other[0]}: only here" if other else None
+            return f"{other[0]:.256}: only here" if other else None
         if other is None or one[0] < other[0]:
-            return f"{one[0]}: only in the file"
-        return f"{one[0]}: {one[1]:.64} in the file, {other[1]:.64} here"
+            return f"{one[0]:.256}: only in the file"
+        return f"{one[0]:.256}: {one[1]:.64} in the file, {other[1]:.64} here"
     return None
 
 
@@ -256,7 +256,9 @@ def _leaves(value: object, place: str, depth: int = 0) -> Iterator[tuple[str, st
         raise ReceiptError(f"{place[:64]}: nested deeper than {LIMITS.depth}")
     if isinstance(value, Mapping):
         for name in sorted(value):
-            yield from _leaves(value[name], f"{place}.{name}", depth + 1)
+            # A name that no node writes may hold anything, and is told.
+            told = name if name.isidentifier() and name.isascii() else repr(name)
+            yield from _leaves(value[name], f"{place}.{told}", depth + 1)
     elif isinstance(value, list | tuple):
         yield f"{place}.length", str(len(value))
         for index, one in enumerate(value):

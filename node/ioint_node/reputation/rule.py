@@ -16,14 +16,14 @@ the three of them over plain statements, and `tally` the same kept up to date st
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ioint_protocol import Member, Roster
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 MICRO = 1_000_000
 LOG_BAD = 2_708_050  # ln(.15 / .01): what one bad session says
@@ -40,6 +40,7 @@ SMALLEST_CONSORTIUM = 4  # groups; below, one liar is a third
 CONFIDENT_BEYOND = 3  # independent groups beyond b that make confidence full
 DISPUTE_DAYS = 14  # a dispute that no ruling took up by then has lapsed
 ACCUSED_SUBJECTS = 120  # whose accusations reach more has half a voice for twice as many, and so on
+TIERS = ("none", "advisory", "disputed", "corroborated", "consensus")  # of the network part, ascending
 MOST_HALVINGS = 20  # nothing is left of a voice after so many
 
 S = TypeVar("S", bound="Statement")
@@ -49,7 +50,7 @@ S = TypeVar("S", bound="Statement")
 class Statement(Struct, frozen=True, kw_only=True, gc=False):
     """What one record says of the subject at hand; a member's statements come in the order of its log.
 
-    `kind` is report, sighting, dispute or withdrawal; `of` is the record that a dispute or withdrawal names. `bad` and
+    `kind` is report, sighting, dispute or withdrawal; `of` is the record that any but a report names. `bad` and
     `seen` are exponents of powers of two. `day` is a UTC day: `day_until` of a report.
     """
 
@@ -79,19 +80,34 @@ class Electorate:
 class Ruled:
     """What the stewards' rulings that hold today say.
 
-    `void` are the statements (author, record id) that were judged false, `false` says since which UTC day a record is;
-    `upheld` until which UTC day disputes of a record are void; `reviewed` are the patterns and public subjects under
-    review.
+    `void` are the statements (author, record id) that were judged false, `false` the ids among these;
+    `stands` says until which UTC day disputes of a record are void; `reviewed` are the patterns and public subjects
+    under review.
     """
 
     void: frozenset[tuple[str, str]] = frozenset()
-    false: Mapping[str, int] = field(default_factory=dict)
-    upheld: Mapping[str, int] = field(default_factory=dict)
+    stands: Mapping[str, int] = field(default_factory=dict)
     reviewed: frozenset[str] = frozenset()
+    false: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note the ids."""
+        object.__setattr__(self, "false", frozenset([record for _, record in self.void]))
 
 
 NOTHING_RULED: Final = Ruled()
-NEVER_DISPUTED: Final[Mapping[str, int]] = {}
+
+
+class Named(NamedTuple):
+    """What the voices of sightings and disputes hang on: the reports about the subject, which they name by id.
+
+    `known` are those that are of age, whoever signed them, `live` those that are live; `since` says, by group and
+    record, on which UTC day the group disputed it first.
+    """
+
+    known: Container[str]
+    live: Container[str]
+    since: Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,8 +142,8 @@ class Voice(Struct, frozen=True, kw_only=True, gc=False):
     """One group's voice in micro-units, and the live statements that it is made of, in order of their authors.
 
     `fresh_day` is the day of its newest accusation that has a voice, None where it has none. `tenure`, `standing` and
-    `halvings` are what weighed it. `via` is the more general pattern of which the group said what it is heard with
-    here, empty where its own statements say as much.
+    `halvings` are what weighed it. `via` and `benign_via` are the more general patterns of which the group said what
+    it is heard with here, accusing and benign; they are empty where its own statements say as much.
     """
 
     group: str
@@ -139,6 +155,7 @@ class Voice(Struct, frozen=True, kw_only=True, gc=False):
     standing: int = MICRO
     halvings: int = 0
     via: str = ""
+    benign_via: str = ""
 
 
 class Outcome(Struct, frozen=True, kw_only=True, gc=False):
@@ -146,9 +163,10 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
 
     `tier` is none, advisory, disputed, corroborated or consensus: precaution is a viewer's own decision. `accusing`
     and `benign` are P and N; `after_b` and `benign_after_b` the same without the b largest groups, `after_q` P
-    without the q largest. `independent` counts the groups with a live accusing voice; `freshness` is the decay of the
-    newest accusation in micro-units. `withdrawn` counts the statements that only a withdrawal or a ruling ended;
-    `review` says that the stewards have it under review.
+    without the q largest. `independent` counts the groups that accuse the subject itself; `freshness` is the decay of
+    the newest accusation in micro-units. `withdrawn` counts the statements that only a withdrawal or a ruling ended;
+    `review` says that the stewards have it, or what is more general and counts, under review. `alone`: what is said of
+    more general patterns was left out, because what is said of this one itself makes a higher tier.
     """
 
     tier: str
@@ -167,6 +185,7 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     freshness: int
     withdrawn: int
     review: bool = False
+    alone: bool = False
 
 
 class Network(Outcome, frozen=True, kw_only=True, gc=False):
@@ -195,17 +214,13 @@ def ruled(roster: Roster, today: int) -> Ruled:
     holding = [ruling for ruling in roster.rulings if ruling.holds(today)]
     if not holding:
         return NOTHING_RULED
-    false: dict[str, int] = {}
-    upheld: dict[str, int] = {}
+    stands: dict[str, int] = {}
     for ruling in holding:
-        if ruling.kind == "false":
-            false[ruling.of] = min(ruling.day, false.get(ruling.of, ruling.day))
-        elif ruling.kind == "stands":
-            upheld[ruling.of] = max(ruling.day, upheld.get(ruling.of, ruling.day))
+        if ruling.kind == "stands":
+            stands[ruling.of] = max(ruling.day, stands.get(ruling.of, ruling.day))
     return Ruled(
         void=frozenset((ruling.author, ruling.of) for ruling in holding if ruling.kind == "false"),
-        false=false,
-        upheld=upheld,
+        stands=stands,
         reviewed=frozenset(ruling.of for ruling in holding if ruling.kind == "review"),
     )
 
@@ -266,11 +281,15 @@ def network_part(
         voters=voters, today=today, equivocators=equivocators, ruled=ruled, halvings=halvings or {}
     )
     voices, withdrawn = voices_of(statements, scales, public_subject=public_subject)
-    more = {name: voices_of(said, scales)[0] for name, said in (general or {}).items()}
-    voices = joined(voices, more)
-    ordered = [voices[group] for group in sorted(voices)]
-    found = outcome(sums_of(ordered), scales, withdrawn=withdrawn, review=review)
-    return with_voices(found, ordered)
+    own = sums_of(voices.values())
+    narrow = outcome(own, scales, withdrawn=withdrawn, review=review)
+    if not general or not supported(own, scales):
+        return with_voices(narrow, voices)
+    wide_voices = joined(voices, {name: voices_of(said, scales)[0] for name, said in general.items()})
+    reviewed = review or not scales.ruled.reviewed.isdisjoint(general)
+    sums = sums_of(wide_voices.values(), accusers=own.accusers)
+    found = higher(narrow, outcome(sums, scales, withdrawn=withdrawn, review=reviewed))
+    return with_voices(found, voices if found.alone else wide_voices)
 
 
 def voices_of(
@@ -279,12 +298,12 @@ def voices_of(
     """What each group itself says of a subject; and how many statements only a withdrawal or a ruling ended."""
     said: dict[str, list[Statement]] = {}
     for statement in statements:
-        if scales.hears(statement.author):
-            said.setdefault(statement.author, []).append(statement)
+        said.setdefault(statement.author, []).append(statement)
+    named = reports_named(said, scales)
     spoken: dict[str, list[Statement]] = {}
     withdrawn = 0
-    for author in sorted(said):
-        word, gone = last_word(said[author], scales)
+    for author in sorted(filter(scales.hears, said)):
+        word, gone = last_word(said[author], scales, named)
         withdrawn += gone
         if word is not None:
             spoken.setdefault(scales.voters.group_of[author], []).append(word)
@@ -293,83 +312,150 @@ def voices_of(
 
 
 def joined(own: Mapping[str, Voice], general: Mapping[str, Mapping[str, Voice]]) -> dict[str, Voice]:
-    """The voices about a pattern with those about more general ones, by name: of each group the strongest.
-
-    Nothing is joined to what nobody accuses itself: where a general pattern is believed, it is seen there.
-    """
+    """The voices about a pattern together with those about more general ones, by name."""
     voices = dict(own)
-    if any(v.accusing > 0 for v in own.values()):
-        for name in sorted(general):
-            for group, said in general[name].items():
-                if said.accusing > 0:
-                    voices[group] = stronger(voices.get(group), said, name)
+    for name in sorted(general):
+        for group, said in general[name].items():
+            heard = wider(voices.get(group), said, name)
+            if heard is not None:
+                voices[group] = heard
     return voices
 
 
-def stronger(own: Voice | None, general: Voice, name: str) -> Voice:
+def wider(own: Voice | None, general: Voice, name: str) -> Voice | None:
     """The voice of a group about a pattern, given what it says of a more general one of this name.
 
-    Accusations travel, benign voices do not. Of two equal ones the own counts, or that of the name that comes first.
+    Of its accusations the strongest counts, and of its benign voices. Of two equal ones that is the own, or that of the
+    name that comes first.
     """
-    if own is not None and own.accusing >= general.accusing:
+    accusing, benign = (own.accusing, own.benign) if own else (0, 0)
+    accuses, absolves = general.accusing > accusing, general.benign > benign
+    if not accuses and not absolves:
         return own
     return Voice(
         group=general.group,
-        accusing=general.accusing,
-        benign=own.benign if own else 0,
+        accusing=general.accusing if accuses else accusing,
+        benign=general.benign if absolves else benign,
         tenure=general.tenure,
         standing=general.standing,
         halvings=general.halvings,
         statements=own.statements if own else (),
-        fresh_day=general.fresh_day,
-        via=name,
+        fresh_day=general.fresh_day if accuses else own.fresh_day if own else None,
+        via=name if accuses else own.via if own else "",
+        benign_via=name if absolves else own.benign_via if own else "",
     )
 
 
-def last_word(said: Sequence[S], scales: Scales) -> tuple[S | None, int]:
-    """What one member says now: its newest live statement, and how many only a withdrawal or a ruling ended.
+def higher(narrow: Outcome, wide: Outcome) -> Outcome:
+    """The reading of an accused pattern that holds: of itself alone, or with what is said of more general ones.
 
-    `said` is everything that it signed about the subject, in the order of its log.
+    It is that of the higher tier, of equal ones the wide. What is disputed or under review thereby lifts no special
+    case, and what is said of the special case itself needs no more general one.
     """
-    today, rulings = scales.today, scales.ruled
-    since = disputed_since(said, today)
-    live = [s for s in said if s.kind != "withdrawal" and lives(s, today, rulings, since)]
-    if len(live) == len(said) and not rulings.void:
-        return (live[-1] if live else None), 0
-    taken_back = {s.of for s in said if s.kind == "withdrawal"}
-    left = [s for s in live if s.id not in taken_back and (s.author, s.id) not in rulings.void]
-    return (left[-1] if left else None), len(live) - len(left)
+    if TIERS.index(wide.tier) >= TIERS.index(narrow.tier):
+        return wide
+    return replace(narrow, alone=True)
+
+
+def supported(own: Sums, scales: Scales) -> bool:
+    """Whether more than the b loudest groups accuse a pattern itself.
+
+    Else what is said of more general patterns does not count for it, or b liars could invent special cases.
+    """
+    return own.p > _largest(own.accusing, removals(scales.voters.groups)[0])
+
+
+def reports_named(said: Mapping[str, Sequence[Statement]], scales: Scales) -> Named:
+    """What sightings and disputes hang on, given all that each author said of the subject."""
+    since: dict[tuple[str, str], int] = {}
+    known: set[str] = set()
+    live: set[str] = set()
+    for author, own in said.items():
+        reports = known_reports(own, scales.today)
+        known |= reports
+        if not scales.hears(author):
+            continue
+        live |= live_reports(author, own, reports, scales.ruled)
+        group = scales.voters.group_of[author]
+        for of, day in disputed_since(own, scales.today).items():
+            since[group, of] = min(day, since.get((group, of), day))
+    return Named(known=known, live=live, since=since)
+
+
+def known_reports(said: Iterable[Statement], today: int) -> frozenset[str]:
+    """The ids of one author's reports that are of age."""
+    return frozenset([s.id for s in said if s.kind == "report" and of_age(s, today)])
+
+
+def live_reports(
+    author: str, said: Iterable[Statement], reports: frozenset[str], ruled: Ruled
+) -> frozenset[str]:
+    """Which of an author's reports that are of age it has not taken back, and nobody judged false."""
+    taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
+    return frozenset([name for name in reports - taken_back if (author, name) not in ruled.void])
 
 
 def disputed_since(said: Iterable[Statement], today: int) -> dict[str, int]:
-    """The first day, of those that count today, on which a member disputed each record, taken back or not.
-
-    A dispute's time runs from there: who says it again has no more of it.
-    """
+    """The first day, of those that count today, on which a member disputed each record, taken back or not."""
     since: dict[str, int] = {}
     for statement in said:
-        if statement.kind == "dispute" and -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+        if statement.kind == "dispute" and of_age(statement, today):
             since[statement.of] = min(statement.day, since.get(statement.of, statement.day))
     return since
 
 
-def lives(
-    statement: Statement, today: int, ruled: Ruled, disputed_since: Mapping[str, int] = NEVER_DISPUTED
-) -> bool:
-    """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice."""
-    if not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+def last_word(said: Sequence[S], scales: Scales, named: Named) -> tuple[S | None, int]:
+    """What one member says now: its newest live statement, and how many only a withdrawal or a ruling ended.
+
+    `said` is everything that it signed about the subject, in the order of its log.
+    """
+    live = [s for s in said if s.kind != "withdrawal" and lives(s, scales, named)]
+    if len(live) == len(said) and not scales.ruled.void:
+        return (live[-1] if live else None), 0
+    taken_back = {s.of for s in said if s.kind == "withdrawal"}
+    left = [s for s in live if s.id not in taken_back and not is_void(s, scales.ruled, named)]
+    return (left[-1] if left else None), len(live) - len(left)
+
+
+def of_age(statement: Statement, today: int) -> bool:
+    """Whether a statement is neither too old nor of a day that has not begun anywhere."""
+    return -AHEAD_DAYS <= today - statement.day < LIFE_DAYS
+
+
+def is_void(statement: Statement, ruled: Ruled, named: Named) -> bool:
+    """Whether a statement was judged false, or confirms what was, and nobody else who signed that is heard."""
+    if (statement.author, statement.id) in ruled.void:
+        return True
+    return statement.kind == "sighting" and statement.of in ruled.false and statement.of not in named.live
+
+
+def lives(statement: Statement, scales: Scales, named: Named) -> bool:
+    """Whether only a withdrawal, or a ruling that it is false, can keep a statement (no withdrawal) from a voice.
+
+    A sighting speaks only while the report that it names is of age: what is dead may be forgotten, and must not change
+    a number. A dispute speaks only while such a report lives, no ruling that came after it says that this stands, and
+    its group's time runs: that begins with the first dispute of the record, so that saying it again wins none.
+    """
+    if not of_age(statement, scales.today):
         return False
+    if statement.kind == "sighting":
+        return statement.of in named.known
     if statement.kind != "dispute":
         return True
-    if statement.day <= ruled.upheld.get(statement.of, -1):
+    if statement.of not in named.live or rejected(statement, scales.ruled):
         return False
-    ends = disputed_since.get(statement.of, statement.day) + DISPUTE_DAYS
-    return today < ends or ruled.false.get(statement.of, ends) < ends
+    group = scales.voters.group_of[statement.author]
+    return scales.today < named.since[group, statement.of] + DISPUTE_DAYS
+
+
+def rejected(dispute: Statement, ruled: Ruled) -> bool:
+    """Whether a ruling says that the report which it names stands; a day ahead is no day later, since clocks differ."""
+    return dispute.day <= ruled.stands.get(dispute.of, dispute.day - AHEAD_DAYS - 1) + AHEAD_DAYS
 
 
 def accuses(statement: Statement, today: int, *, public_subject: bool) -> bool:
     """Whether a statement counts among the accusations of its group: taken back or not, as long as it would live."""
-    if statement.kind in ("withdrawal", "dispute") or not -AHEAD_DAYS <= today - statement.day < LIFE_DAYS:
+    if statement.kind in ("withdrawal", "dispute") or not of_age(statement, today):
         return False
     return _parts(statement.kind, statement.bad, statement.seen, 0, public_subject)[0] > 0
 
@@ -404,9 +490,11 @@ def voice(group: str, spoken: Sequence[Statement], scales: Scales, *, public_sub
 class Sums(Struct, frozen=True, kw_only=True, gc=False):
     """The voices of all groups, as far as the outcome hangs on them; `accusing` and `benign` ascend and are above 0.
 
-    `voices` counts the groups that say anything; `fresh_day` is the day of the newest accusation, None without one.
+    `voices` counts the groups that say anything, `accusers` those that accuse the subject itself; `fresh_day` is the
+    day of the newest accusation, None without one.
     """
 
+    accusers: int
     accusing: Sequence[int]
     benign: Sequence[int]
     p: int
@@ -436,7 +524,7 @@ def outcome(sums: Sums, scales: Scales, *, withdrawn: int, review: bool) -> Outc
         tier=tier,
         state=state,
         score=_rounded(100 * p, p + n + THRESHOLD),
-        confidence=_confidence(len(accusing), b + CONFIDENT_BEYOND, freshness),
+        confidence=_confidence(sums.accusers, b + CONFIDENT_BEYOND, freshness),
         groups=groups,
         b=b,
         q=q,
@@ -445,23 +533,24 @@ def outcome(sums: Sums, scales: Scales, *, withdrawn: int, review: bool) -> Outc
         after_b=after_b,
         benign_after_b=benign_after_b,
         after_q=after_q,
-        independent=len(accusing),
+        independent=sums.accusers,
         freshness=freshness,
         withdrawn=withdrawn,
         review=review,
     )
 
 
-def with_voices(found: Outcome, voices: Iterable[Voice]) -> Network:
-    """An outcome together with the voices that it is made of."""
-    return Network(**asdict(found), voices=tuple(voices))
+def with_voices(found: Outcome, voices: Mapping[str, Voice]) -> Network:
+    """An outcome together with the voices that it is made of, by group."""
+    return Network(**asdict(found), voices=tuple([voices[group] for group in sorted(voices)]))
 
 
-def sums_of(voices: Collection[Voice]) -> Sums:
-    """The sums of these voices."""
+def sums_of(voices: Collection[Voice], *, accusers: int | None = None) -> Sums:
+    """The sums of these voices; of so many groups, where others are heard by more general patterns."""
     accusing = sorted([v.accusing for v in voices if v.accusing > 0])
     benign = sorted([v.benign for v in voices if v.benign > 0])
     return Sums(
+        accusers=len(accusing) if accusers is None else accusers,
         accusing=accusing,
         benign=benign,
         p=sum(accusing),

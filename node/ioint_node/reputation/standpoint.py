@@ -10,6 +10,7 @@ from ioint_protocol import Roster
 
 from ioint_node.reputation.calibration import FLOOR
 from ioint_node.reputation.rule import MICRO
+from ioint_node.reputation.subjects import folded
 
 DEMOTED_DAYS: Final = 28  # for which the accusation of a canary counts
 
@@ -18,7 +19,7 @@ DEMOTED_DAYS: Final = 28  # for which the accusation of a canary counts
 class Standpoint:
     """The one holder of it in a running node; made anew by `flows.standpoint`.
 
-    `canaries` are patterns and subjects that the operator knows to be good: whoever accuses one is shown to be wrong.
+    `canaries` are patterns and subjects, `folded`, that the operator knows to be good: whoever accuses one is wrong.
     `agreement` is the weight of groups by what this node saw itself, in micro-units, `caught` says how many canaries a
     group accused of late, `since` the day since which this node knows it. `active` counts the actors of 30 days.
     """
@@ -31,6 +32,10 @@ class Standpoint:
     counted_at: int | None = None  # when `active` was counted, in milliseconds
     _roster: Roster | None = field(default=None, repr=False)
     _founders: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the canaries in whatever spelling they are written."""
+        self.canaries = frozenset(map(folded, self.canaries))
 
     @property
     def weights(self) -> Mapping[str, int]:

@@ -13,28 +13,164 @@ from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
 from ioint_node.reputation.rule import (
+    Named,
     Network,
     Outcome,
     Scales,
     Statement,
     Sums,
     Voice,
+    disputed_since,
+    higher,
+    is_void,
+    known_reports,
     last_word,
+    live_reports,
     lives,
     outcome,
-    stronger,
+    supported,
     voice,
+    wider,
     with_voices,
 )
 
 S = TypeVar("S", bound=Statement)
 AUTHOR_RECORDS: Final = 256
 """About one subject, of one author: whoever says more drowns only itself out, and every node drops the same."""
+ANSWERS: Final = frozenset({"sighting", "dispute"})
 LOOKING_BACK: Final = frozenset({"withdrawal", "dispute"})  # what they do depends on what was said before
 _author = attrgetter("author")
 MOVES: Final = 4_096
 """How many changes of a tally are remembered for those who follow it; with one more they look at all of it again."""
 _STAMPS: Final = count(1)
+UNNAMED: Final = Named(known=(), live=(), since={})
+NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class _Balance:
+    """Voices, counted in and out: their amounts, ascending and above 0, and when accusations were fresh."""
+
+    __slots__ = ("_fresh", "accusing", "benign", "n", "p")
+
+    def __init__(self) -> None:
+        self.accusing: list[int] = []
+        self.benign: list[int] = []
+        self.p = self.n = 0
+        self._fresh: dict[int, int] = {}  # by day: how many groups made their newest accusation then
+
+    def count(self, heard: Voice, one: int) -> None:
+        """Count a voice in (1) or out (-1)."""
+        if heard.accusing:
+            _move(self.accusing, heard.accusing, one)
+            self.p += one * heard.accusing
+        if heard.benign:
+            _move(self.benign, heard.benign, one)
+            self.n += one * heard.benign
+        day = heard.fresh_day
+        if day is not None:
+            left = self._fresh.get(day, 0) + one
+            if left:
+                self._fresh[day] = left
+            else:
+                del self._fresh[day]
+
+    def sums(self, voices: int, *, accusers: int | None = None) -> Sums:
+        """The sums of the voices that are counted, of so many groups; so many accuse the subject itself."""
+        return Sums(
+            accusers=len(self.accusing) if accusers is None else accusers,
+            accusing=self.accusing,
+            benign=self.benign,
+            p=self.p,
+            n=self.n,
+            voices=voices,
+            fresh_day=max(self._fresh, default=None),
+        )
+
+
+class _Reports:
+    """Which reports are known and live, and since when each group disputes which: as `rule.reports_named`.
+
+    Kept up to date author by author, and only of subjects that somebody sights or disputes.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_disputed",
+        "_known",
+        "_known_by",
+        "_live",
+        "_live_by",
+        "_scales",
+        "_since",
+        "_withdrew",
+        "named",
+    )
+
+    def __init__(self, scales: Scales) -> None:
+        self._scales = scales
+        self._known: dict[str, int] = {}  # by report: how many signed it
+        self._live: dict[str, int] = {}
+        self._known_by: dict[str, frozenset[str]] = {}  # by author: its reports
+        self._live_by: dict[str, frozenset[str]] = {}
+        self._answers: dict[str, set[str]] = {}  # by record: who named it in a sighting or dispute
+        self._disputed: dict[str, dict[str, int]] = {}  # by author: since when it disputes which record
+        self._since: dict[tuple[str, str], int] = {}
+        self._withdrew: set[str] = set()  # authors that took anything back
+        self.named = Named(known=self._known.keys(), live=self._live.keys(), since=self._since)
+
+    def look(self, author: str, said: Sequence[Statement], new: int) -> set[str]:
+        """Look at what an author said, so many of it new; returns whose answers may have won or lost their voice."""
+        added = said[-new:]
+        if new >= len(said) or author in self._withdrew or any(s.kind in LOOKING_BACK for s in added):
+            return self._look_at_all(author, said)
+        known = known_reports(added, self._scales.today)
+        moved = self._sign(author, self._known_by.get(author, NOTHING) | known, added)
+        return self._answering(moved)
+
+    def _look_at_all(self, author: str, said: Sequence[Statement]) -> set[str]:
+        if any(s.kind == "withdrawal" for s in said):
+            self._withdrew.add(author)
+        moved = self._answering(self._sign(author, known_reports(said, self._scales.today), said))
+        if self._scales.hears(author):
+            moved |= self._date(author, disputed_since(said, self._scales.today))
+        return moved
+
+    def _sign(self, author: str, known: frozenset[str], said: Sequence[Statement]) -> set[str]:
+        """Note which reports an author signed, and what it answers; returns the reports for which that changed much."""
+        moved = _recount(self._known, self._known_by.get(author, NOTHING), known)
+        self._known_by[author] = known
+        if self._scales.hears(author):
+            live = live_reports(author, said, known, self._scales.ruled)
+            moved |= _recount(self._live, self._live_by.get(author, NOTHING), live)
+            self._live_by[author] = live
+            for one in said:
+                if one.kind in ANSWERS:
+                    self._answers.setdefault(one.of, set()).add(author)
+        return moved
+
+    def _answering(self, reports: Iterable[str]) -> set[str]:
+        return {author for report in reports for author in self._answers.get(report, ())}
+
+    def _date(self, author: str, disputed: dict[str, int]) -> set[str]:
+        """Note since when an author disputes what; returns the members of its group that dispute the same."""
+        before = self._disputed.get(author, {})
+        if disputed == before:
+            return set()
+        self._disputed[author] = disputed
+        group_of = self._scales.voters.group_of
+        group, moved = group_of[author], set()
+        for record in disputed.keys() | before.keys():
+            members = [
+                one
+                for one in self._answers[record]
+                if group_of[one] == group and record in self._disputed.get(one, {})
+            ]
+            moved.update(members)
+            if members:
+                self._since[group, record] = min([self._disputed[one][record] for one in members])
+            else:
+                del self._since[group, record]
+        return moved
 
 
 class Tally(Generic[S]):
@@ -45,17 +181,15 @@ class Tally(Generic[S]):
     """
 
     __slots__ = (
-        "_accusers",
-        "_accusing",
-        "_benign",
-        "_fresh",
         "_general",
         "_gone",
-        "_heard",
-        "_n",
-        "_p",
+        "_own",
         "_pulled",
+        "_reports",
         "_taken_back",
+        "_wide",
+        "_wide_review",
+        "_wide_voices",
         "_withdrawn",
         "changed",
         "moves",
@@ -74,12 +208,13 @@ class Tally(Generic[S]):
         self.voices: dict[str, Voice] = {}
         self.moves: list[str] = []
         self.stamp = next(_STAMPS)
-        self._heard = self.voices  # with what groups say of more general patterns, as soon as there are such
-        self._accusing: list[int] = []  # of those, ascending and above 0
-        self._benign: list[int] = []
-        self._fresh: dict[int, int] = {}  # by day: how many groups made their newest accusation then
-        self._p = self._n = 0
-        self._accusers = 0  # groups that accuse the subject itself
+        self._own = _Balance()
+        self._wide: _Balance | None = (
+            None  # with what is said of more general patterns, as soon as there are such
+        )
+        self._wide_voices: dict[str, Voice] = {}
+        self._wide_review = False
+        self._reports: _Reports | None = None
         self._gone: dict[str, int] = {}  # by author: statements that only a withdrawal or a ruling ended
         self._withdrawn = 0
         self._taken_back: dict[str, frozenset[str]] = {}  # by author: what it withdrew
@@ -92,13 +227,14 @@ class Tally(Generic[S]):
 
     def hear(self, said: Mapping[str, Sequence[S]]) -> Collection[str]:
         """Bring the voices up to date with what the authors in `changed` said; returns the groups that said it."""
-        scales, groups = self.scales, []
-        for author, new in self.changed.items():
+        scales, groups, came = self.scales, [], self.changed
+        self.changed = {}
+        moved = self._look(said, came)
+        for author, new in [*came.items(), *((author, len(said[author])) for author in moved)]:
             if scales.hears(author):
                 group = scales.voters.group_of[author]
                 groups.append(group)
                 self._speak(group, author, self._last_word(author, group, said[author], new))
-        self.changed = {}
         self.moves += groups
         if len(self.moves) > MOVES:
             self.moves, self.stamp = [], next(_STAMPS)
@@ -106,8 +242,13 @@ class Tally(Generic[S]):
 
     def join(self, general: Mapping[str, Tally[S]]) -> None:
         """Bring what groups say of more general patterns up to date; the tallies are of the same scales."""
-        if general and self._heard is self.voices:
-            self._heard = dict(self.voices)
+        if not general:
+            return
+        if self._wide is None:
+            self._wide, self._wide_voices = _Balance(), {}
+            for group in self.voices:
+                self._hear_of(group, self._wide)
+        self._wide_review = self.review or any(other.review for other in general.values())
         for name, other in general.items():
             known = self._general.setdefault(name, {})
             stamp, place = self._pulled.get(name, (0, 0))
@@ -119,61 +260,43 @@ class Tally(Generic[S]):
                     known[group] = said
                 else:
                     known.pop(group, None)
-                self._hear_of(group)
+                self._hear_of(group, self._wide)
 
     def outcome(self) -> Outcome:
         """What follows from all voices."""
-        accused = self._accusers > 0  # else nothing that is said of more general patterns counts here
-        return outcome(
-            Sums(
-                accusing=self._accusing if accused else (),
-                benign=self._benign,
-                p=self._p if accused else 0,
-                n=self._n,
-                voices=len(self.voices),
-                fresh_day=max(self._fresh) if accused else None,
-            ),
-            self.scales,
-            withdrawn=self._withdrawn,
-            review=self.review,
-        )
+        wide = self._wide_outcome()
+        # No sum of accusations is less where more is heard: only what disputes or reviews it makes that tier lower.
+        if wide is not None and wide.tier != "disputed":
+            return wide
+        sums = self._own.sums(len(self.voices))
+        narrow = outcome(sums, self.scales, withdrawn=self._withdrawn, review=self.review)
+        return narrow if wide is None else higher(narrow, wide)
 
     def network(self) -> Network:
         """What follows from all voices, with the voices."""
-        heard = self._heard if self._accusers > 0 else self.voices
-        return with_voices(self.outcome(), [heard[group] for group in sorted(heard)])
+        wide, found = self._wide_outcome(), self.outcome()
+        return with_voices(found, self.voices if wide is None or found.alone else self._wide_voices)
 
-    def _last_word(self, author: str, group: str, said: Sequence[S], new: int) -> S | None:
-        """What an author says now, of whom so many of the newest statements came since."""
-        gone = 0
-        if new >= len(said) or any(s.kind in LOOKING_BACK for s in said[-new:]):
-            word, gone = last_word(said, self.scales)
-            taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
-            if taken_back:
-                self._taken_back[author] = taken_back
-        else:
-            word, gone = self._follow(author, group, said[-new:])
-        before = self._gone.get(author, 0)
-        if gone != before:
-            self._withdrawn += gone - before
-            self._gone[author] = gone
-        return word
+    def _wide_outcome(self) -> Outcome | None:
+        """What follows when more general patterns are heard too; None where they are not."""
+        own = self._own.sums(len(self.voices))
+        if self._wide is None or not supported(own, self.scales):
+            return None
+        sums = self._wide.sums(len(self._wide_voices), accusers=own.accusers)
+        return outcome(sums, self.scales, withdrawn=self._withdrawn, review=self._wide_review)
 
-    def _follow(self, author: str, group: str, new: Sequence[S]) -> tuple[S | None, int]:
-        """The last word of an author who only added to what it said, and how many statements are gone."""
-        today, ruled = self.scales.today, self.scales.ruled
-        taken_back, gone = self._taken_back.get(author, ()), self._gone.get(author, 0)
-        word: S | None = None
-        for statement in new:
-            if lives(statement, today, ruled):
-                if statement.id in taken_back or (author, statement.id) in ruled.void:
-                    gone += 1
-                else:
-                    word = statement
-        if word is None and group in self.voices:
-            spoken = self.voices[group].statements
-            word = next((s for s in spoken if s.author == author), None)  # type: ignore[assignment]
-        return word, gone
+    def _look(self, said: Mapping[str, Sequence[S]], came: Mapping[str, int]) -> set[str]:
+        """Look at who reports and names what; returns the authors whose answers may have won or lost their voice."""
+        if self._reports is None:
+            if not any(s.kind in ANSWERS for author, new in came.items() for s in said[author][-new:]):
+                return set()
+            self._reports, came = _Reports(self.scales), {author: len(each) for author, each in said.items()}
+        reports = self._reports
+        return {moved for author, new in came.items() for moved in reports.look(author, said[author], new)}
+
+    @property
+    def _named(self) -> Named:
+        return UNNAMED if self._reports is None else self._reports.named
 
     def _speak(self, group: str, author: str, word: S | None) -> None:
         """Make the voice of a group anew, of which this is what one member says now."""
@@ -184,51 +307,50 @@ class Tally(Generic[S]):
             if others:
                 spoken = sorted([*others, *spoken], key=_author)
         own = voice(group, spoken, self.scales, public_subject=self.public_subject) if spoken else None
-        self._accusers += _accuses(own) - _accuses(before)
-        if self._heard is self.voices:
-            self._replace(group, own)
-            return
-        if own is not None:
-            self.voices[group] = own
-        else:
-            self.voices.pop(group, None)
-        self._hear_of(group)
+        _replace(self.voices, self._own, group, own)
+        if self._wide is not None:
+            self._hear_of(group, self._wide)
 
-    def _hear_of(self, group: str) -> None:
-        """Hear the strongest of what a group says of the subject and of more general patterns."""
+    def _last_word(self, author: str, group: str, said: Sequence[S], new: int) -> S | None:
+        """What an author says now, of whom so many of the newest statements came since."""
+        newest = said[-new:]
+        if new >= len(said) or not LOOKING_BACK.isdisjoint([s.kind for s in newest]):
+            word, gone = last_word(said, self.scales, self._named)
+            taken_back = frozenset([s.of for s in said if s.kind == "withdrawal"])
+            if taken_back:
+                self._taken_back[author] = taken_back
+        else:
+            word, gone = self._follow(author, group, newest)
+        before = self._gone.get(author, 0)
+        if gone != before:
+            self._withdrawn += gone - before
+            self._gone[author] = gone
+        return word
+
+    def _follow(self, author: str, group: str, new: Sequence[S]) -> tuple[S | None, int]:
+        """The last word of an author who only added reports and sightings, and how many statements are gone."""
+        scales, named = self.scales, self._named
+        taken_back, gone = self._taken_back.get(author, ()), self._gone.get(author, 0)
+        word: S | None = None
+        for statement in new:
+            if lives(statement, scales, named):
+                if statement.id in taken_back or is_void(statement, scales.ruled, named):
+                    gone += 1
+                else:
+                    word = statement
+        if word is None and group in self.voices:
+            spoken = self.voices[group].statements
+            word = next((s for s in spoken if s.author == author), None)  # type: ignore[assignment]
+        return word, gone
+
+    def _hear_of(self, group: str, wide: _Balance) -> None:
+        """Hear what a group says of the subject and of more general patterns."""
         now = self.voices.get(group)
         for name in sorted(self._general):
             said = self._general[name].get(group)
-            if said is not None and said.accusing > 0:
-                now = stronger(now, said, name)
-        self._replace(group, now)
-
-    def _replace(self, group: str, now: Voice | None) -> None:
-        """Put the voice of a group where it stands among the others now."""
-        before = self._heard.get(group)
-        if before is not None:
-            self._count(before, -1)
-        if now is not None:
-            self._heard[group] = now
-            self._count(now, 1)
-        elif before is not None:
-            del self._heard[group]
-
-    def _count(self, heard: Voice, one: int) -> None:
-        """Count a voice in (1) or out (-1)."""
-        if heard.accusing:
-            _move(self._accusing, heard.accusing, one)
-            self._p += one * heard.accusing
-        if heard.benign:
-            _move(self._benign, heard.benign, one)
-            self._n += one * heard.benign
-        day = heard.fresh_day
-        if day is not None:
-            left = self._fresh.get(day, 0) + one
-            if left:
-                self._fresh[day] = left
-            else:
-                del self._fresh[day]
+            if said is not None:
+                now = wider(now, said, name)
+        _replace(self._wide_voices, wide, group, now)
 
 
 def tallied(subject: str, statements: Iterable[S], scales: Scales, *, public_subject: bool) -> Tally[S]:
@@ -242,8 +364,28 @@ def tallied(subject: str, statements: Iterable[S], scales: Scales, *, public_sub
     return tally
 
 
-def _accuses(voice: Voice | None) -> bool:
-    return voice is not None and voice.accusing > 0
+def _replace(voices: dict[str, Voice], balance: _Balance, group: str, now: Voice | None) -> None:
+    """Put the voice of a group in the place of the one that it had."""
+    before = voices.pop(group, None)
+    if before is not None:
+        balance.count(before, -1)
+    if now is not None:
+        voices[group] = now
+        balance.count(now, 1)
+
+
+def _recount(signers: dict[str, int], before: frozenset[str], now: frozenset[str]) -> set[str]:
+    """Count which reports an author signed; returns those that nobody signed before, or nobody signs now."""
+    moved = set()
+    for report in before ^ now:
+        count = signers.get(report, 0) + (1 if report in now else -1)
+        if count == 0:
+            del signers[report]
+        else:
+            signers[report] = count
+        if count == 0 or (count == 1 and report in now):
+            moved.add(report)
+    return moved
 
 
 def _move(ascending: list[int], amount: int, one: int) -> None:

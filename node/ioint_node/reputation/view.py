@@ -28,13 +28,14 @@ LOCAL_WORDS: Final[Mapping[str, str]] = {
     "over_quota": "its reporters made more first reports this week than count",
     "new_here": "its reporters are new here: shown for a while before it acts",
     "often_wrong_here": "its reporters often said otherwise than what we saw ourselves",
-    "quarantined": "it would touch too many of our agents: waits for a person",
+    "quarantined": "too many of our agents meet it in ordinary work: waits for a person",
     "switched_off": "the effects of the network are switched off here",
     "not_cheap_here": "acting on it is not measurably cheap here",
+    "attention": "consensus, and acting on it is not measurably cheap here: attention only",
     "over_budget": "the tolerance is used up by patterns that more groups report or that cost less",
     "own_record_clean": "our own record speaks for it: capped",
     "precautionary": "acting on it is cheap here: precaution",
-    "disputed": "accused and defended: a small effect",
+    "disputed": "disputed, or under review: a small effect",
     "corroborated": "corroborated, and acting on it is cheap here",
     "own_evidence": "our own flagged sessions with it corroborate what others accuse",
     "consensus": "consensus, and acting on it is cheap here",
@@ -174,7 +175,8 @@ def _words(local: Local, network: Network, grounds: Grounds) -> str:
     if local.reason == "disputed" and network.review:
         return "a small effect till they have looked"
     if local.reason == "quarantined":
-        return f"it would touch {grounds.own.actors} of our {grounds.active} agents: waits for a person"
+        met = f"{grounds.own.ordinary_actors} of our {grounds.active} agents"
+        return f"{met} meet it in ordinary work: waits for a person"
     return LOCAL_WORDS[local.reason]
 
 

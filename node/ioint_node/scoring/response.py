@@ -7,7 +7,8 @@ and whether the actor is suspended. The network asks for a step-up at most, a co
 approval, and what the network asks never makes `allowed` false by itself: that takes local evidence. It *tips* the
 scales where there is some: a change at the edge of the declaration, which alone is checked more closely, waits for a
 person when a corroborated warning is about this very session. A step-up is closer checking, not a block. What a person
-approved is told and allowed, unless the actor itself is halted.
+approved is told and allowed, unless the actor itself is halted. What silence leaves of a warning asks for what all of
+it would: half a warning that a person is to be asked is none.
 
 | the network says of this session | in scope | a change at the edge | out of scope |
 |---|---|---|---|
@@ -68,7 +69,7 @@ class Case(Struct, frozen=True, kw_only=True):
         clear: the session's risk is over the publish threshold.
         uncertain: it is not sure what the tool does.
         tier: of the network's warning.
-        effect: what the network takes off, 0..1.
+        effect: what the network takes off while it is heard, 0..1; 0 when silence has left nothing of it.
         spent: the trust budget is used up.
         due: the actor is to be looked at again before it goes on as before.
         state: one of `STATES`; an actor that is not active stays so in all its sessions until a person releases it.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from ioint_protocol import record_id
-from sqlalchemy import Row, Select, literal_column, select
+from sqlalchemy import Row, Select, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.disputes import Dispute
@@ -51,17 +51,22 @@ async def newest_disputes(
 
 
 async def as_disputes(connection: AsyncConnection, found: Sequence[StoredRecord]) -> dict[str, Dispute]:
-    """Stored disputes with what else is held of them: who signed the report, and whether they were taken back.
+    """Stored disputes with what else is held of them: who signed the report and when, and what was taken back.
 
     They are named by author and record id, as in `statement_of`.
     """
     named = [(one, one.of or "") for one in found]
-    reporters = await reporters_of(connection, {of for _, of in named})
-    gone = await _taken_back(connection, {one.id for one in found})
+    reports = {of for _, of in named}
+    reporters, days = await reporters_of(connection, reports), await _days_of(connection, reports)
+    disputed = await _disputed_since(connection, reports)
+    gone = await _taken_back(connection, {one.id for one in found} | reports)
     return {
         statement_of(one): Dispute(
             said=Statement(id=one.id, author=one.author, kind=one.kind, of=of, day=one.day),
             reporters=reporters.get(of, ()),
+            recanted=frozenset([who for who in reporters.get(of, ()) if (who, of) in gone]),
+            report_day=days.get(of),
+            disputed=disputed.get(of, {}),
             withdrawn=(one.author, one.id) in gone,
         )
         for one, of in named
@@ -108,6 +113,29 @@ async def subjects_named(connection: AsyncConnection, digits: str) -> frozenset[
     return frozenset(
         (await connection.execute(select(records.c.subject).where(*begins).distinct())).scalars()
     )
+
+
+async def _days_of(connection: AsyncConnection, reports: Collection[str]) -> dict[str, int]:
+    """The UTC day of each of these reports that is held."""
+    rows = await connection.execute(
+        select(records.c.of, records.c.day)
+        .where(records.c.of.in_(among(connection, reports)), records.c.kind == "report")
+        .distinct()
+    )
+    return {row.of: row.day for row in rows}
+
+
+async def _disputed_since(connection: AsyncConnection, reports: Collection[str]) -> dict[str, dict[str, int]]:
+    """Since which UTC day each of these reports is disputed, by member."""
+    rows = await connection.execute(
+        select(records.c.of, records.c.author, func.min(records.c.day))
+        .where(literal_column(IS_DISPUTE), records.c.of.in_(among(connection, reports)))
+        .group_by(records.c.of, records.c.author)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for of, author, day in rows:
+        found.setdefault(of, {})[author] = day
+    return found
 
 
 async def _taken_back(connection: AsyncConnection, ids: Collection[str]) -> frozenset[tuple[str, str]]:

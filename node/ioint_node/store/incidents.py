@@ -21,7 +21,7 @@ from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.store.matches import AS_SESSION, WINDOW_DAYS
 from ioint_node.store.rows import among
 from ioint_node.store.schema import hunts, incident_notes, incidents, matches, sessions
-from ioint_node.store.times import DAY_MS, day_of, to_text
+from ioint_node.store.times import DAY_MS, day_of, from_text, to_text
 from ioint_node.store.upsert import upserting
 
 EACH_MOST: Final = (
@@ -30,7 +30,8 @@ EACH_MOST: Final = (
 OPEN_MOST: Final = (
     5_000  # open incidents about one session each, of all patterns; beyond that every pattern folds
 )
-NOTES_MOST: Final = 200  # notes of one incident
+NOTES_MOST: Final = 200  # notes of people on one incident
+NODE_NOTES: Final = 8  # of the node itself, one for each thing that it says
 KEPT_DAYS: Final = 365  # a closed incident
 STATES: Final = ("open", "assigned", "closed")
 FOUND: Final = ("live", "retro")
@@ -111,7 +112,9 @@ async def open_all(connection: AsyncConnection, hits: Iterable[Hit], now: int) -
     The matches of the hits are in the store already: what is folded is counted there, so that finding it twice counts
     it once.
     """
-    named = {incident_id(hit.pattern, hit.session_id): hit for hit in hits}
+    named: dict[str, Hit] = {}
+    for hit in hits:  # what was found first counts: a session may end in the batch in which it was warned of
+        named.setdefault(incident_id(hit.pattern, hit.session_id), hit)
     known = await connection.execute(
         select(incidents.c.id).where(incidents.c.id.in_(among(connection, named)))
     )
@@ -156,11 +159,9 @@ async def _fold(connection: AsyncConnection, hit: Hit, now: int) -> None:
         await _put(connection, name, now, {"sessions": count})
         if row.state == "closed":
             await _put(connection, name, now, {"state": _waiting(row.assignee), "closed_as": None})
-            await _tell(
-                connection,
-                [name],
-                Note(what="reopened", text="more sessions contain the pattern", by=NODE, at=to_text(now)),
-            )
+            again = Note(what="reopened", text="more sessions contain the pattern", by=NODE, at=to_text(now))
+            await _unsay(connection, select(literal(name)), again)
+            await _tell(connection, [name], again)
 
 
 def _further(pattern: str, today: int) -> Select[int]:
@@ -183,9 +184,14 @@ async def find(connection: AsyncConnection, name: str) -> Incident:
 
 
 async def notes_of(connection: AsyncConnection, name: str) -> tuple[Note, ...]:
-    """What was done to an incident and said of it, the oldest first; of very many the newest."""
+    """What was done to an incident and said of it, the oldest first; of very many the newest.
+
+    What the node says of itself stands once, where it said it last.
+    """
     newest = select(incident_notes).where(incident_notes.c.incident == name)
-    rows = await connection.execute(newest.order_by(incident_notes.c.seq.desc()).limit(NOTES_MOST))
+    rows = await connection.execute(
+        newest.order_by(incident_notes.c.seq.desc()).limit(NOTES_MOST + NODE_NOTES)
+    )
     return tuple(Note(what=row.what, text=row.text, by=row.by, at=row.at) for row in reversed(rows.all()))
 
 
@@ -293,14 +299,19 @@ async def reopen(connection: AsyncConnection, name: str, text: str = "", *, by: 
 
 
 async def mark(connection: AsyncConnection, patterns: Collection[str], warning: str, now: int) -> int:
-    """Say of incidents that are not closed what became of their patterns' warning; returns how many changed."""
+    """Say of incidents that are not closed what became of their patterns' warning; returns how many changed.
+
+    Of each thing that may become of it the last time is noted.
+    """
     concerned = and_(
         incidents.c.pattern.in_(among(connection, patterns)),
         incidents.c.state != "closed",
         incidents.c.warning != warning,
     )
+    said = Note(what="warning", text=warning, by=NODE, at=to_text(now))
+    await _unsay(connection, select(incidents.c.id).where(concerned), said)
     told = select(
-        incidents.c.id, literal("warning"), literal(warning), literal(NODE), literal(to_text(now))
+        incidents.c.id, literal(said.what), literal(said.text), literal(said.by), literal(said.at)
     ).where(concerned)
     await connection.execute(
         insert(incident_notes).from_select(["incident", "what", "text", "by", "at"], told)
@@ -311,9 +322,12 @@ async def mark(connection: AsyncConnection, patterns: Collection[str], warning: 
     return done.rowcount
 
 
-async def hunted(connection: AsyncConnection) -> frozenset[str]:
-    """The patterns that were looked for in all that was kept."""
-    return frozenset((await connection.execute(select(hunts.c.pattern))).scalars())
+async def hunted(connection: AsyncConnection) -> dict[str, int]:
+    """The patterns that were looked for in all that was kept, each with the day on which that was done."""
+    return {
+        name: day_of(from_text(at))
+        for name, at in await connection.execute(select(hunts.c.pattern, hunts.c.at))
+    }
 
 
 async def note_hunted(connection: AsyncConnection, sessions_of: Mapping[str, int], now: int) -> None:
@@ -343,8 +357,11 @@ async def trim(connection: AsyncConnection, now: int) -> None:
 
 
 async def _check_room(connection: AsyncConnection, name: str) -> None:
-    """Refuse what would be noted where there are too many notes; closing is always possible."""
-    counted = select(func.count()).where(incident_notes.c.incident == name)
+    """Refuse what would be noted where people noted too much; closing is always possible.
+
+    What others say makes the node note something, and must not keep people from it.
+    """
+    counted = select(func.count()).where(incident_notes.c.incident == name, incident_notes.c.by != NODE)
     if (await connection.execute(counted)).scalar_one() >= NOTES_MOST:
         raise ConflictError(f"incident {name!r} has {NOTES_MOST} notes, the most that one may have")
 
@@ -389,6 +406,18 @@ async def _put(connection: AsyncConnection, name: str, now: int, values: Mapping
 
 async def _tell(connection: AsyncConnection, names: Sequence[str], told: Note) -> None:
     await connection.execute(insert(incident_notes), [{"incident": name, **asdict(told)} for name in names])
+
+
+async def _unsay(connection: AsyncConnection, names: Select[str], said: Note) -> None:
+    """Take back what the node said before in the same words: it says it anew."""
+    await connection.execute(
+        delete(incident_notes).where(
+            incident_notes.c.by == said.by,
+            incident_notes.c.what == said.what,
+            incident_notes.c.text == said.text,
+            incident_notes.c.incident.in_(names),
+        )
+    )
 
 
 def _incident(row: Row[Any]) -> Incident:

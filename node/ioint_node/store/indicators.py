@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import Concluded
@@ -26,6 +26,8 @@ COPIED: Final = ("id", "seq", "kind", "state", "score", "confidence", "tier", "e
 """The keys that are columns too, to filter by."""
 HEARD: Final = ("state", "tier", "score", "confidence", "effect", "revoked", "disputed")
 """The keys whose change engines hear of."""
+ACTED_ON: Final = ("state", "tier", "effect")
+"""Those of them that engines act on."""
 
 
 async def upsert(
@@ -45,6 +47,19 @@ async def upsert(
         for place, (row, body) in enumerate(changed)
     ]
     await insert_rows(connection, indicators, (*COPIED, "added_at", "body"), rows, replacing=("id",))
+
+
+async def forget_silent(connection: AsyncConnection, before: int, most: int) -> tuple[str, ...]:
+    """Remove rows that have said since an instant (milliseconds) that nothing is known; returns their subjects.
+
+    The oldest first, so many at most.
+    """
+    silent = (indicators.c.state == "unknown") & (indicators.c.added_at < to_text(before))
+    ids = select(indicators.c.id).where(silent).order_by(indicators.c.added_at).limit(most)
+    bodies = await connection.execute(
+        delete(indicators).where(indicators.c.id.in_(ids)).returning(indicators.c.body)
+    )
+    return tuple(json.loads(body)["details"]["subject"] for body in bodies.scalars())
 
 
 def body_of(row: Mapping[str, Any], details: Mapping[str, Any]) -> str:

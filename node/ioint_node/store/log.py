@@ -24,6 +24,7 @@ from ioint_protocol import (
     Withdrawal,
     content_id,
     decode_record,
+    parse_pattern,
     record_id,
     record_pattern,
 )
@@ -31,9 +32,11 @@ from msgspec import Struct
 from msgspec.json import Decoder
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     FromClause,
     Row,
     Select,
+    and_,
     bindparam,
     func,
     or_,
@@ -46,6 +49,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS, Statement, accuses
+from ioint_node.reputation.subjects import CRATE
 from ioint_node.reputation.tally import AUTHOR_RECORDS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
@@ -57,6 +61,9 @@ UNREAD: Final = "unread"  # the kind of a record of a later version than this re
 # A record without a label of its own has that of the report which it names; until that comes, the most closed.
 UNLABELLED: Final = "red"
 RANGE_SEGMENTS: Final = 256
+PIECE_RECORDS: Final = 500  # read of a log at a time, where all of it is looked at
+# Records about a subject: of more than these, the database sorts out whatever is too much of one author.
+READ_WHOLE: Final = 16_384
 AUTHOR_ORPHANS: Final = 1_024  # records of one author that wait for the report they name
 KINDS: Final[Mapping[type, str]] = {
     Report: "report",
@@ -120,11 +127,24 @@ class _Counts(Struct):
     seen: int = 0
 
 
+class _Words(_Counts, gc=False):
+    """What a stored record says that the rule or an indicator looks at; it was checked when it came."""
+
+    day_from: int = 0
+    intents: tuple[str, ...] = ()
+    pat: str | dict[str, Any] | None = None
+
+
 _COUNTS: Final = Decoder(_Counts)
+_WORDS: Final = Decoder(_Words)
 SEGMENT_COLUMNS: Final = ("author", "seq", "head", "wire", "records", "received_at", "delivered_by", "low")
 RECORD_COLUMNS: Final = (
     "id", "author", "segment", "kind", "subject", "of", "tlp", "day", "body", "received_at",
 )  # fmt: skip
+
+SAID_COLUMNS: Final = tuple(
+    records.c[name] for name in ("subject", "author", "kind", "of", "day", "body", "received_at", "tlp")
+)
 
 
 def statement_id(author: str, record: str) -> str:
@@ -270,33 +290,84 @@ async def add_segments(connection: AsyncConnection, arrivals: Sequence[Arrival],
 
 async def said_about(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, list[Said]]:
     """What was said of each subject, each author's in the order of its log; of one author the newest 256 records."""
+    about = records.c.subject.in_(among(connection, subjects))
+    counted = select(records.c.subject, func.count()).where(about).group_by(records.c.subject)
+    counts = await connection.execute(counted)
+    crowded = {subject for subject, count in counts if count > READ_WHOLE}
+    found = await _read_said(connection, _all_said, set(subjects) - crowded)
+    return found | await _read_said(connection, _newest_said, crowded)
+
+
+async def _read_said(
+    connection: AsyncConnection,
+    statement: Callable[[AsyncConnection, Collection[str]], Select[Any]],
+    subjects: Collection[str],
+) -> dict[str, list[Said]]:
+    if not subjects:
+        return {}
+    found: dict[str, dict[str, list[Said]]] = {}  # by subject and author
+    patterns: dict[str, Pattern] = {}
+    for row in (await connection.execute(statement(connection, subjects))).all():
+        found.setdefault(row[0], {}).setdefault(row[1], []).append(_said_in(row, patterns))
+    return {
+        subject: [one for said in authors.values() for one in said[-AUTHOR_RECORDS:]]
+        for subject, authors in found.items()
+    }
+
+
+def _said_in(row: Sequence[Any], patterns: dict[str, Pattern]) -> Said:
+    """What a row of `SAID_COLUMNS` says; `patterns` are the novel ones that were read before, by their ids."""
+    subject, author, kind, of, day, body, received_at, label = row
+    words = _WORDS.decode(body)
+    if isinstance(words.pat, dict) and subject not in patterns:
+        patterns[subject] = parse_pattern(words.pat)
+    return Said(
+        id=of if kind == "report" else record_id(bytes(body)),
+        author=author,
+        kind=kind,
+        of="" if kind == "report" else of,
+        bad=words.bad,
+        seen=words.seen,
+        day=day,
+        received_at=received_at,
+        tlp=label,
+        day_from=words.day_from,
+        intents=words.intents,
+        pattern=patterns[subject] if isinstance(words.pat, dict) else None,
+    )
+
+
+def _all_said(connection: AsyncConnection, subjects: Collection[str]) -> Select[Any]:
+    # In the order of the index: in that of `seq` alone all records there are would be read.
+    return (
+        select(*SAID_COLUMNS)
+        .where(records.c.subject.in_(among(connection, subjects)))
+        .order_by(records.c.subject, records.c.seq)
+    )
+
+
+def _newest_said(connection: AsyncConnection, subjects: Collection[str]) -> Select[Any]:
     place = func.row_number().over(
         partition_by=(records.c.subject, records.c.author), order_by=records.c.seq.desc()
     )
-    newest = (
-        select(
-            records.c.subject,
-            records.c.author,
-            records.c.day,
-            records.c.body,
-            records.c.received_at,
-            records.c.tlp,
-            records.c.seq,
-            place.label("place"),
-        )
-        .where(records.c.subject.in_(among(connection, subjects)))
-        .subquery()
+    about = records.c.subject.in_(among(connection, subjects))
+    newest = select(records.c.seq, place.label("place")).where(about).subquery()
+    return (
+        select(*SAID_COLUMNS)
+        .join(newest, records.c.seq == newest.c.seq)
+        .where(newest.c.place <= AUTHOR_RECORDS)
+        .order_by(records.c.subject, records.c.seq)
     )
+
+
+async def places_of(connection: AsyncConnection, statements: Collection[str]) -> dict[str, tuple[int, bytes]]:
+    """In which segment each of these statements stands, and its bytes there, by statement id."""
     rows = await connection.execute(
-        select(newest).where(newest.c.place <= AUTHOR_RECORDS).order_by(newest.c.seq)
+        select(records.c.id, records.c.segment, records.c.body).where(
+            records.c.id.in_(among(connection, statements))
+        )
     )
-    found: dict[str, list[Said]] = {}
-    for subject, author, day, body, received_at, label, _, _ in rows:
-        record = decode_record(bytes(body))
-        if not isinstance(record, Unread):
-            said = _said_on(day, author, record_id(bytes(body)), record, received_at, label=label)
-            found.setdefault(subject, []).append(said)
-    return found
+    return {row.id: (row.segment, bytes(row.body)) for row in rows}
 
 
 async def records_about(
@@ -382,12 +453,18 @@ async def subjects_of(
 
 
 async def subjects_among(connection: AsyncConnection, names: Collection[str]) -> tuple[str, ...]:
-    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`)."""
+    """The subjects of records that are among these names, or are a version of one (`NAME@VERSION`), however spelled."""
     if not names:
         return ()
     versions = [
         records.c.subject.startswith(f"{name}@", autoescape=True) for name in names if name.startswith(PUBLIC)
     ]
+    crates = {_as_one(name) for name in names if name.startswith(CRATE)}
+    if crates:
+        spelled = func.lower(func.replace(records.c.subject, "_", "-"))
+        likewise = [spelled.startswith(f"{name}@", autoescape=True) for name in crates]
+        crate = records.c.subject.startswith(CRATE)
+        versions.append(and_(crate, or_(spelled.in_(among(connection, crates)), *likewise)))
     statement = (
         select(records.c.subject)
         .where(or_(records.c.subject.in_(among(connection, names)), *versions))
@@ -396,26 +473,64 @@ async def subjects_among(connection: AsyncConnection, names: Collection[str]) ->
     return tuple(sorted((await connection.execute(statement)).scalars()))
 
 
+def _as_one(crate: str) -> str:
+    return crate.lower().replace("_", "-")
+
+
 async def accused_by(connection: AsyncConnection, authors: Collection[str], today: int) -> int:
     """How many subjects these authors accuse in statements that would live today, taken back or not."""
-    rows = await connection.execute(
-        select(records.c.subject, records.c.kind, records.c.day, records.c.body)
-        .where(
-            records.c.author.in_(among(connection, authors)),
-            records.c.kind.in_(("report", "sighting")),
-            records.c.subject != NO_SUBJECT,
-            records.c.day > today - LIFE_DAYS,
-        )
-        .order_by(records.c.author, records.c.segment)
-    )
     accused: set[str] = set()
-    for subject, kind, day, body in rows:
+    for author in authors:
+        last: tuple[int, int] | None = (0, 0)
+        while last is not None:
+            last = await _add_accused(connection, accused, author, last, today)
+    return len(accused)
+
+
+async def _add_accused(
+    connection: AsyncConnection, accused: set[str], author: str, last: tuple[int, int], today: int
+) -> tuple[int, int] | None:
+    """Read one piece of an author's log after a place (segment, seq); returns where the next begins, None at the end.
+
+    In pieces, so that others have their turn: a member may have said very much.
+    """
+    rows = (
+        await connection.execute(
+            select(*(records.c[name] for name in ("segment", "seq", "subject", "kind", "day", "body")))
+            .where(
+                records.c.author == author,
+                tuple_(records.c.segment, records.c.seq) > last,
+                _speaks_of_something(today),
+            )
+            .order_by(records.c.segment, records.c.seq)
+            .limit(PIECE_RECORDS)
+        )
+    ).all()
+    for _, _, subject, kind, day, body in rows:
         if subject not in accused:
             counts = _COUNTS.decode(bytes(body))
             said = Statement(id="", author="", kind=kind, bad=counts.bad, seen=counts.seen, day=day)
             if accuses(said, today, public_subject=subject.startswith(PUBLIC)):
                 accused.add(subject)
-    return len(accused)
+    return (rows[-1][0], rows[-1][1]) if len(rows) == PIECE_RECORDS else None
+
+
+async def spoken_of(connection: AsyncConnection, authors: Collection[str], today: int) -> dict[str, int]:
+    """Of how many subjects each of these authors says anything that would live today: of no fewer than it accuses."""
+    rows = await connection.execute(
+        select(records.c.author, func.count(records.c.subject.distinct()))
+        .where(records.c.author.in_(among(connection, authors)), _speaks_of_something(today))
+        .group_by(records.c.author)
+    )
+    return {author: int(count) for author, count in rows}
+
+
+def _speaks_of_something(today: int) -> ColumnElement[bool]:
+    return and_(
+        records.c.kind.in_(("report", "sighting")),
+        records.c.subject != NO_SUBJECT,
+        records.c.day > today - LIFE_DAYS,
+    )
 
 
 async def subject_of(connection: AsyncConnection, record: str) -> str:
@@ -649,7 +764,7 @@ def _said_on(day: int, author: str, name: str, record: Record, received_at: str,
                 pattern=record.pat if isinstance(record.pat, Pattern) else None,
             )
         case Sighting():
-            return said(kind="sighting", seen=record.seen)
+            return said(kind="sighting", of=record.of, seen=record.seen)
         case Dispute():
             return said(kind="dispute", of=record.of)
         case Withdrawal():

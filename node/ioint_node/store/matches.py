@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol.pattern import Rate
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.reputation.dossier import PUBLIC, FirstReport
@@ -156,9 +156,10 @@ async def local_evidence(
 ) -> LocalEvidence:
     """What this node has seen of each pattern, given the day its first live report came.
 
-    The window of a rate opens 30 days before that day, or on the day in `measured_from` for a pattern that was not
-    matched before it. Until the report came every match counts that was not flagged; from then on only those that were
-    judged benign, so that a hit does not switch its own warning off.
+    The window of a rate opens 30 days before that day, or on the day in `measured_from` for a pattern that was neither
+    matched nor looked for before it: then sessions whose path is not kept whole are left out, for nobody looked at all
+    of them; what was found in them counts. Until the report came every match counts that was not flagged; from then on
+    only those that were judged benign, so that a hit does not switch its own warning off.
     """
     if not anchors:
         return LocalEvidence(rates={}, own={})
@@ -167,7 +168,7 @@ async def local_evidence(
     days = await connection.execute(
         select(session_days).where(session_days.c.day >= opens, session_days.c.day <= today)
     )
-    ordinary = {row.day: row.judged - row.flagged for row in days}
+    ordinary = {row.day: (row.judged - row.flagged, row.unkept) for row in days}
     rows = await connection.execute(
         select(matches.c.pattern, matches.c.day, matches.c.judged, func.count())
         .where(
@@ -184,9 +185,15 @@ async def local_evidence(
             matched[pattern] += count
         if day > today - WINDOW_DAYS:
             judged_as.setdefault(pattern, Counter())[judged] += count
-    windows = {since: sum(n for day, n in ordinary.items() if day >= since) for since in set(first.values())}
+    spans = {name: (since, name in measured_from) for name, since in first.items()}
+    windows = {
+        (since, kept): sum(
+            max(0, n - unkept) if kept else n for day, (n, unkept) in ordinary.items() if day >= since
+        )
+        for since, kept in set(spans.values())
+    }
     return LocalEvidence(
-        rates={name: Rate(matches=matched[name], sessions=windows[first[name]]) for name in anchors},
+        rates={name: Rate(matches=matched[name], sessions=windows[spans[name]]) for name in anchors},
         own=await _own(connection, judged_as, today),
     )
 
@@ -199,7 +206,11 @@ async def _own(
     actors = await _actors(connection, judged_as, today)
     return {
         pattern: OwnRecord(
-            sessions=by.total(), benign=by["benign"], flagged=by["flagged"], actors=actors.get(pattern, 0)
+            sessions=by.total(),
+            benign=by["benign"],
+            flagged=by["flagged"],
+            actors=actors[pattern][0],
+            ordinary_actors=actors[pattern][1],
         )
         for pattern, by in judged_as.items()
     }
@@ -346,13 +357,26 @@ async def add_first_reports(connection: AsyncConnection, firsts: Collection[tupl
     )
 
 
-async def _actors(connection: AsyncConnection, patterns: Collection[str], today: int) -> dict[str, int]:
+async def _actors(
+    connection: AsyncConnection, patterns: Collection[str], today: int
+) -> dict[str, tuple[int, int]]:
+    """The actors of each pattern, and those of them with a match that is not bad so far."""
+    # Only of what is open the session is looked up.
+    departed = and_(
+        matches.c.judged == "open",
+        exists().where(
+            sessions.c.id == matches.c.session_id,
+            sessions.c.verdict == "out_of_scope",
+            sessions.c.cleared == 0,
+        ),
+    )
+    ordinary = case((or_(matches.c.judged == "flagged", departed), None), else_=matches.c.actor)
     rows = await connection.execute(
-        select(matches.c.pattern, func.count(matches.c.actor.distinct()))
+        select(matches.c.pattern, func.count(matches.c.actor.distinct()), func.count(ordinary.distinct()))
         .where(matches.c.pattern.in_(among(connection, patterns)), matches.c.day > today - WINDOW_DAYS)
         .group_by(matches.c.pattern)
     )
-    return {row[0]: row[1] for row in rows}
+    return {pattern: (everybody, met) for pattern, everybody, met in rows}
 
 
 def _first(row: Row[tuple[str, str, int, int]]) -> FirstReport:

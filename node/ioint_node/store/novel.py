@@ -144,24 +144,29 @@ async def paths_after(
     since_day: int,
     limit: int,
     having: Collection[Collection[Collection[str]]] = (),
-) -> list[tuple[str, str]]:
-    """The abstract paths since a day of the sessions after one, by id: (session, JSON).
+) -> tuple[list[tuple[str, str]], str | None]:
+    """The next so many abstract paths since a day, by session: (session, JSON), and the last if more may follow.
 
     With `having` only those whose JSON has, for at least one member of it, a text of each of that member's parts. The
     database looks, outside the interpreter.
     """
-    statement = select(paths.c.session_id, paths.c.body).where(
-        paths.c.session_id > session_id, paths.c.day >= since_day
-    )
+    after = select(paths).where(paths.c.session_id > session_id, paths.c.day >= since_day)
+    some = after.order_by(paths.c.session_id).limit(limit).subquery()
+    count, last = (await connection.execute(select(func.count(), func.max(some.c.session_id)))).one()
     place = func.strpos if connection.dialect.name == "postgresql" else func.instr
     wanted = [
-        and_(true(), *[or_(*[place(paths.c.body, text) > 0 for text in part]) for part in parts])
+        and_(true(), *[or_(*[place(some.c.body, text) > 0 for text in part]) for part in parts])
         for parts in having
     ]
-    if wanted:
-        statement = statement.where(or_(*wanted))
-    rows = await connection.execute(statement.order_by(paths.c.session_id).limit(limit))
-    return [(name, body) for name, body in rows]
+    statement = select(some.c.session_id, some.c.body).order_by(some.c.session_id)
+    rows = await connection.execute(statement.where(or_(*wanted)) if wanted else statement)
+    return [(name, body) for name, body in rows], last if count == limit else None
+
+
+async def first_day(connection: AsyncConnection) -> int | None:
+    """The first day of which paths are kept, None without any."""
+    first: int | None = (await connection.execute(select(func.min(paths.c.day)))).scalar_one()
+    return first
 
 
 async def trim(connection: AsyncConnection, day: int) -> None:

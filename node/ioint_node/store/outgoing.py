@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import RequestError
+from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.store.clearance import LABELS, visible
 from ioint_node.store.schema import outgoing
 from ioint_node.store.times import to_text
@@ -19,6 +20,7 @@ from ioint_node.store.upsert import upserting
 
 STATES: Final = ("held", "ready", "left", "refused")
 PAGE_ROWS: Final = 500
+SUBJECTS_MOST: Final = 10_000  # public subjects of our own that an id is looked for among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,18 @@ async def about(connection: AsyncConnection, subject: str) -> tuple[Outgoing, ..
     """Everything noted about a subject, oldest first."""
     statement = select(outgoing).where(outgoing.c.subject == subject).order_by(outgoing.c.at, outgoing.c.id)
     return tuple(_value(row) for row in await connection.execute(statement))
+
+
+async def public_subjects(connection: AsyncConnection) -> tuple[str, ...]:
+    """The public subjects that something was noted about, the newest first, so many that one may look at each."""
+    statement = (
+        select(outgoing.c.subject)
+        .where(outgoing.c.subject.startswith(PUBLIC))
+        .group_by(outgoing.c.subject)
+        .order_by(func.max(outgoing.c.at).desc(), outgoing.c.subject)
+        .limit(SUBJECTS_MOST)
+    )
+    return tuple((await connection.execute(statement)).scalars())
 
 
 async def ready(connection: AsyncConnection, now: int, limit: int) -> tuple[Outgoing, ...]:

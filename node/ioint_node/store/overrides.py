@@ -47,8 +47,7 @@ async def put(
     """
     if kind not in KINDS:
         raise RequestError(f"kind: {kind[:32]!r} is none of {', '.join(KINDS)}")
-    if expires is not None and expires <= now:
-        raise RequestError(f"expires: {to_text(expires)} is in the past")
+    check_end(expires, now)
     made = Override(
         subject=subject,
         kind=kind,
@@ -67,6 +66,16 @@ async def put(
         )
     )
     return made
+
+
+def check_end(expires: int | None, now: int) -> None:
+    """See that a decision ends later than now, or never; in milliseconds.
+
+    Raises:
+        RequestError: it ends in the past.
+    """
+    if expires is not None and expires <= now:
+        raise RequestError(f"expires: {to_text(expires)} is in the past")
 
 
 async def remove(connection: AsyncConnection, subject: str, kind: str) -> bool:

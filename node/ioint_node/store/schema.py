@@ -149,6 +149,7 @@ session_days = Table(
     Column("day", Integer, primary_key=True),
     Column("judged", Integer, nullable=False),  # sessions of that day that were closed
     Column("flagged", Integer, nullable=False),  # of these, with an out_of_scope verdict
+    Column("unkept", Integer, nullable=False, server_default="0"),  # of all, whose path is not kept whole
 )
 
 segments = Table(

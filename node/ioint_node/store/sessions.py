@@ -124,11 +124,17 @@ def _text_of(statement: Insert | Update) -> str:
 
 
 async def judge_session(
-    connection: AsyncConnection, session_id: str, patterns: Iterable[str], *, flagged: bool, day: int
+    connection: AsyncConnection,
+    session_id: str,
+    patterns: Iterable[str],
+    *,
+    flagged: bool,
+    whole: bool,
+    day: int,
 ) -> None:
     """Count a session that is over among those of its day, and settle its matches as flagged or benign.
 
-    What a person has judged already stays as it is.
+    What a person has judged already stays as it is. `whole` says that all of its path is kept.
     """
     named = tuple(patterns)
     if named:
@@ -141,13 +147,16 @@ async def judge_session(
             )
             .values(judged="flagged" if flagged else "benign")
         )
-    statement = upserting(connection, session_days).values(day=day, judged=1, flagged=int(flagged))
+    statement = upserting(connection, session_days).values(
+        day=day, judged=1, flagged=int(flagged), unkept=int(not whole)
+    )
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["day"],
             set_={
                 "judged": session_days.c.judged + 1,
                 "flagged": session_days.c.flagged + int(flagged),
+                "unkept": session_days.c.unkept + int(not whole),
             },
         )
     )

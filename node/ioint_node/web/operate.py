@@ -10,13 +10,14 @@ from aiohttp import web
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 from msgspec import UNSET, Meta, Struct
 
-from ioint_node.errors import NotFoundError
+from ioint_node.errors import ConflictError, NotFoundError
 from ioint_node.flows import effects, opinions, publish, respond
-from ioint_node.flows.disputes import Wanted, list_disputes
+from ioint_node.flows.noting import ALREADY_SAID
+from ioint_node.flows.parts import ExchangeParts
 from ioint_node.reputation.subjects import is_subject
-from ioint_node.store import listings, overrides, stream, tokens
-from ioint_node.store.clearance import LABELS
-from ioint_node.store.times import DAY_MS, to_text
+from ioint_node.reputation.view import indicator_id
+from ioint_node.store import listings, outgoing, overrides, stream, tokens
+from ioint_node.store.times import DAY_MS, day_text, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.outgoing import label_of
@@ -65,32 +66,23 @@ async def put_opinion(site: Site, request: web.Request, caller: Caller) -> web.R
         raise bad_field("tlp" if body.tlp else "values", f"a {body.kind} has none of its own")
     if body.kind == "dispute":
         _check_reason(body.reason, DISPUTE_REASONS)
-        records = [await opinions.dispute_pattern(exchange, subject, reason=body.reason, by=by, now=now)]
-        answer |= await _disputed(site, subject, records[0])
+        made = await opinions.dispute_pattern(exchange, subject, reason=body.reason, by=by, now=now)
+        records = [made.record]
+        answer |= _disputed(exchange, made)
     else:
         _check_reason(body.reason, WITHDRAWAL_REASONS)
         records = await opinions.withdraw_pattern(exchange, subject, reason=body.reason, by=by, now=now)
     return json_answer(answer | {"records": records, "state": "ready"}, 201)
 
 
-async def _disputed(site: Site, subject: str, record: str) -> dict[str, Any]:
-    """Which report a dispute of ours is about, whose it is, and until when a steward may take it up."""
-    exchange = site.parts.exchange
-    async with site.parts.store.read() as connection:
-        found = await list_disputes(
-            connection,
-            Wanted(subject=subject, author=exchange.member),
-            roster=exchange.roster(),
-            catalogue=exchange.catalogue,
-            now=site.parts.now(),
-            clearance=LABELS[-1],  # our own words
-            limit=1,
-        )
+def _disputed(exchange: ExchangeParts, made: opinions.Disputed) -> dict[str, Any]:
+    roster = exchange.roster()
+    reporter = roster.member(made.reporter) if roster else None
+    name = reporter.name if reporter else None
     return {
-        name: row[name]
-        for row in found.rows
-        if row["id"] == record
-        for name in ("report", "reporters", "deadline")
+        "report": made.report,
+        "reporter": {"id": made.reporter, "name": name},
+        "deadline": day_text(made.deadline),
     }
 
 
@@ -281,14 +273,22 @@ def routes() -> tuple[Route, ...]:
 
 async def _confirm(site: Site, subject: str, body: OpinionBody, *, by: str, now: int) -> dict[str, Any]:
     exchange = site.parts.exchange
-    said = await opinions.confirm_pattern(
-        exchange,
-        subject,
-        by=by,
-        now=now,
-        label=label_of(body.tlp),
-        fps=opinions.fingerprints(exchange, body.values),
-    )
+    try:
+        said = await opinions.confirm_pattern(
+            exchange,
+            subject,
+            by=by,
+            now=now,
+            label=label_of(body.tlp),
+            fps=opinions.fingerprints(exchange, body.values),
+        )
+    except ConflictError as error:
+        # The node may have spoken first: the word of the person still releases here.
+        if not str(error).startswith(ALREADY_SAID):
+            raise
+        answer: dict[str, Any] = {"records": [], "state": "said", "reason": str(error)}
+    else:
+        answer = {"records": [said.record], "state": said.state, "reason": said.reason}
     # Who says that it is real has looked at it: it need not wait for a person any more.
     await site.parts.store.write(
         lambda connection: overrides.put(
@@ -302,7 +302,7 @@ async def _confirm(site: Site, subject: str, body: OpinionBody, *, by: str, now:
         )
     )
     await effects.reconsider(exchange, subject, now)
-    return {"records": [said.record], "state": said.state, "reason": said.reason}
+    return answer
 
 
 async def _effects(site: Site) -> dict[str, Any]:
@@ -311,8 +311,8 @@ async def _effects(site: Site) -> dict[str, Any]:
     return {
         "off": exchange.beliefs.off,
         "reason": off.reason if off else None,
-        "by": off.by if off else None,
-        "at": off.at if off else None,
+        "by": (off.by or None) if off else None,
+        "at": (off.at or None) if off else None,
         "expires_at": off.expires_at if off else None,
         "age_s": exchange.beliefs.age_s(now),
         "share_left": round(exchange.beliefs.share_left(now), 4),
@@ -360,10 +360,15 @@ async def _subject(site: Site, request: web.Request, caller: Caller) -> str:
     """What records call the indicator of the path."""
     key = pattern_key(request)
     async with site.parts.store.read() as connection:
-        found = await listings.subject_of(connection, key, caller.tlp)
-    if found is None and key not in site.parts.exchange.catalogue.entries:
-        raise NotFoundError(f"no pattern {key}")
-    return found or key
+        found = await listings.indicator(connection, key, caller.tlp)
+        if found is None and key not in site.parts.exchange.catalogue.entries:
+            # What we said of a package need not be heard, here or anywhere, and can be taken back.
+            told = await outgoing.public_subjects(connection)
+            said = next((subject for subject in told if indicator_id(subject) == key), None)
+            if said is None:
+                raise NotFoundError(f"no pattern {key}")
+            return said
+    return key if found is None else found.subject
 
 
 def _refuse_old(caller: Caller) -> None:

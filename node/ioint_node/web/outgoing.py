@@ -124,7 +124,8 @@ async def report_subject(site: Site, request: web.Request, caller: Caller) -> we
         now=site.parts.now(),
         label=label_of(body.tlp),
     )
-    return json_answer({"kind": "confirm", "records": [said.record], "state": said.state}, 201)
+    answer = {"kind": "confirm", "subject": said.subject, "records": [said.record], "state": said.state}
+    return json_answer(answer, 201)
 
 
 async def list_novel(site: Site, request: web.Request, caller: Caller) -> web.Response:

@@ -16,7 +16,7 @@ from ioint_node.reputation.disputes import Standing, standings
 from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.rule import MICRO, ruled
 from ioint_node.reputation.standpoint import Standpoint
-from ioint_node.reputation.subjects import versionless
+from ioint_node.reputation.subjects import covers, folded
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
@@ -39,7 +39,7 @@ async def indicator_rows(
     own = await own_records(connection, subjects, day_of(now))
     said_by = await listings.reporters(connection, subjects, caller.tlp)
     decided = {(one.subject, one.kind) for one in await overrides.active(connection, now)}
-    allowed = {subject for subject, kind in decided if kind == "allow"}
+    allowed = {folded(subject) for subject, kind in decided if kind == "allow"}
     left = beliefs.share_left(now)
     reviewed = _under_review(site.parts.exchange.roster(), day_of(now))
     return [
@@ -50,7 +50,7 @@ async def indicator_rows(
             **_seen(own.get(one.subject, OwnRecord())),
             "reported_by": list(said_by.get(one.subject, ())),
             "muted": (one.subject, "mute") in decided,
-            "allowed": not allowed.isdisjoint((one.subject, versionless(one.subject))),
+            "allowed": covers(allowed, one.subject),
             "quarantined": one.row.get("reason") == "quarantined",
             "under_review": one.subject in reviewed,
             "effect_now": 0.0 if beliefs.off else round(one.row["effect"] * left, 6),

@@ -222,7 +222,7 @@ async def test_a_proposal_that_fails_costs_no_decision(
     make_node: MakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(connection: AsyncConnection, _sighting: LocalSighting) -> None:
-        await connection.execute(text("insert into session_days values (1, 1, 1)"))
+        await connection.execute(text("insert into session_days (day, judged, flagged) values (1, 1, 1)"))
         raise ZeroDivisionError
 
     node = make_node(on_risky=broken)

@@ -122,7 +122,9 @@ async def test_closing_judges_the_session_and_its_matches(node: Node) -> None:
     judged = await node.rows("select session_id, judged from matches order by seq")
 
     assert [(row["session_id"], row["judged"]) for row in judged] == [("good", "benign"), ("bad", "flagged")]
-    assert await node.rows("select * from session_days") == [{"day": DAY, "judged": 2, "flagged": 1}]
+    assert await node.rows("select * from session_days") == [
+        {"day": DAY, "judged": 2, "flagged": 1, "unkept": 0}
+    ]
 
 
 async def test_closing_again_the_same_way_answers_the_same(node: Node, make_node: MakeNode) -> None:

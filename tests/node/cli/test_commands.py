@@ -294,11 +294,25 @@ def test_a_command_for_a_running_node_says_how_to_start_it(shell: Shell, tmp_pat
         assert "ioint run --home" in err.splitlines()[-1]
 
 
-def test_foreign_text_cannot_move_the_cursor(shell: Shell) -> None:
-    from ioint_node.cli.options import cell
+def test_foreign_text_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    from ioint_node.cli.options import cell, show_tree
 
     assert "\x1b" not in cell("\x1b[2J evil")
     assert cell({"a": "\x1b"}).isprintable()
+    show_tree({"\x1b[2J": {"\x1b": [{"\x1b": "\x1b"}]}, "one\x1b": "\x1b"})
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_hostile_receipt_is_refused_in_one_line_that_can_be_printed(shell: Shell, tmp_path: Path) -> None:
+    for number, text in enumerate(
+        ('{"line":"\\u001b[2J\\nioint: same"}', "\x1b[2J", '{"line":"end","\x1b":0}')
+    ):
+        receipt = tmp_path / f"{number}.jsonl"
+        receipt.write_text(f"{text}\n")
+        code, _, err = shell.run("why", "ab" * 32, "--replay", receipt)
+        assert code == 1
+        assert len(err.splitlines()) == 1
+        assert err.strip().isprintable()
 
 
 def test_a_preview_shows_the_very_bytes_before_anything_can_leave(shell: Shell, tmp_path: Path) -> None:

@@ -6,17 +6,22 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ioint_node.cli import agents, approvals, consortium, indicators, main
+from ioint_node.cli import agents, approvals, consortium, indicators, main, why
 from ioint_node.cli.ingest import _show_catchup
-from ioint_node.cli.names import full_id, or_see
+from ioint_node.cli.names import full_id, or_see, short_id
 from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.reputation.gate import Grounds
+from ioint_node.reputation.view import indicator_id
 from ioint_taxonomy import load_catalogue
 
 IDS = ("aabbccdd" + "0" * 56, "aabbccdd" + "1" * 56, "12345678" + "0" * 56)
 PATTERN = min(load_catalogue().entries)
+PACKAGE = "pkg:npm/left-pad"
+PACKAGE_ID = indicator_id(PACKAGE)
 
 
 class Node:
@@ -41,6 +46,11 @@ class Node:
         """Remember what was sent, and answer."""
         self.sent.append(("/".join(path[2:]), body))
         return self.get(*path)
+
+    def delete(self, *path: str, **query: object) -> Any:
+        """Remember what was to be taken back."""
+        self.sent.append(("/".join(path[2:]), query))
+        return {"removed": True}
 
 
 @pytest.fixture
@@ -76,7 +86,21 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "patterns": {"items": [{"id": PATTERN}]},
             "indicators": {"items": [{"id": each} for each in IDS]},
             f"patterns/{PATTERN}": {"id": PATTERN, "state": "unknown"},
-            f"patterns/{PATTERN}/opinion": {"kind": "mute"},
+            f"patterns/{PATTERN}/opinion": {"kind": "mute", "report": IDS[0], "deadline": "2026-12-14"},
+            f"patterns/{PACKAGE_ID}/opinion": {"kind": "withdraw"},
+            "overrides": {
+                "items": [
+                    {
+                        "subject": subject,
+                        "kind": kind,
+                        "reason": "r",
+                        "by": "x",
+                        "at": "t",
+                        "expires_at": None,
+                    }
+                    for subject, kind in (("cc" * 32, "allow"), ("pkg:npm/x", "allow"), ("", "effects"))
+                ]
+            },
             "members": {
                 "items": [
                     {
@@ -98,7 +122,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Node:
             "peers": {"items": [{**link, "refused": {"bad_root": 1, "too_large": 3}}]},
         }
     )
-    for module in (approvals, consortium, indicators):
+    for module in (approvals, consortium, indicators, why):
         monkeypatch.setattr(module, "connect", lambda _home: made)
     return made
 
@@ -153,6 +177,40 @@ def test_a_receipt_that_does_not_exist_points_at_the_pattern(
     assert said.endswith(f"see `ioint indicators show {PATTERN[:12]}`")
 
 
+def test_what_was_decided_here_is_listed_and_taken_back_also_where_nobody_reported_it(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["indicators", "decided"]) == 0
+    out = capsys.readouterr().out
+    assert ("cccccccccccc" in out, "pkg:npm/x" in out, "effects" in out) == (True, True, False)
+    for given, subject in (("cccccccc", "cc" * 32), ("pkg:npm/x", "pkg:npm/x")):
+        assert main(["indicators", "allow", given, "--end"]) == 0
+        assert node.sent.pop() == ("overrides/allow", {"subject": subject})
+    assert main(["indicators", "mute", "cccccccc", "--end"]) == 1
+    assert "ioint indicators decided" in capsys.readouterr().err
+    for words in ([], ["--end", "--reason", "x"], ["--end", "--days", "3"]):
+        assert main(["indicators", "allow", "cccccccc", *words]) == 2
+    assert node.sent == []
+
+
+def test_records_that_do_not_verify_are_one_document_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {"id": IDS[0], "kind": "report", "author": "b" * 32, "bytes_b64": ""}
+    proofs = {f"records/{IDS[0]}/proof": {"items": [{"proof_b64": "AAAA"}]}, "records": {"items": [record]}}
+
+    async def book(_config: object) -> SimpleNamespace:
+        return SimpleNamespace(last=SimpleNamespace(), consortium="c" * 64)
+
+    monkeypatch.setattr(indicators, "connect", lambda _home: Node(proofs))
+    monkeypatch.setattr(indicators, "load_config", lambda _home: None)
+    monkeypatch.setattr(indicators, "read_book", book)
+    assert main(["indicators", "verify", PATTERN, "-o", "json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["ok"] is False
+    assert "do not rely on them" in said.err
+
+
 @pytest.mark.parametrize("kind", ["dispute", "withdraw"])
 def test_what_others_read_has_a_reason_of_the_protocols_list(
     node: Node, capsys: pytest.CaptureFixture[str], kind: str
@@ -161,6 +219,19 @@ def test_what_others_read_has_a_reason_of_the_protocols_list(
     assert "'false_positive'" in capsys.readouterr().err
     assert main(["indicators", kind, PATTERN, "--reason", "false_positive"]) == 0
     assert node.sent[0][1] == {"kind": kind, "reason": "false_positive"}
+    told = capsys.readouterr().err
+    assert ("ioint consortium rule --false aabbccdd0000" in told) == (kind == "dispute")
+    assert ("2026-12-14" in told) == (kind == "dispute")
+
+
+def test_a_package_is_named_whole_and_by_its_url(node: Node) -> None:
+    assert short_id(PACKAGE) == PACKAGE
+    assert main(["indicators", "withdraw", PACKAGE, "--reason", "mistake"]) == 0
+    assert node.sent[0][0] == f"patterns/{PACKAGE_ID}/opinion"
+
+
+def test_every_ground_is_told_in_words() -> None:
+    assert set(why.GROUNDS) == set(Grounds.__struct_fields__)
 
 
 def test_a_note_is_short(node: Node, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consortium", "show"): (),
     ("doctor",): (),
     ("explain",): ("s-1",),
+    ("indicators", "decided"): (),
     ("indicators", "disputes"): ("--state", "open", "--pattern", PATTERN[:12]),
     ("incidents", "list"): ("--state", "unsettled"),
     ("incidents", "show"): ("{incident}",),
@@ -284,7 +285,8 @@ def test_all_effects_go_off_and_on_by_one_command_and_doctor_says_so(
     node: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = ("--home", node.home, "-o", "json")
-    assert main(["indicators", "effects", "--off", "--home", str(node.home)]) == 2
+    for wrong in (["--off"], ["--off", "--on", "--reason", "x"], ["--on", "--hours", "3"]):
+        assert main(["indicators", "effects", *wrong, "--home", str(node.home)]) == 2
     done("indicators", "effects", "--off", "--reason", "a drill", "--hours", 2, *at)
     capsys.readouterr()
     main(["doctor", "--home", str(node.home)])

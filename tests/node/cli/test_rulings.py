@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ioint_node.cli import rulings
+from ioint_node.cli.doctor import lowered_standing
 from ioint_node.cli.rosters import read_book
 from ioint_node.config import load_config, load_keys
 from ioint_node.errors import ConfigError
@@ -20,6 +21,7 @@ from ioint_node.store.times import day_of, day_text
 from ioint_protocol import (
     LIMITS,
     Dispute,
+    Member,
     Record,
     Release,
     Report,
@@ -36,6 +38,7 @@ from ioint_protocol.segment import GENESIS
 from ioint_taxonomy import load_catalogue, load_taxonomy
 
 from tests.node.cli.organisations import Consortium
+from tests.node.reputation.test_rule import roster_of
 
 NOW = time.time_ns() // 1_000_000
 TODAY = day_of(NOW)
@@ -235,3 +238,17 @@ def test_the_rulings_of_the_next_roster_are_bounded_and_without_those_that_are_o
     ):
         rulings.ruled(full, [about(900)], [], TODAY)
     assert len(rulings.ruled(full, [about(900)], [f"{1:064x}"], TODAY)) == LIMITS.rulings
+
+
+def test_doctor_says_that_stewards_ruled_against_this_members_group() -> None:
+    us, colleague, other = (
+        Member(id=digit * 32, name=digit, node_key="", record_keys=(), group=group, since=1)
+        for digit, group in (("a", "g"), ("b", "g"), ("c", "h"))
+    )
+    told = [Ruling(kind="false", author=each.id, of="0" * 64, day=20_000) for each in (us, colleague, other)]
+    roster = roster_of(us, colleague, other, rulings=tuple(told))
+    found = lowered_standing(roster, us, 20_001)
+    assert found is not None
+    assert "2 of what group g said" in found
+    assert "counts 1/4" in found
+    assert lowered_standing(roster, us, 20_084) is None

@@ -17,10 +17,13 @@ from ioint_node.flows.proofs import convict
 from ioint_node.flows.receipt import Replayed
 from ioint_node.flows.why import weigh, why
 from ioint_node.reputation.derivation import network_record
+from ioint_node.reputation.dossier import Dossier
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.receipt import plain
 from ioint_node.reputation.rule import ACCUSED_SUBJECTS
+from ioint_node.store import log
 from ioint_node.store.clearance import LABELS
+from ioint_node.store.times import day_text
 from ioint_protocol import Record, encode_record, equivocation_proof, parse_pattern, pattern_id, record_id
 from ioint_taxonomy import load_catalogue, load_taxonomy
 from sqlalchemy import event
@@ -118,6 +121,51 @@ async def test_of_a_record_that_does_not_count_the_receipt_says_why(net: Founded
     }
 
 
+async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_much_more_there_is(
+    net: Founded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ioint_node.flows.why.SILENT_LISTED", 2)
+    pattern = net.patterns[0]
+    for author, days in ((net[1], (5, 1, 4)), (net[2], (2, 3))):
+        await net.say(author, *(report(pattern, day=TODAY - ago, bad=ago) for ago in days))
+    await net.say(net[3], report(pattern, tlp="red", bad=1), report(pattern))
+    answer = await why(net[4].parts, pattern, NOW, clearance="green")
+    listed = sorted((one["member"], one["day"], one["counts"]) for one in answer["records"])
+    assert listed == [
+        ("org1", day_text(TODAY - 4), True),
+        ("org1", day_text(TODAY - 1), False),
+        ("org2", day_text(TODAY - 3), True),
+        ("org2", day_text(TODAY - 2), False),
+        ("org3", day_text(TODAY), True),
+    ]
+    assert answer["records_left_out"] == 1
+    assert (await why(net[4].parts, pattern, NOW))["records_left_out"] == 2
+
+
+@pytest.mark.parametrize("read_whole", [log.READ_WHOLE, 0])
+async def test_what_the_store_says_of_a_subject_is_what_was_heard(
+    net: Founded, monkeypatch: pytest.MonkeyPatch, read_whole: int
+) -> None:
+    monkeypatch.setattr(log, "READ_WHOLE", read_whole)
+    pattern = await told(net)
+    novel = parse_pattern(
+        {**load_catalogue().entries[pattern].pattern, "declared": [min(load_taxonomy().families)]}
+    )
+    intents = tuple(sorted(load_taxonomy().intents)[:2])
+    for author in (net[0], net[1]):
+        await net.say(author, report("", pat=novel, intents=intents, bad=2, seen=4), to=(net[4],))
+    await net.say(net[1], report("", kind="subject", pat=None, subj="pkg:npm/x", seen=3), to=(net[4],))
+    heard = net[4].parts.dossiers.take((pattern, pattern_id(novel), "pkg:npm/x"))
+    async with net[4].store.read() as connection:
+        stored = await log.said_about(connection, heard)
+        monkeypatch.setattr(log, "AUTHOR_RECORDS", 1)
+        newest = await log.said_about(connection, heard)
+    for subject, dossier in heard.items():
+        read = Dossier(subject, stored[subject])
+        assert (read.said, read.novel) == (dossier.said, dossier.novel)
+        assert Dossier(subject, newest[subject]).said == {a: said[-1:] for a, said in dossier.said.items()}
+
+
 async def test_a_receipt_holds_no_name_of_an_agent_or_a_session(net: Founded) -> None:
     pattern = net.patterns[0]
     await net[0].history(ordinary=500)
@@ -200,6 +248,8 @@ async def test_another_consortium_than_the_expected_one_is_refused(net: Founded,
     lines = await exported(net[4], await told(net))
     with pytest.raises(ReceiptError, match="not " + "c0" * 32):
         await replayed(lines, tmp_path / "x", consortium="c0" * 32)
+    fingerprint = net.held.roster.consortium[:32]
+    assert (await replayed(lines, tmp_path / "y", consortium=fingerprint)).same
 
 
 async def test_what_may_not_be_seen_is_not_exported_and_nothing_is_proven(
@@ -227,13 +277,16 @@ async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_pa
     above = lineage(load_catalogue(), load_taxonomy())
     special, general = next((name, over) for name in net.patterns if (over := above.general(name)))
     await net.say(net[0], report(special))
+    await net.say(net[3], report(special))
     await net.say(net[1], report(general[0], bad=3))
     await net.say(net[2], report(general[0], bad=3), report(net.patterns[-1]))
     await net.say(net[2], dispute(name(report(general[0], bad=3))))
     found = await replayed(await exported(net[4], special), tmp_path / "x")
     assert found.difference is None
-    assert [voice["via"] for voice in found.network_here["voices"]] == ["", general[0]]
-    assert found.segments == 4
+    voices = found.network_here["voices"]
+    assert [voice["via"] for voice in voices] == ["", general[0], "", ""]
+    assert [voice["benign_via"] for voice in voices] == ["", "", general[0], ""]
+    assert found.segments == 5
 
 
 async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_case_of(
@@ -242,10 +295,11 @@ async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_c
     entry = next(one for one in load_catalogue().entries.values() if "declared" not in one.pattern)
     novel = parse_pattern({**entry.pattern, "declared": [min(load_taxonomy().families)]})
     await net.say(net[0], report("", pat=novel))
+    await net.say(net[2], report("", pat=novel))
     await net.say(net[1], report(entry.id, bad=3))
     found = await replayed(await exported(net[4], pattern_id(novel)), tmp_path / "x")
     assert found.difference is None
-    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id]
+    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id, ""]
 
 
 async def test_a_group_that_accuses_very_many_is_counted_again(net: Founded, tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+from ioint_node.flows.believe import conclude_anew
 from ioint_node.flows.journal import LocalSighting
-from ioint_node.flows.opinions import confirm_subject, dispute_pattern, withdraw_pattern
+from ioint_node.flows.opinions import confirm_pattern, confirm_subject, dispute_pattern, withdraw_pattern
 from ioint_node.flows.preview import preview
 from ioint_node.flows.publish import decide, flush, propose
 from ioint_node.flows.seconding import second, speak_for_everyday
+from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import outgoing, overrides
 from ioint_node.store.outgoing import Outgoing
@@ -21,6 +24,7 @@ from ioint_protocol import (
     Dispute,
     Record,
     Report,
+    Ruling,
     Sighting,
     Unread,
     decode_record,
@@ -28,8 +32,12 @@ from ioint_protocol import (
     parse_pattern,
     parse_segment,
     pattern_id,
+    record_id,
 )
 from sqlalchemy import insert
+
+from tests.node.exchange import said
+from tests.node.exchange.said import chain
 
 Make = Callable[..., Awaitable[Any]]
 DAY_MS = 86_400_000
@@ -90,6 +98,36 @@ async def test_a_session_that_left_its_scope_seconds_what_another_group_reports(
     assert {node.belief(pattern).groups for node in net.nodes} == {2}
 
 
+@pytest.mark.parametrize("answer", ["allowed", "disputed", "a canary"])
+async def test_what_a_person_here_speaks_for_is_not_reported_by_the_node_itself(
+    make: Make, answer: str
+) -> None:
+    net = await make(4)
+    pattern, viewer = net.patterns[0], net[1]
+    await net[0].find_bad(pattern)
+    await net.deliver()
+    if answer == "allowed":
+        await viewer.store.write(
+            partial(
+                overrides.put,
+                subject=pattern,
+                kind="allow",
+                reason="r",
+                by="x",
+                expires=NOW + DAY_MS,
+                now=NOW,
+            )
+        )
+    elif answer == "disputed":
+        await dispute_pattern(viewer.parts, pattern, reason="false_positive", by="token:x", now=NOW)
+    else:
+        viewer.parts = replace(viewer.parts, standpoint=Standpoint(canaries=frozenset({pattern})))
+    await viewer.find_bad(pattern)
+    assert [record for record in await told(viewer) if not isinstance(record, Dispute)] == []
+    await confirm_pattern(viewer.parts, pattern, by="token:x", now=NOW)
+    assert isinstance((await told(viewer))[-1], Report)  # a person may still say so
+
+
 @pytest.mark.parametrize("changed", [{"second": False}, {"publish_mode": "off"}])
 async def test_nothing_is_seconded_where_the_operator_does_not_want_it(
     make: Make, changed: dict[str, Any]
@@ -101,6 +139,50 @@ async def test_nothing_is_seconded_where_the_operator_does_not_want_it(
     await left_scope(net[1], net.patterns[0])
 
     assert await told(net[1]) == []
+
+
+async def test_a_report_that_was_judged_false_is_not_seconded(make: Make) -> None:
+    net = await make(4)
+    first, other = net[0], net[1]
+    await first.find_bad(net.patterns[0])
+    await net.deliver()
+    (report,) = await told(first)
+    roster = other.parts.roster()
+    author = next(one.id for one in roster.members if one.name == first.name)
+    ruling = Ruling(kind="false", author=author, of=record_id(encode_record(report)), day=TODAY)
+    judged = replace(roster, rulings=(ruling,))
+    other.parts = replace(other.parts, roster=lambda: judged)
+    await left_scope(other, net.patterns[0])
+
+    assert await told(other) == []
+
+
+async def test_a_report_of_every_pattern_is_answered_on_as_many_as_a_group_may_act_on_in_a_week(
+    make: Make,
+) -> None:
+    net = await make(5)
+    asked, (wire,) = net[4], chain(net, net[0], [said.report(pattern) for pattern in net.patterns])
+    for number, pattern in enumerate(net.patterns[3:9]):
+        await asked.see(pattern, session=f"s{number}", judged="flagged")
+    await net.hand(wire, asked, net[0])
+    await conclude_anew(asked.parts, NOW)
+    assert {asked.belief(pattern).groups for pattern in net.patterns} == {1}
+    assert await second(asked.parts, NOW) == asked.parts.params.first_reports - 3
+
+
+async def test_a_group_that_is_new_here_gets_no_answer_in_its_first_week(make: Make) -> None:
+    net = await make(5)
+    asked, pattern = net[4], net.patterns[0]
+    member = net.roster.member(net[0].member)
+    members = tuple(replace(one, since=2) if one is member else one for one in net.roster.members)
+    roster = replace(net.roster, version=2, members=members)
+    asked.parts = replace(asked.parts, roster=lambda: roster)
+    await asked.see(pattern, session="s", judged="flagged")
+    (wire,) = chain(net, net[0], [said.report(pattern)])
+    await net.hand(wire, asked, net[0])
+    assert await second(asked.parts, NOW) == 0
+    asked.parts.standpoint.since = {member.group: TODAY - asked.parts.params.shadow_days}
+    assert await second(asked.parts, NOW) == 1
 
 
 async def test_what_nobody_else_reports_is_not_told_by_a_session_that_is_not_confirmed(make: Make) -> None:

@@ -17,7 +17,7 @@ from ioint_node.store import overrides
 from ioint_node.store.schema import sessions
 from ioint_node.store.times import to_text
 from ioint_protocol import encode_record, parse_segment
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from tests.node.exchange import founded
 
@@ -96,6 +96,26 @@ async def test_accusing_a_canary_is_remembered_over_a_restart_for_four_weeks(mak
     assert fresh.parts.standpoint.caught == {}
 
 
+@pytest.mark.parametrize(
+    ("canary", "accused"),
+    [
+        ("pkg:npm/left-pad@1.3.0", "pkg:npm/left-pad"),
+        ("pkg:cargo/serde_json", "pkg:cargo/Serde-JSON@1.0"),
+        ("pkg:cargo/serde-json@1.0", "pkg:cargo/Serde_JSON"),
+    ],
+)
+async def test_a_canary_is_accused_by_what_is_said_of_all_its_versions_and_in_every_spelling(
+    make: Make, canary: str, accused: str
+) -> None:
+    net = await make()
+    viewer = with_canaries(net[1], canary)
+    await net.hand(net.sign(net[0], 1, "", [report(accused, bad=2)]), viewer, net[0])
+    assert viewer.belief(accused) is None
+    assert viewer.parts.standpoint.caught == {"org0": 1}
+    fresh = await with_canaries(viewer, canary).restarted()
+    assert fresh.parts.standpoint.caught == {"org0": 1}
+
+
 async def test_nothing_that_leaves_says_what_the_canaries_are(make: Make) -> None:
     net = await make()
     canary = net.patterns[0]
@@ -164,7 +184,9 @@ async def test_what_a_new_group_says_is_shown_and_acts_after_the_shadow(make: Ma
     assert fresh.effect(pattern, week) == 0.05
 
 
-async def test_what_touches_too_many_agents_waits_for_a_person_also_as_consensus(make: Make) -> None:
+async def test_what_too_many_agents_meet_in_ordinary_work_waits_for_a_person_also_as_consensus(
+    make: Make,
+) -> None:
     net = await make()
     pattern, viewer = net.patterns[0], net[4]
     await sees_actors(viewer, 100)
@@ -180,6 +202,23 @@ async def test_what_touches_too_many_agents_waits_for_a_person_also_as_consensus
     assert viewer.effect(pattern) == 0.30
     await effects.expire(viewer.parts, NOW + DAY_MS)
     assert viewer.effect(pattern) == 0.0
+
+
+async def test_an_outbreak_does_not_silence_its_own_warning(make: Make) -> None:
+    net = await make()
+    pattern, viewer = net.patterns[0], net[4]
+    await sees_actors(viewer, 20)
+    # Half of the sessions ended, half go on and have left their scope.
+    await viewer.store.write(
+        lambda c: c.execute(update(sessions).where(sessions.c.id < "s3").values(verdict="out_of_scope"))
+    )
+    for number, judged in enumerate(("open",) * 3 + ("flagged",) * 3):
+        await viewer.see(pattern, session=f"s{number}", actor=f"a{number}", judged=judged)
+    for node in net.nodes[:4]:
+        await net.hand(net.sign(node, 1, "", [report(pattern, bad=4)]), viewer, node)
+    assert viewer.effect(pattern) == 0.30
+    own = (await why(viewer.parts, pattern, NOW))["local"]["own_record"]
+    assert (own["actors"], own["ordinary_actors"]) == (6, 0)
 
 
 @pytest.mark.parametrize(("allowed", "said"), [(PACKAGE, f"{PACKAGE}@1.3"), (PACKAGE, PACKAGE)])

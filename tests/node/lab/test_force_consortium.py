@@ -1,21 +1,22 @@
 """A consortium lives through a few sessions by the rule as it is shipped."""
 
 import pytest
-from ioint_node.lab.force import FIRM, TIER, Outcome, Variant, live
+from ioint_node.lab.force import IOINT, TIER, Outcome, Variant, live
 from ioint_node.lab.force_figures import (
+    ASKED,
+    ASKED_BY_ANY,
+    CHECKED,
+    Reading,
     Table,
-    asked,
-    checked,
     reading,
-    steps_up,
-    stops,
-    tipped,
     waits,
     warnings,
 )
 from ioint_node.lab.organisations import Meeting, Organisation, World
-from ioint_node.lab.replay import MALICIOUS, NEVER, ORDINARY, Call, Limits, Scored
+from ioint_node.lab.replay import MALICIOUS, ORDINARY, Call, Limits, Scored
+from ioint_node.scoring.response import TIPPING_EFFECT
 from ioint_protocol.pattern import Rate
+from msgspec.structs import replace
 
 PATTERNS = {"paid": (), "posted": (), "paid twice": ("paid",)}
 NAMES = ("a", "b", "c", "d")
@@ -59,6 +60,7 @@ def outcomes(
     liars: tuple[str, ...] = (),
     slandered: tuple[str, ...] = tuple(PATTERNS),
     special: Organisation | None = None,
+    days: list[float] | None = None,
 ) -> list[Outcome]:
     members = {name: member(name) for name in NAMES}
     if special is not None:
@@ -68,8 +70,10 @@ def outcomes(
         liars=liars,
         slandered=slandered,
         meetings=tuple(
-            Meeting(at=float(place), member=name, session=place, new=False)
-            for place, (name, _) in enumerate(order)
+            Meeting(at=at, member=name, session=place, new=False)
+            for at, place, name in sorted(
+                (days[place] if days else float(place), place, name) for place, (name, _) in enumerate(order)
+            )
         ),
         days=60,
     )
@@ -80,8 +84,8 @@ def test_one_report_warns_every_other_member_at_once() -> None:
     first, second = outcomes([("a", CLEAR), ("b", DOUBTFUL)])
     assert first.true.effect == 0
     assert second.true.effect == 0.05
-    assert second.true.doubt == 1.0
-    assert second.true.firm_doubt == NEVER
+    assert not second.true.asks
+    assert second.true.any_asks
     assert second.reported
 
 
@@ -117,18 +121,18 @@ def test_disputes_of_one_liar_do_not_take_a_first_warning_away() -> None:
 
 def test_members_that_second_make_a_warning_firm() -> None:
     order = [("b", DEPARTED), ("c", DEPARTED), ("a", CLEAR), ("d", DOUBTFUL)]
-    assert outcomes(order)[-1].true.effect < FIRM
-    assert outcomes(order, variant=Variant(seconding=True))[-1].true.effect >= FIRM
+    assert outcomes(order)[-1].true.effect < TIPPING_EFFECT
+    assert outcomes(order, variant=Variant(seconding=True))[-1].true.effect >= TIPPING_EFFECT
 
 
 def test_own_evidence_makes_a_warning_firm_here_alone() -> None:
     order = [("b", DEPARTED), ("a", CLEAR), ("c", CLEAR), ("b", DOUBTFUL), ("d", DOUBTFUL)]
     at_b, at_d = outcomes(order, variant=Variant(own_evidence=True))[-2:]
-    assert at_b.true.effect >= FIRM
+    assert at_b.true.effect >= TIPPING_EFFECT
     assert at_d.true.effect == 0.05
 
 
-def test_a_consensus_that_passes_a_gate_is_not_followed_where_it_costs() -> None:
+def test_a_consensus_that_passes_no_gate_is_precaution_where_it_costs() -> None:
     order = [
         ("a", CLEAR),
         ("a", CLEAR),
@@ -141,34 +145,59 @@ def test_a_consensus_that_passes_a_gate_is_not_followed_where_it_costs() -> None
     busy = member("d", matches=10)
     assert outcomes(order, special=busy)[-1].true.effect == 0.3
     gated = Variant(gated=True)
-    assert outcomes(order, special=busy, variant=gated)[-1].true.effect == 0
+    assert outcomes(order, special=busy, variant=gated)[-1].true.effect == 0.05
     assert outcomes(order, variant=gated)[-1].true.effect == 0.3
 
 
 def test_what_is_said_of_a_general_pattern_counts_for_its_special_case() -> None:
     twice, doubtful = session(5.0, pattern="paid twice"), session(1.0, pattern="paid twice")
-    order = [("a", CLEAR), ("a", CLEAR), ("b", CLEAR), ("b", CLEAR), ("c", twice), ("d", doubtful)]
+    order = [("a", CLEAR), ("a", CLEAR), ("b", twice), ("c", twice), ("d", doubtful)]
     assert outcomes(order)[-1].true.effect == 0.05
-    assert outcomes(order, variant=Variant(general=True))[-1].true.effect >= FIRM
+    assert outcomes(order, variant=Variant(general=True))[-1].true.effect >= TIPPING_EFFECT
 
 
 def test_chance_draws_as_many_patterns_as_are_in_force_from_those_that_are_cheap() -> None:
-    assert outcomes([("a", CLEAR), ("b", DOUBTFUL)])[1].by_chance == pytest.approx(1 / 3)
+    assert outcomes([("a", CLEAR), ("b", DOUBTFUL)])[1].by_chance.met == pytest.approx(1 / 3)
 
 
-def test_a_warning_tips_what_is_in_doubt_and_costs_nothing_elsewhere() -> None:
+def known(what: Reading) -> Reading:
+    return replace(what, new_work=0.0)
+
+
+SECONDED = [("b", DEPARTED), ("c", DEPARTED), ("a", CLEAR), ("d", DOUBTFUL), ("d", ORDINARILY)]
+
+
+def test_a_warning_that_others_support_tips_what_is_in_doubt_and_costs_nothing_elsewhere() -> None:
+    found = outcomes(SECONDED, variant=IOINT)
+    asked = reading(Table([one for _, one in SECONDED], [found]), known(ASKED), draws=10)
+    assert asked["alone"]["value"] == 0.75
+    assert asked["network"]["value"] == 1.0
+    assert asked["by_chance"]["value"] == pytest.approx(0.75 + 0.25 / 3, abs=1e-4)
+    assert asked["every_cheap"]["value"] == 1.0
+    assert asked["network_false"]["value"] == asked["alone_false"]["value"] == 0.0
+
+
+def test_precaution_asks_for_closer_checking_and_nobody_for_a_word() -> None:
     order = [("a", CLEAR), ("b", DOUBTFUL), ("c", ORDINARILY)]
-    sessions = [one for _, one in order]
-    table = Table(sessions, [outcomes(order)])
-    tip = reading(table, stops, tipped, draws=10, new_work=0.0, doubtful=True)
-    assert tip["alone"]["value"] == 0.5
-    assert tip["network"]["value"] == 1.0
-    assert tip["by_chance"]["value"] == pytest.approx(2 / 3, abs=1e-4)
-    assert tip["network_false"]["value"] == tip["alone_false"]["value"] == 0.0
-    as_it_is = reading(table, stops, asked, draws=10, new_work=0.0)
-    assert as_it_is["more_than_shipped"]["value"] == 0.0
-    step_up = reading(table, steps_up, checked, draws=10, new_work=0.0)
-    assert step_up["alone"]["value"] == step_up["network"]["value"] == 1.0
+    table = Table([one for _, one in order], [outcomes(order)])
+    assert reading(table, known(ASKED), draws=10)["more_than_shipped"]["value"] == 0.0
+    assert reading(table, known(ASKED_BY_ANY), draws=10)["more_than_shipped"]["value"] == 0.5
+    checked = reading(table, known(CHECKED), draws=10)
+    assert checked["alone"]["value"] == checked["network"]["value"] == 1.0
+
+
+def test_a_warning_tips_nothing_that_own_verdicts_find_in_order() -> None:
+    order = [*SECONDED[:3], ("d", session(-1.0))]
+    assert outcomes(order, variant=IOINT)[-1].true.effect >= TIPPING_EFFECT
+    assert not outcomes(order, variant=IOINT)[-1].true.any_asks
+
+
+def test_members_that_second_keep_fresh_what_they_reported() -> None:
+    # Two sessions each make a full voice, the third says nothing new; a voice of four weeks is too weak for consensus.
+    order = [(name, CLEAR) for name in ("a", "b", "c") for _ in range(3)] + [("d", DOUBTFUL)]
+    days = [0.0, 0.0, 20.0, 0.0, 0.0, 20.0, 0.0, 0.0, 20.0, 29.0]
+    assert outcomes(order, days=days)[-1].true.effect == 0.1
+    assert outcomes(order, days=days, variant=Variant(seconding=True))[-1].true.effect == 0.3
 
 
 def test_figures_are_of_hijacks_met_at_honest_members() -> None:

@@ -12,7 +12,7 @@ from ioint_node.lab.replay import (
     margin,
     patterns_of,
     stop_margin,
-    stopped_alone,
+    stopped,
 )
 from msgspec.structs import replace
 
@@ -50,7 +50,7 @@ def numbered(pairs: list[tuple[float, str]]) -> tuple[Call, ...]:
 def test_a_margin_says_what_the_response_is(pairs: list[tuple[float, str]], first_bad: int | None) -> None:
     session = recorded(*numbered(pairs), first_bad=first_bad)
     assert (margin(session) >= 0) == alone(session)
-    assert (stop_margin(session) >= 0) == stopped_alone(session)
+    assert (stop_margin(session) >= 0) == stopped(session)
 
 
 @given(CALLS, st.sampled_from([-1.5, -0.3, 0.3, 1.5]))

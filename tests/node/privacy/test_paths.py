@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.flows.hunt import look
-from ioint_node.flows.paths import STEPS_KEPT, kept, path_of, path_text, traces
+from ioint_node.flows.paths import STEPS_KEPT, kept, kept_whole, path_of, path_text, traces
 from ioint_protocol import Pattern, PatternStep
 from ioint_protocol.pattern import Matcher
 from ioint_taxonomy import Step, load_taxonomy
@@ -73,4 +73,7 @@ def test_a_path_is_kept_to_a_bound() -> None:
     step = Step(verb="read", resource="file", sensitivity="internal", boundary="organisation")
     long = kept(FAMILY, (step,) * (STEPS_KEPT + 1), (False,) * (STEPS_KEPT + 1))
     assert len(long.steps) == len(long.outside) == STEPS_KEPT
+    assert kept_whole(long.steps, long.outside)
+    assert not kept_whole((step,) * (STEPS_KEPT + 1), (False,) * (STEPS_KEPT + 1))
+    assert not kept_whole((step, step), (False,))
     assert path_of(path_text(FAMILY, long.steps, long.outside)) == long

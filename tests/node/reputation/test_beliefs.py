@@ -38,6 +38,12 @@ def test_after_a_week_of_silence_nothing_is_left() -> None:
     assert (found.effect, found.tier, found.patterns) == (0.0, "none", ())
 
 
+@given(st.integers(0, 8 * 24 * HOUR_MS))
+def test_what_a_warning_was_before_it_faded_is_told_as_long_as_anything_is_left(now: int) -> None:
+    found = heard_now().effect_of(("b",), now)
+    assert found.unfaded == (0.10 if found.effect > 0 else 0.0)
+
+
 def test_a_network_that_was_never_heard_has_no_effect() -> None:
     beliefs = Beliefs()
     beliefs.apply([belief("a", 0.3)])

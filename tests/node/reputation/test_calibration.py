@@ -13,8 +13,8 @@ from ioint_node.reputation.calibration import (
     weighed_tier,
     weights,
 )
-from ioint_node.reputation.gate import TIERS, OwnRecord
-from ioint_node.reputation.rule import MICRO, Electorate, Network, Scales, Statement, network_part
+from ioint_node.reputation.gate import OwnRecord
+from ioint_node.reputation.rule import MICRO, TIERS, Electorate, Network, Scales, Statement, network_part
 from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.reputation.subjects import covers, is_subject
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.reputation.derivation import because, explained, network_record, silenced
-from ioint_node.reputation.rule import Electorate, Network, Ruled, Scales, Statement, network_part
+from ioint_node.reputation.rule import (
+    Electorate,
+    Network,
+    Ruled,
+    Scales,
+    Statement,
+    network_part,
+    reports_named,
+)
 
 TODAY = 20_000
 MICRO = 1_000_000
@@ -49,10 +57,12 @@ def test_what_is_marked_as_removed_is_what_the_sums_lack(said: list[Statement], 
 @given(STATEMENTS)
 def test_what_is_heard_has_no_reason_to_be_silent(said: list[Statement]) -> None:
     scales = Scales(voters=VOTERS, today=TODAY)
+    by_author = {author: [s for s in said if s.author == author] for author in VOTERS.group_of}
+    named = reports_named(by_author, scales)
     for voice in network_part(said, VOTERS, TODAY).voices:
         for one in voice.statements:
             taken_back = {s.of for s in said if s.author == one.author and s.kind == "withdrawal"}
-            assert silenced(one, scales, taken_back) == ""
+            assert silenced(one, scales, taken_back, named) == ""
 
 
 @pytest.mark.parametrize(
@@ -68,13 +78,17 @@ def test_what_is_heard_has_no_reason_to_be_silent(said: list[Statement]) -> None
         (Statement(id="a", author="mg0", kind="sighting", day=TODAY - 30), "expired"),
         (Statement(id="a", author="mg0", kind="dispute", of="b", day=TODAY - 13), ""),
         (Statement(id="a", author="mg0", kind="dispute", of="b", day=TODAY - 14), "lapsed"),
-        (Statement(id="a", author="mg0", kind="dispute", of="upheld", day=TODAY), "rejected"),
+        (Statement(id="a", author="mg0", kind="dispute", of="stands", day=TODAY), "rejected"),
+        (Statement(id="a", author="mg0", kind="dispute", of="gone", day=TODAY), "report_ended"),
+        (Statement(id="a", author="mg0", kind="sighting", of="void", day=TODAY), "ruled_false"),
     ],
 )
 def test_a_statement_that_is_not_heard_has_one_reason(statement: Statement, reason: str) -> None:
-    ruled = Ruled(void=frozenset({("mg0", "void")}), upheld={"upheld": TODAY})
+    ruled = Ruled(void=frozenset({("mg0", "void")}), stands={"stands": TODAY})
     scales = Scales(voters=VOTERS, today=TODAY, equivocators={"mg8"}, ruled=ruled)
-    assert silenced(statement, scales, {"gone"}) == reason
+    reports = [Statement(id=name, author="mg1", kind="report", day=TODAY) for name in ("b", "stands")]
+    said = {"mg1": reports, statement.author: [statement]}
+    assert silenced(statement, scales, {"gone"}, reports_named(said, scales)) == reason
 
 
 def test_a_review_is_named_where_it_decided() -> None:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ioint_node.reputation.disputes import STATES, Dispute, Outcome, Standing, outcome, standings
-from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement, lives, ruled
+from ioint_node.reputation.disputes import (
+    STATES,
+    Dispute,
+    Outcome,
+    Standing,
+    deadline,
+    outcome,
+    standings,
+)
+from ioint_node.reputation.rule import DISPUTE_DAYS, MICRO, Statement, electorate, network_part, ruled
 from ioint_protocol import RULING_DAYS, Member, RecordKey, Release, Roster, Ruling
 
 OPENED = 20_000
@@ -34,9 +42,21 @@ def ruling(kind: str, author: str = A, of: str = REPORT, day: int = OPENED + 3) 
     return Ruling(kind=kind, author=author, of=of, day=day)
 
 
-def came_of(*rulings: Ruling, today: int = OPENED + 5, withdrawn: bool = False) -> Outcome:
-    said = Statement(id=SAID, author=C, kind="dispute", of=REPORT, day=OPENED)
-    return outcome(Dispute(said=said, reporters=(A, B), withdrawn=withdrawn), roster(*rulings), today)
+def disputed(author: str = C, day: int = OPENED) -> Statement:
+    return Statement(id=SAID, author=author, kind="dispute", of=REPORT, day=day)
+
+
+def came_of(
+    *rulings: Ruling, today: int = OPENED + 5, withdrawn: bool = False, recanted: str = ""
+) -> Outcome:
+    dispute = Dispute(
+        said=disputed(),
+        reporters=(A, B),
+        recanted=frozenset(recanted and [key * 32 for key in recanted]),
+        report_day=OPENED,
+        withdrawn=withdrawn,
+    )
+    return outcome(dispute, roster(*rulings), today)
 
 
 def state(*rulings: Ruling, today: int = OPENED + 5, withdrawn: bool = False) -> str:
@@ -57,8 +77,9 @@ def test_a_dispute_is_open_for_fourteen_days_and_then_lapses() -> None:
         (ruling("stands"), "rejected"),
         (ruling("false", C, SAID), "rejected"),
         (ruling("false", A, SAID), "open"),
-        (ruling("stands", day=OPENED - 1), "open"),  # it was disputed after that
-        (ruling("false", day=OPENED - 1), "upheld"),
+        (ruling("stands", day=OPENED - 1), "rejected"),  # clocks differ
+        (ruling("stands", day=OPENED - 2), "open"),  # it was disputed after that
+        (ruling("false", day=OPENED - 2), "open"),  # another signed the same words
         (ruling("false", of="e" * 64), "open"),
         (Ruling(kind="review", author="", of=REPORT, day=OPENED), "open"),
     ],
@@ -76,9 +97,21 @@ def test_a_ruling_that_comes_too_late_finds_it_lapsed() -> None:
 
 
 def test_without_a_roster_the_days_alone_decide() -> None:
-    said = Statement(id=SAID, author=C, kind="dispute", of=REPORT, day=OPENED)
-    states = [outcome(Dispute(said=said, reporters=()), None, OPENED + days).state for days in (0, 14)]
+    states = [outcome(Dispute(said=disputed(), reporters=()), None, OPENED + days).state for days in (0, 14)]
     assert states == ["open", "lapsed"]
+
+
+def test_a_dispute_lapses_with_the_report_that_it_names() -> None:
+    assert came_of(recanted="a").state == "open"
+    assert came_of(recanted="ab").state == "lapsed"
+    early = [ruling("false", author, day=OPENED - 2) for author in (A, B)]
+    assert came_of(*early).state == "lapsed"
+
+
+def test_the_deadline_is_that_of_the_first_dispute_in_the_group() -> None:
+    dispute = Dispute(said=disputed(A), reporters=(C,), disputed={A: OPENED, B: OPENED - 5, C: OPENED - 9})
+    assert deadline(dispute, roster()) == OPENED - 5 + DISPUTE_DAYS
+    assert deadline(dispute, None) == OPENED + DISPUTE_DAYS
 
 
 def test_withdrawing_a_dispute_does_not_undo_what_was_ruled() -> None:
@@ -103,11 +136,23 @@ def test_a_state_once_decided_stays(rulings: list[Ruling], today: int, withdrawn
 
 
 @given(st.lists(RULINGS, max_size=4, unique_by=lambda r: (r.of, r.author)), st.integers(OPENED, OPENED + 29))
-def test_a_dispute_has_a_voice_for_as_long_as_it_is_open_or_upheld(rulings: list[Ruling], today: int) -> None:
-    said = Statement(id=SAID, author=C, kind="dispute", of=REPORT, day=OPENED)
-    found = ruled(roster(*rulings), today)
-    heard = lives(said, today, found) and (C, SAID) not in found.void
-    assert heard == (state(*rulings, today=today) in {"open", "upheld"})
+def test_a_dispute_has_a_voice_for_as_long_as_it_is_open_and_a_report_that_it_names_lives(
+    rulings: list[Ruling], today: int
+) -> None:
+    told = roster(*rulings)
+    found = network_part(
+        [*(Statement(id=REPORT, author=who, kind="report", day=OPENED) for who in (A, B)), disputed()],
+        electorate(told, today),
+        today,
+        ruled=ruled(told, today),
+    )
+    heard = {one.id for voice in found.voices for one in voice.statements}
+    came = state(*rulings, today=today)
+    if came == "upheld":
+        everybody = {(A, REPORT), (B, REPORT)} <= ruled(told, today).void
+        assert everybody <= (SAID not in heard)
+    else:
+        assert (SAID in heard) == (came == "open")
 
 
 def test_each_false_statement_halves_the_standing_of_the_whole_group_until_the_last_ruling_ends() -> None:

@@ -146,3 +146,10 @@ def test_what_a_failed_transaction_took_can_be_lent_for_ever_without_growing() -
     for number in range(1_000):
         held.lend([Dossier(f"s{number}")])
     assert len(held._tickets) <= 11
+
+
+def test_who_accuses_a_special_case_itself_is_told_apart_from_who_is_heard_by_a_general_pattern() -> None:
+    special = Dossier("aa" * 32, [report("m1", "r1"), report("m2", "r2")])
+    general = Dossier("bb" * 32, [report("m2", "r3", bad=3), report("m3", "r4")])
+    assert [v.group for v in special.network(scales(), {"bb" * 32: general}).voices] == ["g1", "g2", "g3"]
+    assert special.accusers == ("g1", "g2")

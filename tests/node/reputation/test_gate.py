@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ioint_node.reputation.gate import (
     EFFECT,
     PARAMS,
-    TIERS,
     Candidate,
     Grounds,
     Local,
@@ -22,6 +21,7 @@ from ioint_node.reputation.gate import (
     upper_bound,
     within_quota,
 )
+from ioint_node.reputation.rule import TIERS
 from ioint_protocol.pattern import Rate
 
 CHEAP = Rate(matches=0, sessions=3_000)
@@ -151,7 +151,7 @@ def test_own_evidence_lifts_an_advisory_and_nothing_else(tier: str) -> None:
         ({"first": False}, "over_quota"),
         ({"known": False}, "new_here"),
         ({"agreed": False}, "often_wrong_here"),
-        ({"own": OwnRecord(actors=6), "active": 100}, "quarantined"),
+        ({"own": OwnRecord(ordinary_actors=6), "active": 100}, "quarantined"),
         ({"switched_off": True}, "switched_off"),
         ({"fits": False}, "over_budget"),
         ({"allowed": True}, "allowed_here"),
@@ -258,10 +258,34 @@ def test_grounds_are_json_that_judges_the_same_elsewhere() -> None:
 
 
 def test_a_few_actors_are_never_too_many_and_a_person_may_release_many() -> None:
-    assert decide("consensus", own=OwnRecord(actors=4), active=4).effect == 0.30
-    assert decide("consensus", own=OwnRecord(actors=5), active=99).reason == "quarantined"
-    assert decide("consensus", own=OwnRecord(actors=5), active=100).effect == 0.30
-    assert decide("consensus", own=OwnRecord(actors=50), active=100, released=True).effect == 0.30
+    assert decide("consensus", own=OwnRecord(ordinary_actors=4), active=4).effect == 0.30
+    assert decide("consensus", own=OwnRecord(ordinary_actors=5), active=99).reason == "quarantined"
+    assert decide("consensus", own=OwnRecord(ordinary_actors=5), active=100).effect == 0.30
+    assert decide("consensus", own=OwnRecord(ordinary_actors=50), active=100, released=True).effect == 0.30
+
+
+def test_an_outbreak_does_not_silence_its_own_warning() -> None:
+    outbreak = OwnRecord(sessions=6, flagged=6, actors=6)
+    assert decide("consensus", own=outbreak, active=20).effect == 0.30
+
+
+@pytest.mark.parametrize(("hits", "effect"), [(0, 0.30), (1, 0.30), (2, 0.05), (47, 0.05), (48, 0.0)])
+def test_unnoticed_hits_leave_a_consensus_the_effect_of_precaution(hits: int, effect: float) -> None:
+    given: dict[str, Any] = {
+        "rate": Rate(matches=hits, sessions=3_000),
+        "base": Rate(matches=0, sessions=20_000),
+        "fits": False,
+    }
+    assert decide("consensus", **given).effect == effect
+    assert decide("corroborated", **given | {"fits": True}).effect == (0.10 if hits < 2 else 0.0)
+
+
+def test_attention_is_no_more_than_precaution_and_ends_with_the_own_clean_record() -> None:
+    twice = Rate(matches=2, sessions=3_000)
+    assert decide("consensus", rate=twice) == Local(tier="precautionary", effect=0.05, reason="attention")
+    assert decide("consensus", rate=twice, own=CLEAN).reason == "not_cheap_here"
+    assert decide("consensus", rate=twice, switched_off=True).effect == 0.0
+    assert not grounds("consensus", rate=twice).candidate(PARAMS)
 
 
 @given(
@@ -272,7 +296,7 @@ def test_a_few_actors_are_never_too_many_and_a_person_may_release_many() -> None
         sessions=st.integers(2, 22),
         benign=st.integers(0, 20),
         flagged=st.integers(0, 2),
-        actors=st.integers(0, 9),
+        ordinary_actors=st.integers(0, 9),
     ),
     left=st.none() | st.integers(0, 749_999),
     flags=st.fixed_dictionaries(

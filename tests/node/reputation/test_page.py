@@ -28,7 +28,10 @@ def example(who: str, *, reports: int, bad: int = 0, disputes: int = 0) -> str:
     voters = Electorate(groups=5, group_of={n: n for n in names}, tenure=dict.fromkeys(names, MICRO))
     said = [
         Statement(id=n, author=n, kind="report", bad=bad, seen=bad, day=TODAY) for n in names[:reports]
-    ] + [Statement(id=n, author=n, kind="dispute", day=TODAY) for n in names[reports : reports + disputes]]
+    ] + [
+        Statement(id=n, author=n, kind="dispute", of="a", day=TODAY)
+        for n in names[reports : reports + disputes]
+    ]
     found = network_part(said, voters, TODAY)
     return row(who, f"{found.after_b:,}", found.tier, found.score, found.confidence)
 
@@ -62,6 +65,7 @@ def test_the_table_of_effects(tier: str) -> None:
 
 def test_the_gate_and_the_budget() -> None:
     assert f"is at most 1 in {1 / PARAMS.cheap_rate:,.0f}" in REPUTATION
+    assert f"is at most 1 in {1 / PARAMS.attention_rate:.0f}:" in REPUTATION
     assert f"worth {PARAMS.base_worth_sessions:,} sessions" in REPUTATION
     enough = next(n for n in range(2_000, 4_000) if cheap(Rate(matches=0, sessions=n), None).open)
     assert f"{enough:,} sessions of history are enough" in REPUTATION

@@ -165,6 +165,14 @@ def test_the_first_difference_is_named_with_both_values() -> None:
     assert first_difference(one, other, "network") == "network.voices[0].accusing: 1 in the file, 2 here"
 
 
+def test_a_name_that_no_node_writes_is_told_without_what_moves_a_cursor_and_is_no_place() -> None:
+    told = first_difference({"\x1b[2Jsame: yes\n" * 999: 1}, {}, "network")
+    assert told is not None
+    assert told.isprintable()
+    assert len(told) < 300
+    assert first_difference({"a.b": 1}, {"a": {"b": 1}}, "network") is not None
+
+
 def test_values_nested_without_end_are_refused() -> None:
     deep: dict[str, object] = {}
     for _ in range(2_000):

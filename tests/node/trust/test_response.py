@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ioint_node.reputation.beliefs import Belief, Beliefs
 from ioint_node.scoring.levels import CHANGES
 from ioint_node.scoring.response import Case, at_least, choose_response
 from ioint_node.scoring.values import Response, Verdict
@@ -314,3 +315,20 @@ def test_worse_is_never_answered_more_mildly(case: Case, worse: str) -> None:
     }[worse]
 
     assert at_least(choose_response(changed).response, choose_response(case).response)
+
+
+@pytest.mark.parametrize(("tier", "effect"), [("corroborated", 0.1), ("consensus", 0.3)])
+def test_a_fading_warning_asks_for_the_same_until_nothing_is_left(tier: str, effect: float) -> None:
+    beliefs = Beliefs()
+    beliefs.apply([Belief(pattern="p", state="", tier=tier, effect=effect, score=1, confidence=1, groups=3)])
+    beliefs.heard(0)
+
+    def held(after_s: int) -> tuple[Response, bool]:
+        network = beliefs.effect_of(("p",), after_s * 1_000)
+        case = replace(CALM, verdict=Verdict.BORDERLINE, lower=0.9, effect_class="transfer")
+        choice = choose_response(replace(case, tier=network.tier, effect=network.unfaded))
+        return choice.response, choice.allowed
+
+    week = 7 * 86_400
+    assert {held(after_s) for after_s in (0, 3_600, 3_602, 86_400, week - 10)} == {(Response.APPROVE, False)}
+    assert held(week) == (Response.STEP_UP, True)

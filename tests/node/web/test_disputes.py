@@ -165,7 +165,11 @@ async def opinion(node: Node, pattern: str, reason: str = "expected_use") -> tup
 async def test_the_same_report_is_not_disputed_twice_but_a_newer_one_is(node: Node) -> None:
     (pattern,) = node.patterns(1)
     await node.hear("contoso", node.report(pattern))
-    assert (await opinion(node, pattern))[0] == 201
+    status, text = await opinion(node, pattern)
+    made = json.loads(text)
+    assert (status, made["report"]) == (201, named(node.report(pattern)))
+    assert made["reporter"] == {"id": node.consortium.member("contoso"), "name": "contoso"}
+    assert made["deadline"] == day_text(day_of(node.clock.now) + 14)
     node.clock.now += DAY_MS
     status, text = await opinion(node, pattern, "too_broad")
     assert status == 409

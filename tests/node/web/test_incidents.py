@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ioint_node.flows.hunt import Hunter, look
 from ioint_node.flows.paths import KeptPath, kept
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import incidents, indicators, matches, novel
-from ioint_node.store.incidents import EACH_MOST, Hit, Wanted
+from ioint_node.store.incidents import EACH_MOST, NOTES_MOST, Hit, Wanted
 from ioint_node.store.retention import Retention, forget
 from ioint_node.store.schema import matches as matches_table
 from ioint_node.store.schema import sessions
@@ -327,6 +328,32 @@ async def test_a_warning_that_is_taken_back_leaves_its_incidents_and_says_so(nod
     assert (found["state"], found["warning"]) == ("open", "withdrawn")
 
 
+async def test_a_warning_that_comes_and_goes_leaves_room_for_the_notes_of_people(node: Node) -> None:
+    await past(node, "bad", INCIDENT)
+    await node.hear("contoso", warning(node))
+    await hunt(node)
+    (one,) = await listed(node)
+    for number in range(NOTES_MOST):
+        for warned in ("withdrawn", "live"):
+            await node.parts.store.write(
+                partial(incidents.mark, patterns=(NAME,), warning=warned, now=node.clock.now + number)
+            )
+    await act(node, one["id"], do="assign", assignee="mira")
+    notes = (await node.json(f"{PAGE}/{one['id']}"))["notes"]
+    assert [note["what"] for note in notes] == ["opened", "warning", "warning", "assigned"]
+    assert [note["text"] for note in notes[1:3]] == ["withdrawn", "live"]
+
+
+async def test_what_was_found_live_stays_so_when_the_session_ends_in_the_same_batch(node: Node) -> None:
+    await node.hear("contoso", warning(node))
+    both = [
+        Hit(pattern=NAME, session_id="s", actor="a", found=found, tier="precautionary")
+        for found in ("live", "retro")
+    ]
+    await node.parts.store.write(partial(incidents.open_all, hits=both, now=node.clock.now))
+    assert [one["found"] for one in await listed(node)] == ["live"]
+
+
 async def test_a_warning_that_was_taken_back_is_looked_for_anew_when_it_comes_again(node: Node) -> None:
     report = warning(node)
     await node.hear("contoso", report)
@@ -399,7 +426,7 @@ async def test_closed_incidents_and_old_paths_are_forgotten(node: Node) -> None:
     await node.parts.store.write(lambda c: forget(c, later, Retention()))
     assert await listed(node) == []
     async with node.parts.store.read() as connection:
-        assert await novel.paths_after(connection, "", 0, 10) == []
+        assert await novel.paths_after(connection, "", 0, 10) == ([], None)
 
 
 async def test_a_flagged_session_counts_as_no_ordinary_work(node: Node) -> None:
@@ -429,3 +456,27 @@ def test_looking_tells_each_pattern_of_each_path_once() -> None:
         ("c", kept(FAMILY, (LIST, READ, SEND, SEND), (False,) * 4)),
     ]
     assert look(paths, matcher) == [(NAME, "a"), (NAME, "c")]
+
+
+async def test_a_warning_that_comes_and_goes_does_not_keep_people_from_their_incident(node: Node) -> None:
+    hit = Hit(pattern=NAME, session_id="s-1", actor="a-1", found="live", tier="corroborated")
+    name = incidents.incident_id(NAME, "s-1")
+
+    async def come_and_go(connection: Any) -> None:
+        await incidents.open_all(connection, [hit], node.clock.now)
+        await incidents.note(connection, name, "ours", by="token:1", now=node.clock.now)
+        for turn in range(2 * incidents.NOTES_MOST):
+            warning = "live" if turn % 2 else "ended"
+            await incidents.mark(connection, [NAME], warning, node.clock.now + turn)
+
+    await node.parts.store.write(come_and_go)
+    answer = await node.post(f"{PAGE}/{name}", {"do": "assign", "assignee": "mira"}, "soc")
+    assert answer.status == 200
+    told = [(note["what"], note["text"]) for note in (await answer.json())["notes"]]
+    assert told == [
+        ("opened", ""),
+        ("note", "ours"),
+        ("warning", "ended"),
+        ("warning", "live"),
+        ("assigned", "mira"),
+    ]

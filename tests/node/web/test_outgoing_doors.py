@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ioint_node.reputation.view import indicator_id
 from ioint_node.store import outgoing
+from ioint_node.store.matches import Met, add_met
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.times import to_text
 from ioint_protocol import encode_record, record_id
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node
@@ -118,6 +121,40 @@ async def test_an_approval_may_tighten_the_label(node: Node) -> None:
 async def test_an_analyst_reports_a_public_package(node: Node) -> None:
     status, problem = await answered(node, "/api/v1/subjects", {"subject": LEFT_PAD}, "soc")
     assert (status, "left-pad" in problem["detail"]) == (409, False)
+
+
+async def test_a_package_that_was_reported_without_need_is_taken_back(node: Node) -> None:
+    name = "pkg:npm/left-pad@1.3"
+    # What another member named is public; with so few sessions neither report has a voice.
+    await node.hear("contoso", replace(node.report(node.patterns(1)[0]), kind="subject", pat=None, subj=name))
+    status, made = await answered(node, "/api/v1/subjects", {"subject": LEFT_PAD}, "soc")
+    assert (status, made["subject"]) == (201, name)
+    path = f"/api/v1/patterns/{indicator_id(name)}/opinion"
+    status, gone = await answered(node, path, {"kind": "withdraw", "reason": "mistake"}, "soc")
+    assert (status, gone["subject"], len(gone["records"])) == (201, name, 1)
+    other = f"/api/v1/patterns/{indicator_id('pkg:npm/other')}/opinion"
+    assert (await answered(node, other, {"kind": "withdraw", "reason": "mistake"}, "soc"))[0] == 404
+
+
+async def test_a_persons_word_releases_also_where_the_node_spoke_first(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    met = Met(
+        pattern=pattern,
+        session_id="s",
+        actor="a",
+        principal="p",
+        at=to_text(node.clock.now),
+        judged="flagged",
+    )
+    await node.parts.store.write(lambda connection: add_met(connection, [met]))
+    path = f"/api/v1/patterns/{pattern}/opinion"
+    assert (await answered(node, path, {"kind": "confirm"}, "soc"))[0] == 201
+    await node.client.delete(f"{path}/release", headers=node.headers("soc"))
+    status, again = await answered(node, path, {"kind": "confirm"}, "soc")
+    assert (status, again["state"], again["records"]) == (201, "said", [])
+    assert "already said" in again["reason"]
+    (held,) = (await node.json("/api/v1/overrides"))["items"]
+    assert (held["kind"], held["subject"]) == ("release", pattern)
 
 
 @pytest.mark.parametrize("role", ["agent", "engine"])

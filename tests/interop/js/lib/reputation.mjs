@@ -13,6 +13,7 @@ const RULING_DAYS = { false: 84, stands: 84, review: 14 }
 const BREADTH = 120 // subjects that a group accuses with its whole voice
 const LOOKED_AT = 256 // newest records of one author about one subject
 
+const TIERS = ['none', 'advisory', 'disputed', 'corroborated', 'consensus'] // ascending
 const EFFECTS = { disputed: 50_000, consensus: 300_000, corroborated: 100_000 } // micro-units; else 0
 
 const floorDiv = (a, b) => a / b - (a % b !== 0n && (a < 0n) !== (b < 0n) ? 1n : 0n)
@@ -28,19 +29,26 @@ const sum = (values) => values.reduce((total, value) => total + value, 0n)
  * subjects a group accuses. `general`: by id, the statements about the entries that the subject is a special case of.
  */
 export function opinion (given) {
-  const { kind, subject, members, statements, today } = given
+  const { kind, subject, statements, today, general } = given
   const world = { ...given, rulings: given.rulings.filter((one) => today < one.day + RULING_DAYS[one.kind]) }
   const voices = statementsThatCount(statements, world)
   const own = groupVoices(kind, voices, world)
-  const groups = withGeneral(own, world)
+  const withdrawn = voices.length === 0 && onlyEnded(statements, world)
+  const itself = reading(own, [subject], own, withdrawn, world)
+  if (itself.P_b === 0 || Object.keys(general).length === 0) return itself
+  const wide = reading(withGeneral(own, world), [subject, ...Object.keys(general)], own, withdrawn, world)
+  return TIERS.indexOf(itself.tier) > TIERS.indexOf(wide.tier) ? itself : wide
+}
+
+/** Rules 7 to 10 for these voices; `names` are what a review of counts, `own` says who accuses the subject itself. */
+function reading (groups, names, own, withdrawn, { members, rulings, today }) {
   const n = groupsWithVoice(members)
   const { b, q } = removals(n)
   const [accusing, benign] = ['p', 'm'].map((part) => [...groups.values()].map((group) => group[part]))
   const sums = { P: sum(accusing), N: sum(benign), P_b: without(accusing, b), N_b: without(benign, b), P_q: without(accusing, q) }
-  const withdrawn = voices.length === 0 && onlyEnded(statements, world)
-  const reviewed = world.rulings.some((one) => one.kind === 'review' && one.of === subject)
+  const reviewed = rulings.some((one) => one.kind === 'review' && names.includes(one.of))
   const { tier, state } = judge(n, sums, withdrawn, reviewed)
-  const confidence = confidenceOf(groups, b, today)
+  const confidence = confidenceOf(groups, own, b, today)
   return { ...numbers(sums), b, n, q, tier, state, effect: EFFECTS[tier] ?? 0, score: scoreOf(sums), confidence }
 }
 
@@ -67,24 +75,47 @@ function ownStatements (member, statements) {
 }
 
 /** Whether only a withdrawal or a ruling can keep it from being live. */
-function wouldLive (statement, member, statements, { equivocators, rulings, today }) {
-  const { day, kind, of } = statement
-  if (!isOfAge(statement, today) || !hasVoice(member) || equivocators.includes(member.id)) return false
-  if (kind !== 'dispute') return true
-  const about = rulings.filter((one) => one.of === of)
-  if (about.some((one) => one.kind === 'stands' && one.day >= day)) return false
-  const ends = DISPUTE_DAYS + Math.min(...ownStatements(member, statements)
-    .filter((one) => one.kind === 'dispute' && one.of === of && isOfAge(one, today)).map((one) => one.day))
-  return today < ends || about.some((one) => one.kind === 'false' && one.day < ends)
+function wouldLive (statement, member, statements, world) {
+  if (!isHeard(member, world) || !isOfAge(statement, world.today)) return false
+  if (statement.kind === 'sighting') return names(statement.of, statements, world).length > 0
+  return statement.kind !== 'dispute' || speaksAgainst(statement, member.group, statements, world)
+}
+
+/** The reports of this id that are of age, whoever signed them. */
+function names (of, statements, { members, today }) {
+  const authors = [...new Set(statements.map(({ author }) => author))]
+  return authors.flatMap((id) => ownStatements({ id }, statements))
+    .filter((one) => one.kind === 'report' && one.id === of && isOfAge(one, today))
+    .map((one) => ({ ...one, member: members.find(({ id }) => id === one.author) }))
+}
+
+/** Whether one of those is live. */
+const isReported = (of, statements, world) => names(of, statements, world)
+  .some((one) => one.member !== undefined && isHeard(one.member, world) && !isEnded(one, statements, world))
+
+const isHeard = (member, { equivocators }) => hasVoice(member) && !equivocators.includes(member.id)
+
+/** Whether a dispute names a live report that no ruling upholds, and its group's time for that is not over. */
+function speaksAgainst ({ day, of }, group, statements, world) {
+  const { members, rulings, today } = world
+  const told = (listed) => listed.filter((one) => isHeard(one, world))
+    .flatMap((one) => ownStatements(one, statements)).filter((one) => isOfAge(one, today))
+  const stands = rulings.some((one) => one.kind === 'stands' && one.of === of && one.day + 1 >= day)
+  if (stands || !isReported(of, statements, world)) return false
+  const disputes = told(members.filter((one) => one.group === group)).filter((one) => one.kind === 'dispute' && one.of === of)
+  return today < DISPUTE_DAYS + Math.min(...disputes.map((one) => one.day))
 }
 
 const isOfAge = ({ day }, today) => today - day >= -1 && today - day < DAYS_LIVE
 
 const hasVoice = (member) => member.state === 'active' && member.class === 'member'
 
-const isEnded = ({ author, id }, statements, { rulings }) =>
-  statements.some((other) => other.kind === 'withdrawal' && other.author === author && other.of === id) ||
-  rulings.some((one) => one.kind === 'false' && one.author === author && one.of === id)
+const isEnded = ({ author, id, kind, of }, statements, world) => {
+  const isFalse = (test) => world.rulings.some((one) => one.kind === 'false' && test(one))
+  return statements.some((other) => other.kind === 'withdrawal' && other.author === author && other.of === id) ||
+    isFalse((one) => one.author === author && one.of === id) ||
+    (kind === 'sighting' && isFalse((one) => one.of === of) && !isReported(of, statements, world))
+}
 
 function onlyEnded (statements, world) {
   return world.members.some((member) => ownStatements(member, statements)
@@ -148,15 +179,14 @@ function groupVoices (subjectKind, voices, world) {
   return new Map([...groups].map(([group, { p, m, day }]) => [group, { p: least(UNIT, p), m: least(UNIT, m), day }]))
 }
 
-/** Rule 6, more general patterns: each group is heard with the largest of what it says of the subject and of those. */
+/** Rule 6, the wide reading: each group is heard with the largest of what it says of the subject and of those. */
 function withGeneral (own, world) {
   const heard = new Map(own)
-  if (![...own.values()].some(({ p }) => p > 0n)) return heard
   for (const name of Object.keys(world.general).sort()) {
     const voices = groupVoices('pattern', statementsThatCount(world.general[name], world), world)
-    for (const [group, { p, day }] of voices) {
-      const before = heard.get(group) ?? { p: 0n, m: 0n }
-      if (p > before.p) heard.set(group, { ...before, p, day })
+    for (const [group, { p, m, day }] of voices) {
+      const before = heard.get(group) ?? { p: 0n, m: 0n, day: -Infinity }
+      heard.set(group, { p: most(p, before.p), m: most(m, before.m), day: p > before.p ? day : before.day })
     }
   }
   return heard
@@ -190,10 +220,11 @@ function scoreOf ({ P, N }) {
 }
 
 /** Rule 10: 0…100. */
-function confidenceOf (groups, b, today) {
-  const accusers = [...groups.values()].filter(({ p }) => p > 0n)
-  if (accusers.length === 0) return 0
-  const f = decayed(UNIT, Math.min(...accusers.map((accuser) => ageOf(accuser, today))))
+function confidenceOf (groups, own, b, today) {
+  const accusing = (voices) => [...voices.values()].filter(({ p }) => p > 0n)
+  const k = accusing(own).length
+  if (k === 0) return 0
+  const f = decayed(UNIT, Math.min(...accusing(groups).map((accuser) => ageOf(accuser, today))))
   const c = BigInt(b + 3)
-  return Number((200n * least(BigInt(accusers.length), c) * f + c * UNIT) / (2n * c * UNIT))
+  return Number((200n * least(BigInt(k), c) * f + c * UNIT) / (2n * c * UNIT))
 }
