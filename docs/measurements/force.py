@@ -568,11 +568,12 @@ What reports add is which of its entries are worth a person's attention now. As 
 
 World (b) says that what is learned about one kind of work seldom fits another: most entries name the resource that is
 abused. There TIER warns of fewer hijacks than as many patterns at random would, and IOINT, by what a member saw
-itself, of a few more.
+itself, of a few more, or under liars as many; but its warnings from .10 on tip more than as many at random.
 
 Liars take away what is above precaution, and with it what a tip gives: with {last[hostile]:.0%} of them, more than
-the rule is made for, {last[readings][asked][more_than_shipped][value]:+.3f} is left in world (a), at a false rate of
-{last[readings][asked][network_false][value]:.4f}. They take next to nothing of precaution:
+the rule is made for, {last[readings][asked][more_than_shipped][value]:+.3f} is left in world (a), no more than as
+many patterns at random give, at a false rate of {last[readings][asked][network_false][value]:.4f}.
+They take next to nothing of precaution:
 {last[warnings][warned][value]:.3f} are still warned of, since disputes cannot reach it. What slander costs there, the
 gate bounds.
 

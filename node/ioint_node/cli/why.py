@@ -79,7 +79,9 @@ FINGERPRINT: Final = range(0, 32, 4)  # as `ioint consortium show` writes it
     help="Compute such a file's number again, in an empty store; needs no node.",
 )
 @click.option(
-    "--consortium", type=ConsortiumId(), help="With --replay: the id, or fingerprint, that it must be of."
+    "--consortium",
+    type=ConsortiumId(),
+    help="With --replay: the id, or fingerprint, that the file must be of.",
 )
 @node_options
 def why(

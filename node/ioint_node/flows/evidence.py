@@ -228,7 +228,8 @@ async def examine(
         ]
         known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
         mine = local.own.get(subject, NOTHING_SEEN)
-        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if dossier.accusers else ())
+        travelled = {name for v in network.voices for name in (v.via, v.benign_via) if name}
+        words = _closed(dossier.words(today - REMEMBERED_DAYS), [above[name] for name in travelled])
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
@@ -285,7 +286,7 @@ async def _count_actors(connection: AsyncConnection, parts: ExchangeParts, now: 
 
 
 def _closed(words: Heard | None, above: Collection[Dossier]) -> Heard | None:
-    """The words of a pattern with the label that what is said of more general ones asks for: its numbers tell of it."""
+    """The words of a pattern with the label of what is heard of more general ones: its numbers tell of that, too."""
     return words and replace(words, label=max([words.label, *[dossier.closed() for dossier in above]]))
 
 

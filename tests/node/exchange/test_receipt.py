@@ -128,7 +128,8 @@ async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_m
     pattern = net.patterns[0]
     for author, days in ((net[1], (5, 1, 4)), (net[2], (2, 3))):
         await net.say(author, *(report(pattern, day=TODAY - ago, bad=ago) for ago in days))
-    await net.say(net[3], report(pattern, tlp="red", bad=1), report(pattern))
+    hidden = [report(pattern, tlp="red"), report(pattern, tlp="red", bad=1)]
+    await net.say(net[3], *hidden, report(pattern, bad=2))
     answer = await why(net[4].parts, pattern, NOW, clearance="green")
     listed = sorted((one["member"], one["day"], one["counts"]) for one in answer["records"])
     assert listed == [
@@ -139,7 +140,17 @@ async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_m
         ("org3", day_text(TODAY), True),
     ]
     assert answer["records_left_out"] == 1
-    assert (await why(net[4].parts, pattern, NOW))["records_left_out"] == 2
+    assert (await why(net[4].parts, pattern, NOW))["records_left_out"] == 3
+
+
+async def test_what_a_reader_may_not_see_is_not_explained_to_it(net: Founded) -> None:
+    pattern = net.patterns[0]
+    await net.say(net[1], report(pattern))
+    await net.say(net[2], report(pattern, tlp="red"))
+    with pytest.raises(NotFoundError):
+        await why(net[4].parts, pattern, NOW, clearance="green")
+    with pytest.raises(NotFoundError):
+        await anext(receipt.export(net[4].parts, pattern, NOW, clearance="green"))
 
 
 @pytest.mark.parametrize("read_whole", [log.READ_WHOLE, 0])

@@ -151,7 +151,15 @@ def test_a_consensus_that_passes_no_gate_is_precaution_where_it_costs() -> None:
 
 def test_what_is_said_of_a_general_pattern_counts_for_its_special_case() -> None:
     twice, doubtful = session(5.0, pattern="paid twice"), session(1.0, pattern="paid twice")
-    order = [("a", CLEAR), ("a", CLEAR), ("b", twice), ("c", twice), ("d", doubtful)]
+    order = [
+        ("a", CLEAR),
+        ("a", CLEAR),
+        ("b", CLEAR),
+        ("b", CLEAR),
+        ("b", twice),
+        ("c", twice),
+        ("d", doubtful),
+    ]
     assert outcomes(order)[-1].true.effect == 0.05
     assert outcomes(order, variant=Variant(general=True))[-1].true.effect >= TIPPING_EFFECT
 
