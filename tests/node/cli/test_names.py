@@ -14,6 +14,7 @@ from ioint_node.cli import agents, approvals, consortium, indicators, main, why
 from ioint_node.cli.ingest import _show_catchup
 from ioint_node.cli.names import full_id, or_see, short_id
 from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.reputation.gate import Grounds
 from ioint_node.reputation.view import indicator_id
 from ioint_taxonomy import load_catalogue
 
@@ -227,6 +228,10 @@ def test_a_package_is_named_whole_and_by_its_url(node: Node) -> None:
     assert short_id(PACKAGE) == PACKAGE
     assert main(["indicators", "withdraw", PACKAGE, "--reason", "mistake"]) == 0
     assert node.sent[0][0] == f"patterns/{PACKAGE_ID}/opinion"
+
+
+def test_every_ground_is_told_in_words() -> None:
+    assert set(why.GROUNDS) == set(Grounds.__struct_fields__)
 
 
 def test_a_note_is_short(node: Node, capsys: pytest.CaptureFixture[str]) -> None:

@@ -398,7 +398,7 @@ function session_of(one) {
 function decision(one) {
   const step = one.step || {};
   return el("div", { class: "decision" },
-    el("div", {}, el("strong", {}, one.server ? `${one.server}/${one.tool}` : one.tool), ` ${told(one.verdict)}, ${one.allowed ? "allowed" : "not allowed"} (${told(one.response)})`),
+    el("div", {}, el("strong", {}, one.server ? `${one.server}/${one.tool}` : one.tool), ` ${told(one.verdict)}, ${one.allowed ? "allowed" : "not allowed"}${one.response === "none" ? "" : ` (${told(one.response)})`}`),
     el("div", { class: "dim" }, [step.verb, step.resource, step.sensitivity, step.boundary].filter(Boolean).map(told).join(" · ")),
     ...(one.reasons || []).slice(0, 3).map((reason) => el("div", { class: "dim" }, `– ${reason.text}`)));
 }
