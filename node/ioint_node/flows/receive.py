@@ -40,7 +40,7 @@ from ioint_node.admission import (
 )
 from ioint_node.errors import BusyError
 from ioint_node.flows import ownlog
-from ioint_node.flows.believe import Believed, begin_day, enter, put_in_force
+from ioint_node.flows.believe import Believed, enter, put_in_force
 from ioint_node.flows.parts import ExchangeParts, News
 from ioint_node.flows.proofs import convict
 from ioint_node.flows.rekeyed import take_back
@@ -217,7 +217,6 @@ async def _store(
         return ()
     if roster is None:
         return [Ignored(reason="no_roster")] * len(arrivals)
-    await begin_day(parts, now)
     try:
         outcome = await parts.store.write(
             partial(_accept, parts=parts, roster=roster, arrivals=arrivals, now=now), alone=True
