@@ -176,9 +176,11 @@ class Network:
                 spelled=not self._met.is_set(),
             )
         self._note(member, brought)
-        self._parts.beliefs.heard(self._now())
+        level = brought.complete and brought.rejected is None
+        if level:  # else it may keep from us what was taken back
+            self._parts.beliefs.heard(self._now())
         await self._parts.store.write(lambda connection: peers.note_success(connection, member, self._now()))
-        if brought.complete and brought.rejected is None:
+        if level:
             self._compare(member)
         return brought.complete
 

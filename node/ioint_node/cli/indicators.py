@@ -364,11 +364,13 @@ def _decision(kind: str, text: str) -> None:
         body = {"kind": kind, "reason": str(reason)}
         if days is not None:
             body["expires"] = to_text(time.time_ns() // 1_000_000 + days * DAY_MS)
-        if pattern.startswith("pkg:"):
+        if pattern.startswith(PUBLIC):
             answer = node.post("api", "v1", "overrides", body=body | {"subject": pattern})
             emit(answer, form=form, human=lambda: show_fields(answer))
-            return
-        _told_of(node, pattern_id(node, pattern), body, form)
+        else:
+            answer = _told_of(node, pattern_id(node, pattern), body, form)
+        if form == "human" and answer.get("quarantined") is False:
+            click.echo("it is not quarantined: this counts should it be", err=True)
 
     _add(
         kind,

@@ -519,7 +519,7 @@ def _conclude(
         "learned_by": among.name if case.novel else "",
     }
     taken_back = case.network.withdrawn > old.withdrawn
-    moved = _moved(row, old, travelled=any(voice.via for voice in case.network.voices))
+    moved = _moved(row, old, travelled=any(v.via or v.benign_via for v in case.network.voices))
     return Conclusion(
         dossier=case.dossier,
         row=row,

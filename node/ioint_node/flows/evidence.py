@@ -20,7 +20,7 @@ from ioint_node.reputation.dossier import Dossier, Heard
 from ioint_node.reputation.gate import Grounds, OwnRecord
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, too_broad
-from ioint_node.reputation.rule import Network, halvings
+from ioint_node.reputation.rule import Network, Scales, halvings
 from ioint_node.reputation.subjects import covers, folded, touches
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import indicators, log, matches, overrides
@@ -55,6 +55,7 @@ class Decided(Struct, frozen=True, kw_only=True):
 class Case(Struct, frozen=True, kw_only=True):
     """All evidence about one subject: the network part, and the grounds of the judgement here.
 
+    `general` are the dossiers of the entries that it is a special case of, `scales_then` the scales of a week ago.
     `accusers` are the groups that accuse it itself: who is only heard by a more general pattern counts for the tier,
     and for nothing that is shared out. `words` is what the reports say that are heard. `novel` is the pattern itself
     where the catalogue does not have it, `claimant` the group that reported it first, `measured_from` the day since
@@ -65,7 +66,8 @@ class Case(Struct, frozen=True, kw_only=True):
     dossier: Dossier
     network: Network
     accusers: tuple[str, ...]
-    a_week_ago: int
+    general: Mapping[str, Dossier]
+    scales_then: Scales
     grounds: Grounds
     words: Heard | None
     claimant: str
@@ -78,6 +80,11 @@ class Case(Struct, frozen=True, kw_only=True):
         if self.novel is None or self.words is None or not self.grounds.heard:
             return None
         return Claim(pattern=self.subject, group=self.claimant, since=self.words.arrival[0])
+
+    @property
+    def a_week_ago(self) -> int:
+        """The score of a week ago."""
+        return self.dossier.score(self.scales_then, self.general)
 
     def settled(self, *, fits: bool, placed: bool) -> Grounds:
         """The grounds, given whether budget and matcher have room for it."""
@@ -221,7 +228,8 @@ async def examine(
         ]
         known = [g for g in first if here.knows(g, roster, today, parts.params.shadow_days)]
         mine = local.own.get(subject, NOTHING_SEEN)
-        words = _closed(dossier.words(today - REMEMBERED_DAYS), above.values() if dossier.accusers else ())
+        travelled = {name for v in network.voices for name in (v.via, v.benign_via) if name}
+        words = _closed(dossier.words(today - REMEMBERED_DAYS), [above[name] for name in travelled])
         reporter = roster.member(words.arrival[1]) if words else None
         pattern = novel.get(subject)
         cases[subject] = Case(
@@ -229,7 +237,8 @@ async def examine(
             dossier=dossier,
             network=network,
             accusers=dossier.accusers,
-            a_week_ago=dossier.score(scales_then, above),
+            general=above,
+            scales_then=scales_then,
             grounds=Grounds(
                 network=network.tier,
                 calibrated=weighed_tier(network, weights, scales),
@@ -277,7 +286,7 @@ async def _count_actors(connection: AsyncConnection, parts: ExchangeParts, now: 
 
 
 def _closed(words: Heard | None, above: Collection[Dossier]) -> Heard | None:
-    """The words of a pattern with the label that what is said of more general ones asks for: its numbers tell of it."""
+    """The words of a pattern with the label of what is heard of more general ones: its numbers tell of that, too."""
     return words and replace(words, label=max([words.label, *[dossier.closed() for dossier in above]]))
 
 

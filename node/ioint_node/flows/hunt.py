@@ -7,7 +7,7 @@ paths are kept, and the warning may act at once. It acts on what happens from it
 
 What was looked for is written down when all of it was, and a restart goes on with the rest: to look twice finds the
 same. A walk over the paths goes in small parts, away from the event loop, and looks for a few novel patterns of the
-group that cost least so far. One that takes long is interrupted and goes on later, so that no group waits for what
+group that cost least so far. One that takes long while others wait goes on after them, so that no group waits for what
 others wrote. After each the node rests for as long as it took: looking takes no more than half of the time.
 """
 
@@ -42,8 +42,8 @@ from ioint_node.store.times import day_of
 TAKEN_AT_ONCE: Final = 10_000  # beliefs, after a start, before others have their turn
 AT_ONCE: Final = 1_024  # patterns that need no walk
 WORDS_AT_ONCE: Final = 64  # by which the paths are sifted in one walk
-WALK_S: Final = 2.0  # after which a walk is interrupted
-SIFTED_AT_ONCE: Final = 2_000  # paths that the database looks at
+WALK_S: Final = 2.0  # after which a walk is interrupted where others wait
+SIFTED_AT_ONCE: Final = 5_000  # paths that the database looks at
 CHUNK_PATHS: Final = 250  # matched at a time
 SIFTED: Final = 16  # words of a pattern by which the database sifts the paths, without them all are matched
 WORK_S: Final = 1e-3  # of matching between two breaths
@@ -214,6 +214,15 @@ class Hunter:
             chosen[name] = search
         return chosen
 
+    def _interrupted(self, searches: Sequence[Search], last: str, begun: float) -> bool:
+        """Note how far a walk is, and whether it has to let others go first.
+
+        Whatever ended since it began was matched as it happened: it may go on whenever it likes.
+        """
+        for search in searches:
+            search.last = last
+        return len(self._wanted) > len(searches) and time.monotonic() - begun > WALK_S
+
     def _sieve(self, pattern: Pattern) -> list[tuple[str, ...]]:
         """What stands in every path that contains a pattern: the parts of fewest words, for each takes time."""
         parts: list[tuple[str, ...]] = []
@@ -275,11 +284,11 @@ class Hunter:
             for start in range(0, len(texts), CHUNK_PATHS):
                 some = texts[start : start + CHUNK_PATHS]
                 await self._match(matcher, some, now)
-                if _interrupted(searches, some[-1][0], begun):
+                if self._interrupted(searches, some[-1][0], begun):
                     return None
             if upto is None:
                 break
-            if _interrupted(searches, upto, begun):
+            if self._interrupted(searches, upto, begun):
                 return None
         # Read afterwards: what was forgotten meanwhile may not have been looked at.
         async with self._parts.store.read() as connection:
@@ -319,16 +328,6 @@ class Hunter:
         self._hunted.difference_update(over)
         for name in over:
             self._over.pop(name, None)
-
-
-def _interrupted(searches: Iterable[Search], last: str, begun: float) -> bool:
-    """Note how far a walk is, and whether it has to let others go first.
-
-    Whatever ended since it began was matched as it happened: it may go on whenever it likes.
-    """
-    for search in searches:
-        search.last = last
-    return time.monotonic() - begun > WALK_S
 
 
 def look(paths: Iterable[tuple[str, KeptPath | str]], matcher: Matcher) -> list[tuple[str, str]]:

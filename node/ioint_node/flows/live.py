@@ -40,7 +40,7 @@ from ioint_node.store.actors import DEPARTED_KEPT, DEPARTED_MS
 SESSIONS = 2_000
 ACTORS = 100_000
 ANSWERS_KEPT = 64  # per session; older ones are read from the store
-PATTERNS_KEPT = 64  # completed patterns per session
+NOVEL_KEPT = 64  # completed patterns per session that the catalogue does not have; its own always have room
 SUBJECTS_KEPT = 64  # public subjects that a session went through
 MOVE_TOLD = 0.01  # of the trust used, from which engines are told
 MATCHER_CHECK_MS = 250
@@ -79,6 +79,9 @@ class Tracker(Protocol):
 
     def redeclare(self, declaration: Declaration) -> None:
         """Take a new declaration."""
+
+    def has_entry(self, pattern: str) -> bool:
+        """Whether the catalogue has a pattern."""
 
     def use_matcher(self, matcher: Matcher) -> None:
         """Match against another set of patterns."""
@@ -259,8 +262,12 @@ class Live:
         self.doubts += judgement.verdict is Verdict.BORDERLINE
         self.clear = self.clear or judgement.session_risk >= publish
         if judgement.completed:
-            room = PATTERNS_KEPT - len(self.patterns)
-            self.completed |= dict.fromkeys(judgement.completed[:room])
+            room = NOVEL_KEPT - sum(not self.tracker.has_entry(name) for name in self.patterns)
+            for pattern in judgement.completed:
+                entry = self.tracker.has_entry(pattern)
+                if entry or room > 0:
+                    room -= not entry and pattern not in self.completed
+                    self.completed[pattern] = None
         return judgement
 
     @property

@@ -104,6 +104,13 @@ async def propose(
         await novel.add_case(connection, case, now)
     if ready:
         parts.flush_soon()
+    # How many met it, and how, bears on what is believed here: within seconds, and not by the hour.
+    parts.dossiers.anew.subjects([p for p in sighting.patterns if _acts(parts, p)])
+
+
+def _acts(parts: ExchangeParts, pattern: str) -> bool:
+    belief = parts.beliefs.get(pattern)
+    return belief is not None and belief.effect > 0
 
 
 async def decide(

@@ -66,7 +66,7 @@ def caught_by(
             for author, said in dossier.said.items()
             for one in said
             if one.received_at >= since
-            and one.kind in ("report", "sighting")
+            and one.kind == "report"  # nodes second by themselves what somebody reported
             and raw_voice(one, public_subject=subject.startswith(PUBLIC)) > 0
         }
         groups = {m.group for author in accusing if (m := roster.member(author)) is not None}

@@ -66,7 +66,11 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     case = (await examine(connection, parts, roster, dossiers, now, general=general, halved=halved))[subject]
     belief = parts.beliefs.get(subject)
     grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
-    return Weighed(roster=roster, case=case, grounds=grounds, local=judge(grounds, parts.params))
+    local = judge(grounds, parts.params)
+    if belief is not None and (belief.tier, belief.effect) != (local.tier, local.effect):
+        # What is shown here is what follows now: it is in force within seconds.
+        parts.dossiers.anew.subjects((subject,))
+    return Weighed(roster=roster, case=case, grounds=grounds, local=local)
 
 
 def check_said(parts: ExchangeParts, weighed: Weighed, clearance: str) -> None:

@@ -9,6 +9,7 @@ from ioint_protocol import Pattern
 from msgspec import Struct
 
 NO_EFFECT_TIER = "none"
+LEAP_MS = 3_600_000  # a silence, or a step of the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ class Beliefs:
         self._spending: dict[str, Belief] = {}
         self._special: dict[str, dict[str, None]] = {}
         self._heard_ms: int | None = None
+        self._before_ms: int | None = None  # when it was heard before the newest leap in time
         self.off = False  # a person switched all effects off
 
     def get(self, pattern: str) -> Belief | None:
@@ -161,11 +163,19 @@ class Beliefs:
 
     def heard(self, now: int) -> None:
         """The network answered at this instant (milliseconds)."""
-        self._heard_ms = now if self._heard_ms is None else max(self._heard_ms, now)
+        last = self._heard_ms
+        if last is not None and now - last > LEAP_MS:
+            self._before_ms = last
+        if last is None or now > last or last - now > LEAP_MS:
+            self._heard_ms = now
 
     def age_s(self, now: int) -> int | None:
-        """Seconds since the network was last heard, None if it never was."""
-        return None if self._heard_ms is None else max(0, now - self._heard_ms) // 1000
+        """Seconds since the network was last heard, None if it never was.
+
+        What was heard while the clock was far ahead does not count: else nothing would fade until it is as late again.
+        """
+        known = [at for at in (self._heard_ms, self._before_ms) if at is not None and at <= now + LEAP_MS]
+        return max(0, now - known[0]) // 1000 if known else None
 
     def share_left(self, now: int) -> float:
         """The share of every effect that the silence of the network leaves, 1 … 0."""

@@ -102,6 +102,7 @@ class _Reports:
         "_live_by",
         "_scales",
         "_since",
+        "_withdrew",
         "named",
     )
 
@@ -114,23 +115,38 @@ class _Reports:
         self._answers: dict[str, set[str]] = {}  # by record: who named it in a sighting or dispute
         self._disputed: dict[str, dict[str, int]] = {}  # by author: since when it disputes which record
         self._since: dict[tuple[str, str], int] = {}
+        self._withdrew: set[str] = set()  # authors that took anything back
         self.named = Named(known=self._known.keys(), live=self._live.keys(), since=self._since)
 
-    def look(self, author: str, said: Sequence[Statement]) -> set[str]:
-        """Look at all that an author said; returns the authors whose answers may have won or lost their voice."""
-        scales = self._scales
-        known = known_reports(said, scales.today)
+    def look(self, author: str, said: Sequence[Statement], new: int) -> set[str]:
+        """Look at what an author said, so many of it new; returns whose answers may have won or lost their voice."""
+        added = said[-new:]
+        if new >= len(said) or author in self._withdrew or any(s.kind in LOOKING_BACK for s in added):
+            return self._look_at_all(author, said)
+        known = known_reports(added, self._scales.today)
+        moved = self._sign(author, self._known_by.get(author, NOTHING) | known, added)
+        return self._answering(moved)
+
+    def _look_at_all(self, author: str, said: Sequence[Statement]) -> set[str]:
+        if any(s.kind == "withdrawal" for s in said):
+            self._withdrew.add(author)
+        moved = self._answering(self._sign(author, known_reports(said, self._scales.today), said))
+        if self._scales.hears(author):
+            moved |= self._date(author, disputed_since(said, self._scales.today))
+        return moved
+
+    def _sign(self, author: str, known: frozenset[str], said: Sequence[Statement]) -> set[str]:
+        """Note which reports an author signed, and what it answers; returns the reports for which that changed much."""
         moved = _recount(self._known, self._known_by.get(author, NOTHING), known)
         self._known_by[author] = known
-        if not scales.hears(author):
-            return self._answering(moved)
-        live = live_reports(author, said, known, scales.ruled)
-        moved |= _recount(self._live, self._live_by.get(author, NOTHING), live)
-        self._live_by[author] = live
-        for one in said:
-            if one.kind in ANSWERS:
-                self._answers.setdefault(one.of, set()).add(author)
-        return self._answering(moved) | self._date(author, disputed_since(said, scales.today))
+        if self._scales.hears(author):
+            live = live_reports(author, said, known, self._scales.ruled)
+            moved |= _recount(self._live, self._live_by.get(author, NOTHING), live)
+            self._live_by[author] = live
+            for one in said:
+                if one.kind in ANSWERS:
+                    self._answers.setdefault(one.of, set()).add(author)
+        return moved
 
     def _answering(self, reports: Iterable[str]) -> set[str]:
         return {author for report in reports for author in self._answers.get(report, ())}
@@ -271,12 +287,12 @@ class Tally(Generic[S]):
 
     def _look(self, said: Mapping[str, Sequence[S]], came: Mapping[str, int]) -> set[str]:
         """Look at who reports and names what; returns the authors whose answers may have won or lost their voice."""
-        authors: Iterable[str] = came
         if self._reports is None:
             if not any(s.kind in ANSWERS for author, new in came.items() for s in said[author][-new:]):
                 return set()
-            self._reports, authors = _Reports(self.scales), said
-        return {moved for author in authors for moved in self._reports.look(author, said[author])}
+            self._reports, came = _Reports(self.scales), {author: len(each) for author, each in said.items()}
+        reports = self._reports
+        return {moved for author, new in came.items() for moved in reports.look(author, said[author], new)}
 
     @property
     def _named(self) -> Named:

@@ -173,6 +173,10 @@ class SessionTracker:
         """The patterns that the path so far contains, told or not."""
         return self._state.completed.keys()
 
+    def has_entry(self, pattern: str) -> bool:
+        """Whether the catalogue has a pattern."""
+        return pattern in self._catalogue
+
     def use_matcher(self, matcher: Matcher) -> None:
         """Match against another set of patterns; what the path so far completed of them is not reported."""
         self._state = matcher.resume(self._state, self._matcher, self._judged())

@@ -50,7 +50,7 @@ from ioint_node.admission import Known, Places
 from ioint_node.reputation.dossier import PUBLIC, Said
 from ioint_node.reputation.rule import LIFE_DAYS, Statement, accuses
 from ioint_node.reputation.subjects import CRATE
-from ioint_node.reputation.tally import AUTHOR_RECORDS, LOOKING_BACK
+from ioint_node.reputation.tally import AUTHOR_RECORDS
 from ioint_node.store.rows import among, insert_rows, listed
 from ioint_node.store.schema import equivocations, records, segments
 from ioint_node.store.times import day_of, to_text
@@ -325,7 +325,7 @@ def _said_in(row: Sequence[Any], patterns: dict[str, Pattern]) -> Said:
         id=of if kind == "report" else record_id(bytes(body)),
         author=author,
         kind=kind,
-        of=of if kind in LOOKING_BACK else "",
+        of="" if kind == "report" else of,
         bad=words.bad,
         seen=words.seen,
         day=day,

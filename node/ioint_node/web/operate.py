@@ -332,6 +332,8 @@ async def _override(
     site: Site, caller: Caller, subject: str, body: OpinionBody | OverrideBody
 ) -> web.Response:
     now = site.parts.now()
+    belief = site.parts.exchange.beliefs.get(subject)
+    waits = {"quarantined": belief is not None and belief.reason == "quarantined"}
     expires = now + DEFAULT_OVERRIDE_MS if body.expires is UNSET else instant(body.expires, "expires")
     made = await site.parts.store.write(
         lambda connection: overrides.put(
@@ -345,7 +347,7 @@ async def _override(
         )
     )
     await effects.reconsider(site.parts.exchange, subject, now)
-    return json_answer(asdict(made), 201)
+    return json_answer(asdict(made) | (waits if body.kind == "release" else {}), 201)
 
 
 async def _named(site: Site, request: web.Request, caller: Caller) -> str:

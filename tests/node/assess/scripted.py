@@ -46,6 +46,9 @@ class ScriptedTracker:
     def completed(self) -> tuple[str, ...]:
         return ()
 
+    def has_entry(self, pattern: str) -> bool:
+        return pattern == PATTERN
+
     def redeclare(self, declaration: Declaration) -> None:
         self.families = ((declaration.family or "research", 0.8),)
         if declaration.text == "wider":

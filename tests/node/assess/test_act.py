@@ -13,7 +13,7 @@ from ioint_node.flows.assess import (
     close,
     declare,
 )
-from ioint_node.flows.live import LiveSessions
+from ioint_node.flows.live import NOVEL_KEPT, LiveSessions
 from ioint_node.flows.paths import path_of
 from ioint_node.scoring.values import Declaration
 from sqlalchemy import text
@@ -206,6 +206,19 @@ async def test_a_completed_pattern_is_noted_once_and_told_inside_the_transaction
         ((PATTERN,), False, "in_scope"),
         ((PATTERN,), True, "out_of_scope"),
     ]
+
+
+async def test_however_many_novel_patterns_a_session_completes_an_entry_of_the_catalogue_is_noted(
+    node: Node,
+) -> None:
+    await node.open()
+    live = node.parts.live.get("s1")
+    assert live is not None
+    live.completed |= {f"{number:064x}": None for number in range(NOVEL_KEPT)}
+    await node.act("match", 1)
+    assert PATTERN in live.completed
+    rows = await node.rows("select pattern from matches")
+    assert rows == [{"pattern": PATTERN}]
 
 
 async def test_a_confirmed_session_without_a_pattern_tells_its_abstract_path(node: Node) -> None:

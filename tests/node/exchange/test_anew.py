@@ -10,9 +10,9 @@ from ioint_node.flows.believe import conclude_anew, refresh_all, reload
 from ioint_node.flows.receive import receive_segments
 from ioint_node.flows.why import why
 from ioint_node.reputation.lineage import lineage
-from ioint_protocol import Pattern, parse_pattern, pattern_id
+from ioint_protocol import Dispute, Pattern, encode_record, parse_pattern, pattern_id, record_id
 
-from tests.node.exchange.said import DAY_MS, NOW, chain, report
+from tests.node.exchange.said import DAY_MS, NOW, TODAY, chain, report
 
 Make = Callable[..., Awaitable[Any]]
 
@@ -38,15 +38,31 @@ async def test_what_is_said_of_a_general_pattern_counts_for_a_special_case_that_
     net = await make()
     special, general = related(net)
     await say(net, 0, [report(special)])
+    await say(net, 3, [report(special)])
+    assert net[4].belief(special).state == "watched"
     await say(net, 1, [report(general)])
-    await say(net, 2, [report(general, bad=1)])
     parts = net[4].parts
-    assert (net[4].belief(special).groups, net[4].belief(general).groups) == (3, 2)
-    assert net[4].belief(special).state == "suspicious"
+    await conclude_anew(parts, NOW)
+    assert (net[4].belief(special).groups, net[4].belief(general).groups) == (2, 1)
+    assert (net[4].belief(special).state, net[4].belief(general).state) == ("suspicious", "watched")
     voices = (await why(parts, special, NOW))["network"]["voices"]
-    assert sorted(voice["via"] for voice in voices) == ["", general, general]
+    assert sorted(voice["via"] for voice in voices) == ["", "", general]
     # Who is heard by the general pattern alone does not share the cost of the special one.
-    assert net[4].belief(special).accusers == ("org0",)
+    assert net[4].belief(special).accusers == ("org0", "org3")
+
+
+async def test_a_dispute_of_a_general_pattern_reaches_its_special_cases(make: Make) -> None:
+    net = await make()
+    parts, (special, general) = net[4].parts, related(net)
+    await say(net, 0, [report(special, bad=2)])
+    await say(net, 1, [report(special, bad=2), report(general)])
+    disputed = report(general, bad=2)
+    await say(net, 2, [disputed])
+    await conclude_anew(parts, NOW)
+    assert net[4].belief(special).benign == 0
+    await say(net, 3, [encode_record(Dispute(of=record_id(disputed), reason="expected_use", day=TODAY))])
+    await conclude_anew(parts, NOW)
+    assert net[4].belief(special).benign == 1_000_000
 
 
 async def test_what_nobody_accuses_itself_is_not_shown_because_a_general_pattern_is_accused(
@@ -93,12 +109,14 @@ async def test_what_a_novel_pattern_is_a_special_case_of_is_learned_after_it_cam
     entry = parse_pattern(parts.catalogue.entries[general].pattern)
     novel = Pattern(declared=entry.declared, gaps=entry.gaps, steps=(*entry.steps, entry.steps[-1]))
     name = pattern_id(novel)
+    one = 677_012
     await say(net, 0, [report(name, novel=novel)])
+    await say(net, 3, [report(name, novel=novel)])
     await say(net, 1, [report(general)])
-    assert (await why(parts, name, NOW))["network"]["independent"] == 2
-    assert net[4].belief(name).groups == 1
+    assert net[4].belief(name).accusing == 2 * one
+    assert (await why(parts, name, NOW))["network"]["accusing"] == 3 * one
     await conclude_anew(parts, NOW)
-    assert net[4].belief(name).groups == 2
+    assert net[4].belief(name).accusing == 3 * one
     await say(net, 2, [report(general)])
     await conclude_anew(parts, NOW)
-    assert net[4].belief(name).groups == 3
+    assert (net[4].belief(name).accusing, net[4].belief(name).groups) == (4 * one, 2)

@@ -78,3 +78,17 @@ async def test_what_says_a_day_that_has_not_begun_anywhere_waits_with_its_author
         (answer,) = await receive_segments(net[4].parts, [wire], net[0].member, NOW + day * DAY_MS)
         assert isinstance(answer, expected)
     assert net[4].belief(net.patterns[0]).groups == 1
+
+
+async def test_a_sighting_says_nothing_once_its_report_may_be_forgotten(make: Make) -> None:
+    net = await make()
+    pattern, parts = net.patterns[0], net[4].parts
+    told = report(pattern)
+    sighting = encode_record(Sighting(of=record_id(told), seen=2, day=TODAY + 20))
+    for number, body, days in ((0, told, 0), (1, sighting, 20)):
+        (wire,) = chain(net, net[number], [body])
+        await receive_segments(parts, [wire], net[number].member, NOW + days * DAY_MS)
+    states = [
+        (await why(parts, pattern, NOW + days * DAY_MS))["network"]["state"] for days in (20, 29, 30, 40)
+    ]
+    assert states == ["watched", "watched", "unknown", "unknown"]

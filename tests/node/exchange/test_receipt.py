@@ -128,7 +128,8 @@ async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_m
     pattern = net.patterns[0]
     for author, days in ((net[1], (5, 1, 4)), (net[2], (2, 3))):
         await net.say(author, *(report(pattern, day=TODAY - ago, bad=ago) for ago in days))
-    await net.say(net[3], report(pattern, tlp="red"), report(pattern, tlp="red", bad=1))
+    hidden = [report(pattern, tlp="red"), report(pattern, tlp="red", bad=1)]
+    await net.say(net[3], *hidden, report(pattern, bad=2))
     answer = await why(net[4].parts, pattern, NOW, clearance="green")
     listed = sorted((one["member"], one["day"], one["counts"]) for one in answer["records"])
     assert listed == [
@@ -136,9 +137,20 @@ async def test_of_what_does_not_count_the_answer_lists_the_newest_and_says_how_m
         ("org1", day_text(TODAY - 1), False),
         ("org2", day_text(TODAY - 3), True),
         ("org2", day_text(TODAY - 2), False),
+        ("org3", day_text(TODAY), True),
     ]
     assert answer["records_left_out"] == 1
-    assert (await why(net[4].parts, pattern, NOW))["records_left_out"] == 2
+    assert (await why(net[4].parts, pattern, NOW))["records_left_out"] == 3
+
+
+async def test_what_a_reader_may_not_see_is_not_explained_to_it(net: Founded) -> None:
+    pattern = net.patterns[0]
+    await net.say(net[1], report(pattern))
+    await net.say(net[2], report(pattern, tlp="red"))
+    with pytest.raises(NotFoundError):
+        await why(net[4].parts, pattern, NOW, clearance="green")
+    with pytest.raises(NotFoundError):
+        await anext(receipt.export(net[4].parts, pattern, NOW, clearance="green"))
 
 
 @pytest.mark.parametrize("read_whole", [log.READ_WHOLE, 0])
@@ -276,13 +288,16 @@ async def test_what_is_said_of_a_general_pattern_goes_along(net: Founded, tmp_pa
     above = lineage(load_catalogue(), load_taxonomy())
     special, general = next((name, over) for name in net.patterns if (over := above.general(name)))
     await net.say(net[0], report(special))
+    await net.say(net[3], report(special))
     await net.say(net[1], report(general[0], bad=3))
     await net.say(net[2], report(general[0], bad=3), report(net.patterns[-1]))
     await net.say(net[2], dispute(name(report(general[0], bad=3))))
     found = await replayed(await exported(net[4], special), tmp_path / "x")
     assert found.difference is None
-    assert [voice["via"] for voice in found.network_here["voices"]] == ["", general[0]]
-    assert found.segments == 4
+    voices = found.network_here["voices"]
+    assert [voice["via"] for voice in voices] == ["", general[0], "", ""]
+    assert [voice["benign_via"] for voice in voices] == ["", "", general[0], ""]
+    assert found.segments == 5
 
 
 async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_case_of(
@@ -291,10 +306,11 @@ async def test_a_novel_pattern_is_replayed_with_the_entry_that_it_is_a_special_c
     entry = next(one for one in load_catalogue().entries.values() if "declared" not in one.pattern)
     novel = parse_pattern({**entry.pattern, "declared": [min(load_taxonomy().families)]})
     await net.say(net[0], report("", pat=novel))
+    await net.say(net[2], report("", pat=novel))
     await net.say(net[1], report(entry.id, bad=3))
     found = await replayed(await exported(net[4], pattern_id(novel)), tmp_path / "x")
     assert found.difference is None
-    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id]
+    assert [voice["via"] for voice in found.network_here["voices"]] == ["", entry.id, ""]
 
 
 async def test_a_group_that_accuses_very_many_is_counted_again(net: Founded, tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ import pytest
 from ioint_node.errors import BusyError, RequestError
 from ioint_node.flows import effects
 from ioint_node.flows.believe import conclude_anew, refresh_all
+from ioint_node.flows.journal import LocalSighting
+from ioint_node.flows.publish import propose
 from ioint_node.flows.why import why
 from ioint_node.reputation.standpoint import Standpoint
+from ioint_node.scoring.values import Verdict
 from ioint_node.store import overrides
 from ioint_node.store.schema import sessions
 from ioint_node.store.times import to_text
-from ioint_protocol import encode_record, parse_segment
+from ioint_protocol import encode_record, parse_segment, record_id
 from sqlalchemy import insert, update
 
 from tests.node.exchange import founded
@@ -81,6 +84,18 @@ async def test_who_accuses_a_canary_is_not_believed_alone_and_the_canary_shows_n
     assert (viewer.effect(other), viewer.effect(later)) == (0.0, 0.05)
     assert await reason(viewer, other) == "often_wrong_here"
     assert viewer.parts.standpoint.weight(net.roster.member(net[0].member).group) == 200_000
+
+
+async def test_who_seconds_the_report_of_a_canary_is_not_demoted_with_its_author(make: Make) -> None:
+    net = await make()
+    canary = net.patterns[0]
+    viewer = with_canaries(net[1], canary)
+    first = report(canary, bad=3)
+    await net.hand(net.sign(net[0], 1, "", [first]), viewer, net[0])
+    seconded = encode_record(founded.sighting(record_id(first), seen=1))
+    await net.hand(net.sign(net[2], 1, "", [seconded]), viewer, net[2])
+    await refresh_all(viewer.parts, NOW)
+    assert viewer.parts.standpoint.caught == {"org0": 1}
 
 
 async def test_accusing_a_canary_is_remembered_over_a_restart_for_four_weeks(make: Make) -> None:
@@ -201,6 +216,44 @@ async def test_what_too_many_agents_meet_in_ordinary_work_waits_for_a_person_als
     await decide(viewer, pattern, "release", expires=NOW + DAY_MS)
     assert viewer.effect(pattern) == 0.30
     await effects.expire(viewer.parts, NOW + DAY_MS)
+    assert viewer.effect(pattern) == 0.0
+
+
+async def test_agents_that_meet_it_while_it_acts_are_counted_within_seconds(make: Make) -> None:
+    net = await make()
+    pattern, viewer = net.patterns[0], net[4]
+    await sees_actors(viewer, 100)
+    for node in net.nodes[:4]:
+        await net.hand(net.sign(node, 1, "", [report(pattern, bad=4)]), viewer, node)
+    assert viewer.effect(pattern) == 0.30
+    for number in range(6):
+        await viewer.see(pattern, session=f"s{number}", actor=f"a{number}")
+    met = LocalSighting(
+        patterns=(pattern,),
+        confirmed=False,
+        verdict=Verdict.IN_SCOPE,
+        session_id="s5",
+        actor="a5",
+        session_risk=0.1,
+        intents=(),
+        at=NOW,
+    )
+    await viewer.store.write(lambda connection: propose(connection, viewer.parts, met, NOW))
+    assert viewer.effect(pattern) == 0.30
+    await conclude_anew(viewer.parts, NOW)
+    assert (viewer.belief(pattern).reason, viewer.effect(pattern)) == ("quarantined", 0.0)
+
+
+async def test_what_a_receipt_says_is_in_force_within_seconds(make: Make) -> None:
+    net = await make()
+    pattern, viewer = net.patterns[0], net[1]
+    await net.hand(net.sign(net[0], 1, "", [report(pattern)]), viewer, net[0])
+    await viewer.store.write(
+        partial(overrides.put, subject=pattern, kind="allow", reason="r", by="x", expires=None, now=NOW)
+    )
+    assert await reason(viewer, pattern) == "allowed_here"
+    assert viewer.effect(pattern) == 0.05
+    await conclude_anew(viewer.parts, NOW)
     assert viewer.effect(pattern) == 0.0
 
 

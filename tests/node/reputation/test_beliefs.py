@@ -69,3 +69,36 @@ def test_what_is_left_is_one_share_of_every_effect(now: int) -> None:
     left = beliefs.share_left(now)
     assert beliefs.effect_of(("b",), now).effect == round(0.10 * left, 6)
     assert beliefs.effect_of(("a",), now).effect == round(0.05 * left, 6)
+
+
+def test_a_clock_that_was_ahead_keeps_nothing_fresh() -> None:
+    beliefs = heard_now()
+    ahead = 60 * 24 * HOUR_MS
+    beliefs.heard(ahead)
+    beliefs.heard(ahead + 1_000)
+    assert beliefs.age_s(ahead + 1_000) == 0
+    assert beliefs.age_s(8 * 24 * HOUR_MS) == 8 * 24 * 3_600
+    beliefs.heard(9 * 24 * HOUR_MS)
+    assert beliefs.age_s(9 * 24 * HOUR_MS + 5_000) == 5
+
+
+def test_what_is_forgotten_is_nowhere_and_what_is_believed_is_not_forgotten() -> None:
+    beliefs = heard_now()
+    beliefs.apply(
+        [
+            Belief(
+                pattern="d",
+                state="unknown",
+                tier="none",
+                effect=0.0,
+                score=0,
+                confidence=0,
+                groups=0,
+                general=("a",),
+            )
+        ]
+    )
+    assert tuple(beliefs.special("a")) == ("d",)
+    beliefs.forget(["a", "d", "e"])
+    assert (beliefs.get("d"), tuple(beliefs.special("a"))) == (None, ())
+    assert beliefs.get("a") is not None

@@ -33,5 +33,5 @@ def test_the_line_says_what_is_benign_and_that_stewards_look_at_it() -> None:
         found = network_part(said, founders(5), TODAY, review=review)
         local = judge(one := grounds(found.tier))
         line = why_line(found, local, one, PARAMS)
-        assert "benign 1.00, without the 1 largest 0.00" in line
+        assert "benign voices 1.00, 0.00 without the 1 largest of these" in line
         assert ("under review by the stewards" in line) == review

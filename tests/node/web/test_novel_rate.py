@@ -263,41 +263,27 @@ async def test_a_walk_is_followed_by_a_rest_and_nothing_to_do_by_none(node: Node
     assert hunter.rest_s == 0
 
 
-async def test_a_walk_that_is_interrupted_goes_on_where_it_was(
+async def test_a_walk_that_was_interrupted_for_another_goes_on_where_it_was(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(looking_back, "WALK_S", 0.0)
+    monkeypatch.setattr(looking_back, "WORDS_AT_ONCE", 1)
     monkeypatch.setattr(looking_back, "CHUNK_PATHS", 2)
     await history(node, ENOUGH)
     for number in range(5):
         await past(node, f"bad-{number}", INCIDENT, flagged=True)
     await node.hear("contoso", warning(node))
-    hunter = await hunt(node)
-    walks = 1
-    while hunter.waiting:
-        assert effect(node) == 0.0
-        await hunter.hunt(node.parts.assess)
-        walks += 1
-    assert (walks, hunter.counts["paths"], len(await listed(node))) == (4, 5, 5)
-    assert (await own_rate(node), effect(node)) == (Rate(matches=0, sessions=ENOUGH), 0.10)
-
-
-async def test_other_groups_come_first_where_a_walk_was_interrupted(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await history(node, ENOUGH)
-    for number in range(2):
-        await past(node, f"bad-{number}", INCIDENT, flagged=True)
-    await node.hear("contoso", warning(node))
-    monkeypatch.setattr(looking_back, "WALK_S", 0.0)
-    monkeypatch.setattr(looking_back, "CHUNK_PATHS", 1)
-    hunter = await hunt(node)
     other = about("memory_entry")
+    node.clock.now += 1_000
     await node.hear("fabrikam", warning(node, other))
-    hunter.take(node.parts.exchange.beliefs.all().values())
+    hunter = await hunt(node)
+    assert (hunter.waiting, hunter.counts["paths"], effect(node)) == (2, 2, 0.0)
     await hunter.hunt(node.parts.assess)
     async with node.parts.store.read() as connection:
         assert set(await incidents.hunted(connection)) == {pattern_id(other)}
+    await hunter.hunt(node.parts.assess)
+    assert (hunter.waiting, hunter.counts["paths"], len(await listed(node))) == (0, 5, 5)
+    assert (await own_rate(node), effect(node)) == (Rate(matches=0, sessions=ENOUGH), 0.10)
 
 
 async def test_what_comes_again_is_looked_for_in_what_happened_since(node: Node) -> None:

@@ -155,6 +155,8 @@ async def test_a_persons_word_releases_also_where_the_node_spoke_first(node: Nod
     assert "already said" in again["reason"]
     (held,) = (await node.json("/api/v1/overrides"))["items"]
     assert (held["kind"], held["subject"]) == ("release", pattern)
+    status, made = await answered(node, path, {"kind": "release", "reason": "looked at"}, "soc")
+    assert (status, made["quarantined"]) == (201, False)
 
 
 @pytest.mark.parametrize("role", ["agent", "engine"])

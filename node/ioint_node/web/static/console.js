@@ -228,6 +228,7 @@ function voice_table(voices) {
       el("tr", {}, el("td", { class: "dim", colspan: 5 },
         ...voice.members.map((one) => el("div", {}, statement(one))),
         voice.via ? el("div", {}, `heard by what it said of ${short(voice.via)}`) : null,
+        voice.benign_via ? el("div", {}, `speaks for it by what it said of ${short(voice.benign_via)}`) : null,
         voice.halvings ? el("div", {}, `accuses very many: halved ${voice.halvings}×`) : null,
         voice.removed_for.length ? el("div", {}, `among the largest, so not counted for ${voice.removed_for.join(" and ")}`) : null)))));
 }
