@@ -332,6 +332,7 @@ def page(result: Mapping[str, Any]) -> str:
     alone = [one for one in rows if one["corpus"] != "all"]
     more: Mapping[str, Column] = {**WARNINGS, "asked or stopped, alone": of("readings", "asked", "alone")}
     more = {**more, "more with the network": GAIN, "at random": by_chance}
+    note = f"\n{result['note']}\n" if result["note"] else ""
     beyond = [one["readings"]["asked"]["more"]["low"] > 0 for one in shipped]
     words = {
         **result,
@@ -343,7 +344,7 @@ def page(result: Mapping[str, Any]) -> str:
         "above": f"{sum(beyond)} of the {len(beyond)} intervals" if any(beyond) else "no interval",
     }
     sections = {
-        "# Force: what a member gains from the others": INTRODUCTION + headline(shipped) + HOW,
+        "# Force: what a member gains from the others": INTRODUCTION + headline(shipped) + note + HOW,
         "## Caught: a person is asked, or it is stopped": ASKED_TEXT + table(large, caught("asked")),
         "### Were all ordinary work new": NEW_TEXT + table(chosen, ALL_NEW_WORK),
         "### Were every warning to tip": TIP_TEXT + table(chosen, caught("asked by any")),
@@ -438,6 +439,7 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, help="where the scored sessions are kept")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="worlds of each kind")
     parser.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws")
+    parser.add_argument("--note", default="", help="what the page says of these figures besides")
     parser.add_argument("--short", action="store_true", help="the largest worlds, no liars and most liars")
     options = parser.parse_args()
     kept: Path | None = options.scores
@@ -453,15 +455,22 @@ def main() -> None:
             seeds = options.seeds if case.large else max(1, options.seeds // 2)
             rows.append(measured(case, sessions, seeds, options.draws))
             tell(len(rows), len(listed))
-    write(options.out, sessions, rows, seeds=options.seeds, draws=options.draws)
+    write(options.out, sessions, rows, seeds=options.seeds, draws=options.draws, note=options.note)
 
 
 def write(
-    out: Path, sessions: Sequence[Scored], rows: Sequence[Mapping[str, Any]], *, seeds: int, draws: int
+    out: Path,
+    sessions: Sequence[Scored],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    seeds: int,
+    draws: int,
+    note: str,
 ) -> None:
     """Write the page, the figures and the plot."""
     kinds = {kind: sum(one.kind == kind for one in sessions) for kind in (ORDINARY, RESISTED, MALICIOUS)}
-    result = {"seeds": seeds, "draws": draws, "sessions": len(sessions), **kinds, "rows": rows}
+    counts = {"seeds": seeds, "draws": draws, "sessions": len(sessions), **kinds}
+    result = {**counts, "note": note, "rows": rows}
     (out / "force.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     (out / "force.md").write_text(page(result), encoding="utf-8")
     plot(rows, out / "force.svg")
