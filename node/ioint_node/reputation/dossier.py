@@ -19,11 +19,12 @@ from types import MappingProxyType
 from typing import Final
 
 from ioint_protocol import Pattern, Roster
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ioint_node.reputation.anew import Anew
 from ioint_node.reputation.breadth import Breadth
 from ioint_node.reputation.rule import (
+    LIFE_DAYS,
     Network,
     Outcome,
     Scales,
@@ -303,8 +304,17 @@ class Dossier:
             if words is None:
                 self._words.pop(group, None)
             else:
-                self._words[group] = words
+                # Who counts more sessions later was first all the same.
+                first = min([self._came_first(s) for s in spoken if s.kind == "report"])
+                self._words[group] = structs.replace(words, arrival=first)
         self._reworded = set()
+
+    def _came_first(self, report: Said) -> tuple[str, str]:
+        """When the first report came that its author still stands by, given one that counts; and the author."""
+        said = self.said.get(report.author, ())
+        gone = {s.of for s in said if s.kind == "withdrawal"}
+        live = (s for s in said if s.kind == "report" and s.id not in gone and report.day - s.day < LIFE_DAYS)
+        return min([report.received_at, *(s.received_at for s in live)]), report.author
 
     def _tallied_then(self, scales: Scales) -> Tally[Said]:
         if self._then is None or self._then.scales is not scales:
