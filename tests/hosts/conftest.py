@@ -25,9 +25,8 @@ async def consortium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         pytest.skip(why)
     root = tmp_path_factory.mktemp("hosts")
     async with consortium_of(root, FOUNDERS, absent="mallory") as made:
-        # Something to speak of: reports of all others can be disputed.
-        for name in ("alpha", "charlie"):
-            for recorded in INCIDENTS:
-                await made[name].incident(recorded)
+        # Something to speak of: reports of others can be disputed, unless one signed the same.
+        for name, recorded in zip(("alpha", "charlie"), INCIDENTS, strict=True):
+            await made[name].incident(recorded)
         await made.agree()
         yield made

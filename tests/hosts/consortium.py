@@ -73,6 +73,7 @@ class Host:
     told: Said = field(default_factory=Counter)
     """What this node has told its user that it would send."""
     _tried: set[tuple[str, str]] = field(default_factory=set)
+    _disputed: list[str] = field(default_factory=list)
 
     async def prepare(self) -> None:
         """Make the node's home and its card."""
@@ -197,26 +198,40 @@ class Host:
         await until(left, f"reports leave {self.name}")
 
     async def dispute(self, count: int) -> frozenset[Key]:
-        """Say `count` things that this node has not said before, and return them."""
+        """Say `count` things that this node has not said before, disputes and what takes them back; return them."""
         said: set[Key] = set()
+        while len(said) < count:
+            records = await self._dispute_or_take_back()
+            said.update((self.member, record) for record in records)
+        self.told |= Counter(said)
+        return frozenset(said)
+
+    async def _dispute_or_take_back(self) -> list[str]:
+        if self._disputed:
+            return await self._opinion(self._disputed.pop(), "withdraw", "mistake")
         patterns = sorted([row["id"] async for row in self.client.items("/api/v1/indicators")])
         for pattern, reason in product(patterns, sorted(DISPUTE_REASONS)):
             if (pattern, reason) in self._tried:
                 continue
             self._tried.add((pattern, reason))
             try:
-                answer = await self.client.post(
-                    f"/api/v1/patterns/{pattern}/opinion", {"kind": "dispute", "reason": reason}
-                )
+                records = await self._opinion(pattern, "dispute", reason)
             except AnswerError as error:
-                if error.status == 404:  # nobody else has reported this one
+                if error.status in (
+                    404,
+                    409,
+                ):  # nobody else has reported this one, or this node said the same
                     continue
                 raise
-            said.update((self.member, record) for record in answer["records"])
-            if len(said) >= count:
-                self.told |= Counter(said)
-                return frozenset(said)
+            self._disputed.append(pattern)
+            return records
         raise AssertionError(f"{self.name} has nothing more to say")
+
+    async def _opinion(self, pattern: str, kind: str, reason: str) -> list[str]:
+        answer = await self.client.post(
+            f"/api/v1/patterns/{pattern}/opinion", {"kind": kind, "reason": reason}
+        )
+        return list(answer["records"])
 
     async def until_holds(self, said: frozenset[Key]) -> None:
         """Wait until this node has what somebody said."""

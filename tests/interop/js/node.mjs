@@ -15,7 +15,7 @@ import { keyId, keyPair, peerId } from './lib/ed25519.mjs'
 import { Exchange } from './lib/exchange.mjs'
 import { follow } from './lib/membership.mjs'
 import { openPeer } from './lib/peer.mjs'
-import { opinion } from './lib/reputation.mjs'
+import { breadthOf, opinion } from './lib/reputation.mjs'
 import { buildSegment, verifyInclusion } from './lib/segments.mjs'
 
 const OTHERS = 0o077 // mode bits of everybody but the owner
@@ -88,13 +88,18 @@ async function publish (values, push, announce) {
   ])
 }
 
-/** The network part for one subject, of all records held. */
+/** The network part for one subject, of all records held; this node has no catalogue, so no general patterns. */
 function opinionOf (subject, kind, today) {
   const { ledger, roster } = exchange
   const all = ledger.records()
-  const about = new Map(all.filter((record) => record.type === 'report').map(({ id, subject: its }) => [id, its]))
-  const statements = all
-    .filter(({ id, type, value }) => type === 'withdrawal' || about.get(type === 'report' ? id : value.of) === subject)
-    .map(({ author, id, type, value }) => ({ ...value, author, id, kind: type, day: value.day_until ?? value.day }))
-  return opinion({ kind, members: [...roster.members.values()], statements, equivocators: ledger.convicted(), today })
+  const about = new Map(all.filter(({ type }) => type === 'report').map((report) => [report.id, report]))
+  const said = all.map(({ author, id, type, value }) => {
+    const report = about.get(type === 'report' ? id : value.of)
+    const [its, subjectKind] = [report?.subject, report?.value.kind]
+    return { ...value, author, id, kind: type, subject: its, subjectKind, day: value.day_until ?? value.day }
+  })
+  const statements = said.filter((one) => one.kind === 'withdrawal' || one.subject === subject)
+  const world = { members: [...roster.members.values()], equivocators: ledger.convicted(), rulings: roster.rulings, today }
+  const breadth = breadthOf(said.filter((one) => one.kind !== 'withdrawal' && one.subject !== undefined), world)
+  return opinion({ ...world, kind, subject, statements, breadth, general: {} })
 }

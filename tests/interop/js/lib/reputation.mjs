@@ -40,6 +40,18 @@ export function opinion (given) {
   return TIERS.indexOf(itself.tier) > TIERS.indexOf(wide.tier) ? itself : wide
 }
 
+/** By group, how many subjects it accuses: rule 5. `said` are statements, each with its `subject` and `subjectKind`. */
+export function breadthOf (said, { members, equivocators, today }) {
+  const groups = new Map(members.filter((member) => isHeard(member, { equivocators })).map(({ id, group }) => [id, group]))
+  const accused = {}
+  for (const one of said) {
+    const group = groups.get(one.author)
+    if (group === undefined || !isOfAge(one, today) || rawVoice(one.subjectKind, one) <= 0n) continue
+    accused[group] = (accused[group] ?? new Set()).add(one.subject)
+  }
+  return Object.fromEntries(Object.entries(accused).map(([group, subjects]) => [group, subjects.size]))
+}
+
 /** Rules 7 to 10 for these voices; `names` are what a review of counts, `own` says who accuses the subject itself. */
 function reading (groups, names, own, withdrawn, { members, rulings, today }) {
   const n = groupsWithVoice(members)
