@@ -46,10 +46,13 @@ class Weighed:
     local: Local
 
 
-async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str, now: int) -> Weighed:
+async def weigh(
+    connection: AsyncConnection, parts: ExchangeParts, subject: str, now: int, *, count: bool = True
+) -> Weighed:
     """Weigh what the store has of a pattern or subject.
 
-    From the store alone: a receipt must not depend on what happens to be held in memory.
+    From the store alone: a receipt must not depend on what happens to be held in memory. How many subjects a group
+    accuses is in all of its records, a million in a large consortium: without `count` it is as last counted.
 
     Raises:
         NotFoundError: there is no roster to read it by.
@@ -60,9 +63,8 @@ async def weigh(connection: AsyncConnection, parts: ExchangeParts, subject: str,
     dossiers = await read_dossiers(connection, (subject,))
     await learn(parts, unlearned(parts, dossiers))
     general = await read_dossiers(connection, missing_general(parts, dossiers))
-    halved = await counted_halvings(
-        connection, parts, roster, [*dossiers.values(), *general.values()], day_of(now)
-    )
+    everything = [*dossiers.values(), *general.values()]
+    halved = await counted_halvings(connection, parts, roster, everything, day_of(now)) if count else None
     case = (await examine(connection, parts, roster, dossiers, now, general=general, halved=halved))[subject]
     belief = parts.beliefs.get(subject)
     grounds = case.settled(fits=belief.fits if belief else False, placed=case.measured_from is not None)
@@ -97,7 +99,7 @@ async def why(parts: ExchangeParts, pattern: str, now: int, *, clearance: str = 
     """
     today = day_of(now)
     async with parts.store.read() as connection:
-        weighed = await weigh(connection, parts, pattern, now)
+        weighed = await weigh(connection, parts, pattern, now, count=False)
         records, left_out = await _records(connection, parts, weighed, today, clearance=clearance)
         stored = await indicators.get(connection, indicator_id(pattern))
     check_said(parts, weighed, clearance)

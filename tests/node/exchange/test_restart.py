@@ -140,6 +140,8 @@ async def test_a_receipt_made_in_the_first_minutes_of_a_day_replays(make: Make, 
     )
     assert replayed.same
     back = await net[3].restarted(midnight)
+    for hears in (back, node):
+        await conclude_anew(hears.parts, midnight)
     told = [(await why(one.parts, subject, midnight))["network"]["accusing"] for one in (back, node)]
     assert told == [1_000_000, 1_000_000]
 
