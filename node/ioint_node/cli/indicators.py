@@ -310,7 +310,7 @@ def confirm(
     """
     node = connect(home)
     body: dict[str, Any] = {"tlp": tlp} if tlp else {}
-    if pattern.startswith("pkg:"):
+    if pattern.startswith(PUBLIC):
         if values is not None:
             raise click.UsageError("--values goes with a pattern")
         body |= {"subject": pattern, "intents": list(intents), "exact": exact_version}
@@ -395,7 +395,7 @@ def _end(node: Client, kind: str, pattern: str, form: str) -> None:
     """Take a decision back; what it is about is found among those that hold, for nobody need have reported it."""
     held = [row["subject"] for row in _decided(node) if row["kind"] == kind]
     listed = "ioint indicators decided"
-    name = pattern if pattern.startswith("pkg:") else full_id(pattern, held, what="decision", listed=listed)
+    name = pattern if pattern.startswith(PUBLIC) else full_id(pattern, held, what="decision", listed=listed)
     if not node.delete("api", "v1", "overrides", kind, subject=name)["removed"]:
         raise NotFoundError(f"{kind} does not hold for {name}: see `{listed}`")
     result = {"subject": name, "kind": kind, "holds": False}

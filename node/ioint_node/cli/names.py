@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,10 @@ def pattern_id(node: Client, given: str) -> str:
         RequestError: too few digits, or none or several begin so.
     """
     if given.startswith(PUBLIC):
-        return hashlib.sha256(given.encode()).hexdigest()
+        # Other commands do not wait for it.
+        from ioint_node.reputation.view import indicator_id  # noqa: PLC0415
+
+        return indicator_id(given)
     rows = chain(node.items("api", "v1", "patterns"), node.items("api", "v1", "indicators"))
     return full_id(given, (str(row["id"]) for row in rows), what="pattern", listed="ioint indicators list")
 

@@ -14,7 +14,7 @@ import click
 from ioint_protocol import LIMITS, Dispute, Report, Roster, Ruling, Sighting
 from ioint_protocol.records import PUBLIC_SUBJECT
 
-from ioint_node.cli.names import LEAST_DIGITS, full_id, id_digits, short_id
+from ioint_node.cli.names import LEAST_DIGITS, PUBLIC, full_id, id_digits, short_id
 from ioint_node.cli.options import node_options, show_table
 from ioint_node.cli.proposals import change_roster, proposal_option
 from ioint_node.cli.rosters import find_member, in_consortium, now_ms
@@ -171,7 +171,7 @@ async def _subject(connection: AsyncConnection, given: str) -> str:
 
     from ioint_node.store.disputes import subjects_named  # noqa: PLC0415 - see above
 
-    if given.startswith("pkg:"):
+    if given.startswith(PUBLIC):
         if len(given) > LIMITS.subject_chars or not PUBLIC_SUBJECT.fullmatch(given):
             raise RequestError(f"{given[:64]!r} is no package URL that the protocol has")
         return given

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ioint_node.cli.client import connect
-from ioint_node.cli.names import LEAST_DIGITS, or_see, pattern_id, short_id
+from ioint_node.cli.names import LEAST_DIGITS, PUBLIC, or_see, pattern_id, short_id
 from ioint_node.cli.options import ConsortiumId, cell, check_place, emit, node_options, printable, show_fields
 from ioint_node.errors import ConfigError, ReceiptError
 from ioint_node.reputation.derivation import counted
@@ -163,13 +163,13 @@ def _replay(source: Path, pattern: str, consortium: str | None, form: str) -> No
 def _shown_by(pattern: str, name: str) -> str:
     """The command that shows what there is of a pattern; a package that nobody spoke of has nothing to show."""
     return (
-        "ioint indicators list" if pattern.startswith("pkg:") else f"ioint indicators show {short_id(name)}"
+        "ioint indicators list" if pattern.startswith(PUBLIC) else f"ioint indicators show {short_id(name)}"
     )
 
 
 def _known_as(pattern: str) -> str:
     """The id of a public subject by its package URL; what is given of a pattern's id is left as it is."""
-    return indicator_id(pattern) if pattern.startswith("pkg:") else pattern.lower()
+    return indicator_id(pattern) if pattern.startswith(PUBLIC) else pattern.lower()
 
 
 def _computed(source: Path, consortium: str | None) -> Replayed:

@@ -29,6 +29,7 @@ from ioint_node.privacy.gate import (
     speak_for,
 )
 from ioint_node.privacy.standing import Matter, covering
+from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.novel import too_broad
 from ioint_node.store import matches, novel, outgoing, standing
@@ -314,7 +315,7 @@ def _matter(parts: ExchangeParts, subject: str, proposal: Proposal, now: int) ->
     elif is_update(proposal, now):
         category = "update"
     else:
-        category = "subject" if subject.startswith("pkg:") else "novel" if proposal.novel else "catalogue"
+        category = "subject" if subject.startswith(PUBLIC) else "novel" if proposal.novel else "catalogue"
     return Matter(
         category=category,
         pattern=subject,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.store.log import UNLABELLED, statement_id
 from ioint_node.store.schema import records
 
@@ -15,7 +16,7 @@ async def public_subjects(connection: AsyncConnection, ours: str | None, limit: 
         select(records.c.subject)
         .where(
             records.c.kind == "report",
-            records.c.subject.startswith("pkg:"),
+            records.c.subject.startswith(PUBLIC),
             records.c.author != (ours or ""),
         )
         .distinct()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.reputation.dossier import PUBLIC
+from ioint_node.reputation.view import indicator_id
 from ioint_node.store.clearance import visible
 from ioint_node.store.schema import indicators, records, roster_files, sessions
 
-_PUBLIC = "pkg:"  # how every public subject begins
 T = TypeVar("T")
 
 
@@ -144,12 +144,12 @@ async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> s
         return found.subject
     names = (
         select(records.c.subject)
-        .where(records.c.subject.startswith(_PUBLIC), records.c.tlp.in_(visible(clearance)))
+        .where(records.c.subject.startswith(PUBLIC), records.c.tlp.in_(visible(clearance)))
         .distinct()
     )
     async with connection.stream(names) as rows:
         async for (name,) in rows:
-            if hashlib.sha256(name.encode()).hexdigest() == key:
+            if indicator_id(name) == key:
                 return str(name)
     return None
 
