@@ -1,7 +1,7 @@
 # make demo    five organisations on this machine, one of them hostile; ARGS="--exit -o json" for the summary alone
 # make check   lint, format, types, layers and the pure tests: what to run before every commit
 # make test    every test
-# make interop the second implementation, in JavaScript, for the tests that meet it (npm)
+# make interop the second implementation, and clients of others, in JavaScript, for the tests that meet them (npm)
 # make lock    compile the hashed requirements anew
 #
 # Everything but a command's own result goes to standard error.
@@ -15,10 +15,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 BUILD_LOCK := requirements/build.txt
-# Wheels alone, but for three pure-Python sources that exist as nothing else; what builds them is in the lock too, so
+# Wheels alone, but for four pure-Python sources that exist as nothing else; what builds them is in the lock too, so
 # nothing is fetched without a hash (docs/adr/0002).
 INSTALL := $(PIP) install --require-hashes --no-deps --only-binary :all:
-INSTALL_SOURCES := $(INSTALL) --no-binary cpe,python-baseconv,varint --no-build-isolation --use-pep517
+INSTALL_SOURCES := $(INSTALL) --no-binary cpe,python-baseconv,varint,weakrefmethod --no-build-isolation --use-pep517
 PURE_TESTS := $(wildcard tests/taxonomy tests/protocol $(addprefix tests/node/, \
     scoring trust reputation admission privacy))
 
@@ -44,12 +44,13 @@ check: $(VENV)/.dev
 # --- the environment ---
 
 INTEROP := tests/interop/js
-interop: $(INTEROP)/node_modules/.package-lock.json
+CLIENTS := tests/clients/js
+interop: $(INTEROP)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json
 
 # npm writes this file last. Node.js itself is among what it installs; no package's own script runs.
-$(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package-lock.json $(INTEROP)/.npmrc
-	@echo "ioint: installing the second implementation" >&2
-	@cd $(INTEROP) && npm ci --loglevel=error >&2
+%/node_modules/.package-lock.json: %/package-lock.json %/.npmrc
+	@echo "ioint: installing what $* needs" >&2
+	@cd $* && npm ci --loglevel=error >&2
 	@touch $@
 
 $(VENV)/.base: $(BUILD_LOCK) deploy/find-python
@@ -83,4 +84,4 @@ lock:
 	@rm -rf .lock
 
 clean:
-	rm -rf $(VENV) $(INTEROP)/node_modules .lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) $(INTEROP)/node_modules $(CLIENTS)/node_modules .lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -20,13 +20,19 @@ from ioint_node.web.site import Site
 
 # What a role opens. `act`: sessions (an agent's own only). `see_session`: one session by its id, likewise. `query`:
 # what is known. `review`: what would leave, and who did what. `opine`: confirm, dispute, mute, allow. `decide`: what
-# leaves. `manage`: tokens. `answer`: whether what was done was right.
+# leaves. `manage`: tokens. `answer`: whether what was done was right. `telemetry`: spans and logs of agents (an agent's
+# own only). `subscribe`: webhooks and streams of security events.
 MAY = {
-    "agent": frozenset({"act", "answer", "see_session"}),
-    "engine": frozenset({"act", "answer", "see_session", "query"}),
+    "agent": frozenset({"act", "answer", "see_session", "telemetry"}),
+    "engine": frozenset({"act", "answer", "see_session", "query", "telemetry", "subscribe"}),
     "soc": frozenset({"answer", "see_session", "query", "review", "opine"}),
-    "admin": frozenset({"act", "answer", "see_session", "query", "review", "opine", "decide", "manage"}),
-}
+    "admin": frozenset(
+        {
+            "act", "answer", "see_session", "query", "review", "opine", "decide", "manage", "telemetry",
+            "subscribe",
+        }
+    ),
+}  # fmt: skip
 ANYONE = Caller(id="-", role="anyone", actor=None, tlp="clear", expires=None)
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")  # 256 bits
 
