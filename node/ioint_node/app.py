@@ -51,6 +51,7 @@ from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.placing import Placing
 from ioint_node.flows.prune import prune, weigh
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.rekeyed import take_back
@@ -87,6 +88,7 @@ class Periods:
     refusals_s: float = 1.0
     roster_s: float = 5.0
     novel_s: float = 30.0
+    placing_s: float = 5.0
     second_s: float = 30.0
     everyday_s: float = 3_600.0
     stamp_s: float = 60.0
@@ -342,6 +344,7 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
 
 def _jobs(node: Node) -> tuple[Job, ...]:
     retention = Retention(events_days=node.config.retention_days, stream_days=node.config.retention_days)
+    placing = Placing(node.store)
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: node.network.look_for_roster()),
@@ -364,6 +367,8 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             run=partial(_forget_old, node, retention),
         ),
         Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
+        Job(name="placing", every_s=PERIODS.placing_s, run=placing.run, at_start=True),
+        Job(name="places", every_s=PERIODS.forget_s, run=placing.forget),
         Job(name="second", every_s=PERIODS.second_s, run=partial(second, node.parts)),
         Job(name="everyday", every_s=PERIODS.everyday_s, run=partial(speak_for_everyday, node.parts)),
         *jobs_of(node.local),
