@@ -64,7 +64,8 @@ async def feed(node: Node) -> Feed:
 
 async def test_the_manifest_names_every_event_and_each_can_be_fetched(feed: Feed) -> None:
     manifest, events = await feed.manifest(), await feed.events()
-    assert manifest.keys() == events.keys() and manifest
+    assert manifest.keys() == events.keys()
+    assert manifest
     for name, heading in manifest.items():
         assert events[name]["uuid"] == name
         assert int(events[name]["timestamp"]) == heading["timestamp"]
@@ -90,7 +91,8 @@ async def test_pymisp_reads_an_event_and_computes_the_same_feed(feed: Feed) -> N
         }
         assert {key: manifest[name][key] for key in expected} == expected
         assert [one["name"] for one in read.tags] == [one["name"] for one in manifest[name]["Tag"]]
-    assert ours == theirs and ours
+    assert ours == theirs
+    assert ours
 
 
 async def test_only_what_the_token_may_see_is_in_the_feed(feed: Feed) -> None:
@@ -106,7 +108,8 @@ async def test_a_live_indicator_may_be_looked_for_and_carries_its_tags(feed: Fee
     made = (await feed.objects())[first]
     (pattern,) = [one for one in made["Attribute"] if one["object_relation"] == "pattern"]
     names = {tag["name"] for tag in pattern["Tag"]}
-    assert pattern["to_ids"] and {"tlp:clear", 'ioint:state="watched"'} <= names
+    assert pattern["to_ids"]
+    assert {"tlp:clear", 'ioint:state="watched"'} <= names
     assert any(name.startswith("ioint:intent=") for name in names)
     assert value(made, "reporters") == "2"
 
@@ -132,7 +135,9 @@ async def test_only_the_event_that_changed_is_newer(feed: Feed) -> None:
         for name, event in (await feed.events()).items()
         if feed.node.patterns(1)[0] in {value(made, "indicator-id") for made in event["Object"]}
     }
-    assert newer == holding and len(newer) == 1 and before.keys() == after.keys()
+    assert newer == holding
+    assert len(newer) == 1
+    assert before.keys() == after.keys()
 
 
 async def test_a_change_in_the_second_of_the_look_is_dated_later(feed: Feed) -> None:
@@ -163,7 +168,8 @@ async def test_what_was_taken_back_stays_in_its_event_as_deleted(feed: Feed) -> 
     await feed.node.hear("contoso", Withdrawal(of=said, reason="false_positive"))
     await feed.settle()
     made = (await feed.objects())[second]
-    assert made["deleted"] and value(made, "state") == "withdrawn"
+    assert made["deleted"]
+    assert value(made, "state") == "withdrawn"
     assert not any(one["to_ids"] for one in made["Attribute"])
 
 
@@ -173,7 +179,8 @@ async def test_who_knew_what_is_now_above_the_clearance_is_told_that_it_is_gone(
     await feed.node.hear("initech", feed.node.report(first, tlp="amber_strict"))
     await feed.settle()
     after = (await feed.objects())[first]
-    assert after["uuid"] == before["uuid"] and after["deleted"]
+    assert after["uuid"] == before["uuid"]
+    assert after["deleted"]
     assert [one["object_relation"] for one in after["Attribute"]] == ["indicator-id"]
     assert int(after["timestamp"]) >= int(before["timestamp"])
 
