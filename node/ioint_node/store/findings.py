@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import JSON, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.clearance import visible
@@ -87,6 +87,24 @@ async def rows_of(
         )
     )
     return {name: json.loads(body)["row"] for name, body in found}
+
+
+async def intents_seen(
+    connection: AsyncConnection, states: Collection[str], clearance: str
+) -> tuple[tuple[tuple[str, ...], int, int], ...]:
+    """Each combination of intents of indicators in these states: how many have it, and the highest score."""
+    if connection.dialect.name == "postgresql":
+        named = cast(indicators.c.body, JSON)["row"]["intents"].as_string()
+    else:
+        named = func.json_extract(indicators.c.body, "$.row.intents")
+    intents = named.label("intents")
+    statement = (
+        select(intents, func.count(), func.max(indicators.c.score))
+        .where(indicators.c.state.in_(states), indicators.c.tlp.in_(visible(clearance)))
+        .group_by(intents)
+    )
+    rows = await connection.execute(statement)
+    return tuple((tuple(json.loads(text)), int(count), int(score)) for text, count, score in rows)
 
 
 _INCIDENT: Final = (
