@@ -77,6 +77,7 @@ class Config:
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
     webhook_private: bool = False
+    publish_public: bool = False  # what is TLP:CLEAR is signed and served to everybody
     own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
@@ -152,7 +153,10 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
+            *(
+                keys / f"{name}.key"
+                for name in ("node", "record", "pass", "feed", "steward", "clock", "principal")
+            ),
             *sorted(keys.glob("*-*.key")),
             self.fingerprint_file,
             self.invitation_file,

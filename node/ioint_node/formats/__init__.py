@@ -1,1 +1,1 @@
-"""Indicators and findings in the formats of others: values in, JSON values out, no input or output."""
+"""Indicators in the formats of other tools: pure functions from a row to an object."""

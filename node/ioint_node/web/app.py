@@ -41,7 +41,7 @@ from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
 from ioint_node.web.feeds import misp as misp_feed
-from ioint_node.web.feeds import navigator, ocsf
+from ioint_node.web.feeds import navigator, ocsf, public
 from ioint_node.web.limits import FailedAuth, Lookups
 from ioint_node.web.problems import SERVER, refusal_of, render
 from ioint_node.web.site import Route, Site, WebParts
@@ -114,6 +114,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *misp_feed.routes(site),
         *ocsf.routes(),
         *navigator.routes(),
+        *public.routes(),
     )
 
 
