@@ -8,9 +8,19 @@ from typing import Any, Final
 
 import click
 
-from ioint_node.cli.client import connect
+from ioint_node.cli.client import PAGE_ITEMS, PAGES, connect
 from ioint_node.cli.names import or_see, pattern_id
-from ioint_node.cli.options import Commands, Whole, cell, emit, node_options, show_table, show_tree
+from ioint_node.cli.options import (
+    Commands,
+    Whole,
+    cell,
+    check_place,
+    emit,
+    home_option,
+    node_options,
+    show_table,
+    show_tree,
+)
 from ioint_node.store.incidents import CLOSED_AS, FOUND, STATES
 
 COLUMNS: Final = ("id", "state", "found", "tier", "label", "sessions", "agent", "assignee", "opened_at")
@@ -102,6 +112,30 @@ def close_one(*, home: Path, form: str, incident: str, closed_as: str, text: str
 def reopen(*, home: Path, form: str, incident: str, text: str) -> None:
     """Take a closing back."""
     _act(home, form, incident, {"do": "reopen", "note": text})
+
+
+@incidents.command("export")
+@click.option("--form", type=click.Choice(("ocsf",)), default="ocsf", show_default=True, help="The format.")
+@click.option("--after", help="Go on from here: what the last export named.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file to add the lines to; else they go to standard output.",
+)
+@home_option
+def export(*, home: Path, form: str, after: str | None, output: Path | None) -> None:
+    """Write incidents and actions out of scope for a SIEM, a line each; where to go on is told on standard error."""
+    node = connect(home)
+    if output is not None:
+        check_place(output)
+    with output.open("ab") if output is not None else click.open_file("-", "wb") as file:
+        for _ in range(PAGES):
+            lines, following = node.page("feeds", f"{form}.jsonl", limit=PAGE_ITEMS, after=after)
+            if not lines:
+                break
+            file.write(lines)
+            after = following
+    click.echo(f"ioint: go on with --after {following}", err=True)
 
 
 def _act(home: Path, form: str, incident: str, body: Mapping[str, Any]) -> None:

@@ -256,9 +256,7 @@ def key_of(document: bytes, record_key: bytes | None = None) -> bytes:
         if found.schema != KEY_SCHEMA or len(public) != 32:
             raise ValueError(f"its schema is {found.schema[:64]!r}")
         if record_key is not None:
-            vouched = msgspec.json.decode(
-                opened(bytes(found.bound or b""), KEY_TYPE, record_key), type=_KeyDocument
-            )
+            vouched = msgspec.json.decode(opened(bytes(found.bound), KEY_TYPE, record_key), type=_KeyDocument)
             if (vouched.key, vouched.member, vouched.consortium) != (
                 found.key,
                 found.member,
@@ -313,7 +311,7 @@ class _KeyDocument(msgspec.Struct, frozen=True):
     key: str
     member: str
     consortium: str
-    bound: msgspec.Raw | None = None
+    bound: msgspec.Raw = msgspec.Raw()
 
 
 def _verifies(signed: bytes, signature: bytes, public: bytes) -> bool:

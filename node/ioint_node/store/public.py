@@ -71,7 +71,8 @@ async def newest(connection: AsyncConnection) -> PublicBundle | None:
 
 async def newest_seq(connection: AsyncConnection) -> int | None:
     """The number of the bundle that is served, None before the first."""
-    return (await connection.execute(select(func.max(public_bundles.c.seq)))).scalar_one()
+    seq: int | None = (await connection.execute(select(func.max(public_bundles.c.seq)))).scalar_one()
+    return seq
 
 
 async def put(connection: AsyncConnection, made: PublicBundle) -> None:

@@ -36,7 +36,8 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `public` None where nothing is published, `behind_proxy` where a proxy names the caller's address.
+    private networks, `joining` None where nobody can apply, `public` None where nothing is published, `behind_proxy`
+    where a proxy names the caller's address.
     """
 
     store: Store
