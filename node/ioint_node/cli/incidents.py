@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,8 @@ from ioint_node.cli.options import (
     cell,
     check_place,
     emit,
-    home_option,
     node_options,
+    show_fields,
     show_table,
     show_tree,
 )
@@ -115,27 +116,34 @@ def reopen(*, home: Path, form: str, incident: str, text: str) -> None:
 
 
 @incidents.command("export")
-@click.option("--form", type=click.Choice(("ocsf",)), default="ocsf", show_default=True, help="The format.")
-@click.option("--after", help="Go on from here: what the last export named.")
+@click.option(
+    "--form", "kind", type=click.Choice(("ocsf",)), default="ocsf", show_default=True, help="Of each line."
+)
+@click.option("--after", help="Go on from here: the `after` of the last export.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A file to add the lines to; else they go to standard output.",
+    "target",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    required=True,
+    help="One JSON object per line; they are added to what is there.",
 )
-@home_option
-def export(*, home: Path, form: str, after: str | None, output: Path | None) -> None:
-    """Write incidents and actions out of scope for a SIEM, a line each; where to go on is told on standard error."""
-    node = connect(home)
-    if output is not None:
-        check_place(output)
-    with output.open("ab") if output is not None else click.open_file("-", "wb") as file:
+@node_options
+def export(*, home: Path, form: str, kind: str, after: str | None, target: Path) -> None:
+    """Write incidents and actions out of scope to a file for a SIEM, the oldest first."""
+    check_place(target)
+    node, count = connect(home), 0
+    with target.open("ab") as file:
         for _ in range(PAGES):
-            lines, following = node.page("feeds", f"{form}.jsonl", limit=PAGE_ITEMS, after=after)
+            lines = node.fetch("feeds", f"{kind}.jsonl", limit=PAGE_ITEMS, after=after).splitlines(
+                keepends=True
+            )
             if not lines:
                 break
-            file.write(lines)
-            after = following
-    click.echo(f"ioint: go on with --after {following}", err=True)
+            file.writelines(lines)
+            count += len(lines)
+            after = json.loads(lines[-1])["unmapped"]["ioint"]["after"]
+    result = {"findings": count, "output": str(target), "after": after}
+    emit(result, form=form, human=lambda: show_fields(result))
 
 
 def _act(home: Path, form: str, incident: str, body: Mapping[str, Any]) -> None:

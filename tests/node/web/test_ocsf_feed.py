@@ -116,6 +116,9 @@ async def test_a_reader_that_goes_on_gets_each_finding_once(node: Node) -> None:
         seen += [one["metadata"]["uid"] for one in findings]
     assert len(seen) == len(set(seen)) == 6
     assert (await page(node, path))[0] == []
+    whole, _ = await page(node)
+    (rest, _) = await page(node, f"{FEED}?after={whole[3]['unmapped']['ioint']['after']}")
+    assert rest == whole[4:]
     await out_of_scope(node, "later")
     (newest,), _ = await page(node, path)
     assert newest["metadata"]["uid"] not in seen

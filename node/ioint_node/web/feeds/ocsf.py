@@ -1,7 +1,7 @@
 """What happened here as OCSF, a line each, for a SIEM that goes on where it stopped.
 
-The cursor of the next page is in the `Link` header (RFC 8288, `rel="next"`) of every answer, also of an empty one: at
-the end it is the place to go on from.
+Every finding holds the cursor of what follows it (`unmapped.ioint.after`), and the `Link` header (RFC 8288,
+`rel="next"`) of every answer, also of an empty one, leads to the next page: at the end that is where to go on.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ async def list_findings(site: Site, request: web.Request, caller: Caller) -> web
         taxonomy=site.parts.exchange.taxonomy,
         techniques=load_framework(ocsf.ATLAS),
     )
-    found = [ocsf.of_step(_step(site, one, rows), frame) for one in noted]
-    found += [ocsf.of_deviation(_deviation(one), frame) for one in decided]
-    if noted:
-        seq = noted[-1].seq
-    if decided:
-        at, name = decided[-1].at, decided[-1].id
+    found = []
+    for step in noted:
+        seq = step.seq
+        found.append(_marked(ocsf.of_step(_step(site, step, rows), frame), seq, at, name))
+    for one in decided:
+        at, name = one.at, one.id
+        found.append(_marked(ocsf.of_deviation(_deviation(one), frame), seq, at, name))
     if len(decided) < room and until > at:
         at, name = until, "-"  # all before was looked through, so nobody need look again
     following = f"{FEED}?after={cursor_text(seq, at, name)}"
@@ -67,6 +68,12 @@ async def list_findings(site: Site, request: web.Request, caller: Caller) -> web
             "Link": f'<{following}>; rel="next"',
         },
     )
+
+
+def _marked(finding: dict[str, Any], *place: object) -> dict[str, Any]:
+    """A finding with the cursor of what follows it."""
+    finding["unmapped"]["ioint"]["after"] = cursor_text(*place)
+    return finding
 
 
 def _step(site: Site, found: Noted, rows: Mapping[str, Mapping[str, Any]]) -> ocsf.Step:
