@@ -530,7 +530,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
             keys=partial(fingerprint_keys, config),
             left=partial(_left, node),
         ),
-        public=node.public,
+        publishes=config.publish_public,
         behind_proxy=config.web_tls_proxy,
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:

@@ -16,7 +16,6 @@ from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.public import PublicParts
 from ioint_node.flows.respond import RespondParts
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
@@ -36,8 +35,8 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `public` None where nothing is published, `behind_proxy`
-    where a proxy names the caller's address.
+    private networks, `joining` None where nobody can apply, `publishes` where the operator
+    publishes what is TLP:CLEAR, `behind_proxy` where a proxy names the caller's address.
     """
 
     store: Store
@@ -56,7 +55,7 @@ class WebParts:
     loop: LoopParts | None = None
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
-    public: PublicParts | None = None
+    publishes: bool = False
     behind_proxy: bool = False
 
 
