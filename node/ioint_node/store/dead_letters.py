@@ -75,9 +75,7 @@ async def drop(connection: AsyncConnection, hook: str, row: StreamRow) -> None:
     )
 
 
-async def page(
-    connection: AsyncConnection, hook: str, limit: int, after: int = -1
-) -> tuple[DeadLetter, ...]:
+async def page(connection: AsyncConnection, hook: str, limit: int, after: int = -1) -> tuple[DeadLetter, ...]:
     """The letters of a hook in the order of their rows."""
     d = dead_letters.c
     statement = (

@@ -69,6 +69,7 @@ class Site:
     responding: RespondParts
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
+    pinged: set[str] = field(default_factory=set)  # webhooks that are being tested
 
     def address(self, request: web.Request) -> str:
         """Where a request comes from; by the word of the proxy, where one is in front."""
