@@ -44,7 +44,6 @@ from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.subjects import touches
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
-from ioint_node.store.clearance import visible
 from ioint_node.store.indicators import ACTED_ON, HEARD
 from ioint_node.store.log import Arrival
 from ioint_node.store.matches import WINDOW_DAYS
@@ -563,14 +562,7 @@ async def _write(
 
 
 def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) -> dict[str, Any]:
-    """The body of a stream row; `before` and `after` are the effect, which is what an engine acts on.
-
-    `was` has the former values of what changed, None where nothing was known before. It is left out where the former
-    label was more closed than this one, since who hears this may not have been allowed to know.
-    """
-    former = dict(zip(HEARD, old.heard, strict=False))
-    was = {name: value for name, value in former.items() if value != row[name]} if former else None
-    told = not former or old.tlp in visible(row["tlp"])
+    """The body of a stream row; `before` and `after` are the effect, which is what an engine acts on."""
     return {
         row["kind"]: row["id"],
         "before": old.effect,
@@ -581,11 +573,9 @@ def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) ->
         "confidence": row["confidence"],
         "effect": row["effect"],
         "revoked": row["revoked"],
-        "disputed": row["disputed"],
         "reason": local.reason,
         "label": row["label"],
         "first_reporter": facts.first_reporter,
-        **({"was": was} if told else {}),
     }
 
 
