@@ -34,8 +34,8 @@ class Key:
     """One thing to ask for.
 
     `values` are the closed list of a `word`, `aliases` other names of these. A `number` is counted in units of
-    1/`scale`, from 0 to `most` units. `several`: a row may have more than one value. `lasting`: the values of a row
-    never change.
+    1/`scale`, from 0 to `most` units. `single`: every row has just one value. `lasting`: the values of a row never
+    change.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Key:
     aliases: Mapping[str, str] = field(default_factory=dict, compare=False)
     most: int = 0
     scale: int = 1
-    several: bool = False
+    single: bool = False
     lasting: bool = False
 
 
@@ -57,14 +57,23 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="state",
             type="word",
+            single=True,
             values=STATES,
             about="the reputation",
             example="state:watched,malicious",
         ),
-        Key(name="tier", type="word", values=TIERS, about="the tier in force here", example="-tier:none"),
+        Key(
+            name="tier",
+            type="word",
+            single=True,
+            values=TIERS,
+            about="the tier in force here",
+            example="-tier:none",
+        ),
         Key(
             name="kind",
             type="word",
+            single=True,
             values=KINDS,
             about="a pattern or a public subject",
             example="kind:subject",
@@ -73,6 +82,7 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="trend",
             type="word",
+            single=True,
             values=TRENDS,
             about="where the score went within a week",
             example="trend:rising",
@@ -80,6 +90,7 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="tlp",
             type="word",
+            single=True,
             values=LABELS,
             about="its label of TLP 2.0, within the clearance of the token",
             example="tlp:clear,green",
@@ -87,6 +98,7 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="seen",
             type="word",
+            single=True,
             values=YES_NO,
             about="whether this node met it within 30 days before it last changed",
             example="seen:yes",
@@ -94,6 +106,7 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="disputed",
             type="word",
+            single=True,
             values=YES_NO,
             about="whether anybody speaks for it",
             example="disputed:no",
@@ -101,6 +114,7 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="revoked",
             type="word",
+            single=True,
             values=YES_NO,
             about="whether it was taken back",
             example="revoked:no",
@@ -111,7 +125,6 @@ def _keys() -> Mapping[str, Key]:
             values=tuple(sorted(taxonomy.intents)),
             about="a risky intent that it is evidence of",
             example="intent:indirect_injection",
-            several=True,
         ),
         Key(
             name="layer",
@@ -127,7 +140,6 @@ def _keys() -> Mapping[str, Key]:
             values=(*sorted(taxonomy.families), ANY),
             about="a declared intent that it is about; `any`: it is about every one",
             example="family:support_customer,any",
-            several=True,
             lasting=True,
         ),
         Key(
@@ -136,7 +148,6 @@ def _keys() -> Mapping[str, Key]:
             values=tuple(sorted(taxonomy.verbs)),
             about="a verb that a step of the pattern names, by itself or by its class",
             example="verb:send",
-            several=True,
             lasting=True,
         ),
         Key(
@@ -145,14 +156,21 @@ def _keys() -> Mapping[str, Key]:
             values=tuple(sorted(taxonomy.resources)),
             about="a resource class that a step of the pattern names, by itself or by its group",
             example="resource:secret,email",
-            several=True,
             lasting=True,
         ),
-        Key(name="score", type="number", most=100, about="the score", example="score>=50"),
-        Key(name="confidence", type="number", most=100, about="the confidence", example="confidence<30"),
+        Key(name="score", type="number", single=True, most=100, about="the score", example="score>=50"),
+        Key(
+            name="confidence",
+            type="number",
+            single=True,
+            most=100,
+            about="the confidence",
+            example="confidence<30",
+        ),
         Key(
             name="effect",
             type="number",
+            single=True,
             most=MILLIONTHS,
             scale=MILLIONTHS,
             about="the effect in force here",
@@ -161,6 +179,7 @@ def _keys() -> Mapping[str, Key]:
         Key(
             name="reporters",
             type="number",
+            single=True,
             most=REPORTERS_MOST,
             about="how many independent groups accuse it",
             example="reporters>=2",

@@ -7,20 +7,18 @@ asks for the events that it can be asked of, where nothing else is said; `reset`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import NotFoundError, RequestError
-from ioint_node.filtering import EVERYTHING, Filter, parse
-from ioint_node.store.indicators import HEARD
-from ioint_node.store.rows import among
+from ioint_node.errors import NotFoundError
+from ioint_node.filtering import EVERYTHING, TOLD, Filter, parse
+from ioint_node.store.clearance import visible
+from ioint_node.store.listings import rows_of
 from ioint_node.store.saved import get_saved
-from ioint_node.store.schema import indicators
 from ioint_node.store.stream import StreamRow
 
 OF_INDICATORS: Final = frozenset({"reputation", "withdrawal"})
@@ -35,14 +33,6 @@ class News:
     row: StreamRow
     said: Mapping[str, Any]
     indicator: Mapping[str, Any] | None = None
-
-    @property
-    def before(self) -> dict[str, Any]:
-        """The values of before, as far as the event says: none of an event of an older release."""
-        was: Mapping[str, Any] | None = self.said.get("was")
-        if was is None or self.indicator is None:
-            return {}
-        return {**{name: self.indicator[name] for name in HEARD}, **was}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +56,8 @@ class Wanted:
         if event in OF_ACTORS:
             return self.actor is None or news.said.get("actor") == self.actor
         if event not in OF_INDICATORS or self.filter == EVERYTHING or news.indicator is None:
-            return True  # of an indicator that is forgotten nobody can say that it did not fit
-        settled = self.filter.at(now)
-        if "was" in news.said and news.said["was"] is None:  # there was nothing before
-            return settled.matches(news.indicator)
-        return settled.concerns(news.indicator, news.before)
+            return True  # of what is forgotten or closed now nobody can say that it did not fit
+        return self.filter.at(now).concerns(news.indicator, news.said)
 
 
 async def news_of(connection: AsyncConnection, rows: Sequence[StreamRow]) -> tuple[News, ...]:
@@ -81,12 +68,12 @@ async def news_of(connection: AsyncConnection, rows: Sequence[StreamRow]) -> tup
     """
     said = [msgspec.json.decode(row.body) for row in rows]
     subjects = [_subject(row, one) for row, one in zip(rows, said, strict=True)]
-    stored = await _stored(connection, {subject for subject in subjects if subject is not None})
+    stored = await rows_of(connection, {subject for subject in subjects if subject is not None})
     return tuple(
         News(
             row=row,
             said=one,
-            indicator=_as_told(stored[subject], one) if subject in stored else None,
+            indicator=_as_told(row, stored.get(subject or ""), one),
         )
         for row, one, subject in zip(rows, said, subjects, strict=True)
     )
@@ -108,21 +95,19 @@ def events_of(*, filtered: bool, actor: bool) -> frozenset[str]:
 
 
 async def filter_of(connection: AsyncConnection, text: str | None, saved: str | None) -> Filter:
-    """The filter that somebody gives as a text, or by the id of a saved one; everything where neither is given.
+    """The filter that somebody gives as a text, by the id of a saved one, or as both, which then both hold.
 
     Raises:
         FilterError: the text cannot be read.
-        RequestError: both are given.
         NotFoundError: there is no such saved filter.
     """
-    if text is not None and saved is not None:
-        raise RequestError("saved: a filter is given too; give one of them")
+    wanted = EVERYTHING if text is None else parse(text)
     if saved is None:
-        return EVERYTHING if text is None else parse(text)
+        return wanted
     found = await get_saved(connection, saved)
     if found is None:
         raise NotFoundError(f"saved: no saved filter {saved[:64]!r}")
-    return parse(found.text)
+    return wanted & parse(found.text)
 
 
 def _subject(row: StreamRow, said: Mapping[str, Any]) -> str | None:
@@ -132,15 +117,9 @@ def _subject(row: StreamRow, said: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _as_told(stored: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    return {**stored, **{name: said[name] for name in (*HEARD, "label") if name in said}}
-
-
-async def _stored(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    wanted = tuple(ids)
-    if not wanted:
-        return {}
-    statement = select(indicators.c.id, indicators.c.body).where(
-        indicators.c.id.in_(among(connection, wanted))
-    )
-    return {key: msgspec.json.decode(body)["row"] for key, body in await connection.execute(statement)}
+def _as_told(
+    row: StreamRow, stored: Mapping[str, Any] | None, said: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    if stored is None or stored["tlp"] not in visible(row.tlp):
+        return None  # who may see the event might not see what would decide
+    return {**stored, **{name: said[name] for name in (*TOLD, "label") if name in said}}

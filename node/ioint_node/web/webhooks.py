@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ioint_node.addresses import URL_CHARS, check_url
 from ioint_node.errors import ConflictError, NotFoundError
+from ioint_node.filtering import parse
+from ioint_node.filtering.language import CHARS_MOST
 from ioint_node.posting import Poster
 from ioint_node.store import dead_letters, webhooks
 from ioint_node.store.subscriptions import events_of, filter_of
@@ -39,13 +41,13 @@ _Seq = Annotated[int, Meta(ge=1, lt=10**18)]
 class WebhookBody(Body, frozen=True):
     """`POST /api/v1/webhooks`; without `tlp` all that the token may see.
 
-    `filter`, or the id of a `saved` one, narrows events about indicators, `actor` those about actors. `scheme` is how
+    `filter` and the id of a `saved` one narrow events about indicators, `actor` those about actors. `scheme` is how
     posts are signed: `v1` by a shared secret, `v1a` by a key of which the receiver has the public half.
     """
 
     url: Annotated[str, Meta(min_length=1, max_length=URL_CHARS)]
     events: Annotated[list[_Event], Meta(min_length=1, max_length=4)] | None = None
-    filter: Annotated[str, Meta(max_length=2_048)] | None = None
+    filter: Annotated[str, Meta(max_length=CHARS_MOST)] | None = None
     saved: Annotated[str, Meta(max_length=36)] | None = None
     actor: ActorId | None = None
     tlp: Literal["clear", "green", "amber", "amber_strict", "red"] | None = None
@@ -76,12 +78,12 @@ async def make_webhook(site: Site, request: web.Request, caller: Caller) -> web.
     body = await read_json(request, WebhookBody, site.parts.limits)
     check_url(body.url, private=site.responding.webhook_private)
     async with site.parts.store.read() as connection:
-        chosen = await filter_of(connection, body.filter, body.saved)
+        await filter_of(connection, body.filter, body.saved)  # what cannot be read is said now
     terms = Terms(
         url=body.url,
         events=tuple(body.events or _events(body)),
         tlp=body.tlp,
-        filter=None if body.filter is None else chosen.text,
+        filter=None if body.filter is None else parse(body.filter).text,
         saved=body.saved,
         actor=body.actor,
         scheme=body.scheme,
