@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -20,6 +21,7 @@ from ioint_node.store.tokens import TokenCache
 from ioint_node.web import (
     agents,
     approvals,
+    authzen,
     console,
     disputes,
     grants,
@@ -45,6 +47,7 @@ from ioint_node.web.problems import SERVER, refusal_of, render
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
 _READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
 
@@ -85,6 +88,7 @@ def guard(site: Site, routes: Sequence[Route]) -> web.Application:
     for route in routes:
         application.router.add_route(route.method, route.path, _guarded(site, route))
     application.on_response_prepare.append(_name_ourselves)
+    application.on_response_prepare.append(_name_request)
     return application
 
 
@@ -106,6 +110,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *disputes.routes(),
         *sessions.routes(),
         *grants.routes(site),
+        *authzen.routes(),
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
@@ -210,6 +215,13 @@ def _method(request: web.Request) -> str:
 async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
     # Whoever asks need not learn the versions that we are built on.
     response.headers["Server"] = SERVER
+
+
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    # Whoever numbers its requests finds the number in its answers.
+    named = request.headers.get("X-Request-ID")
+    if named is not None and _REQUEST_ID.fullmatch(named):
+        response.headers["X-Request-ID"] = named
 
 
 def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -1,4 +1,4 @@
-"""Refusals as HTTP: RFC 9457 problem details, or TAXII's own error body under `/taxii2/`.
+"""Refusals as HTTP: RFC 9457 problem details, or a standard's own error body under its paths.
 
 A refusal has a name from a short list, and is counted by it. Nothing of what the caller sent is echoed but the
 name of the field at fault and at most a few characters of its value.
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 SERVER = "ioint"
 TAXII_PREFIX = "/taxii2/"
 TAXII_TYPE = "application/taxii+json;version=2.1"
+AUTHZEN_PREFIX = "/access/v1/"
 _TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -128,6 +129,8 @@ def render(refusal: Refusal, path: str) -> web.Response:
             "http_status": str(refusal.status),
         }
         kind = TAXII_TYPE
+    elif path.startswith(AUTHZEN_PREFIX):
+        return _sentence(refusal)
     else:
         body = {
             "type": f"urn:ioint:problem:{refusal.name}",
@@ -142,3 +145,9 @@ def render(refusal: Refusal, path: str) -> web.Response:
         kind = "application/problem+json"
     headers = {"Content-Type": kind, "Cache-Control": "no-store", **refusal.headers}
     return web.Response(status=refusal.status, body=msgspec.json.encode(body), headers=headers)
+
+
+def _sentence(refusal: Refusal) -> web.Response:
+    """AuthZEN has a message as the body, and nothing else."""
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **refusal.headers}
+    return web.Response(status=refusal.status, body=msgspec.json.encode(refusal.detail), headers=headers)

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from ioint_node.access.boundary import Boundary
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
@@ -28,6 +29,10 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def no_boundary() -> None:
+    """No policy is loaded: whoever asks brings a base decision, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebParts:
     """What the web edge is made of.
@@ -35,7 +40,8 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address.
+    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address,
+    `boundary` the loaded policy of who may do what at all, where there is one.
     """
 
     store: Store
@@ -55,6 +61,7 @@ class WebParts:
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
     behind_proxy: bool = False
+    boundary: Callable[[], Boundary | None] = no_boundary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
