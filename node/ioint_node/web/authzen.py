@@ -8,7 +8,6 @@ properties have.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import AUTHZEN_PREFIX as ACCESS
 from ioint_node.web.problems import Refusal
-from ioint_node.web.requests import cursor_of, cursor_text, deeper_than, integer
+from ioint_node.web.requests import cursor_of, cursor_text, deeper_than, integer, read_body
 from ioint_node.web.site import Handler, Route, Site
 
 T = TypeVar("T", bound=Struct)
@@ -238,12 +237,9 @@ async def _read(site: Site, request: web.Request, kind: type[T]) -> T:
     if request.content_type != "application/json":
         raise Refusal(400, "media_type", "send Content-Type: application/json")
     try:
-        async with asyncio.timeout(site.parts.limits.body_s):
-            data = await request.read()
-    except TimeoutError:
-        raise Refusal(400, "slow_body", f"the body took more than {site.parts.limits.body_s:g} s") from None
-    except (web.RequestPayloadError, ConnectionError):
-        raise Refusal(400, "bad_body", "the body broke off", headers={"Connection": "close"}) from None
+        data = await read_body(request, site.parts.limits)
+    except Refusal as refusal:
+        raise Refusal(400, refusal.name, refusal.detail, headers=refusal.headers) from None
     if deeper_than(site.parts.limits.json_depth, data):
         raise Refusal(400, "too_deep", f"the body is nested more than {site.parts.limits.json_depth} deep")
     try:

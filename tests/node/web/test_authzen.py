@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from aiohttp import ClientResponse
 from ioint_node.access.boundary import Boundary, read_boundary
 
-from tests.node.web.conftest import Node
+if TYPE_CHECKING:
+    from tests.node.web.conftest import Node
 
 pytestmark = pytest.mark.network
 ALICE = {"type": "user", "id": "alice"}
