@@ -12,19 +12,20 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypedDict, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ioint_node.access.boundary import Boundary, Entity, Question, read_boundary
-from ioint_node.errors import BusyError, RequestError
+from ioint_node.errors import RequestError
 from ioint_node.flows.evaluate import CALLS, Evaluation, evaluate
 from ioint_node.scoring.values import Declaration
 from ioint_node.store.responses import ACTIVE
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import Answers, Parameter, answers
 from ioint_node.web.problems import AUTHZEN_PREFIX as ACCESS
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import cursor_of, cursor_text, deeper_than, integer, read_body
@@ -94,6 +95,26 @@ class Search(Item, frozen=True, kw_only=True):
     page: PagePart = PagePart()
 
 
+class Evaluated(TypedDict):
+    """The answer to a question."""
+
+    decision: bool
+    context: dict[str, Any]
+
+
+class EvaluatedAll(TypedDict):
+    """The answers to several, in their order."""
+
+    evaluations: list[Evaluated]
+
+
+class Results(TypedDict):
+    """What a search found: subjects and resources by `type` and `id`, actions by `name`."""
+
+    results: list[dict[str, str]]
+    page: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """A question with all that the standard requires of one."""
@@ -131,7 +152,7 @@ async def evaluations(site: Site, request: web.Request, caller: Caller) -> web.R
     stop = {"deny_on_first_deny": False, "permit_on_first_permit": True}.get(
         body.options.evaluations_semantic
     )
-    answers = []
+    found = []
     for place, item in enumerate(body.evaluations):
         merged = _with_defaults(item, body)
         try:
@@ -139,10 +160,10 @@ async def evaluations(site: Site, request: web.Request, caller: Caller) -> web.R
         except (Refusal, RequestError) as error:
             # A fault of one question is that question's own.
             answer = {"decision": False, "context": {"error": {"status": 400, "message": str(error)}}}
-        answers.append(answer)
+        found.append(answer)
         if answer["decision"] is stop:
             break
-    return json_answer({"evaluations": answers})
+    return json_answer({"evaluations": found})
 
 
 async def search_subject(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -190,12 +211,13 @@ async def search_action(site: Site, request: web.Request, caller: Caller) -> web
 
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
-    doors: tuple[tuple[str, str, Handler, type[Struct]], ...] = (
-        ("evaluation", "May this subject do this? (AuthZEN)", evaluation, Item),
-        ("evaluations", "The same, several at once", evaluations, Several),
-        ("search/subject", "Who may?", search_subject, Search),
-        ("search/resource", "To what?", search_resource, Search),
-        ("search/action", "What?", search_action, Search),
+    one, several = answers(Evaluated), answers({"anyOf": [Evaluated, EvaluatedAll]})
+    doors: tuple[tuple[str, str, Handler, type[Struct], Answers], ...] = (
+        ("evaluation", "May this subject do this? (AuthZEN)", evaluation, Item, one),
+        ("evaluations", "The same, several at once", evaluations, Several, several),
+        ("search/subject", "Who may?", search_subject, Search, answers(Results)),
+        ("search/resource", "To what?", search_resource, Search, answers(Results)),
+        ("search/action", "What?", search_action, Search, answers(Results)),
     )
     return (
         Route(
@@ -204,6 +226,7 @@ def routes() -> tuple[Route, ...]:
             may=None,
             summary="AuthZEN: where its doors are",
             handler=configuration,
+            answers=answers(dict[str, str]),
         ),
         *(
             Route(
@@ -211,35 +234,21 @@ def routes() -> tuple[Route, ...]:
                 path=ACCESS + name,
                 may="act",
                 summary=summary,
-                handler=_plainly(handler),
+                handler=handler,
                 body=body,
+                query=(Parameter(name=REQUEST_ID, where="header", about="Comes back in the answer."),),
+                answers=answered,
             )
-            for name, summary, handler, body in doors
+            for name, summary, handler, body, answered in doors
         ),
     )
 
 
-def _plainly(handler: Handler) -> Handler:
-    """The handler with the standard's errors: 400 for whatever is wrong with the request."""
-
-    async def enter(site: Site, request: web.Request, caller: Caller) -> web.StreamResponse:
-        try:
-            return await handler(site, request, caller)
-        except BusyError:
-            raise
-        except RequestError as error:
-            raise Refusal(400, "bad_request", str(error)) from None
-
-    return enter
-
-
 async def _read(site: Site, request: web.Request, kind: type[T]) -> T:
+    """The body; unlike bodies of our own it may hold what we do not know, which is ignored."""
     if request.content_type != "application/json":
-        raise Refusal(400, "media_type", "send Content-Type: application/json")
-    try:
-        data = await read_body(request, site.parts.limits)
-    except Refusal as refusal:
-        raise Refusal(400, refusal.name, refusal.detail, headers=refusal.headers) from None
+        raise Refusal(415, "media_type", "send Content-Type: application/json")
+    data = await read_body(request, site.parts.limits)
     if deeper_than(site.parts.limits.json_depth, data):
         raise Refusal(400, "too_deep", f"the body is nested more than {site.parts.limits.json_depth} deep")
     try:

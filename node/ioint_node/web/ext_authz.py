@@ -24,6 +24,7 @@ from ioint_node.scoring.values import Declaration
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
+from ioint_node.web.described import Parameter
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import deeper_than, read_body
 from ioint_node.web.site import Route, Site
@@ -39,6 +40,18 @@ _READS: Final = {"resources/read": "uri", "prompts/get": "name", "completion/com
 _NAMES_ONE: Final = re.compile(r"[0-9]+|[0-9a-fA-F-]{16,}|[A-Za-z0-9_-]{24,}")
 _NAME_CHARS: Final = 256
 NOT_JUDGED: Final = "not_judged"
+_HEADERS: Final = tuple(
+    Parameter(name=name, where="header", about=about, required=name == ACTOR)
+    for name, about in (
+        (ACTOR, "Who acts, by the word of the proxy."),
+        (KIND, "agent, user or workload."),
+        (BEHALF, "On whose behalf."),
+        (BASE, "`false`: refused whatever the node thinks."),
+        (SESSION, "The session."),
+        (TEXT, "What a session that is opened is for."),
+        (FAMILY, "The same as a family of the taxonomy."),
+    )
+)
 
 
 async def check(site: Site, request: web.Request, caller: Caller) -> web.Response:
