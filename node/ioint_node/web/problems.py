@@ -25,6 +25,7 @@ from ioint_node.errors import (
     RequestError,
     TooLargeError,
 )
+from ioint_node.filtering import FilterError
 
 log = logging.getLogger(__name__)
 SERVER = "ioint"
@@ -106,6 +107,8 @@ def refusal_of(error: Exception) -> Refusal:
         # Only the text of this one holds nothing of what was sent.
         detail = error.text if isinstance(error, web.HTTPRequestEntityTooLarge) else None
         return Refusal(error.status, name, detail or error.reason, headers=allow)
+    if isinstance(error, FilterError):
+        return bad_field(error.field, str(error), at=error.at)
     for kind, status, name in _FAULTS:
         if isinstance(error, kind):
             return Refusal(status, name, str(error), field=_field_of(error))

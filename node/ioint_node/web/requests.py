@@ -15,6 +15,7 @@ import msgspec.inspect
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ioint_node.filtering.language import CHARS_MOST
 from ioint_node.store.times import from_text
 from ioint_node.web.limits import WebLimits
 from ioint_node.web.problems import Refusal, bad_field
@@ -173,6 +174,21 @@ class OpinionBody(Body, frozen=True):
     expires: str | UnsetType | None = UNSET
     tlp: Literal["clear", "green", "amber", "amber_strict", "red"] | None = None
     values: Annotated[tuple[Annotated[str, Meta(max_length=1_024)], ...], Meta(max_length=16)] = ()
+
+
+class FilterBody(Body, frozen=True):
+    """`POST /api/v1/filters`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=64,
+            pattern=r"^\S(.*\S)?$",
+            description="at most 64 characters, no blank at either end",
+        ),
+    ]
+    filter: Annotated[str, Meta(min_length=1, max_length=CHARS_MOST)]
 
 
 class OverrideBody(Body, frozen=True):
