@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.filtering import parse
 from ioint_node.flows.assess import AssessParts
 from ioint_node.store import actors, listings, stream
 from ioint_node.store.responses import ACTIVE
@@ -23,6 +24,7 @@ from ioint_node.store.times import to_text
 
 ROOT: Final = "ioint"
 _PAGE: Final = 500
+ACTED_ON: Final = "state:watched,suspicious,malicious,disputed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +103,9 @@ async def _actors(
 async def _warned(
     connection: AsyncConnection, clearance: str, most: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    wanted = listings.IndicatorFilter(states=("watched", "suspicious", "malicious", "disputed"))
+    wanted = parse(ACTED_ON)
     found: list[dict[str, Any]] = []
-    before: int | None = None
+    before: str | None = None
     while True:
         page = await listings.newest_indicators(
             connection, wanted, clearance, min(_PAGE, most - len(found)), before
@@ -114,4 +116,4 @@ async def _warned(
             found.append({**{name: row[name] for name in kept}, "subject": one.subject})
         if not page.more or len(found) >= most:
             return found, not page.more
-        before = page.items[-1].seq
+        before = str(page.last)

@@ -415,6 +415,28 @@ webhooks = Table(
     Column("last_status", Text, nullable=False),
     Column("by", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("filter", Text),  # canonical text, of events about indicators
+    Column("saved", String(36)),  # a saved filter, in the place of `filter`
+    Column("actor", String(256)),  # of events about actors
+    Column("previous_secret", String(128)),  # that still signs, beside the new one
+    Column("previous_until", String(32)),
+    Column("delivered", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", String(32)),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("hook", String(32), primary_key=True),
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),
+    Column("event", String(16), primary_key=True),  # a reset has the seq of another event
+    Column("at", String(32), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("body", Text, nullable=False),  # as in the stream, which forgets sooner
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_up_at", String(32), nullable=False),
+    Column("due", Integer, nullable=False),  # 1: somebody wants it posted once more
 )
 
 grants = Table(
