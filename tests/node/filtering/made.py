@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,47 +79,48 @@ def _asked(draw: st.DrawFn, key: str) -> str:
     return f"{form}{one}"
 
 
-@st.composite
-def rows(draw: st.DrawFn) -> dict[str, Any]:
-    """An indicator row."""
-    kind = draw(st.sampled_from(("pattern", "subject")))
-    label = (
-        draw(st.sampled_from(PACKAGES))
-        if kind == "subject"
-        else " ".join(draw(st.lists(st.sampled_from(LABEL_WORDS), min_size=1, max_size=3)))
-    )
+def row_of(seed: int) -> dict[str, Any]:
+    """An indicator row, the same for the same seed."""
+    source = random.Random(seed)  # noqa: S311 - no secret
 
     def some(values: Sequence[str]) -> list[str]:
-        return draw(st.lists(st.sampled_from(values), max_size=2, unique=True))
+        return source.sample(values, source.randint(0, 2))
 
+    kind = source.choice(("pattern", "subject"))
+    label = source.choice(PACKAGES) if kind == "subject" else " ".join(source.choices(LABEL_WORDS, k=2))
     return {
-        "id": f"{draw(st.integers(0, 2**40)):064x}",
+        "id": f"{source.getrandbits(16):04x}{seed:060x}",
         "kind": kind,
         "label": label,
         "intents": some(INTENTS),
-        "layer": draw(st.sampled_from(LAYERS)),
+        "layer": source.choice(LAYERS),
         "declared": some(FAMILIES),
-        "state": draw(st.sampled_from(STATES)),
-        "score": draw(st.integers(0, 100)),
-        "confidence": draw(st.integers(0, 100)),
-        "tier": draw(st.sampled_from(TIERS)),
-        "effect": draw(st.sampled_from(EFFECTS)),
-        "reporters": draw(st.integers(0, 5)),
+        "state": source.choice(STATES),
+        "score": source.randint(0, 100),
+        "confidence": source.randint(0, 100),
+        "tier": source.choice(TIERS),
+        "effect": source.choice(EFFECTS),
+        "reporters": source.randint(0, 5),
         "first_reporter": "contoso",
         "first_seen": DAYS[0],
-        "last_seen": draw(st.sampled_from(DAYS)),
+        "last_seen": source.choice(DAYS),
         "valid_until": "2026-12-30",
-        "trend": draw(st.sampled_from(TRENDS)),
-        "seen_locally": draw(st.booleans()),
+        "trend": source.choice(TRENDS),
+        "seen_locally": source.random() < 0.3,
         "local_hits": 0,
         "blast_radius": 0,
-        "disputed": draw(st.booleans()),
-        "revoked": draw(st.booleans()),
-        "tlp": draw(st.sampled_from(LABELS)),
+        "disputed": source.random() < 0.3,
+        "revoked": source.random() < 0.1,
+        "tlp": source.choice(LABELS),
         "taxonomy_version": "1",
         "reason": "no_accusation",
         "why": "one sentence",
-        "seq": 1,
+        "seq": seed,
         "verbs": some(VERBS),
         "resources": some(RESOURCES),
     }
+
+
+def rows() -> st.SearchStrategy[dict[str, Any]]:
+    """Indicator rows."""
+    return st.integers(0, 2**32).map(row_of)

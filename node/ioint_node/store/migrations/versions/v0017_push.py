@@ -11,7 +11,7 @@ from alembic import op
 from ioint_node.store.schema import Sequence64
 
 revision = "0017"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
