@@ -7,6 +7,7 @@ A home directory (0700) holds everything that one node is:
     keys/{steward,clock}.key        the same, only at a steward's node: sign rosters
     keys/record-N.key, keys/*-next.key    the same, made by a rotation of keys
     keys/principal.key              32 bytes in hex, 0600: people are counted by digests under it
+    keys/ssf.json                   RSA keys that sign security events, 0600; made at their first use
     keys/fingerprints.json          the consortium's keys by epoch, 0600; where a steward gave them
     invitation                      the invitation that this node applies with, 0600, until it is admitted
     ioint.db                        the database, unless `store_url` names another
@@ -40,11 +41,13 @@ from ioint_node.config.settings import (
     load_config,
     write_config,
 )
+from ioint_node.config.signal_keys import SignalKeys, rotate_signal_key
 
 __all__ = [
     "Config",
     "Keys",
     "RunInfo",
+    "SignalKeys",
     "change_setting",
     "clear_run",
     "default_home",
@@ -64,6 +67,7 @@ __all__ = [
     "read_run",
     "refuse_shared",
     "replace_private",
+    "rotate_signal_key",
     "settle_keys",
     "write_config",
     "write_private",
