@@ -10,7 +10,8 @@ from ioint_taxonomy import load_catalogue, load_taxonomy, map_call
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.access.passes import PassKey
-from ioint_node.config import Config, Keys, SignalKeys, load_pass_key, load_principal_key
+from ioint_node.config import Config, Keys, load_pass_key, load_principal_key
+from ioint_node.config.signal_keys import SignalKeys
 from ioint_node.flows import assess, gap, grants, holding
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.confirming import Confirming
@@ -114,7 +115,7 @@ async def open_local(
     signals = SignalParts(
         store=store,
         issuer=issuer,
-        signer=Signer(SignalKeys(config.home), signal_limits.signed),
+        signer=Signer(SignalKeys(config.signal_key_file), signal_limits.signed),
         notify=notify,
         all_subjects=config.ssf_default_subjects == "ALL",
         private=config.webhook_private,

@@ -16,6 +16,8 @@ A home directory (0700) holds everything that one node is:
     run.json                        where the running node listens, 0600; gone when it stopped
 
 Only one thing comes from the environment: IOINT_HOME, the place of that directory.
+
+`signal_keys` is imported by its own name: it needs much that most commands do without.
 """
 
 from __future__ import annotations
@@ -41,13 +43,11 @@ from ioint_node.config.settings import (
     load_config,
     write_config,
 )
-from ioint_node.config.signal_keys import SignalKeys, rotate_signal_key
 
 __all__ = [
     "Config",
     "Keys",
     "RunInfo",
-    "SignalKeys",
     "change_setting",
     "clear_run",
     "default_home",
@@ -67,7 +67,6 @@ __all__ = [
     "read_run",
     "refuse_shared",
     "replace_private",
-    "rotate_signal_key",
     "settle_keys",
     "write_config",
     "write_private",

@@ -20,7 +20,6 @@ from ioint_taxonomy import load_taxonomy
 
 from ioint_node.addresses import URL_CHARS, is_loopback
 from ioint_node.config.files import make_home, replace_private, write_private
-from ioint_node.config.signal_keys import signal_key_file
 from ioint_node.errors import ConfigError
 from ioint_node.flows.subjects import parse_subjects
 from ioint_node.privacy.labels import SHAREABLE, why_not_shareable
@@ -126,6 +125,11 @@ class Config:
         return self.home / "keys" / "fingerprints.json"
 
     @property
+    def signal_key_file(self) -> Path:
+        """Where the keys are that sign security events, once one was needed."""
+        return self.home / "keys" / "ssf.json"
+
+    @property
     def token_file(self) -> Path:
         """Where the local administrator's token is."""
         return self.home / "local.token"
@@ -165,7 +169,7 @@ class Config:
             *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
             *sorted(keys.glob("*-*.key")),
             self.fingerprint_file,
-            signal_key_file(self.home),
+            self.signal_key_file,
             self.invitation_file,
             self.token_file,
             self.run_file,

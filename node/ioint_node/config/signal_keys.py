@@ -13,16 +13,11 @@ from ioint_node.errors import ConfigError
 from ioint_node.signals.sets import OVERLAP_S, KeySet, SigningKey, make_pem
 
 
-def signal_key_file(home: Path) -> Path:
-    """Where the keys are."""
-    return home / "keys" / "ssf.json"
-
-
 class SignalKeys:
     """The keys of a node, made at their first use and read again when the file has changed; for any thread."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = signal_key_file(home)
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = threading.Lock()
         self._read: tuple[tuple[int, int], KeySet] | None = None
 
@@ -42,14 +37,14 @@ class SignalKeys:
             return self._read[1]
 
 
-def rotate_signal_key(home: Path) -> tuple[str, int]:
+def rotate_signal_key(path: Path) -> tuple[str, int]:
     """Make a key that signs after the overlap, and forget those that have stopped for as long; its id, and when.
 
     Raises:
         ConfigError: the keys cannot be read or written, or one waits already.
     """
-    path, now_s = signal_key_file(home), int(time.time())
-    kept = SignalKeys(home)()
+    now_s = int(time.time())
+    kept = SignalKeys(path)()
     if kept.keys[-1].since_s > now_s:
         raise ConfigError(
             f"a key waits already, from {kept.keys[-1].since_s} (Unix seconds): let it begin first"

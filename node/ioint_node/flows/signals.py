@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ioint_node.errors import ConfigError, ConflictError, NotFoundError
+from ioint_node.errors import ConfigError, ConflictError, NotFoundError, TooLargeError
 from ioint_node.signals.events import ROWS, SUPPORTED, UPDATED, VERIFICATION, Event, Row, event_of
 from ioint_node.signals.sets import Envelope, KeySet, sign
 from ioint_node.signals.subjects import Subject, key_of, matches
@@ -131,6 +131,10 @@ class Polls:
         if older is not None:
             older.set()
         return mine
+
+    def waiting(self, name: str) -> asyncio.Event | None:
+        """What the poll of a stream waits for, None where none does."""
+        return self._waiting.get(name)
 
     def holds(self, name: str, mine: asyncio.Event) -> bool:
         """Whether this is still the poll that waits."""
@@ -375,7 +379,7 @@ async def _heard(parts: SignalParts, of: Stream, ask: Ask, now: int) -> None:
     """Write what a poll says of earlier ones: both what was taken and what cannot be used are done with."""
     named = [*ask.acks, *ask.errors]
     if len(named) > parts.limits.acks_at_once:
-        raise ConflictError(f"ack: {len(named)} names, more than {parts.limits.acks_at_once} at once")
+        raise TooLargeError(f"ack: {len(named)} names, more than {parts.limits.acks_at_once} at once")
     rows, notices = _places(of.id, named)
     fresh = now - from_text(of.heard_at) < HOUR_MS
     if fresh and not rows and not notices:
@@ -384,8 +388,10 @@ async def _heard(parts: SignalParts, of: Stream, ask: Ask, now: int) -> None:
     async def write(connection: AsyncConnection) -> int:
         newest = await stream.high_water(connection)
         done = await signals.acknowledged(connection, of.id)
+        new = sorted(seq for seq in rows if of.cursor < seq <= newest and seq not in done)
         room = parts.limits.acks_held - len(done)
-        taken = sorted(seq for seq in rows if of.cursor < seq <= newest and seq not in done)[: max(0, room)]
+        # Where nothing more is held, the first that waits still is taken: what is held behind it goes with it.
+        taken = new[:room] if room > 0 else await _first(parts, connection, of, new)
         await signals.acknowledge(connection, of.id, taken)
         gone = await signals.drop_notices(connection, of.id, notices)
         await signals.note_heard(connection, of.id, now)
@@ -396,6 +402,13 @@ async def _heard(parts: SignalParts, of: Stream, ask: Ask, now: int) -> None:
         if _ROW.fullmatch(jti) and jti.startswith(of.id):
             parts.counts["refused"] += 1
             log.warning("signals_refused token=%s error=%s", jti, known_code(code))
+
+
+async def _first(
+    parts: SignalParts, connection: AsyncConnection, of: Stream, rows: Sequence[int]
+) -> list[int]:
+    found = await waiting(parts, connection, of, parts.limits.notices + 1)
+    return [one.place for one in found.sets if not one.notice and one.place in rows][:1]
 
 
 def _places(name: str, jtis: Iterable[str]) -> tuple[set[int], set[int]]:
