@@ -26,6 +26,7 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
 from ioint_node import __version__
+from ioint_node.addresses import is_loopback
 from ioint_node.admission import Limits
 from ioint_node.applying import apply
 from ioint_node.card import add_fingerprint_keys, fingerprint_keys, own_application
@@ -292,9 +293,11 @@ async def _assemble(
         beliefs,
         on_risky=lambda connection, sighting: publish.propose(connection, parts, sighting, _now()),
         notify=bell.ring,
+        issuer=lambda: issuer_of(config, node.url),
         now=_now(),
     )
-    bell.wakes(local.hooks.wake)
+    for wake in (local.hooks.wake, local.transmitter.wake, local.signals.polls.wake):
+        bell.wakes(wake)
     network = Network(
         parts,
         book,
@@ -307,7 +310,7 @@ async def _assemble(
         settle=partial(_settle, config, book, ring),
     )
     bell.wakes(network.delivery.wake)
-    return Node(
+    node = Node(
         config=config,
         ring=ring,
         store=store,
@@ -324,6 +327,15 @@ async def _assemble(
         met=met,
         started_at=_now(),
     )
+    return node
+
+
+def issuer_of(config: Config, url: str) -> str:
+    """The URL that this node's security events are issued by, "" where there is none that others may use.
+
+    `url` is where it listens, which is no name to others unless all of them are on this machine.
+    """
+    return config.public_url or (url if is_loopback(config.web_host) else "")
 
 
 def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -336,6 +348,7 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
         loops |= node.network.loops()
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
+        loops["transmitter"] = node.local.transmitter.run
     if "jobs" in roles:
         loops["jobs"] = Jobs(_jobs(node)).run
     return loops
@@ -498,11 +511,13 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
             keys=partial(fingerprint_keys, config),
             left=partial(_left, node),
         ),
+        signals=node.local.signals,
         behind_proxy=config.web_tls_proxy,
         boundary=BoundaryFile(config.home / config.boundary) if config.boundary else no_boundary,
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url
+        node.bell.ring()  # what goes by the node's own URL can begin
         _tell_where(node)
         try:
             yield
@@ -536,6 +551,7 @@ def _counts(node: Node) -> dict[str, float]:
         **{f"ioint_hunt_{what}": count for what, count in node.hunter.counts.items()},
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
+        **{f"ioint_signals_{what}": count for what, count in node.local.signals.counts.items()},
         **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},
         **{f"ioint_announced_{how}": count for how, count in node.network.announcer.counts.items()},

@@ -56,6 +56,7 @@ COMMANDS: Final = {
         "Attack the reputation rule in simulated consortia, beside other rules.",
     ),
     "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "streams": ("streams", "streams", "Who hears security events (SSF), and the key that signs them."),
     "support-dump": (
         "support",
         "support_dump",

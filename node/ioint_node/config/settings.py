@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.members import ADDRESS, GROUP, NAME
 from ioint_taxonomy import load_taxonomy
 
+from ioint_node.addresses import URL_CHARS, is_loopback
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.flows.subjects import parse_subjects
@@ -35,8 +37,11 @@ from ioint_node.scoring.staging import (
 
 Mode = Literal["observe", "enforce"]
 PublishMode = Literal["hold", "catalogue", "off"]
+DefaultSubjects = Literal["ALL", "NONE"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
+DEFAULT_SUBJECTS: Final[tuple[DefaultSubjects, ...]] = get_args(DefaultSubjects)
+PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~-]+)*")
 SQLITE: Final = "sqlite+aiosqlite"
 STORE_SCHEMES: Final = (SQLITE, "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
@@ -78,6 +83,10 @@ class Config:
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
     webhook_private: bool = False
+    public_url: str = (
+        ""  # by which others reach web_host, without a slash at the end; "": the loopback address
+    )
+    ssf_default_subjects: DefaultSubjects = "ALL"
     own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
@@ -115,6 +124,11 @@ class Config:
     def fingerprint_file(self) -> Path:
         """Where the keys of fingerprints are, by epoch, once a steward gave them."""
         return self.home / "keys" / "fingerprints.json"
+
+    @property
+    def signal_key_file(self) -> Path:
+        """Where the keys are that sign security events, once one was needed."""
+        return self.home / "keys" / "ssf.json"
 
     @property
     def token_file(self) -> Path:
@@ -156,6 +170,7 @@ class Config:
             *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
             *sorted(keys.glob("*-*.key")),
             self.fingerprint_file,
+            self.signal_key_file,
             self.invitation_file,
             self.token_file,
             self.run_file,
@@ -255,6 +270,7 @@ _FORMS: Final = {
     "str": "a text in double quotes",
     "Mode": "a text in double quotes",
     "PublishMode": "a text in double quotes",
+    "DefaultSubjects": "a text in double quotes",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -295,7 +311,11 @@ def _check_names(config: Config) -> None:
 
 
 def _check_choices(config: Config) -> None:
-    for name, value, allowed in (("mode", config.mode, MODES), ("publish", config.publish, PUBLISH_MODES)):
+    for name, value, allowed in (
+        ("mode", config.mode, MODES),
+        ("publish", config.publish, PUBLISH_MODES),
+        ("ssf_default_subjects", config.ssf_default_subjects, DEFAULT_SUBJECTS),
+    ):
         if value not in allowed:
             raise ConfigError(f"{name} = {value!r}: write one of {', '.join(allowed)}")
 
@@ -367,6 +387,23 @@ def _check_addresses(config: Config) -> None:
             raise ConfigError(f"announce: {address!r}: write addresses like /dns4/node.example.org/tcp/4470")
 
 
+def _check_public_url(config: Config) -> None:
+    url = config.public_url
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if len(url) > URL_CHARS or not PUBLIC_URL.fullmatch(url) or not host:
+        raise ConfigError(
+            f"public_url = {url[:64]!r}: write a URL like https://node.example.org, no slash at its end"
+        )
+    if not url.startswith("https:") and not is_loopback(host):
+        raise ConfigError(f"public_url = {url[:64]!r}: begin it with https://, since tokens travel to it")
+
+
 def _host(config: Config, name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         return ipaddress.ip_address(getattr(config, name))
@@ -424,6 +461,7 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_canaries,
     _check_ranges,
     _check_addresses,
+    _check_public_url,
     _check_domains,
     _check_subjects,
     _check_policy,

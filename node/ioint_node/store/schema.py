@@ -439,6 +439,61 @@ dead_letters = Table(
     Column("due", Integer, nullable=False),  # 1: somebody wants it posted once more
 )
 
+signal_streams = Table(
+    "signal_streams",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("by", String(128), nullable=False),  # who made it
+    Column(
+        "tlp", String(16), nullable=False
+    ),  # clearance of who made it, where that is no token of this node
+    Column("method", String(32), nullable=False),  # urn:ietf:rfc:8935 (push) | urn:ietf:rfc:8936 (poll)
+    Column("endpoint_url", String(2_048), nullable=False),  # of push; else ""
+    Column("authorization_header", Text, nullable=False),  # of push: a secret of the receiver's, or ""
+    Column("events_requested", Text),  # JSON list; null: all
+    Column("description", Text),
+    Column("format", String(16), nullable=False),  # of subjects: iss_sub | uri
+    Column("status", String(16), nullable=False),  # enabled | paused | disabled
+    Column("reason", Text, nullable=False),
+    Column("cursor", Sequence64, nullable=False),  # all rows of the stream up to here are done with
+    Column("notices", Integer, nullable=False),  # made so far
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", String(32), nullable=False),
+    Column("last_status", Text, nullable=False),
+    Column("verified_at", String(32), nullable=False),  # when a verification was asked for last, or ""
+    Column("heard_at", String(32), nullable=False),  # when its receiver was heard of last
+    Column("created_at", String(32), nullable=False),
+    Index(None, "by"),
+)
+
+signal_subjects = Table(
+    "signal_subjects",
+    metadata,
+    Column("stream_id", String(32), primary_key=True),
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the subject
+    Column("subject", Text, nullable=False),  # JSON
+    Column("wanted", Integer, nullable=False),  # 1: added, 0: removed
+)
+
+signal_notices = Table(
+    "signal_notices",
+    metadata,
+    Column("stream_id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "kind", String(128), nullable=False
+    ),  # what a stream says of itself: verification | stream-updated
+    Column("claims", Text, nullable=False),  # JSON
+    Column("at", String(32), nullable=False),
+)
+
+signal_acks = Table(
+    "signal_acks",
+    metadata,
+    Column("stream_id", String(32), primary_key=True),
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),  # done with, above the cursor
+)
+
 grants = Table(
     "grants",
     metadata,

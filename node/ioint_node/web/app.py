@@ -37,6 +37,7 @@ from ioint_node.web import (
     query,
     respond,
     sessions,
+    ssf,
     status,
     stream,
     taxii,
@@ -121,6 +122,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
+        *ssf.routes(site),
     )
 
 
@@ -246,5 +248,7 @@ def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]
 def _stop_streams(parts: WebParts) -> Callable[[web.Application], Awaitable[None]]:
     async def stop(application: web.Application) -> None:
         parts.hub.close()
+        if parts.signals is not None:
+            parts.signals.polls.close()
 
     return stop

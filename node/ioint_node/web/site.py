@@ -18,6 +18,7 @@ from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.signals import SignalParts
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.described import Answers, Parameter
@@ -41,8 +42,9 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address,
-    `boundary` the loaded policy of who may do what at all, where there is one.
+    private networks, `joining` None where nobody can apply, `signals` None where no security events are transmitted,
+    `behind_proxy` where a proxy names the caller's address, `boundary` the loaded policy of who may do what at all,
+    where there is one.
     """
 
     store: Store
@@ -61,6 +63,7 @@ class WebParts:
     loop: LoopParts | None = None
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
+    signals: SignalParts | None = None
     behind_proxy: bool = False
     boundary: Callable[[], Boundary | None] = no_boundary
 
