@@ -87,6 +87,7 @@ class Config:
         ""  # by which others reach web_host, without a slash at the end; "": the loopback address
     )
     ssf_default_subjects: DefaultSubjects = "ALL"
+    publish_public: bool = False  # what is TLP:CLEAR is signed and served to everybody
     own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
@@ -167,7 +168,10 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
+            *(
+                keys / f"{name}.key"
+                for name in ("node", "record", "pass", "feed", "steward", "clock", "principal")
+            ),
             *sorted(keys.glob("*-*.key")),
             self.fingerprint_file,
             self.signal_key_file,

@@ -693,3 +693,26 @@ incident_notes = Table(
     Column("at", String(32), nullable=False),
     Index(None, "incident", "seq"),
 )
+
+misp_placements = Table(
+    "misp_placements",
+    metadata,
+    Column("indicator", String(64), primary_key=True),
+    Column("event", String(64), nullable=False),  # MONTH/LAYER/NUMBER, given once and for all
+    Column("widest", String(16), nullable=False),  # the most open label of TLP that it has had
+    Column("label", String(16), nullable=False),  # its label when it was last looked at
+    Column("moved_at", String(32), nullable=False),  # when that last became another
+    Index(None, "event"),
+    Index(None, "moved_at"),
+)
+
+public_bundles = Table(
+    "public_bundles",
+    metadata,
+    Column(
+        "seq", Sequence64, primary_key=True, autoincrement=False
+    ),  # given by the publisher: never goes back
+    Column("content", String(64), nullable=False),  # SHA-256 of the objects in it
+    Column("expires_at", String(32), nullable=False),
+    Column("envelope", LargeBinary, nullable=False),  # the signed bytes, served as they are
+)

@@ -46,6 +46,8 @@ from ioint_node.web import (
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
+from ioint_node.web.feeds import misp as misp_feed
+from ioint_node.web.feeds import navigator, ocsf, public
 from ioint_node.web.limits import FailedAuth, Lookups
 from ioint_node.web.openapi import describe
 from ioint_node.web.problems import SERVER, refusal_of, render
@@ -123,6 +125,10 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *stream.routes(),
         *taxii.routes(site),
         *ssf.routes(site),
+        *misp_feed.routes(site),
+        *ocsf.routes(),
+        *navigator.routes(),
+        *public.routes(),
     )
 
 
