@@ -292,6 +292,7 @@ async def _assemble(
         on_risky=lambda connection, sighting: publish.propose(connection, parts, sighting, _now()),
         notify=bell.ring,
         now=_now(),
+        clock=_now,
     )
     bell.wakes(local.hooks.wake)
     network = Network(
@@ -335,6 +336,7 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
         loops |= node.network.loops()
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
+        loops["telemetry"] = node.local.telemetry.run
     if "jobs" in roles:
         loops["jobs"] = Jobs(_jobs(node)).run
     return loops
@@ -491,6 +493,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
+        telemetry=node.local.telemetry,
         joining=JoiningParts(
             store=node.store,
             book=node.book,
@@ -533,6 +536,7 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_hunt_waiting": node.hunter.waiting,
         **{f"ioint_hunt_{what}": count for what, count in node.hunter.counts.items()},
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
+        **{f"ioint_telemetry_{what}": count for what, count in node.local.telemetry.counted().items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
         **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},

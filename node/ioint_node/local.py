@@ -21,6 +21,7 @@ from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.live import LiveSessions
 from ioint_node.flows.respond import RespondParts
 from ioint_node.flows.subjects import parse_subjects
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.hooks import Hooks
 from ioint_node.jobs import Job
 from ioint_node.reputation.beliefs import Beliefs
@@ -47,6 +48,7 @@ class Local:
     responding: RespondParts
     grants: GrantParts
     hooks: Hooks
+    telemetry: Telemetry
 
 
 async def open_local(
@@ -58,6 +60,7 @@ async def open_local(
     on_risky: Callable[[AsyncConnection, LocalSighting], Awaitable[None]],
     notify: Callable[[], None],
     now: int,
+    clock: Callable[[], int],
 ) -> Local:
     """Make the parts, and bring back what was halted, held, accepted and learned before the node stopped."""
     taxonomy, shipped = load_taxonomy(), load_model()
@@ -113,6 +116,7 @@ async def open_local(
             assess=parts, key=PassKey.of_seed(load_pass_key(config.home)), issuer=f"ioint:{keys.member}"
         ),
         hooks=Hooks(store, private=config.webhook_private),
+        telemetry=Telemetry(parts, clock),
     )
 
 

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Middleware
 from ioint_node.errors import ConfigError
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.tokens import TokenCache
 from ioint_node.web import (
     agents,
@@ -27,6 +28,7 @@ from ioint_node.web import (
     joining,
     observations,
     operate,
+    otlp,
     outgoing,
     policy,
     query,
@@ -74,6 +76,7 @@ def site_of(parts: WebParts) -> Site:
         lookups=Lookups(parts.limits),
         loop=parts.loop or _default_loop(parts),
         responding=parts.responding or _default_responding(parts),
+        telemetry=parts.telemetry or Telemetry(parts.assess, parts.now),
     )
 
 
@@ -109,6 +112,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
+        *otlp.routes(),
     )
 
 

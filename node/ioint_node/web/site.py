@@ -17,6 +17,7 @@ from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.hub import Hub
@@ -35,7 +36,8 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address.
+    private networks, `telemetry` None where nobody runs its loop, `joining`
+    None where nobody can apply, `behind_proxy` where a proxy names the caller's address.
     """
 
     store: Store
@@ -54,6 +56,7 @@ class WebParts:
     loop: LoopParts | None = None
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
+    telemetry: Telemetry | None = None
     behind_proxy: bool = False
 
 
@@ -67,6 +70,7 @@ class Site:
     lookups: Lookups
     loop: LoopParts
     responding: RespondParts
+    telemetry: Telemetry
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
 
