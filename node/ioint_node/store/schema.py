@@ -48,6 +48,10 @@ tokens = Table(
     Column("last_used_at", String(32)),
     Column("revoked_at", String(32)),
     Column("rotated_at", String(32)),  # when the hash became another one; null: never
+    Column("scopes", String(256)),  # names between blanks; null: all that the role opens
+    Column(
+        "certificate", String(43)
+    ),  # base64url of the SHA-256 of the one client certificate; null: any or none
 )
 
 actors = Table(

@@ -43,6 +43,7 @@ from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
 from ioint_node.web.limits import FailedAuth, Lookups
+from ioint_node.web.openapi import describe
 from ioint_node.web.problems import SERVER, refusal_of, render
 from ioint_node.web.site import Route, Site, WebParts
 
@@ -56,7 +57,7 @@ def build_web(parts: WebParts) -> web.Application:
     site = site_of(parts)
     routes = all_routes(site)
     application = guard(site, routes)
-    described = json_answer(status.openapi(routes, parts.version)).body
+    described = json_answer(describe(routes, parts.version)).body
 
     async def openapi(request: web.Request) -> web.Response:
         return web.Response(body=described, headers={"Content-Type": "application/json"})
@@ -201,7 +202,7 @@ def _refusing(site: Site) -> Middleware:
         except Exception as error:  # the one place where a bug becomes an answer; `refusal_of` logs it
             refusal = refusal_of(error)
             site.parts.refusals[refusal.name] += 1
-            return render(refusal, request.path)
+            return render(refusal, request.path, request.content_type)
 
     return refuse
 

@@ -143,12 +143,21 @@ class CloseBody(Body, frozen=True):
 
 
 class TokenBody(Body, frozen=True):
-    """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant."""
+    """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant, `scopes` null for all that the role opens.
+
+    `certificate` is the thumbprint (base64url of the SHA-256) of the client certificate that the token is bound to.
+    """
 
     role: Literal["agent", "engine", "soc", "admin"]
     actor: ActorId | None = None
     tlp: Literal["clear", "green", "amber", "amber_strict", "red"] = "amber"
     expires: str | None = None
+    scopes: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(min_length=1, max_length=16)] | None = (
+        None
+    )
+    certificate: (
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$", description="43 characters of base64url")] | None
+    ) = None
 
 
 class OpinionBody(Body, frozen=True):

@@ -20,6 +20,7 @@ from ioint_node.flows.respond import RespondParts
 from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
+from ioint_node.web.described import Answers, Parameter
 from ioint_node.web.hub import Hub
 from ioint_node.web.limits import FailedAuth, Lookups, WebLimits, nearest
 
@@ -85,9 +86,13 @@ Handler = Callable[[Site, web.Request, Caller], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One door: who may come in, what it takes, and what is behind it.
+    """One door: who may come in, what it takes, what it answers, and what is behind it.
 
-    `may` None is open to everybody. `at_once` answers without waiting for what sessions are about to write.
+    `may` is the right that it asks for, None for a door that is open to everybody. `at_once` answers without waiting
+    for what sessions are about to write. `costly` counts against the smaller of a token's two rates.
+
+    `query` are the parameters of the query and the headers that it reads. `answers` are its own answers by status: the
+    successes, and the refusals that do not follow from the rest of this value (`openapi.derived` says which do).
     """
 
     method: str
@@ -97,3 +102,6 @@ class Route:
     handler: Handler
     body: type[Struct] | None = None
     at_once: bool = False
+    costly: bool = False
+    query: tuple[Parameter, ...] = ()
+    answers: Answers = field(default_factory=dict)
