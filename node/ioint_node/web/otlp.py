@@ -21,10 +21,20 @@ from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.tokens import Caller
 from ioint_node.telemetry import Batch, Sender, TelemetryLimits, WireError, decode
 from ioint_node.telemetry.wire import Signal
+from ioint_node.web.described import Answer
 from ioint_node.web.problems import JSON_TYPE, PROTOBUF_TYPE, Refusal
 from ioint_node.web.site import Route, Site
 
 _IN_LOOP_BYTES: Final = 65_536  # larger bodies are decoded in a thread
+_TAKEN: Final = Answer(
+    about="Taken; `partialSuccess` names how many records were not, and why.",
+    content={JSON_TYPE: {"type": "object"}, PROTOBUF_TYPE: {"type": "string", "format": "binary"}},
+)
+_REFUSED: Final = {
+    408: "The body came too slowly.",
+    413: "The body is too large: send smaller batches.",
+    415: "Neither protobuf nor JSON, or neither gzip nor plain.",
+}
 _PLAIN: Final = frozenset({"", "identity", "gzip"})
 
 
@@ -40,9 +50,19 @@ async def logs(site: Site, request: web.Request, caller: Caller) -> web.Response
 
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
-    return (
-        Route(method="POST", path="/v1/traces", may="telemetry", summary="Spans (OTLP)", handler=traces),
-        Route(method="POST", path="/v1/logs", may="telemetry", summary="Log records (OTLP)", handler=logs),
+    return tuple(
+        Route(
+            method="POST",
+            path=f"/v1/{signal}",
+            may="telemetry",
+            summary=summary,
+            handler=handler,
+            answers={200: _TAKEN} | {status: Answer(about=about) for status, about in _REFUSED.items()},
+        )
+        for signal, summary, handler in (
+            ("traces", "Take spans of agents (OTLP/HTTP)", traces),
+            ("logs", "Take log records of agents (OTLP/HTTP)", logs),
+        )
     )
 
 
@@ -53,7 +73,7 @@ async def _export(site: Site, request: web.Request, caller: Caller, signal: Sign
         telemetry.check_room()
     except BusyError as error:
         raise _busy(str(error), telemetry.limits) from None
-    sender = Sender(id=caller.id, actor=caller.actor if caller.role == "agent" else None)
+    sender = Sender(id=caller.id, actor=caller.actor)
     held = 0
     try:
         data = bytearray()
