@@ -22,6 +22,7 @@ from ioint_node.store.schema import decisions, events, sessions
 from ioint_node.telemetry import TelemetryLimits
 from ioint_node.web import WebLimits, build_web, serve
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.node.web.conftest import Clock, make_consortium, make_parts
 
@@ -106,7 +107,7 @@ class Target:
             decided = (await connection.execute(select(decisions))).mappings().all()
         return [
             Session(
-                row=row,
+                row=dict(row),
                 events=[
                     msgspec.json.decode(one["body"]) for one in happened if one["session_id"] == row["id"]
                 ],
@@ -120,6 +121,13 @@ class Target:
         ]
 
 
+async def _make_tokens(connection: AsyncConnection) -> dict[str, tokens.NewToken]:
+    return {
+        role: await tokens.create(connection, role, actor, "amber", None, now=NOW)
+        for role, actor in (("engine", None), ("agent", "a-1"), ("soc", None))
+    }
+
+
 @asynccontextmanager
 async def target(folder: Path, limits: TelemetryLimits | None = None) -> AsyncIterator[Target]:
     """A node with its web side whose telemetry is told when a test says so."""
@@ -130,14 +138,7 @@ async def target(folder: Path, limits: TelemetryLimits | None = None) -> AsyncIt
         parts = make_parts(store, make_consortium(NOW), clock, WebLimits(), [])
         telemetry = Telemetry(parts.assess, clock, limits or TelemetryLimits())
         parts = replace(parts, telemetry=telemetry, refusals=Counter())
-        made = {
-            role: await store.write(
-                lambda connection, role=role, actor=actor: tokens.create(
-                    connection, role, actor, "amber", None, now=NOW
-                )
-            )
-            for role, actor in (("engine", None), ("agent", "a-1"), ("soc", None))
-        }
+        made = await store.write(_make_tokens)
         async with serve(build_web(parts), "127.0.0.1", 0, parts) as listening:
             yield Target(
                 url=listening,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from ioint_node.telemetry.values import ARGUMENT_CHARS, CLIENT_KIND, SERVER_KIND, TEXT_CHARS, Origin, Span
+from ioint_node.telemetry.values import ARGUMENT_CHARS, SERVER_KIND, TEXT_CHARS, Origin, Span
 
 _PROPERTIES: Final = "traceloop.association.properties."
 _AGENT: Final = ("gen_ai.agent.name", "agent.name", "agent_name", _PROPERTIES + "lc_agent_name")
@@ -99,6 +99,7 @@ class Who(Struct, frozen=True, kw_only=True):
     tool: str = ""
     action: str = ""
     mcp: bool = False
+    serves: bool = False  # it is the receiving side of a call
 
 
 def who(span: Span) -> Who:
@@ -116,6 +117,7 @@ def who(span: Span) -> Who:
         tool=tool_of(span) if part is Part.TOOL else "",
         action=_first(said, ("ioint.action.id",)),
         mcp="mcp.method.name" in said,
+        serves=span.kind == SERVER_KIND,
     )
 
 
@@ -123,9 +125,7 @@ def part_of(span: Span) -> Part:
     """What a span is of."""
     said = span.attributes
     if "mcp.method.name" in said:
-        # A server's side of a call is no action of the service that it runs in.
-        acts = span.kind == CLIENT_KIND or (span.kind != SERVER_KIND and "gen_ai.tool.name" in said)
-        return Part.TOOL if acts and said["mcp.method.name"] in _METHODS else Part.OTHER
+        return Part.TOOL if said["mcp.method.name"] in _METHODS else Part.OTHER
     for key, known in (
         ("gen_ai.operation.name", _OPERATIONS),
         ("openinference.span.kind", _KINDS),
@@ -188,9 +188,8 @@ def heard(span: Span) -> list[Piece]:
         for text in _texts(_decoded(said.get("gen_ai.system_instructions")))
         if text
     ]
-    found += _messages(said, _MESSAGES[0], "user")
-    for name, body in span.events:
-        found += _of_event(name, body, answered=False)
+    # What is on the span is told by its events again, where both are there.
+    found += _messages(said, _MESSAGES[0], "user") or _of_events(span, answered=False)
     if not found and part_of(span) is Part.AGENT:
         asked = _first(said, ("input.value",))
         if asked and asked[:1] not in "{[":
@@ -200,9 +199,7 @@ def heard(span: Span) -> list[Piece]:
 
 def answered(span: Span) -> list[Piece]:
     """What a model or an agent answered."""
-    found = _messages(span.attributes, _MESSAGES[1], "assistant")
-    for name, body in span.events:
-        found += _of_event(name, body, answered=True)
+    found = _messages(span.attributes, _MESSAGES[1], "assistant") or _of_events(span, answered=True)
     if not found and part_of(span) is Part.AGENT:
         said = _first(span.attributes, ("final_result", "output.value"))
         if said and said[:1] not in "{[":
@@ -488,6 +485,10 @@ def _texts(content: Any) -> list[str]:  # noqa: ANN401 - any value of JSON
             inner = part.get("message_content")
             found.append(_first(inner if isinstance(inner, dict) else part, ("text", "content"))[:TEXT_CHARS])
     return [text for text in found if text]
+
+
+def _of_events(span: Span, *, answered: bool) -> list[Piece]:
+    return [piece for name, body in span.events for piece in _of_event(name, body, answered=answered)]
 
 
 def _of_event(name: str, body: Mapping[str, Any], *, answered: bool) -> list[Piece]:

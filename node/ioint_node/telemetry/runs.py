@@ -162,6 +162,9 @@ def _place(one: Who, known: Mapping[str, Who], found: Mapping[str, _Place]) -> _
     under = one.parent if parent is not None and parent.part is Part.TOOL else above.under
     if under and (one.part is Part.AGENT or (one.agent and one.agent != above.near)):
         return _Place(under, one.agent, one.agent, "")
+    if parent is not None and parent.origin.actor != one.origin.actor:
+        # An agent's name subdivides its own service and no other.
+        return _Place(above.above, one.agent, one.agent, under)
     return _Place(above.above, above.agent or one.agent, one.agent or above.near, under)
 
 
@@ -250,6 +253,8 @@ def _acted(
     call, own = dialects.call_of(span), known[span.id]
     if own.mcp and place.under and known[place.under].tool == own.tool:
         return  # that call's own span tells it
+    if own.serves and not place.near:
+        return  # a server does not act when it is called, and who called it is not known
     server = call.server or servers.get(span.id)
     action_id = own.action or f"{span.trace}-{span.id}"
     yield Happening(

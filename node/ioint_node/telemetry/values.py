@@ -9,7 +9,6 @@ from typing import Any
 from msgspec import Struct
 
 SERVER_KIND = 2  # of a span: the receiving side of a call
-CLIENT_KIND = 3
 TEXT_CHARS = (
     16_384  # of one message, result or error: four bytes a character at most are what a session takes
 )

@@ -15,7 +15,10 @@ def support_says(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse
     said = len(messages) // 2
     if said == 0:
         return ModelResponse(
-            parts=[ThinkingPart("The order comes first."), ToolCallPart("get_order_status", {"order_id": "7"})]
+            parts=[
+                ThinkingPart("The order comes first."),
+                ToolCallPart("get_order_status", {"order_id": "7"}),
+            ]
         )
     if said == 1:
         return ModelResponse(parts=[ToolCallPart("read_customer_records", {"scope": "all"})])
