@@ -125,7 +125,7 @@ def part_of(span: Span) -> Part:
     """What a span is of."""
     said = span.attributes
     if "mcp.method.name" in said:
-        return Part.TOOL if said["mcp.method.name"] in _METHODS else Part.OTHER
+        return Part.TOOL if _first(said, ("mcp.method.name",)) in _METHODS else Part.OTHER
     for key, known in (
         ("gen_ai.operation.name", _OPERATIONS),
         ("openinference.span.kind", _KINDS),

@@ -39,6 +39,7 @@ _SKIPPED = frozenset(
     }
 )  # fmt: skip
 _EVENTS = ("gen_ai.",)
+_EVERY = ("",)  # of the attributes of an event that is read
 _RESOURCE = ("service.", "ioint.")
 _REMOTE = 0x300  # of the flags of a span: it is known, and so, that the parent is in another process
 _HELD = 400  # bytes of a span without its attributes, about
@@ -170,7 +171,7 @@ def _span_of(span: Any, origin: Origin, limits: TelemetryLimits) -> Span | str: 
     attributes = _pairs(span.attributes, limits, _ALL)
     events = (
         tuple(
-            (event.name, _pairs(event.attributes, limits, _ALL))
+            (event.name, _pairs(event.attributes, limits, _EVERY))
             for event in span.events
             if event.name.startswith(_EVENTS)
         )
@@ -363,7 +364,7 @@ def _json_span(span: _Span, origin: Origin, limits: TelemetryLimits) -> Span | s
         return "trace id or span id is malformed"
     attributes = _json_pairs(span.attributes, limits, _ALL)
     events = tuple(
-        (event.name, _json_pairs(event.attributes, limits, _ALL))
+        (event.name, _json_pairs(event.attributes, limits, _EVERY))
         for event in span.events
         if event.name.startswith(_EVENTS)
     )

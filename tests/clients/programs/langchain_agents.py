@@ -97,7 +97,8 @@ def main(dialect: str) -> None:
         name="support",
     )
     support.invoke(
-        {"messages": [HumanMessage("Where is my order 7?")]}, config={"configurable": {"thread_id": "thread-77"}}
+        {"messages": [HumanMessage("Where is my order 7?")]},
+        config={"configurable": {"thread_id": "thread-77"}},
     )
     provider.shutdown()
 
