@@ -302,6 +302,7 @@ async def _assemble(
         notify=bell.ring,
         issuer=lambda: issuer_of(config, node.url),
         now=_now(),
+        clock=_now,
     )
     for wake in (local.hooks.wake, local.transmitter.wake, local.signals.polls.wake):
         bell.wakes(wake)
@@ -371,6 +372,7 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
         loops["transmitter"] = node.local.transmitter.run
+        loops["telemetry"] = node.local.telemetry.run
     if "jobs" in roles:
         loops["jobs"] = Jobs(_jobs(node)).run
     return loops
@@ -538,6 +540,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
+        telemetry=node.local.telemetry,
         joining=JoiningParts(
             store=node.store,
             book=node.book,
@@ -584,6 +587,7 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_hunt_waiting": node.hunter.waiting,
         **{f"ioint_hunt_{what}": count for what, count in node.hunter.counts.items()},
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
+        **{f"ioint_telemetry_{what}": count for what, count in node.local.telemetry.counted().items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
         **{f"ioint_signals_{what}": count for what, count in node.local.signals.counts.items()},
         **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},

@@ -17,6 +17,7 @@ from aiohttp.typedefs import Middleware
 from ioint_node.errors import ConfigError
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.tokens import TokenCache
 from ioint_node.web import (
     agents,
@@ -32,6 +33,7 @@ from ioint_node.web import (
     observations,
     opa,
     operate,
+    otlp,
     outgoing,
     policy,
     query,
@@ -84,6 +86,7 @@ def site_of(parts: WebParts) -> Site:
         lookups=Lookups(parts.limits),
         loop=parts.loop or _default_loop(parts),
         responding=parts.responding or _default_responding(parts),
+        telemetry=parts.telemetry or Telemetry(parts.assess, parts.now),
     )
 
 
@@ -129,6 +132,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *ocsf.routes(),
         *navigator.routes(),
         *public.routes(),
+        *otlp.routes(),
     )
 
 

@@ -20,6 +20,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.public import PublicParts
 from ioint_node.flows.respond import RespondParts
 from ioint_node.flows.signals import SignalParts
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.described import Answers, Parameter
@@ -44,7 +45,7 @@ class WebParts:
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
     private networks, `joining` None where nobody can apply, `signals` None where no security events are transmitted,
-    `public` None where nothing is published,
+    `public` None where nothing is published, `telemetry` None where nobody runs its loop,
     `behind_proxy` where a proxy names the caller's address, `boundary` the loaded policy of who may do what at all,
     where there is one.
     """
@@ -67,6 +68,7 @@ class WebParts:
     joining: JoiningParts | None = None
     signals: SignalParts | None = None
     public: PublicParts | None = None
+    telemetry: Telemetry | None = None
     behind_proxy: bool = False
     boundary: Callable[[], Boundary | None] = no_boundary
 
@@ -81,6 +83,7 @@ class Site:
     lookups: Lookups
     loop: LoopParts
     responding: RespondParts
+    telemetry: Telemetry
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
     pinged: set[str] = field(default_factory=set)  # webhooks that are being tested
