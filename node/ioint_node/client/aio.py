@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import httpx
 
@@ -335,13 +335,23 @@ class AsyncSession:
             raise refusal(decision)
         return decision
 
+    @overload
+    def guard(
+        self, function: Callable[P, Awaitable[R]], *, tool: str | None = ..., wait_s: float = ...
+    ) -> Callable[P, Awaitable[R]]: ...
+
+    @overload
+    def guard(
+        self, function: None = None, *, tool: str | None = ..., wait_s: float = ...
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]: ...
+
     def guard(
         self,
         function: Callable[P, Awaitable[R]] | None = None,
         *,
         tool: str | None = None,
         wait_s: float = 0.0,
-    ) -> Any:  # noqa: ANN401 - a function, or what makes one of it
+    ) -> Callable[P, Awaitable[R]] | Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
         """Guard a function: it is assessed before each call, and its result or error is told after it.
 
         `tool` is what the node calls it, left out: the function's name. The guarded function raises `Refused` instead

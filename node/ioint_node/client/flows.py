@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ioint_node.client.bodies import arguments_of, parts_of, text_of
 from ioint_node.client.breaker import Breaker
@@ -34,6 +34,7 @@ from ioint_node.client.values import (
     Snapshot,
 )
 
+ACTIONS_TIMED: Final = 256  # the newest of a session, whose times are remembered
 log = logging.getLogger("ioint_node.client")
 T = TypeVar("T")
 Flow = Generator[Call, Reply, T]
@@ -45,6 +46,10 @@ class Late:
 
     action: Action
     decided: Decision
+
+
+# Sent a second time after the node was away, in case it was killed before it had written it down.
+AGAIN: Final = Late(Action(action_id="", tool=""), Decision(action_id="", allowed=False))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +64,21 @@ class SessionState:
     declared: str = ""
     backlog: deque[tuple[Call, Late | None]] = field(default_factory=deque)
     sending: bool = False
+    times: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    answered: deque[tuple[float, Call]] = field(default_factory=deque)
+
+    def note(self, call: Call, now: float, *, unsure_s: float) -> None:
+        """A request was answered: a node that is killed within `unsure_s` may have lost it."""
+        self.answered.append((now, call))
+        while self.answered[0][0] < now - unsure_s or len(self.answered) > ACTIONS_TIMED:
+            self.answered.popleft()
+
+    def time_of(self, action_id: str, now: float) -> float:
+        """Seconds since the session began, the same for the same action: sent again, its body is the same."""
+        t = self.times.setdefault(action_id, round(now - self.began, 3))
+        if len(self.times) > ACTIONS_TIMED:
+            self.times.popitem(last=False)
+        return t
 
     @property
     def place(self) -> Place:
@@ -71,9 +91,9 @@ class Core:
     """What the sessions of one client share.
 
     Attributes:
-        counts: what happened: `asked`, `away`, `allowed_away`, `refused_away`, `sent_late`, `refused_late` (of what was
-            allowed while away), `dropped` (the backlog was full), `unwanted` (not taken when sent late), `uncertain`
-            (may or may not have arrived, and not sent again).
+        counts: what happened: `asked`, `away`, `allowed_away`, `refused_away`, `sent_late`, `sent_again`,
+            `refused_late` (of what was allowed while away), `dropped` (the backlog was full), `unwanted` (not taken
+            when sent late), `uncertain` (may or may not have arrived, and not sent again).
     """
 
     def __init__(self, limits: ClientLimits, clock: Callable[[], float]) -> None:
@@ -92,7 +112,13 @@ class Core:
         return self._calls
 
     def keep(self, state: SessionState, call: Call, late: Late | None = None) -> None:
-        """Let a request wait for the node, while there is room."""
+        """Let a request wait for the node, while there is room; what it may have lost goes before the first one."""
+        if not state.backlog:
+            while state.answered:
+                self._put(state, state.answered.popleft()[1], AGAIN)
+        self._put(state, call, late)
+
+    def _put(self, state: SessionState, call: Call, late: Late | None) -> None:
         limits = self.limits
         if self._calls >= limits.backlog_calls or self._bytes + len(call.body) > limits.backlog_bytes:
             if not self.counts["dropped"]:
@@ -128,12 +154,25 @@ def ask(core: Core, call: Call) -> Flow[Reply]:
                 reply.read(object)  # a node that cannot answer now is away
         except NodeAwayError as away:
             if left <= 0 or not away.broken:
-                core.breaker.failed(core.clock())
+                _note_away(core, away)
                 raise
             left -= 1
         else:
-            core.breaker.succeeded()
+            _note_back(core)
             return reply
+
+
+def _note_away(core: Core, away: NodeAwayError) -> None:
+    before = core.breaker.open
+    core.breaker.failed(core.clock())
+    if core.breaker.open and not before:
+        log.warning("the node is away, and actions are decided without it: %s", away)
+
+
+def _note_back(core: Core) -> None:
+    if core.breaker.open:
+        log.warning("the node is back; %d requests wait for it", core.backlog)
+    core.breaker.succeeded()
 
 
 def open_session(
@@ -173,6 +212,7 @@ def open_session(
         try:
             reply = yield from ask(core, state.opening)
             state.opened = reply.read(Opened)
+            state.note(state.opening, core.clock(), unsure_s=core.limits.unsure_s)
         except NodeAwayError as away:
             log.warning("session %s begins without the node: %s", known, away)
         else:
@@ -188,7 +228,7 @@ def act(core: Core, state: SessionState, action: Action) -> Flow[Decision]:
         NodeRefusedError: the node does not take the action; it must not be run.
     """
     arguments = arguments_of(action.arguments, core.limits.argument_bytes)
-    action = replace(action, arguments=arguments, t=_t(core, state) if action.t is None else action.t)
+    action = replace(action, arguments=arguments, t=state.time_of(action.action_id, core.clock()))
     body = {
         "action_id": action.action_id,
         "tool": action.tool,
@@ -350,8 +390,11 @@ def _send_waiting(core: Core, state: SessionState, most: int | None) -> Flow[int
             raise
         core.sent(state)
         count += 1
-        core.counts["sent_late"] += 1
-        _settle(core, state, call, late, reply)
+        if late is AGAIN:
+            core.counts["sent_again"] += 1
+        else:
+            core.counts["sent_late"] += 1
+            _settle(core, state, call, late, reply)
     return count
 
 
@@ -361,6 +404,8 @@ def _within(core: Core, state: SessionState, call: Call) -> Flow[Reply]:
         raise NodeAwayError("the node is away, and is asked again soon", sure=True)
     yield from catch_up(core, state)
     reply = yield from _asked_anew(core, state, call)
+    if call.twice:
+        state.note(call, core.clock(), unsure_s=core.limits.unsure_s)
     if core.waiting:
         yield from flush(core, core.limits.flush_calls)
     return reply
@@ -397,7 +442,7 @@ def _decide_away(core: Core, state: SessionState, action: Action, call: Call) ->
     core.keep(state, call, Late(action, decided))
     core.counts["away"] += 1
     core.counts["allowed_away" if decided.allowed else "refused_away"] += 1
-    log.warning(
+    log.info(
         "action %s was %s without the node, by %s",
         action.action_id,
         "allowed" if decided.allowed else "refused",

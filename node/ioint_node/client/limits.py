@@ -19,6 +19,7 @@ class ClientLimits:
     decisions: int = 10_000  # that are remembered
     refusal_s: float = 3_600.0  # for which a remembered refusal holds while the node is away
     trust_half_life_s: float = 3_600.0  # in which what trust was above a newcomer's is halved
+    unsure_s: float = 1.0  # within which a node that is killed may lose what it has answered
     backlog_calls: int = 10_000  # that wait for the node to come back
     backlog_bytes: int = 64 * 1024 * 1024
     flush_calls: int = 16  # of other sessions' backlogs that are sent beside one request

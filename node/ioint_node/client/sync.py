@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import httpx
 
@@ -339,9 +339,19 @@ class Session:
             raise refusal(decision)
         return decision
 
+    @overload
+    def guard(
+        self, function: Callable[P, R], *, tool: str | None = ..., wait_s: float = ...
+    ) -> Callable[P, R]: ...
+
+    @overload
+    def guard(
+        self, function: None = None, *, tool: str | None = ..., wait_s: float = ...
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
     def guard(
         self, function: Callable[P, R] | None = None, *, tool: str | None = None, wait_s: float = 0.0
-    ) -> Any:  # noqa: ANN401 - a function, or what makes one of it
+    ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
         """Guard a function: it is assessed before each call, and its result or error is told after it.
 
         `tool` is what the node calls it, left out: the function's name. The guarded function raises `Refused` instead
