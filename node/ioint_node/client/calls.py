@@ -10,10 +10,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from ioint_node.client.errors import NodeAwayError, NodeRefusedError
+from ioint_node.client.values import Decision, Verdict
 
 T = TypeVar("T")
 AWAY: Final = frozenset({408, 429, 500, 502, 503, 504})  # the same request may succeed later
 DETAIL_CHARS: Final = 500
+NOT_UNDERSTOOD: Final = "not_understood"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +48,25 @@ class Reply:
             raise self._refusal()
         try:
             return msgspec.json.decode(self.body or b"null", type=kind)
-        except msgspec.MsgspecError as error:
-            raise NodeAwayError(f"what answered is no node: {error}", sure=True) from None
+        except msgspec.ValidationError as error:
+            # It did answer: whatever it said, nothing is to go on as if it had not.
+            raise NodeRefusedError(self.status, NOT_UNDERSTOOD, str(error)) from None
+        except msgspec.DecodeError:
+            raise NodeAwayError("what answered is no node: it does not speak JSON", sure=True) from None
+
+    def decision(self) -> Decision:
+        """The answer as a decision; where a newer node says more than is understood here, what matters of it.
+
+        Raises:
+            NodeRefusedError: the node did not serve the request, or said no decision.
+            NodeAwayError: it cannot serve it now, or what answered is no node.
+        """
+        try:
+            return self.read(Decision)
+        except NodeRefusedError as error:
+            if error.name != NOT_UNDERSTOOD:
+                raise
+            return self.read(Verdict).decision()
 
     @property
     def unknown(self) -> bool:

@@ -239,7 +239,7 @@ def act(core: Core, state: SessionState, action: Action) -> Flow[Decision]:
     call = post("sessions", state.id, "actions", body=body)
     try:
         reply = yield from _within(core, state, call)
-        decision = reply.read(Decision)
+        decision = reply.decision()
     except NodeAwayError:
         return _decide_away(core, state, action, call)
     core.memory.learn(state.place, action, decision, core.clock())
@@ -457,7 +457,7 @@ def _settle(core: Core, state: SessionState, call: Call, late: Late | None, repl
         if call is state.opening:
             state.opened = reply.read(Opened)
         elif late is not None:
-            judged = reply.read(Decision)
+            judged = reply.decision()
             core.memory.learn(state.place, late.action, judged, core.clock())
             if late.decided.allowed and not judged.allowed:
                 core.counts["refused_late"] += 1

@@ -68,7 +68,7 @@ class Step(Answer, frozen=True):
     sensitivity: str = "unknown"
     boundary: str = "unknown"
     provenance: str = "unknown"
-    flow: tuple[str, ...] = ()
+    flow: tuple[int | str, ...] = ()
     confidence: float = 0.0
 
 
@@ -139,6 +139,21 @@ class Decision(Answer, frozen=True):
         """The weightiest reasons in a line."""
         first = sorted(self.reasons, key=lambda one: -abs(one.weight))[:SHOWN_REASONS]
         return "; ".join(one.text for one in first if one.text) or f"{self.verdict}, {self.response}"
+
+
+class Verdict(Answer, frozen=True):
+    """What of a decision has to be understood, whatever else a newer node says."""
+
+    action_id: str
+    allowed: bool
+    decision_id: str = ""
+    verdict: str = "unknown"
+    response: str = "none"
+    mode: str = "enforce"
+
+    def decision(self) -> Decision:
+        """The decision without the rest."""
+        return Decision(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
 class Declared(Answer, frozen=True):
