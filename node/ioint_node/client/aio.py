@@ -148,6 +148,15 @@ class AsyncClient:
 
         return wrap
 
+    async def rule(self, approval_id: str, *, approve: bool) -> None:
+        """Approve or refuse what waits for a person; the token has to be one that may.
+
+        Raises:
+            NodeRefusedError: it may not, or nothing waits under this id.
+            NodeAwayError: no answer.
+        """
+        await self._run(flows.rule(self._core, approval_id, approve=approve))
+
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Everything that is known, page by page; changes follow after the first page's `seq`.
 
@@ -326,13 +335,26 @@ class AsyncSession:
             NodeRefusedError: the node does not take the action.
         """
         decision = await self.act(tool, arguments, server=server)
+        decision = await self.waited(decision, tool, arguments, server=server, wait_s=wait_s)
+        if not decision.allowed:
+            raise refusal(decision)
+        return decision
+
+    async def waited(
+        self,
+        decision: Decision,
+        tool: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        server: str | None = None,
+        wait_s: float,
+    ) -> Decision:
+        """Ask again while an action waits for a person, up to `wait_s` seconds; anything else is returned as it is."""
         for pause in pauses(self._core.limits, wait_s if decision.held else 0.0):
             await asyncio.sleep(pause)
             decision = await self.act(tool, arguments, server=server)
             if not decision.held:
                 break
-        if not decision.allowed:
-            raise refusal(decision)
         return decision
 
     @overload

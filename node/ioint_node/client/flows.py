@@ -340,6 +340,16 @@ def close(core: Core, state: SessionState, outcome: str) -> Flow[Closed | None]:
     return (yield from _tell(core, state, call, Closed))
 
 
+def rule(core: Core, approval_id: str, *, approve: bool) -> Flow[None]:
+    """Approve or refuse what waits for a person.
+
+    Raises:
+        NodeRefusedError: the token may not, or it waits no longer.
+        NodeAwayError: no answer.
+    """
+    (yield from ask(core, post("approvals", approval_id, body={"approve": approve}))).read(object)
+
+
 def snapshot(core: Core, cursor: str | None, limit: int | None) -> Flow[Snapshot]:
     """One page of everything that is known.
 

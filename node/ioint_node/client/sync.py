@@ -149,6 +149,15 @@ class Client:
 
         return wrap
 
+    def rule(self, approval_id: str, *, approve: bool) -> None:
+        """Approve or refuse what waits for a person; the token has to be one that may.
+
+        Raises:
+            NodeRefusedError: it may not, or nothing waits under this id.
+            NodeAwayError: no answer.
+        """
+        self._run(flows.rule(self._core, approval_id, approve=approve))
+
     def snapshot(self) -> Iterator[Snapshot]:
         """Everything that is known, page by page; changes follow after the first page's `seq`.
 
@@ -330,13 +339,26 @@ class Session:
             NodeRefusedError: the node does not take the action.
         """
         decision = self.act(tool, arguments, server=server)
+        decision = self.waited(decision, tool, arguments, server=server, wait_s=wait_s)
+        if not decision.allowed:
+            raise refusal(decision)
+        return decision
+
+    def waited(
+        self,
+        decision: Decision,
+        tool: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        server: str | None = None,
+        wait_s: float,
+    ) -> Decision:
+        """Ask again while an action waits for a person, up to `wait_s` seconds; anything else is returned as it is."""
         for pause in pauses(self._core.limits, wait_s if decision.held else 0.0):
             time.sleep(pause)
             decision = self.act(tool, arguments, server=server)
             if not decision.held:
                 break
-        if not decision.allowed:
-            raise refusal(decision)
         return decision
 
     @overload
