@@ -37,6 +37,11 @@ COMMANDS: Final = {
     ),
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
     "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
+    "mcp-proxy": (
+        "mcp_proxy",
+        "mcp_proxy",
+        "An MCP server behind the node, for clients that know of neither.",
+    ),
     "peers": (
         "consortium",
         "peers",
