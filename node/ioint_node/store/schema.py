@@ -33,7 +33,7 @@ metadata = MetaData(
     }
 )
 # Texts that are looked for by how they begin: compared by their bytes, as SQLite does.
-Plain256 = String(256).with_variant(String(256, collation="C"), "postgresql")
+Plain = String(288).with_variant(String(288, collation="C"), "postgresql")
 # SQLite gives an integer primary key a rowid of its own only when it is spelled INTEGER.
 Sequence64 = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -259,7 +259,7 @@ indicators = Table(
     Column("tlp", String(16), nullable=False),
     Column("last_seen", String(10), nullable=False),
     Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds: TAXII's date_added
-    Column("subject", Plain256, nullable=False),  # package URL, or the pattern's id again
+    Column("subject", Plain, nullable=False),  # package URL, or the pattern's id again
     Column("words", Text, nullable=False),  # of the label, folded in case, a blank before each
     Column("terms", Text, nullable=False),  # JSON: the ids of its `filter_terms`, ascending
     Column("body", Text, nullable=False),  # JSON: the indicator row of the contract and its `why`
@@ -276,14 +276,9 @@ filter_terms = Table(
     "filter_terms",
     metadata,
     Column("id", Sequence64, primary_key=True, autoincrement=True),
-    Column(
-        "key", String(16), nullable=False
-    ),  # of the filter language; `day` of since and until, `q` of words
-    Column(
-        "value", String(256), nullable=False
-    ),  # numbers with leading zeros, so that text compares as they do
+    # KEY:VALUE of the filter language; `day` of since and until. Numbers with leading zeros: text compares as they do.
+    Column("term", Plain, nullable=False, unique=True),
     Column("rows", Integer, nullable=False),  # indicators that have it now
-    UniqueConstraint("key", "value"),
 )
 
 indicator_terms = Table(
