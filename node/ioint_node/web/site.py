@@ -22,6 +22,10 @@ from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web.described import Answers, Parameter
 from ioint_node.web.hub import Hub
 from ioint_node.web.limits import FailedAuth, Lookups, WebLimits, nearest
+from ioint_node.web.oidc.bearers import Bearers
+from ioint_node.web.oidc.provider import Provider
+from ioint_node.web.oidc.sessions import Sessions
+from ioint_node.web.rates import Rates
 
 
 def clock() -> int:
@@ -36,7 +40,8 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address.
+    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address,
+    `demands_certificate` where callers from elsewhere need a client certificate, `oidc` None without a provider.
     """
 
     store: Store
@@ -56,6 +61,8 @@ class WebParts:
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
     behind_proxy: bool = False
+    demands_certificate: bool = False
+    oidc: Provider | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,9 @@ class Site:
     loop: LoopParts
     responding: RespondParts
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, method, status
+    rates: Rates
+    sessions: Sessions = field(default_factory=Sessions)  # of people who signed in with the provider
+    bearers: Bearers | None = None  # access tokens of the provider
     streams: Counter[str] = field(default_factory=Counter)  # token id → open streams
 
     def address(self, request: web.Request) -> str:

@@ -13,6 +13,7 @@ from ioint_node.store import webhooks
 from ioint_node.store.tokens import Caller
 from ioint_node.store.webhooks import URL_CHARS, check_url
 from ioint_node.web.answers import json_answer
+from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import Body, cursor_of, cursor_text, limit_of, parameters, read_json
 from ioint_node.web.site import Handler, Route, Site
 
@@ -34,6 +35,9 @@ class WebhookBody(Body, frozen=True):
 
 async def make_webhook(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Make a webhook; its secret is in this answer and never again."""
+    if caller.id.startswith("oidc:"):
+        # A hook ends with the token that made it, and nobody tells this node when a provider's subject ends.
+        raise Refusal(403, "forbidden", "a webhook belongs to a token of this node: make it with one")
     body = await read_json(request, WebhookBody, site.parts.limits)
     check_url(body.url, private=site.responding.webhook_private)
     made = await site.parts.store.write(
