@@ -113,8 +113,8 @@ def _scopes(claims: Mapping[str, Any], prefix: str) -> frozenset[str] | None:
     named: list[str] = []
     for claim in ("scope", "scp"):
         named += _values(claims, (claim,))
-    ours = frozenset(name.removeprefix(prefix) for name in named if name.startswith(prefix)) & SCOPES.keys()
-    return ours or None
+    cut = (name.removeprefix(prefix) for name in named if name.startswith(prefix))
+    return frozenset(name for name in cut if name in SCOPES) or None
 
 
 def _values(claims: Mapping[str, Any], path: Sequence[str]) -> list[str]:

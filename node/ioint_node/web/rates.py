@@ -24,7 +24,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What a request found: its rate, how many more may come at once, and in how many ms the next one may (0: came in)."""
+    """What a request found: its rate, how many more may come at once, and how long to wait (0: it came in)."""
 
     rate: Rate
     more: int

@@ -400,9 +400,5 @@ def _to(url: str) -> web.Response:
 
 def _away(error: Exception) -> Refusal:
     log.warning("nobody can sign in with the identity provider: %s", error)
-    return Refusal(
-        503,
-        "provider_away",
-        "the identity provider does not answer: sign in with a token",
-        headers={"Retry-After": "5"},
-    )
+    detail = "the identity provider does not answer: sign in with a token"
+    return Refusal(503, "provider_away", detail, headers={"Retry-After": "5"})

@@ -146,14 +146,15 @@ class Provider:
             "code_verifier": verifier,
             "client_id": settings.client_id,
         }
-        auth = None
+        headers = {}
         if settings.client_secret and metadata.in_body:
             form["client_secret"] = settings.client_secret
         elif settings.client_secret:
             # RFC 6749, 2.3.1: both halves are encoded as in a form.
-            auth = aiohttp.BasicAuth(quote_plus(settings.client_id), quote_plus(settings.client_secret))
+            both = quote_plus(settings.client_id), quote_plus(settings.client_secret)
+            headers["Authorization"] = aiohttp.encode_basic_auth(*both)
         async with self._exchanging:
-            status, answer = await self._ask("POST", metadata.token_url, data=form, auth=auth)
+            status, answer = await self._ask("POST", metadata.token_url, data=form, headers=headers)
         token = answer.get("id_token")
         if status != 200 or not isinstance(token, str):
             raise IdentityError("bad_code", "the provider gives no ID token for this code")
@@ -199,14 +200,14 @@ class Provider:
         method: str,
         url: str,
         data: Mapping[str, str] | None = None,
-        auth: aiohttp.BasicAuth | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Mapping[str, Any]]:
         if self._session is None:
             raise ProviderAwayError("the node is stopping")
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **(headers or {})}
         try:
             async with self._session.request(
-                method, url, data=data, auth=auth, headers=headers, allow_redirects=False
+                method, url, data=data, headers=headers, allow_redirects=False
             ) as answer:
                 body = await _bounded(answer, self._limits.answer_bytes)
                 value = msgspec.json.decode(body) if body else {}
