@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,12 +22,16 @@ from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web import (
     agents,
     approvals,
+    authzen,
     console,
     disputes,
+    ext_authz,
+    filters,
     grants,
     incidents,
     joining,
     observations,
+    opa,
     operate,
     outgoing,
     policy,
@@ -50,6 +55,7 @@ from ioint_node.web.rates import Rate, Rates
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
 _READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
 
@@ -94,6 +100,7 @@ def guard(site: Site, routes: Sequence[Route]) -> web.Application:
     for route in routes:
         application.router.add_route(route.method, route.path, _guarded(site, route))
     application.on_response_prepare.append(_name_ourselves)
+    application.on_response_prepare.append(_name_request)
     return application
 
 
@@ -112,9 +119,13 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *webhooks.routes(),
         *incidents.routes(),
         *query.routes(),
+        *filters.routes(),
         *disputes.routes(),
         *sessions.routes(),
         *grants.routes(site),
+        *authzen.routes(),
+        *ext_authz.routes(),
+        *opa.routes(),
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
@@ -260,6 +271,13 @@ async def _name_ourselves(request: web.Request, response: web.StreamResponse) ->
     response.headers["Server"] = SERVER
     if (left := request.get("left")) is not None:
         response.headers.update(left.headers())
+
+
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    # Whoever numbers its requests finds the number in its answers.
+    named = request.headers.get("X-Request-ID")
+    if named is not None and _REQUEST_ID.fullmatch(named):
+        response.headers["X-Request-ID"] = named
 
 
 def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:

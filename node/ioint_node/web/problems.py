@@ -25,11 +25,13 @@ from ioint_node.errors import (
     RequestError,
     TooLargeError,
 )
+from ioint_node.filtering import FilterError
 
 log = logging.getLogger(__name__)
 SERVER = "ioint"
 TAXII_PREFIX = "/taxii2/"
 TAXII_TYPE = "application/taxii+json;version=2.1"
+AUTHZEN_PREFIX = "/access/v1/"
 _TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -105,6 +107,8 @@ def refusal_of(error: Exception) -> Refusal:
         # Only the text of this one holds nothing of what was sent.
         detail = error.text if isinstance(error, web.HTTPRequestEntityTooLarge) else None
         return Refusal(error.status, name, detail or error.reason, headers=allow)
+    if isinstance(error, FilterError):
+        return bad_field(error.field, str(error), at=error.at)
     for kind, status, name in _FAULTS:
         if isinstance(error, kind):
             return Refusal(status, name, str(error), field=_field_of(error))
@@ -161,6 +165,10 @@ def _taxii_error(refusal: Refusal, title: str, sent: str) -> tuple[str, bytes]:
     return TAXII_TYPE, msgspec.json.encode(body)
 
 
+def _sentence(refusal: Refusal, title: str, sent: str) -> tuple[str, bytes]:
+    return "application/json", msgspec.json.encode(refusal.detail)
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Problem details (RFC 9457): `type` is `urn:ioint:problem:NAME`; `field` and `at` say where the fault is."""
 
@@ -184,6 +192,12 @@ class TaxiiError(msgspec.Struct, frozen=True, kw_only=True):
 PROBLEM: Final = Form(say=_problem, content={"application/problem+json": Problem})
 FORMS: Final[Mapping[str, Form]] = {
     TAXII_PREFIX: Form(say=_taxii_error, content={TAXII_TYPE: TaxiiError}, challenge=BASIC),
+    # AuthZEN, 10.1.2: a message as the body, and 400 whatever is wrong with the request.
+    AUTHZEN_PREFIX: Form(
+        say=_sentence,
+        content={"application/json": str},
+        statuses={408: 400, 409: 400, 413: 400, 415: 400, 417: 400},
+    ),
 }
 """The forms of the standards that have their own, by the prefix of their paths."""
 

@@ -15,6 +15,7 @@ import msgspec.inspect
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ioint_node.filtering.language import CHARS_MOST
 from ioint_node.store.times import from_text
 from ioint_node.web.limits import WebLimits
 from ioint_node.web.problems import Refusal, bad_field
@@ -175,6 +176,21 @@ class OpinionBody(Body, frozen=True):
     values: Annotated[tuple[Annotated[str, Meta(max_length=1_024)], ...], Meta(max_length=16)] = ()
 
 
+class FilterBody(Body, frozen=True):
+    """`POST /api/v1/filters`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=64,
+            pattern=r"^\S(.*\S)?$",
+            description="at most 64 characters, no blank at either end",
+        ),
+    ]
+    filter: Annotated[str, Meta(min_length=1, max_length=CHARS_MOST)]
+
+
 class OverrideBody(Body, frozen=True):
     """`POST /api/v1/overrides`: a decision about a pattern id or a package that need not have come yet.
 
@@ -203,12 +219,20 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
     """
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise Refusal(415, "media_type", f"{request.content_type[:64]}: send Content-Type: application/json")
+    return decode(await read_body(request, limits), kind, limits)
+
+
+async def read_body(request: web.Request, limits: WebLimits) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refusal: too slow, too large, or broken off.
+    """
     try:
         if request.content.is_eof():  # all of it came with the head: nothing is waited for
-            data = await request.read()
-        else:
-            async with asyncio.timeout(limits.body_s):
-                data = await request.read()
+            return await request.read()
+        async with asyncio.timeout(limits.body_s):
+            return await request.read()
     except TimeoutError:
         raise Refusal(408, "slow_body", f"the body took more than {limits.body_s:g} s") from None
     except (web.RequestPayloadError, ConnectionError):
@@ -216,7 +240,6 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
         closing = {"Connection": "close"}
         detail = "the body is not encoded as its headers say, or broke off"
         raise Refusal(400, "bad_body", detail, headers=closing) from None
-    return decode(data, kind, limits)
 
 
 def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from ioint_node.access.boundary import Boundary
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
@@ -33,6 +34,10 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def no_boundary() -> None:
+    """No policy is loaded: whoever asks brings a base decision, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebParts:
     """What the web edge is made of.
@@ -41,7 +46,8 @@ class WebParts:
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
     private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address,
-    `demands_certificate` where callers from elsewhere need a client certificate, `oidc` None without a provider.
+    `demands_certificate` where callers from elsewhere need a client certificate, `oidc` None without a provider,
+    `boundary` the loaded policy of who may do what at all, where there is one.
     """
 
     store: Store
@@ -63,6 +69,7 @@ class WebParts:
     behind_proxy: bool = False
     demands_certificate: bool = False
     oidc: Provider | None = None
+    boundary: Callable[[], Boundary | None] = no_boundary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from aiohttp import web
 from msgspec import Meta, Struct, field
 
+from ioint_node.addresses import URL_CHARS, check_url
 from ioint_node.errors import NotFoundError
 from ioint_node.store import webhooks
 from ioint_node.store.tokens import Caller
-from ioint_node.store.webhooks import URL_CHARS, check_url
 from ioint_node.web.answers import json_answer
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import Body, cursor_of, cursor_text, limit_of, parameters, read_json

@@ -218,10 +218,10 @@ async def test_a_bad_parameter_is_refused_with_its_name(
     [
         ("colour:red", 0),
         ("state", 5),
-        ("state:watched,evil", 6),
+        ("state:watched,evil", 14),
         ('q:"never closed', 2),
         ("state:watched tier:none kind:", 29),
-        ("state:watched state:benign", 20),
+        ("state:watched state:benign", 14),
         ("since:soon", 6),
         ('q:"a"b', 5),
     ],
