@@ -13,6 +13,7 @@ from ioint_node.errors import NotFoundError
 from ioint_node.store import webhooks
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Answers, answers, conflict, fields, page_of
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import Body, cursor_of, cursor_text, limit_of, parameters, read_json
 from ioint_node.web.site import Handler, Route, Site
@@ -77,6 +78,13 @@ def routes() -> tuple[Route, ...]:
         ("DELETE", f"{_HOOKS}/{{hook}}", "Remove a webhook", drop_webhook),
     )
     bodies: dict[Handler, type[Struct]] = {make_webhook: WebhookBody}
+    hook = fields(id=str, url=str, events={"type": "array", "items": str}, tlp=str, state=str, created_at=str)
+    said: dict[Handler, Answers] = {
+        make_webhook: answers(hook, "The hook, with its secret, shown this once.", status=201)
+        | conflict("There are too many."),
+        list_webhooks: page_of(hook),
+        drop_webhook: answers(fields(id=str, removed=bool)),
+    }
     return tuple(
         Route(
             method=method,
@@ -85,6 +93,8 @@ def routes() -> tuple[Route, ...]:
             summary=summary,
             handler=handler,
             body=bodies.get(handler),
+            query=PAGED if handler is list_webhooks else (),
+            answers=said[handler],
         )
         for method, path, summary, handler in doors
     )
