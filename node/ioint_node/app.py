@@ -46,6 +46,8 @@ from ioint_node.config import (
     settle_keys,
     write_run,
 )
+from ioint_node.config.oidc import oidc_of
+from ioint_node.config.tls import Tls
 from ioint_node.errors import BusyError, ConfigError, NodeError
 from ioint_node.flows import believe, effects, publish
 from ioint_node.flows.assess import AssessParts
@@ -76,7 +78,7 @@ from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
 from ioint_node.voice import Voice
-from ioint_node.web import Hub, WebParts, build_web, no_boundary, serve
+from ioint_node.web import Hub, WebLimits, WebParts, build_web, no_boundary, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
@@ -159,6 +161,7 @@ class Node:
     bell: Bell
     hunter: Hunter
     refusals: Refusals
+    tls: Tls | None
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # enough members were compared with since the start
     started_at: int  # in ms
@@ -331,6 +334,7 @@ async def _assemble(
         bell=bell,
         hunter=hunter,
         refusals=refusals,
+        tls=Tls.of(config),
         ready_to_leave=ready_to_leave,
         met=met,
         started_at=_now(),
@@ -369,6 +373,8 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
     }
     if "exchange" in roles:
         loops |= node.network.loops()
+    if node.tls is not None:
+        loops["certificate"] = node.tls.watch
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
         loops["transmitter"] = node.local.transmitter.run
@@ -550,9 +556,18 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         signals=node.local.signals,
         public=node.public,
         behind_proxy=config.web_tls_proxy,
+        limits=WebLimits(
+            requests_per_s=config.requests_per_s,
+            requests_burst=config.requests_burst,
+            costly_per_s=config.costly_requests_per_s,
+            costly_burst=config.costly_requests_burst,
+        ),
+        demands_certificate=config.web_client_cert == "required",
+        oidc=oidc_of(config),
         boundary=BoundaryFile(config.home / config.boundary) if config.boundary else no_boundary,
     )
-    async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
+    context = None if node.tls is None else node.tls.context
+    async with serve(build_web(parts), config.web_host, config.web_port, parts, context) as url:
         node.url = url
         node.bell.ring()  # what goes by the node's own URL can begin
         _tell_where(node)
