@@ -11,9 +11,10 @@ import msgspec
 from sqlalchemy import Row, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.formats.stix import subject_uuid
 from ioint_node.reputation.dossier import Concluded
 from ioint_node.store.rows import among, insert_rows
-from ioint_node.store.schema import indicators
+from ioint_node.store.schema import indicators, stix_rendered
 from ioint_node.store.times import from_text, to_text
 
 COLUMNS: Final = (
@@ -43,10 +44,10 @@ async def upsert(
     newest = (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one()
     first = now if newest is None else max(now, from_text(newest) + 1)
     rows = [
-        (*[row[name] for name in COPIED], to_text(first + place), body)
+        (*[row[name] for name in COPIED], to_text(first + place), body, subject_uuid(row["id"]))
         for place, (row, body) in enumerate(changed)
     ]
-    await insert_rows(connection, indicators, (*COPIED, "added_at", "body"), rows, replacing=("id",))
+    await insert_rows(connection, indicators, (*COPIED, "added_at", "body", "uuid"), rows, replacing=("id",))
 
 
 async def forget_silent(connection: AsyncConnection, before: int, most: int) -> tuple[str, ...]:
@@ -56,6 +57,7 @@ async def forget_silent(connection: AsyncConnection, before: int, most: int) -> 
     """
     silent = (indicators.c.state == "unknown") & (indicators.c.added_at < to_text(before))
     ids = select(indicators.c.id).where(silent).order_by(indicators.c.added_at).limit(most)
+    await connection.execute(delete(stix_rendered).where(stix_rendered.c.id.in_(ids)))
     bodies = await connection.execute(
         delete(indicators).where(indicators.c.id.in_(ids)).returning(indicators.c.body)
     )
@@ -99,13 +101,14 @@ def concluded_of(row: Mapping[str, Any], details: Mapping[str, Any], body: str) 
 
 async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | None:
     """The indicator row of a pattern or subject, or None."""
-    row = (await connection.execute(select(indicators).where(indicators.c.id == indicator))).one_or_none()
+    body = select(indicators.c.body).where(indicators.c.id == indicator)
+    row = (await connection.execute(body)).one_or_none()
     return None if row is None else _row(row)
 
 
 async def everything(connection: AsyncConnection) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Row and details of every indicator, to start from after a restart."""
-    rows = await connection.execute(select(indicators).order_by(indicators.c.seq))
+    rows = await connection.execute(select(indicators.c.body).order_by(indicators.c.seq))
     return [(_row(row), json.loads(row.body)["details"]) for row in rows]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -117,21 +117,10 @@ async def feed(connection: AsyncConnection, wanted: FeedQuery) -> Page[StoredInd
     return await _page(connection, statement, wanted.limit)
 
 
-async def changed_ids(connection: AsyncConnection, after: str, limit: int) -> tuple[tuple[str, str], ...]:
-    """The ids of indicators that changed after an instant, with the instant, oldest change first."""
-    statement = (
-        select(indicators.c.id, indicators.c.added_at)
-        .where(indicators.c.added_at > after)
-        .order_by(indicators.c.added_at)
-        .limit(limit)
-    )
-    return tuple((key, added) for key, added in await connection.execute(statement))
-
-
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
-    return None if row is None else _indicator(row)
+    return None if row is None else stored_indicator(row)
 
 
 async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
@@ -249,16 +238,28 @@ async def count_indicators(connection: AsyncConnection, clearance: str) -> dict[
     return {state: int(count) for state, count in await connection.execute(statement)}
 
 
+LISTED: Final = (
+    indicators.c.id,
+    indicators.c.seq,
+    indicators.c.tlp,
+    indicators.c.added_at,
+    indicators.c.state,
+    indicators.c.body,
+)
+"""The columns that `stored_indicator` reads."""
+
+
 def _visible(clearance: str) -> Select[Any]:
-    return select(indicators).where(indicators.c.tlp.in_(visible(clearance)))
+    return select(*LISTED).where(indicators.c.tlp.in_(visible(clearance)))
 
 
 async def _page(connection: AsyncConnection, statement: Select[Any], limit: int) -> Page[StoredIndicator]:
     rows = (await connection.execute(statement.limit(limit + 1))).all()
-    return Page(tuple(map(_indicator, rows[:limit])), len(rows) > limit)
+    return Page(tuple(map(stored_indicator, rows[:limit])), len(rows) > limit)
 
 
-def _indicator(row: Row[Any]) -> StoredIndicator:
+def stored_indicator(row: Row[Any]) -> StoredIndicator:
+    """An indicator of a row with the columns `LISTED`."""
     body = json.loads(row.body)
     return StoredIndicator(
         id=row.id,

@@ -251,7 +251,49 @@ indicators = Table(
     Column("last_seen", String(10), nullable=False),
     Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds: TAXII's date_added
     Column("body", Text, nullable=False),  # JSON: the indicator row of the contract and its `why`
+    Column("uuid", String(36), nullable=False, server_default=""),  # of its STIX objects: formats.stix
     Index(None, "seq"),
+    Index(None, "added_at"),
+    Index(None, "uuid"),
+    Index(
+        None, "tlp", "added_at", "id"
+    ),  # a page of one label, in the order of changes, without a look at the rows
+)
+
+stix_rendered = Table(
+    "stix_rendered",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of the indicator
+    Column("added_at", String(32), nullable=False),  # of the change of the indicator that is rendered
+    Column("rendering", Integer, nullable=False),  # formats.stix.RENDERING that made it
+    Column("objects", Integer, nullable=False),
+    Column("names", Text, nullable=False),  # of the objects in their order: "STIX-ID BYTES" a line
+    Column("needs", Text, nullable=False),  # slugs of the attack patterns that they refer to, by blanks
+    Column("body", LargeBinary, nullable=False),  # their JSON, with commas between them
+)
+
+taxii_statuses = Table(
+    "taxii_statuses",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("token", String(32), nullable=False),  # whose request it was
+    Column("at", String(32), nullable=False),
+    Column("body", Text, nullable=False),  # JSON: the status resource of TAXII
+    Index(None, "at"),
+)
+
+contributions = Table(
+    "contributions",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(128), nullable=False),  # STIX id of an object that an analyst's tool sent
+    Column("version", String(32), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds
+    Column("by", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("id", "version"),
     Index(None, "added_at"),
 )
 
