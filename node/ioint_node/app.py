@@ -30,6 +30,7 @@ from ioint_node.admission import Limits
 from ioint_node.applying import apply
 from ioint_node.card import add_fingerprint_keys, fingerprint_keys, own_application
 from ioint_node.config import (
+    BoundaryFile,
     Config,
     Keys,
     RunInfo,
@@ -70,7 +71,7 @@ from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
 from ioint_node.voice import Voice
-from ioint_node.web import Hub, WebParts, build_web, serve
+from ioint_node.web import Hub, WebParts, build_web, no_boundary, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
@@ -498,6 +499,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
             left=partial(_left, node),
         ),
         behind_proxy=config.web_tls_proxy,
+        boundary=BoundaryFile(config.home / config.boundary) if config.boundary else no_boundary,
     )
     async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
         node.url = url

@@ -5,8 +5,7 @@ holds up those behind it, and nobody else's. Hooks take turns, who waited longes
 have all the places. At least once: a crash may post again what was taken, under the same
 `webhook-id`. A hook that does not answer is tried again after a pause that doubles, and disabled in the end.
 
-Where a hook leads is looked at when it is made, and at every connection once more, with the addresses that the
-connection will use: what a name leads to may have changed since.
+Where a hook may lead, and what a post may cost, is in `posting`.
 """
 
 from __future__ import annotations
@@ -15,31 +14,23 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import ipaddress
 import logging
-import random
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-from yarl import URL
-
-from ioint_node.errors import BusyError, RequestError
+from ioint_node.errors import BusyError
+from ioint_node.posting import GONE, Pauses, Posted, Poster, PostLimits
 from ioint_node.store import stream, webhooks
 from ioint_node.store.clearance import LABELS
 from ioint_node.store.engine import Store
 from ioint_node.store.stream import StreamRow
 from ioint_node.store.times import from_text, to_text
-from ioint_node.store.webhooks import ACTIVE, DISABLED, MAKER_GONE, Webhook, check_address, is_loopback
+from ioint_node.store.webhooks import ACTIVE, DISABLED, MAKER_GONE, Webhook
 
 log = logging.getLogger("ioint.hooks")
-GONE = 410  # whoever answers so wants to hear nothing more
 AGENT = "ioint-webhooks"
 
 
@@ -51,13 +42,9 @@ class HookLimits:
     hooks_per_maker: int = 2  # of those, of one token
     rows_at_once: int = 64  # in one turn
     turn_s: float = 5.0  # after which no further row of a turn is begun
-    request_s: float = 10.0
-    connect_s: float = 5.0
-    answer_s: float = 1.0  # for the body of an answer, which nobody reads
-    answer_bytes: int = 4_096
-    pause_first_s: float = 5.0
-    pause_max_s: float = 3_600.0
-    attempts: int = 20  # about eight hours
+    wait_s: float = 5.0  # after the node's own trouble
+    post: PostLimits = field(default_factory=PostLimits)
+    pauses: Pauses = field(default_factory=Pauses)
     round_s: float = 0.1  # between looks into the stream
     idle_s: float = 30.0
     passed_rows: int = 1_000  # that may be passed over before the cursor is written
@@ -89,36 +76,24 @@ class Hooks:
 
     async def run(self) -> None:
         """Post until cancelled."""
-        async with self._client() as client, asyncio.TaskGroup() as tasks:
+        async with (
+            Poster(AGENT, self._limits.post, private=self._private) as poster,
+            asyncio.TaskGroup() as tasks,
+        ):
             while True:
                 self._wakened.clear()
                 try:
-                    wait_s = await self._start_due(client, tasks)
+                    wait_s = await self._start_due(poster, tasks)
                 except Exception:  # the loop must outlive a database that cannot be read for a while
                     log.exception("webhooks could not be looked up")
-                    wait_s = self._limits.pause_first_s
+                    wait_s = self._limits.wait_s
                 # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes together with a wake.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._wakened.wait()
                 await asyncio.sleep(self._limits.round_s)
 
-    def _client(self) -> ClientSession:
-        limits = self._limits
-        return ClientSession(
-            connector=TCPConnector(
-                resolver=GuardedResolver(private=self._private),
-                use_dns_cache=False,
-                limit=limits.hooks_at_once,
-            ),
-            timeout=ClientTimeout(total=limits.request_s, connect=limits.connect_s),
-            cookie_jar=DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            headers={"User-Agent": AGENT},
-        )
-
-    async def _start_due(self, client: ClientSession, tasks: asyncio.TaskGroup) -> float:
+    async def _start_due(self, poster: Poster, tasks: asyncio.TaskGroup) -> float:
         """Start a task for each hook that has something to hear; returns seconds until the next may."""
         async with self._store.read() as connection:
             found = await webhooks.active(connection)
@@ -149,26 +124,26 @@ class Hooks:
             self._turn += 1
             self._busy[hook.id], self._turns[hook.id] = hook.by, self._turn
             bounded = replace(hook, tlp=min(hook.tlp, clearance, key=LABELS.index))
-            tasks.create_task(self._take_turn(client, bounded), name=f"webhook-{hook.id}")
+            tasks.create_task(self._take_turn(poster, bounded), name=f"webhook-{hook.id}")
         return wait_s
 
-    async def _take_turn(self, client: ClientSession, hook: Webhook) -> None:
+    async def _take_turn(self, poster: Poster, hook: Webhook) -> None:
         goes_on = False
         try:
-            goes_on = await self._post_some(client, hook)
+            goes_on = await self._post_some(poster, hook)
         except BusyError as error:
             log.warning("webhook %s waits: %s", hook.id, error)
-            await asyncio.sleep(self._limits.pause_first_s)
+            await asyncio.sleep(self._limits.wait_s)
         except Exception:
             # One hook's trouble (a full write queue, a bug) must not stop the others.
             log.exception("webhook %s", hook.id)
-            await asyncio.sleep(self._limits.pause_first_s)
+            await asyncio.sleep(self._limits.wait_s)
         finally:
             del self._busy[hook.id]
             if self._passed or goes_on:
                 self.wake()
 
-    async def _post_some(self, client: ClientSession, hook: Webhook) -> bool:
+    async def _post_some(self, poster: Poster, hook: Webhook) -> bool:
         """Post what a hook has not heard, as much as one turn allows; True when there may be more."""
         ends_s = asyncio.get_running_loop().time() + self._limits.turn_s
         hook = replace(hook, cursor=self._cursor(hook))
@@ -184,64 +159,35 @@ class Hooks:
             if index and asyncio.get_running_loop().time() >= ends_s:
                 looked, goes_on = hook.cursor, True
                 break
-            status = await self._post(client, hook, row)
-            if not status.startswith("2"):
-                await self._failed(hook, status)
+            posted = await self._post(poster, hook, row)
+            if not posted.taken:
+                await self._failed(hook, posted)
                 return False
             self.counts["delivered"] += 1
-            hook = replace(hook, cursor=row.seq, attempts=0, last_status=status)
+            hook = replace(hook, cursor=row.seq, attempts=0, last_status=posted.said)
         if rows or looked - hook.cursor >= self._limits.passed_rows:
             await self._note(replace(hook, cursor=looked, not_before=to_text(self._now())), state=ACTIVE)
         self._looked[hook.id] = looked
         return goes_on
 
-    async def _post(self, client: ClientSession, hook: Webhook, row: StreamRow) -> str:
-        """Post one row, and say how it went: the status of the answer, or why there is none."""
+    async def _post(self, poster: Poster, hook: Webhook, row: StreamRow) -> Posted:
         message = f"msg_{hook.id}_{row.seq}" + ("_reset" if row.event == "reset" else "")
-        body = _body(row)
-        headers = {
-            "Content-Type": "application/json",
-            **signed(hook.secret, message, self._now() // 1000, body),
-        }
-        try:
-            webhooks.check_url(hook.url, private=self._private)
-            async with client.post(
-                URL(hook.url, encoded=True), data=body, headers=headers, allow_redirects=False
-            ) as answer:
-                await self._finish(answer)
-                redirected = 300 <= answer.status < 400
-                return f"{answer.status}: redirects are not followed" if redirected else str(answer.status)
-        except RequestError as error:
-            return f"refused: {error}"
-        except TimeoutError:
-            return f"no answer within {self._limits.request_s:g} s"
-        except (ClientError, OSError, ValueError) as error:
-            # The text of these names the URL, which may hold a secret.
-            return f"no answer: {type(error).__name__}"
+        body, now = _body(row), self._now()
+        headers = {"Content-Type": "application/json", **signed(hook.secret, message, now // 1000, body)}
+        return await poster.post(hook.url, body, headers, now=now)
 
-    async def _finish(self, answer: ClientResponse) -> None:
-        """Let the body of an answer end, so that the connection can be used again, or end the connection."""
-        try:
-            async with asyncio.timeout(self._limits.answer_s):
-                await answer.content.read(self._limits.answer_bytes)
-        except (TimeoutError, ClientError):
-            answer.close()
-        if not answer.content.at_eof():
-            answer.close()
-
-    async def _failed(self, hook: Webhook, status: str) -> None:
+    async def _failed(self, hook: Webhook, posted: Posted) -> None:
         self.counts["failed"] += 1
         attempts = hook.attempts + 1
-        if status.startswith(str(GONE)) or attempts >= self._limits.attempts:
-            told = f"disabled after {attempts} attempt{'' if attempts == 1 else 's'}: {status}"
+        pause_s = None if posted.status == GONE else self._limits.pauses.after(attempts, posted)
+        if pause_s is None:
+            told = f"disabled after {attempts} attempt{'' if attempts == 1 else 's'}: {posted.said}"
             await self._note(replace(hook, attempts=attempts), state=DISABLED, status=told)
             return
         if attempts == 1:
-            log.warning("webhook_failed id=%s status=%s", hook.id, status)
-        longest_s = min(self._limits.pause_max_s, self._limits.pause_first_s * 2.0 ** min(attempts - 1, 16))
-        pause_ms = int(1000 * longest_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        later = to_text(self._now() + pause_ms)
-        await self._note(replace(hook, attempts=attempts, not_before=later), state=ACTIVE, status=status)
+            log.warning("webhook_failed id=%s status=%s", hook.id, posted.said)
+        later = to_text(self._now() + int(1000 * pause_s))
+        await self._note(replace(hook, attempts=attempts, not_before=later), state=ACTIVE, status=posted.said)
 
     async def _note(self, hook: Webhook, *, state: str, status: str | None = None) -> None:
         if state == DISABLED:
@@ -261,35 +207,6 @@ class Hooks:
 
     def _cursor(self, hook: Webhook) -> int:
         return max(hook.cursor, self._looked.get(hook.id, 0))
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves names to addresses that hooks may reach; a name with any other address is refused whole."""
-
-    def __init__(self, *, private: bool) -> None:
-        self._private = private
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The addresses of a name.
-
-        Raises:
-            RequestError: one of them is refused.
-            OSError: there are none.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        for one in found:
-            address = ipaddress.ip_address(one["host"])
-            if is_loopback(host) and not address.is_loopback:
-                raise RequestError("url: this machine by its name, which leads elsewhere")
-            check_address(address, private=self._private, loopback=is_loopback(host))
-        return found
-
-    async def close(self) -> None:
-        """Nothing is held."""
-        await self._resolver.close()
 
 
 def signed(secret: str, message: str, at_s: int, body: bytes) -> dict[str, str]:

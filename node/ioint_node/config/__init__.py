@@ -19,6 +19,7 @@ Only one thing comes from the environment: IOINT_HOME, the place of that directo
 
 from __future__ import annotations
 
+from ioint_node.config.boundary import BoundaryFile, load_boundary
 from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
 from ioint_node.config.keys import (
     Keys,
@@ -42,6 +43,7 @@ from ioint_node.config.settings import (
 )
 
 __all__ = [
+    "BoundaryFile",
     "Config",
     "Keys",
     "RunInfo",
@@ -49,6 +51,7 @@ __all__ = [
     "clear_run",
     "default_home",
     "hold_home",
+    "load_boundary",
     "load_config",
     "load_fingerprint_key",
     "load_keys",

@@ -72,6 +72,7 @@ class Config:
     public_names: str = ""  # file of package URLs whose names are public; "" for none
     private_names: tuple[str, ...] = ()  # scopes and names of packages that never leave
     fingerprints: bool = False  # keyed fingerprints of high-entropy values may go with a confirmed report
+    boundary: str = ""  # file of the policy of who may do what at all; "": whoever asks brings its own
     subjects: tuple[str, ...] = ()  # "server:NAME=pkg:…", "tool:NAME=pkg:…", "model:NAME=pkg:…"
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json

@@ -42,7 +42,7 @@ from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.subjects import touches
-from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
+from ioint_node.reputation.view import Facts, Sightings, indicator_row, touched, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
 from ioint_node.store.indicators import ACTED_ON, HEARD
 from ioint_node.store.log import Arrival
@@ -499,6 +499,7 @@ def _conclude(
         catalogue=parts.catalogue,
     )
     row["seq"] = old.seq
+    row |= touched(case.subject, case.novel, taxonomy=parts.taxonomy, catalogue=parts.catalogue)
     claim, among = case.claim, lineage(parts.catalogue, parts.taxonomy)
     details = {
         "subject": case.subject,

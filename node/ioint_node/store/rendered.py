@@ -12,7 +12,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.formats.stix import RENDERING
@@ -22,7 +22,7 @@ from ioint_node.store.reading import Reader
 from ioint_node.store.rows import among, insert_rows
 from ioint_node.store.schema import indicators, stix_rendered
 
-_COLUMNS: Final = ("id", "added_at", "rendering", "objects", "names", "needs", "body")
+_COLUMNS: Final = ("n", "added_at", "rendering", "objects", "names", "needs", "body")
 Part = Literal["names", "body", "both"]
 """What of the objects is read: ids, for a manifest; bytes, for a page of all; both, to choose among them."""
 
@@ -34,7 +34,7 @@ class Group:
     `added_at` is when the indicator last changed. `names` or `body` is empty where it was not asked for.
     """
 
-    id: str
+    n: int
     added_at: str
     tlp: str
     objects: int
@@ -47,7 +47,7 @@ class Group:
 class Bare:
     """An indicator whose objects are still to be rendered."""
 
-    id: str
+    n: int
     added_at: str
     tlp: str
 
@@ -86,7 +86,7 @@ async def chosen(
 ) -> tuple[Group | Bare, ...]:
     """The indicators for which all of some conditions hold, oldest change first."""
     picked = (
-        select(indicators.c.id, indicators.c.added_at, indicators.c.tlp)
+        select(indicators.c.n, indicators.c.added_at, indicators.c.tlp)
         .where(indicators.c.tlp.in_(visible(clearance)), indicators.c.added_at > instant, *conditions)
         .order_by(indicators.c.added_at)
         .limit(limit)
@@ -95,22 +95,27 @@ async def chosen(
     return _in_order(rows.all())
 
 
-async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> tuple[StoredIndicator, ...]:
+async def rows_of(connection: AsyncConnection, numbers: Collection[int]) -> tuple[StoredIndicator, ...]:
     """What is to be rendered."""
-    statement: Select[Any] = select(*LISTED).where(indicators.c.id.in_(among(connection, ids)))
+    statement: Select[Any] = select(*LISTED).where(indicators.c.n.in_(numbers))
     return tuple([stored_indicator(row) for row in await connection.execute(statement)])
 
 
 async def keep(connection: AsyncConnection, made: Sequence[Group]) -> None:
     """Keep ready bytes, unless the indicator is gone by now."""
-    there = select(indicators.c.id).where(indicators.c.id.in_(among(connection, [one.id for one in made])))
+    there = select(indicators.c.n).where(indicators.c.n.in_([one.n for one in made]))
     known = set((await connection.execute(there)).scalars())
     rows = [
-        (one.id, one.added_at, RENDERING, one.objects, one.names, one.needs, one.body)
+        (one.n, one.added_at, RENDERING, one.objects, one.names, one.needs, one.body)
         for one in made
-        if one.id in known
+        if one.n in known
     ]
-    await insert_rows(connection, stix_rendered, _COLUMNS, rows, replacing=("id",))
+    await insert_rows(connection, stix_rendered, _COLUMNS, rows, replacing=("n",))
+
+
+async def remove(connection: AsyncConnection, numbers: Sequence[int]) -> None:
+    """Forget the bytes of indicators that are gone."""
+    await connection.execute(delete(stix_rendered).where(stix_rendered.c.n.in_(numbers)))
 
 
 _NEWEST: Final = select(func.max(indicators.c.added_at))
@@ -122,15 +127,15 @@ def _in_order(rows: Sequence[Any]) -> tuple[Group | Bare, ...]:
 
 
 def _found(row: Any) -> Group | Bare:  # noqa: ANN401 - a row
-    key, added, tlp, objects, needs, names, body = row
-    return Bare(key, added, tlp) if objects is None else Group(key, added, tlp, objects, needs, names, body)
+    n, added, tlp, objects, needs, names, body = row
+    return Bare(n, added, tlp) if objects is None else Group(n, added, tlp, objects, needs, names, body)
 
 
 @cache  # by the five clearances and the three parts
 def _page(labels: tuple[str, ...], part: Part) -> Select[Any]:
     # A list of labels would be sorted whole: of each label so many in their order, then the first of these.
     of_each = [
-        select(indicators.c.id, indicators.c.added_at, indicators.c.tlp)
+        select(indicators.c.n, indicators.c.added_at, indicators.c.tlp)
         .where(indicators.c.tlp == literal(label), indicators.c.added_at > bindparam("after"))
         .order_by(indicators.c.added_at)
         .limit(bindparam("most"))
@@ -145,7 +150,7 @@ def _page(labels: tuple[str, ...], part: Part) -> Select[Any]:
 
 @cache
 def _one(labels: tuple[str, ...]) -> Select[Any]:
-    picked = select(indicators.c.id, indicators.c.added_at, indicators.c.tlp).where(
+    picked = select(indicators.c.n, indicators.c.added_at, indicators.c.tlp).where(
         indicators.c.uuid == bindparam("uuid"),
         indicators.c.added_at > bindparam("after"),
         indicators.c.tlp.in_([literal(label) for label in labels]),
@@ -156,10 +161,10 @@ def _one(labels: tuple[str, ...]) -> Select[Any]:
 def _with_bytes(picked: Select[Any], part: Part) -> Select[Any]:
     found, kept = picked.subquery(), stix_rendered.c
     fresh = and_(
-        kept.id == found.c.id, kept.added_at == found.c.added_at, kept.rendering == bindparam("rendering")
+        kept.n == found.c.n, kept.added_at == found.c.added_at, kept.rendering == bindparam("rendering")
     )
     return select(
-        found.c.id,
+        found.c.n,
         found.c.added_at,
         found.c.tlp,
         kept.objects,

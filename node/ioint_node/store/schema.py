@@ -32,6 +32,8 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+# Texts that are looked for by how they begin: compared by their bytes, as SQLite does.
+Plain256 = String(256).with_variant(String(256, collation="C"), "postgresql")
 # SQLite gives an integer primary key a rowid of its own only when it is spelled INTEGER.
 Sequence64 = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -48,6 +50,10 @@ tokens = Table(
     Column("last_used_at", String(32)),
     Column("revoked_at", String(32)),
     Column("rotated_at", String(32)),  # when the hash became another one; null: never
+    Column("scopes", String(256)),  # names between blanks; null: all that the role opens
+    Column(
+        "certificate", String(43)
+    ),  # base64url of the SHA-256 of the one client certificate; null: any or none
 )
 
 actors = Table(
@@ -239,7 +245,9 @@ outbox = Table(
 indicators = Table(
     "indicators",
     metadata,
-    Column("id", String(64), primary_key=True),  # pattern id, or SHA-256 of a public subject
+    # In the order in which they came first, which no change moves: pages in this order miss nothing.
+    Column("n", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),  # pattern id, or SHA-256 of a public subject
     Column("seq", Sequence64, nullable=False),  # of the newest stream row about it
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
@@ -247,23 +255,30 @@ indicators = Table(
     Column("confidence", Integer, nullable=False),
     Column("tier", String(16), nullable=False),
     Column("effect", Float, nullable=False),
+    Column("reporters", Integer, nullable=False),
     Column("tlp", String(16), nullable=False),
     Column("last_seen", String(10), nullable=False),
     Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds: TAXII's date_added
+    Column("subject", Plain256, nullable=False),  # package URL, or the pattern's id again
+    Column("words", Text, nullable=False),  # of the label, folded in case, a blank before each
+    Column("terms", Text, nullable=False),  # JSON: the ids of its `filter_terms`, ascending
     Column("body", Text, nullable=False),  # JSON: the indicator row of the contract and its `why`
     Column("uuid", String(36), nullable=False, server_default=""),  # of its STIX objects: formats.stix
-    Index(None, "seq"),
     Index(None, "added_at"),
-    Index(None, "uuid"),
     Index(
-        None, "tlp", "added_at", "id"
-    ),  # a page of one label, in the order of changes, without a look at the rows
+        "ix_indicators_subject",
+        "subject",
+        sqlite_where=text("kind = 'subject'"),
+        postgresql_where=text("kind = 'subject'"),
+    ),
+    Index(None, "uuid"),
+    Index(None, "tlp", "added_at"),  # a page of one label in the order of changes
 )
 
 stix_rendered = Table(
     "stix_rendered",
     metadata,
-    Column("id", String(64), primary_key=True),  # of the indicator
+    Column("n", Sequence64, primary_key=True, autoincrement=False),  # of the indicator
     Column("added_at", String(32), nullable=False),  # of the change of the indicator that is rendered
     Column("rendering", Integer, nullable=False),  # formats.stix.RENDERING that made it
     Column("objects", Integer, nullable=False),
@@ -295,6 +310,38 @@ contributions = Table(
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("id", "version"),
     Index(None, "added_at"),
+)
+
+filter_terms = Table(
+    "filter_terms",
+    metadata,
+    Column("id", Sequence64, primary_key=True, autoincrement=True),
+    Column(
+        "key", String(16), nullable=False
+    ),  # of the filter language; `day` of since and until, `q` of words
+    Column(
+        "value", String(256), nullable=False
+    ),  # numbers with leading zeros, so that text compares as they do
+    Column("rows", Integer, nullable=False),  # indicators that have it now
+    UniqueConstraint("key", "value"),
+)
+
+indicator_terms = Table(
+    "indicator_terms",
+    metadata,
+    Column("term", Sequence64, primary_key=True, autoincrement=False),  # filter_terms.id
+    Column("n", Sequence64, primary_key=True, autoincrement=False),  # indicators.n
+    sqlite_with_rowid=False,
+)
+
+saved_filters = Table(
+    "saved_filters",
+    metadata,
+    Column("id", String(36), primary_key=True),  # UUID; of its TAXII collection too
+    Column("name", String(64), nullable=False, unique=True),
+    Column("text", Text, nullable=False),  # canonical
+    Column("created_at", String(32), nullable=False),
+    Column("by", String(64), nullable=False),  # "token:ID"
 )
 
 first_reports = Table(
@@ -408,6 +455,28 @@ webhooks = Table(
     Column("last_status", Text, nullable=False),
     Column("by", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("filter", Text),  # canonical text, of events about indicators
+    Column("saved", String(36)),  # a saved filter, in the place of `filter`
+    Column("actor", String(256)),  # of events about actors
+    Column("previous_secret", String(128)),  # that still signs, beside the new one
+    Column("previous_until", String(32)),
+    Column("delivered", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", String(32)),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("hook", String(32), primary_key=True),
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),
+    Column("event", String(16), primary_key=True),  # a reset has the seq of another event
+    Column("at", String(32), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("body", Text, nullable=False),  # as in the stream, which forgets sooner
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_up_at", String(32), nullable=False),
+    Column("due", Integer, nullable=False),  # 1: somebody wants it posted once more
 )
 
 grants = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -20,12 +21,16 @@ from ioint_node.store.tokens import TokenCache
 from ioint_node.web import (
     agents,
     approvals,
+    authzen,
     console,
     disputes,
+    ext_authz,
+    filters,
     grants,
     incidents,
     joining,
     observations,
+    opa,
     operate,
     outgoing,
     policy,
@@ -41,10 +46,12 @@ from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
 from ioint_node.web.limits import FailedAuth, Lookups
+from ioint_node.web.openapi import describe
 from ioint_node.web.problems import SERVER, refusal_of, render
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
 _READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
 
@@ -54,7 +61,7 @@ def build_web(parts: WebParts) -> web.Application:
     site = site_of(parts)
     routes = all_routes(site)
     application = guard(site, routes)
-    described = json_answer(status.openapi(routes, parts.version)).body
+    described = json_answer(describe(routes, parts.version)).body
 
     async def openapi(request: web.Request) -> web.Response:
         return web.Response(body=described, headers={"Content-Type": "application/json"})
@@ -85,6 +92,7 @@ def guard(site: Site, routes: Sequence[Route]) -> web.Application:
     for route in routes:
         application.router.add_route(route.method, route.path, _guarded(site, route))
     application.on_response_prepare.append(_name_ourselves)
+    application.on_response_prepare.append(_name_request)
     return application
 
 
@@ -103,9 +111,13 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *webhooks.routes(),
         *incidents.routes(),
         *query.routes(),
+        *filters.routes(),
         *disputes.routes(),
         *sessions.routes(),
         *grants.routes(site),
+        *authzen.routes(),
+        *ext_authz.routes(),
+        *opa.routes(),
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
@@ -197,7 +209,7 @@ def _refusing(site: Site) -> Middleware:
         except Exception as error:  # the one place where a bug becomes an answer; `refusal_of` logs it
             refusal = refusal_of(error)
             site.parts.refusals[refusal.name] += 1
-            return render(refusal, request.path)
+            return render(refusal, request.path, request.content_type)
 
     return refuse
 
@@ -210,6 +222,13 @@ def _method(request: web.Request) -> str:
 async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
     # Whoever asks need not learn the versions that we are built on.
     response.headers["Server"] = SERVER
+
+
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    # Whoever numbers its requests finds the number in its answers.
+    named = request.headers.get("X-Request-ID")
+    if named is not None and _REQUEST_ID.fullmatch(named):
+        response.headers["X-Request-ID"] = named
 
 
 def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -11,45 +11,64 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 
 from aiohttp import web
 
+from ioint_node.access.rights import ANY_TOKEN, MAY, rights_of
 from ioint_node.store.tokens import PREFIX, Caller
-from ioint_node.web.problems import TAXII_PREFIX, Refusal
+from ioint_node.web.problems import BEARER, Refusal, form_of
 from ioint_node.web.site import Site
 
-# What a role opens. `act`: sessions (an agent's own only). `see_session`: one session by its id, likewise. `query`:
-# what is known. `review`: what would leave, and who did what. `opine`: confirm, dispute, mute, allow. `decide`: what
-# leaves. `manage`: tokens. `answer`: whether what was done was right. `telemetry`: spans and logs of agents (an agent's
-# own only). `subscribe`: webhooks and streams of security events.
-MAY = {
-    "agent": frozenset({"act", "answer", "see_session", "telemetry"}),
-    "engine": frozenset({"act", "answer", "see_session", "query", "telemetry", "subscribe"}),
-    "soc": frozenset({"answer", "see_session", "query", "review", "opine"}),
-    "admin": frozenset(
-        {
-            "act", "answer", "see_session", "query", "review", "opine", "decide", "manage", "telemetry",
-            "subscribe",
-        }
-    ),
-}  # fmt: skip
 ANYONE = Caller(id="-", role="anyone", actor=None, tlp="clear", expires=None)
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")  # 256 bits
 
 
-async def caller_of(site: Site, request: web.Request, may: str | None) -> Caller:
+async def caller_of(site: Site, request: web.Request, right: str | None) -> Caller:
     """The caller behind a request, when the route lets it in.
 
     Raises:
         Refusal: 401 without a valid token, 403 without the right, 429 without a valid token after
             too many failures.
     """
-    if may is None:
+    if right is None:
         return ANYONE
     caller = await _signed_in(site, request)
-    if may not in MAY[caller.role]:
-        raise Refusal(403, "forbidden", f"a token of role {caller.role} does not open this route")
+    if right != ANY_TOKEN:
+        check_right(caller, right)
     return caller
+
+
+def may(caller: Caller, right: str) -> bool:
+    """Whether a caller's role and scopes open what asks for this right."""
+    return right in rights_of(caller.role, caller.scopes)
+
+
+def check_right(caller: Caller, right: str, to: str = "open this route") -> None:
+    """Let a caller on that has a right.
+
+    Raises:
+        Refusal: 403, with the scope that is missing (RFC 6750, 3.1); `to` says what for.
+    """
+    if may(caller, right):
+        return
+    if right in MAY.get(caller.role, ()):
+        detail = f"the scopes of this token do not {to}: it needs {right}"
+        raise Refusal(403, "insufficient_scope", detail, headers=_insufficient(right))
+    detail = f"a token of role {caller.role} does not {to}: it needs {right}"
+    raise Refusal(403, "forbidden", detail, headers=_insufficient(right))
+
+
+def check_covers(caller: Caller, role: str, scopes: Iterable[str] | None) -> None:
+    """Let a caller give out or take over a token only when it opens no more than the caller's own.
+
+    Raises:
+        Refusal: 403, with the scopes that the caller lacks.
+    """
+    wanted = rights_of(role, None if scopes is None else frozenset(scopes))
+    if missing := sorted(wanted - rights_of(caller.role, caller.scopes)):
+        detail = f"this token does not give what it has not itself: {', '.join(missing)}"
+        raise Refusal(403, "insufficient_scope", detail, headers=_insufficient(*missing))
 
 
 def check_actor(caller: Caller, actor: str) -> None:
@@ -102,8 +121,10 @@ def _token(request: web.Request) -> str | None:
     return token or None
 
 
+def _insufficient(*rights: str) -> dict[str, str]:
+    """RFC 6750, 3.1."""
+    return {"WWW-Authenticate": f'{BEARER}, error="insufficient_scope", scope="{" ".join(rights)}"'}
+
+
 def _unauthorised(request: web.Request, name: str, detail: str) -> Refusal:
-    # A browser answers a Basic challenge with a window of its own; only tools that know nothing else get one.
-    taxii = request.path.startswith(TAXII_PREFIX)
-    challenge = 'Basic realm="ioint", charset="UTF-8"' if taxii else 'Bearer realm="ioint"'
-    return Refusal(401, name, detail, headers={"WWW-Authenticate": challenge})
+    return Refusal(401, name, detail, headers={"WWW-Authenticate": form_of(request.path).challenge})

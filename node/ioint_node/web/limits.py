@@ -24,7 +24,6 @@ class WebLimits:
     json_depth: int = 32
     page_rows: int = 100
     page_rows_max: int = 500
-    filter_chars: int = 512
     failed_auth: int = 20  # per address and window
     failed_auth_window_ms: int = 60_000
     addresses: int = 4_096

@@ -14,7 +14,8 @@ from ioint_node.flows.gap import HOLDS_DAYS, MOST_DAYS, Wanted
 from ioint_node.store import proposals
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
-from ioint_node.web.problems import Refusal, bad_field
+from ioint_node.web.auth import check_right
+from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionId,
     ActorId,
@@ -154,8 +155,8 @@ async def withdraw(site: Site, request: web.Request, caller: Caller) -> web.Resp
     async with site.parts.store.read() as connection:
         found = await proposals.find(connection, key)
     # To take back what narrows is to widen, and that is not for everybody who may tighten.
-    if not found.change.wider and found.state == "accepted" and caller.role != "admin":
-        raise Refusal(403, "forbidden", "this change narrows: only an admin takes it back")
+    if not found.change.wider and found.state == "accepted":
+        check_right(caller, "decide", "take back a change that narrows")
     return json_answer(await gap.withdraw(site.loop, key, f"token:{caller.id}", site.parts.now()))
 
 

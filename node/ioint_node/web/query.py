@@ -18,12 +18,12 @@ from ioint_node.reputation.gate import OwnRecord
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import actors, listings, peers, sessions
 from ioint_node.store.matches import own_records
-from ioint_node.store.times import day_of
+from ioint_node.store.times import day_of, from_text, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
-from ioint_node.web.filters import KEYS, indicator_filter
+from ioint_node.web.filters import PARAMETERS, wanted_filter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     cursor_of,
@@ -47,13 +47,14 @@ RECEIPT_PARTS = ("all", "network")
 
 async def list_indicators(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Indicators, the newest change first."""
-    given = parameters(request, "filter", "limit", "cursor", *KEYS)
-    wanted = indicator_filter(given, site.parts.limits)
-    limit, before = limit_of(given, site.parts.limits), _number(given)
+    given = parameters(request, "limit", "cursor", *PARAMETERS)
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
+    before = None if cursor is None else _instant(cursor[0])
     async with site.parts.store.read() as connection:
+        wanted = await wanted_filter(connection, given, site.parts.now())
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
         items = await rows.indicator_rows(connection, page.items, site, caller)
-    return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
+    return _page(items, cursor_text(from_text(str(page.last))) if page.more else None)
 
 
 async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -280,7 +281,15 @@ def routes() -> tuple[Route, ...]:
 
 def _silent(site: Site, key: str, own: OwnRecord) -> dict[str, Any]:
     exchange = site.parts.exchange
-    return rows.silent_row(exchange.catalogue.entries[key], exchange.taxonomy, own)
+    return rows.silent_row(exchange.catalogue.entries[key], exchange.taxonomy, exchange.catalogue, own)
+
+
+def _instant(text: str) -> str:
+    """The instant of a cursor, as rows have it."""
+    try:
+        return to_text(integer(text, "cursor"))
+    except OverflowError:
+        raise bad_field("cursor", "not a cursor of this route") from None
 
 
 def _number(given: dict[str, str]) -> int | None:

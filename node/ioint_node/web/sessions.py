@@ -13,7 +13,7 @@ from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import accepted, encoded_answer, json_answer
-from ioint_node.web.auth import check_actor
+from ioint_node.web.auth import check_actor, may
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionBody,
@@ -159,7 +159,7 @@ async def give_feedback(site: Site, request: web.Request, caller: Caller) -> web
     answer = await assess.feedback(
         site.parts.assess, session, said, now, by=by, by_actor=own, by_person=person
     )
-    if caller.role == "admin" and said.kind == "override" and said.positive and said.action_id:
+    if may(caller, "decide") and said.kind == "override" and said.positive and said.action_id:
         # A person says that what was stopped was the work: the intent has to learn it.
         proposal = await gap.mark(site.loop, session, said.action_id, by, now)
         answer = {**answer, "proposal": proposal["id"]}

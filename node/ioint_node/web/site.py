@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from ioint_node.access.boundary import Boundary
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
@@ -19,6 +20,7 @@ from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.respond import RespondParts
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller, TokenCache
+from ioint_node.web.described import Answers, Parameter
 from ioint_node.web.hub import Hub
 from ioint_node.web.limits import FailedAuth, Lookups, WebLimits, nearest
 
@@ -28,6 +30,10 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def no_boundary() -> None:
+    """No policy is loaded: whoever asks brings a base decision, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebParts:
     """What the web edge is made of.
@@ -35,7 +41,8 @@ class WebParts:
     `peers_status` answers one JSON object per member, `not_ready` names what the node still waits for (nothing =
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
-    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address.
+    private networks, `joining` None where nobody can apply, `behind_proxy` where a proxy names the caller's address,
+    `boundary` the loaded policy of who may do what at all, where there is one.
     """
 
     store: Store
@@ -55,6 +62,7 @@ class WebParts:
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
     behind_proxy: bool = False
+    boundary: Callable[[], Boundary | None] = no_boundary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +89,13 @@ Handler = Callable[[Site, web.Request, Caller], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One door: who may come in, what it takes, and what is behind it.
+    """One door: who may come in, what it takes, what it answers, and what is behind it.
 
-    `may` None is open to everybody. `at_once` answers without waiting for what sessions are about to write.
+    `may` is the right that it asks for, None for a door that is open to everybody. `at_once` answers without waiting
+    for what sessions are about to write. `costly` counts against the smaller of a token's two rates.
+
+    `query` are the parameters of the query and the headers that it reads. `answers` are its own answers by status: the
+    successes, and the refusals that do not follow from the rest of this value (`openapi.derived` says which do).
     """
 
     method: str
@@ -93,3 +105,6 @@ class Route:
     handler: Handler
     body: type[Struct] | None = None
     at_once: bool = False
+    costly: bool = False
+    query: tuple[Parameter, ...] = ()
+    answers: Answers = field(default_factory=dict)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from ioint_node.store import stream
@@ -69,50 +66,6 @@ async def metrics(site: Site, request: web.Request, caller: Caller) -> web.Respo
     for name, value in sorted(parts.counts().items()):
         lines += _gauge(name, "Given by the node.", value)
     return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": METRICS_TYPE})
-
-
-def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """The routes as an OpenAPI 3.1 document: every path that is served, and what it takes."""
-    paths: dict[str, dict[str, Any]] = {}
-    routes = tuple(routes)
-    bodies = list(dict.fromkeys(route.body for route in routes if route.body is not None))
-    references, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
-    schema_of = dict(zip(bodies, references, strict=True))
-    for route in routes:
-        operation: dict[str, Any] = {
-            "summary": route.summary,
-            "security": [] if route.may is None else [{"bearer": []}, {"basic": []}],
-            "responses": {
-                "default": {"description": "An answer, or a problem (RFC 9457; TAXII has its own body)"}
-            },
-        }
-        if route.body is not None:
-            operation["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": schema_of[route.body]}},
-            }
-        names = re.findall(r"{(\w+)(?::[^}]*)?}", route.path)
-        if names:
-            operation["parameters"] = [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-            ]
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "IOINT node", "version": version},
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "basic": {
-                    "type": "http",
-                    "scheme": "basic",
-                    "description": "any user name; the token as password",
-                },
-            },
-        },
-    }
 
 
 def routes() -> tuple[Route, ...]:

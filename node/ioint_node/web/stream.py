@@ -18,6 +18,7 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
+from ioint_node.web.filters import PARAMETERS, wanted_filter
 from ioint_node.web.hub import Subscriber, frame
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
@@ -29,13 +30,15 @@ GREETING = b"retry: 2000\n: welcome\n\n"
 
 async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """All indicators page by page, with the number after which the stream goes on."""
-    given = parameters(request, "limit", "cursor")
+    given = parameters(request, "limit", "cursor", *PARAMETERS)
     limit = limit_of(given, site.parts.limits)
     cursor = cursor_of(given, 2)
     async with site.parts.store.read() as connection:
         # The number is read before the first page: what changes meanwhile is heard twice, never missed.
         seq = integer(cursor[0], "cursor") if cursor else await stream.high_water(connection)
-        page = await listings.all_indicators(connection, caller.tlp, limit, cursor[1] if cursor else None)
+        wanted = await wanted_filter(connection, given, site.parts.now())
+        after = integer(cursor[1], "cursor") if cursor else None
+        page = await listings.all_indicators(connection, wanted, caller.tlp, limit, after)
         items = await rows.indicator_rows(connection, page.items, site, caller)
     return json_answer(
         {
@@ -44,7 +47,7 @@ async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Resp
             # What an engine must know before the node is away.
             "policy": site.loop.policy.to_json(),
             "items": items,
-            "next": cursor_text(seq, page.items[-1].id) if page.more else None,
+            "next": cursor_text(seq, page.last) if page.more else None,
         }
     )
 

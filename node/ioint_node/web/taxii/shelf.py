@@ -167,21 +167,21 @@ class Shelf:
 
     async def _filled(self, found: Sequence[Group | Bare], part: Part) -> Sequence[Group]:
         """Groups in their order, the bare ones rendered; one that changed meanwhile comes later, as it then is."""
-        bare = {one.id: one.added_at for one in found if isinstance(one, Bare)}
+        bare = {one.n: one.added_at for one in found if isinstance(one, Bare)}
         if not bare:
             return [one for one in found if isinstance(one, Group)]
         store = self._site.parts.store
         async with store.read() as connection:
             rows = await rendered.rows_of(connection, bare.keys())
-        made = {row.id: self._render(row) for row in rows if row.added_at == bare[row.id]}
+        made = {row.n: self._render(row) for row in rows if row.added_at == bare[row.n]}
         with suppress(BusyError):  # then it is rendered again for the next who asks
             store.submit(partial(rendered.keep, made=tuple(made.values()))).add_done_callback(_heard)
         if part == "body":
             made = {key: replace(one, names="") for key, one in made.items()}
         return [
-            one if isinstance(one, Group) else made[one.id]
+            one if isinstance(one, Group) else made[one.n]
             for one in found
-            if isinstance(one, Group) or one.id in made
+            if isinstance(one, Group) or one.n in made
         ]
 
     def _render(self, row: StoredIndicator) -> Group:
@@ -189,7 +189,7 @@ class Shelf:
         objects = stix.group(row, None if entry is None else entry.pattern, self._taxonomy)
         encoded = [stix.encoded(one) for one in objects]
         return Group(
-            id=row.id,
+            n=row.n,
             added_at=row.added_at,
             tlp=row.tlp,
             objects=len(objects),

@@ -13,7 +13,7 @@ from alembic import op
 from ioint_node.formats.stix import subject_uuid
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
@@ -25,17 +25,17 @@ def upgrade() -> None:
     op.add_column("indicators", sa.Column("uuid", sa.String(36), nullable=False, server_default=""))
     _name_all()
     op.create_index("ix_indicators_uuid", "indicators", ["uuid"])
-    op.create_index("ix_indicators_tlp_added_at_id", "indicators", ["tlp", "added_at", "id"])
+    op.create_index("ix_indicators_tlp_added_at", "indicators", ["tlp", "added_at"])
     op.create_table(
         "stix_rendered",
-        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("added_at", sa.String(32), nullable=False),
         sa.Column("rendering", sa.Integer(), nullable=False),
         sa.Column("objects", sa.Integer(), nullable=False),
         sa.Column("names", sa.Text(), nullable=False),
         sa.Column("needs", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_stix_rendered"),
+        sa.PrimaryKeyConstraint("n", name="pk_stix_rendered"),
     )
     op.create_table(
         "taxii_statuses",
