@@ -8,13 +8,14 @@ it is asked. Described in docs/filters.md.
 from __future__ import annotations
 
 from ioint_node.filtering.keys import KEYS, Key, key_named
-from ioint_node.filtering.language import EVERYTHING, Filter, FilterError, parse, parse_value
+from ioint_node.filtering.language import EVERYTHING, TOLD, Filter, FilterError, parse, parse_value
 from ioint_node.filtering.rows import answers, subject_of, words_of
 from ioint_node.filtering.values import Days, Names, Numbers, Range, Span, Term, Words
 
 __all__ = [
     "EVERYTHING",
     "KEYS",
+    "TOLD",
     "Days",
     "Filter",
     "FilterError",

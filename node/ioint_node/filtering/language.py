@@ -87,31 +87,31 @@ class Filter:
         dropped = frozenset(keys)
         return Filter(tuple(term for term in self.terms if term.key.name not in dropped))
 
-    def concerns(self, row: Mapping[str, Any], was: Mapping[str, Any]) -> bool:
+    def concerns(self, row: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
         """Whether a change of a row concerns a subscriber with this filter: it takes the row now, or took it before.
 
-        `was` holds the former values of fields that changed. A key that is neither among them nor lasting says nothing
-        of before: rather one change too many than a belief that is never taken back.
+        `change` is the body of the stream's row: its `was` holds the former values of what changed among `TOLD`, null
+        where there was no row. Of keys whose former value is not told nothing is asked: rather one change too many
+        than a warning that is never taken back.
         """
         if self.matches(row):
             return True
-        known = frozenset(_KEY_OF.get(name, name) for name in was)
-        return self.without(
-            name for name, key in KEYS.items() if not key.lasting and name not in known
-        ).matches({**row, **was})
+        if "was" not in change:
+            return self.without(_UNTOLD.union(TOLD)).matches(row)
+        was = change["was"]
+        return was is not None and self.without(_UNTOLD).matches({**row, **was})
 
     def __and__(self, other: Filter) -> Filter:
         return filter_of((*self.terms, *other.terms))
 
 
 EVERYTHING: Final = Filter()
-_KEY_OF: Final = {
-    "intents": "intent",
-    "declared": "family",
-    "verbs": "verb",
-    "resources": "resource",
-    "seen_locally": "seen",
-}
+TOLD: Final = ("state", "tier", "score", "confidence", "effect", "reporters", "disputed", "revoked")
+"""The fields whose former values a row of the stream tells."""
+# What a day leaves behind, the day itself tells.
+_UNTOLD: Final = frozenset(
+    name for name, key in KEYS.items() if not key.lasting and name not in (*TOLD, "since", "until")
+)
 _ORDER: Final = {name: place for place, name in enumerate(KEYS)}
 
 

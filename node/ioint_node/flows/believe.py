@@ -22,6 +22,7 @@ from ioint_protocol import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.filtering import TOLD
 from ioint_node.flows import standpoint
 from ioint_node.flows.evidence import (
     NOTHING_LOOKED_FOR,
@@ -44,6 +45,7 @@ from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.subjects import touches
 from ioint_node.reputation.view import Facts, Sightings, indicator_row, touched, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
+from ioint_node.store.clearance import visible
 from ioint_node.store.indicators import ACTED_ON, HEARD
 from ioint_node.store.log import Arrival
 from ioint_node.store.matches import WINDOW_DAYS
@@ -577,7 +579,21 @@ def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) ->
         "reason": local.reason,
         "label": row["label"],
         "first_reporter": facts.first_reporter,
+        **_former(row, old),
     }
+
+
+def _former(row: Mapping[str, Any], old: Concluded) -> dict[str, Any]:
+    """What changed of the row as a filter may ask for it, null where there was none.
+
+    Not told is what readers of the row could not see.
+    """
+    if not old.heard:
+        return {"was": None}
+    if old.tlp not in visible(row["tlp"]):
+        return {}
+    was = {**dict(zip(HEARD, old.heard, strict=False)), "reporters": old.reporters}
+    return {"was": {name: was[name] for name in TOLD if name in was and was[name] != row[name]}}
 
 
 def _facts(parts: ExchangeParts, roster: Roster, case: Case, today: int) -> Facts:

@@ -70,11 +70,12 @@ async def plan(
     after: str | int | None,
     limit: int,
     extra: Sequence[ColumnElement[bool]] = (),
+    columns: Sequence[ColumnElement[Any]] = tuple(indicators.c),
 ) -> Found | None:
     """How the next `limit` rows after a place in an order are found; None when no row can match.
 
-    The filter is without spans (`Filter.at`). The rows of the statement are those of the table of indicators. `extra`
-    are conditions that few rows meet, each with an index of its own.
+    The filter is without spans (`Filter.at`). The statement gives `columns` of the table of indicators. `extra` are
+    conditions that few rows meet, each with an index of its own.
     """
     groups = await _groups(connection, wanted, clearance)
     if any(group.count == 0 for group in groups):
@@ -85,14 +86,17 @@ async def plan(
     conditions.append(indicators.c.tlp.in_(visible(clearance)))
     if extra:
         few = _Group(condition=true(), count=1, where=and_(*extra))
-        return Found(statement=_gathered(few, conditions, order, after, limit))
+        return Found(statement=_gathered(few, conditions, order, after, limit).with_only_columns(*columns))
     shortest = min(groups, key=lambda group: group.count, default=None)
     if shortest is not None and shortest.count <= min(GATHER_MOST, _steps(groups, total, limit)):
-        return Found(statement=_gathered(shortest, conditions, order, after, limit))
+        return Found(
+            statement=_gathered(shortest, conditions, order, after, limit).with_only_columns(*columns)
+        )
     floor = None
     if _steps(groups, total, limit) > WALK_MOST // 4:
         floor = await _floor(connection, order, after)
-    return Found(statement=_walked(conditions, order, after, floor, limit), floor=floor)
+    walked = _walked(conditions, order, after, floor, limit)
+    return Found(statement=walked.with_only_columns(*columns), floor=floor)
 
 
 def _steps(groups: Sequence[_Group], total: int, limit: int) -> int:
@@ -292,17 +296,11 @@ def _number(key: Key, one: Range) -> ColumnElement[bool]:
 
 
 def _subject(value: str) -> ColumnElement[bool]:
-    start = value.removesuffix("*")
-    public = start.startswith(PUBLIC) or PUBLIC.startswith(start)
+    start, public = value.removesuffix("*"), value.startswith(PUBLIC)
+    if public:
+        column = indicators.c.subject
+        named = column == value if start == value else column.between(start, start + _AFTER)
+        return and_(indicators.c.kind == "subject", named)
     if start == value:
-        return (
-            and_(indicators.c.kind == "subject", indicators.c.subject == value)
-            if public
-            else indicators.c.id == value
-        )
-    if not start:
-        return true()
-    ids = indicators.c.id.between(start, f"{start}g")  # behind every digit
-    if not public:
-        return ids
-    return and_(indicators.c.kind == "subject", indicators.c.subject.between(start, start + _AFTER))
+        return indicators.c.id == value
+    return indicators.c.id.between(start, f"{start}g")  # behind every digit

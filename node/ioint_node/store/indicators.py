@@ -135,6 +135,7 @@ def concluded_of(row: Mapping[str, Any], details: Mapping[str, Any], body: str) 
         digest=digest(body),
         tlp=row["tlp"],
         first_reporter=row["first_reporter"],
+        reporters=row["reporters"],
     )
 
 
