@@ -14,9 +14,9 @@ from ioint_node.web.taxii import DEFINITIONS, INDICATORS, ROOT
 from ioint_protocol import Dispute, Report, Withdrawal, encode_record, record_id
 from msgspec.structs import replace
 
-from tests.node.web.conftest import Node, empty_database, limits, node
+from tests.node.web.conftest import Node, boundary, empty_database, limits, node
 
-__all__ = ["empty_database", "limits", "node"]  # fixtures
+__all__ = ["boundary", "empty_database", "limits", "node"]  # fixtures
 
 PACKAGE = "pkg:npm/left-pad@1.3.0"
 MODEL = "pkg:huggingface/owner/name"

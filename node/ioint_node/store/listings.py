@@ -236,6 +236,7 @@ LISTED: Final = (
     indicators.c.tlp,
     indicators.c.added_at,
     indicators.c.state,
+    indicators.c.subject,
     indicators.c.body,
 )
 """The columns that `stored_indicator` reads."""
