@@ -111,7 +111,7 @@ async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
-    return None if row is None else storedstored_indicator(row)
+    return None if row is None else stored_indicator(row)
 
 
 async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
