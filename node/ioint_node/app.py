@@ -26,10 +26,12 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
 from ioint_node import __version__
+from ioint_node.addresses import is_loopback
 from ioint_node.admission import Limits
 from ioint_node.applying import apply
 from ioint_node.card import add_fingerprint_keys, fingerprint_keys, own_application
 from ioint_node.config import (
+    BoundaryFile,
     Config,
     Keys,
     RunInfo,
@@ -44,6 +46,8 @@ from ioint_node.config import (
     settle_keys,
     write_run,
 )
+from ioint_node.config.oidc import oidc_of
+from ioint_node.config.tls import Tls
 from ioint_node.errors import BusyError, ConfigError, NodeError
 from ioint_node.flows import believe, effects, publish
 from ioint_node.flows.assess import AssessParts
@@ -74,7 +78,7 @@ from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
 from ioint_node.voice import Voice
-from ioint_node.web import Hub, WebParts, build_web, serve
+from ioint_node.web import Hub, WebLimits, WebParts, build_web, no_boundary, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
@@ -157,6 +161,7 @@ class Node:
     bell: Bell
     hunter: Hunter
     refusals: Refusals
+    tls: Tls | None
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # enough members were compared with since the start
     started_at: int  # in ms
@@ -298,9 +303,12 @@ async def _assemble(
         beliefs,
         on_risky=lambda connection, sighting: publish.propose(connection, parts, sighting, _now()),
         notify=bell.ring,
+        issuer=lambda: issuer_of(config, node.url),
         now=_now(),
+        clock=_now,
     )
-    bell.wakes(local.hooks.wake)
+    for wake in (local.hooks.wake, local.transmitter.wake, local.signals.polls.wake):
+        bell.wakes(wake)
     network = Network(
         parts,
         book,
@@ -313,7 +321,7 @@ async def _assemble(
         settle=partial(_settle, config, book, ring),
     )
     bell.wakes(network.delivery.wake)
-    return Node(
+    node = Node(
         config=config,
         ring=ring,
         store=store,
@@ -326,11 +334,21 @@ async def _assemble(
         bell=bell,
         hunter=hunter,
         refusals=refusals,
+        tls=Tls.of(config),
         ready_to_leave=ready_to_leave,
         met=met,
         started_at=_now(),
         public=_public_parts(config, book, ring, parts) if config.publish_public else None,
     )
+    return node
+
+
+def issuer_of(config: Config, url: str) -> str:
+    """The URL that this node's security events are issued by, "" where there is none that others may use.
+
+    `url` is where it listens, which is no name to others unless all of them are on this machine.
+    """
+    return config.public_url or (url if is_loopback(config.web_host) else "")
 
 
 def _public_parts(config: Config, book: RosterBook, ring: KeyRing, parts: ExchangeParts) -> PublicParts:
@@ -355,8 +373,12 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
     }
     if "exchange" in roles:
         loops |= node.network.loops()
+    if node.tls is not None:
+        loops["certificate"] = node.tls.watch
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
+        loops["transmitter"] = node.local.transmitter.run
+        loops["telemetry"] = node.local.telemetry.run
     if "jobs" in roles:
         loops["jobs"] = Jobs(_jobs(node)).run
     return loops
@@ -524,17 +546,30 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
+        telemetry=node.local.telemetry,
         joining=JoiningParts(
             store=node.store,
             book=node.book,
             keys=partial(fingerprint_keys, config),
             left=partial(_left, node),
         ),
+        signals=node.local.signals,
         publishes=config.publish_public,
         behind_proxy=config.web_tls_proxy,
+        limits=WebLimits(
+            requests_per_s=config.requests_per_s,
+            requests_burst=config.requests_burst,
+            costly_per_s=config.costly_requests_per_s,
+            costly_burst=config.costly_requests_burst,
+        ),
+        demands_certificate=config.web_client_cert == "required",
+        oidc=oidc_of(config),
+        boundary=BoundaryFile(config.home / config.boundary) if config.boundary else no_boundary,
     )
-    async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
+    context = None if node.tls is None else node.tls.context
+    async with serve(build_web(parts), config.web_host, config.web_port, parts, context) as url:
         node.url = url
+        node.bell.ring()  # what goes by the node's own URL can begin
         _tell_where(node)
         try:
             yield
@@ -567,7 +602,9 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_hunt_waiting": node.hunter.waiting,
         **{f"ioint_hunt_{what}": count for what, count in node.hunter.counts.items()},
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
+        **{f"ioint_telemetry_{what}": count for what, count in node.local.telemetry.counted().items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
+        **{f"ioint_signals_{what}": count for what, count in node.local.signals.counts.items()},
         **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},
         **{f"ioint_announced_{how}": count for how, count in node.network.announcer.counts.items()},

@@ -37,6 +37,11 @@ COMMANDS: Final = {
     ),
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
     "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
+    "mcp-proxy": (
+        "mcp_proxy",
+        "mcp_proxy",
+        "An MCP server behind the node, for clients that know of neither.",
+    ),
     "peers": (
         "consortium",
         "peers",
@@ -57,6 +62,7 @@ COMMANDS: Final = {
         "Attack the reputation rule in simulated consortia, beside other rules.",
     ),
     "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "streams": ("streams", "streams", "Who hears security events (SSF), and the key that signs them."),
     "support-dump": (
         "support",
         "support_dump",

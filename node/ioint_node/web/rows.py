@@ -17,6 +17,7 @@ from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.rule import MICRO, ruled
 from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.reputation.subjects import covers, folded
+from ioint_node.reputation.view import touched
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
@@ -59,7 +60,9 @@ async def indicator_rows(
     ]
 
 
-def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dict[str, Any]:
+def silent_row(
+    entry: CatalogueEntry, taxonomy: Taxonomy, catalogue: Catalogue, own: OwnRecord
+) -> dict[str, Any]:
     """The row of a catalogue pattern of which no member has said anything: unknown, which is not safe."""
     known = {
         "id": entry.id,
@@ -88,6 +91,7 @@ def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dic
     }
     return {
         **{name: known.get(name) for name in COLUMNS},
+        **touched(entry.id, None, taxonomy=taxonomy, catalogue=catalogue),
         "reported_by": [],
         "muted": False,
         "allowed": False,
