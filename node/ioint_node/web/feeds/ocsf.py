@@ -19,6 +19,7 @@ from ioint_node.store import findings
 from ioint_node.store.findings import Decided, Noted
 from ioint_node.store.times import from_text, to_text
 from ioint_node.store.tokens import Caller
+from ioint_node.web.described import LIMIT, Answer, Parameter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
 from ioint_node.web.site import Route, Site
@@ -121,5 +122,14 @@ def routes() -> tuple[Route, ...]:
             may="review",
             summary="Incidents and actions out of scope as OCSF Detection Findings, a line each",
             handler=list_findings,
+            costly=True,
+            query=(LIMIT, Parameter(name="after", about="Go on after this place: a cursor of this route.")),
+            answers={
+                200: Answer(
+                    about="Findings, one JSON object a line.",
+                    content={JSON_LINES: str},
+                    headers={"Link": 'Where to go on (`rel="next"`).'},
+                )
+            },
         ),
     )
