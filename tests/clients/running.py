@@ -32,7 +32,7 @@ class Running:
 @contextmanager
 def running_node(folder: Path, limits: WebLimits | None = None) -> Iterator[Running]:
     """A node with a session, a decision, and an indicator that a member reported."""
-    thread = _Thread(folder, limits or WebLimits(requests_per_s=100_000, requests_burst=100_000))
+    thread = _Thread(folder, limits or WebLimits(requests_per_s=100_000, requests_burst=100_000, failed_auth=1_000_000))
     thread.start()
     if not thread.ready.wait(START_S):
         raise AssertionError("the node did not start")
