@@ -19,6 +19,7 @@ from ioint_protocol.members import ADDRESS, GROUP, NAME
 from ioint_taxonomy import load_taxonomy
 
 from ioint_node.access.claims import RULES, Rule
+from ioint_node.addresses import URL_CHARS, is_loopback
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.flows.subjects import parse_subjects
@@ -38,9 +39,12 @@ from ioint_node.store.clearance import LABELS
 
 Mode = Literal["observe", "enforce"]
 PublishMode = Literal["hold", "catalogue", "off"]
+DefaultSubjects = Literal["ALL", "NONE"]
 CLIENT_CERT_MODES: Final = ("optional", "required")
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
+DEFAULT_SUBJECTS: Final[tuple[DefaultSubjects, ...]] = get_args(DefaultSubjects)
+PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~-]+)*")
 SQLITE: Final = "sqlite+aiosqlite"
 STORE_SCHEMES: Final = (SQLITE, "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
@@ -85,7 +89,6 @@ class Config:
     web_tls_key: str = ""  # PEM file of mode 0600
     web_client_ca: str = ""  # PEM file of the authorities of client certificates; "": none are asked for
     web_client_cert: str = "optional"  # or "required" of every caller that is not on this machine
-    public_url: str = ""  # where others reach the HTTP interface; "": the loopback address
     requests_per_s: int = 10_000  # of one caller, in the long run
     requests_burst: int = 20_000  # of one caller, at once
     costly_requests_per_s: int = 50  # the same of receipts, exports and replays
@@ -101,6 +104,11 @@ class Config:
     oidc_actor_claim: str = "sub"  # the actor of who has the role agent
     oidc_scope_prefix: str = ""  # before the names of scopes in access tokens
     webhook_private: bool = False
+    public_url: str = (
+        ""  # by which others reach web_host, without a slash at the end; "": the loopback address
+    )
+    ssf_default_subjects: DefaultSubjects = "ALL"
+    publish_public: bool = False  # what is TLP:CLEAR is signed and served to everybody
     own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
@@ -140,6 +148,11 @@ class Config:
         return self.home / "keys" / "fingerprints.json"
 
     @property
+    def signal_key_file(self) -> Path:
+        """Where the keys are that sign security events, once one was needed."""
+        return self.home / "keys" / "ssf.json"
+
+    @property
     def token_file(self) -> Path:
         """Where the local administrator's token is."""
         return self.home / "local.token"
@@ -176,9 +189,13 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
+            *(
+                keys / f"{name}.key"
+                for name in ("node", "record", "pass", "feed", "steward", "clock", "principal")
+            ),
             *sorted(keys.glob("*-*.key")),
             self.fingerprint_file,
+            self.signal_key_file,
             self.invitation_file,
             self.token_file,
             self.run_file,
@@ -279,6 +296,7 @@ _FORMS: Final = {
     "str": "a text in double quotes",
     "Mode": "a text in double quotes",
     "PublishMode": "a text in double quotes",
+    "DefaultSubjects": "a text in double quotes",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -319,7 +337,11 @@ def _check_names(config: Config) -> None:
 
 
 def _check_choices(config: Config) -> None:
-    for name, value, allowed in (("mode", config.mode, MODES), ("publish", config.publish, PUBLISH_MODES)):
+    for name, value, allowed in (
+        ("mode", config.mode, MODES),
+        ("publish", config.publish, PUBLISH_MODES),
+        ("ssf_default_subjects", config.ssf_default_subjects, DEFAULT_SUBJECTS),
+    ):
         if value not in allowed:
             raise ConfigError(f"{name} = {value!r}: write one of {', '.join(allowed)}")
 
@@ -395,6 +417,23 @@ def _check_addresses(config: Config) -> None:
             raise ConfigError(f"announce: {address!r}: write addresses like /dns4/node.example.org/tcp/4470")
 
 
+def _check_public_url(config: Config) -> None:
+    url = config.public_url
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if len(url) > URL_CHARS or not PUBLIC_URL.fullmatch(url) or not host:
+        raise ConfigError(
+            f"public_url = {url[:64]!r}: write a URL like https://node.example.org, no slash at its end"
+        )
+    if not url.startswith("https:") and not is_loopback(host):
+        raise ConfigError(f"public_url = {url[:64]!r}: begin it with https://, since tokens travel to it")
+
+
 def _check_tls(config: Config) -> None:
     if bool(config.web_tls_cert) != bool(config.web_tls_key):
         raise ConfigError("web_tls_cert and web_tls_key belong together: name both files, or neither")
@@ -411,9 +450,8 @@ def _check_tls(config: Config) -> None:
 
 
 def _check_oidc(config: Config) -> None:
-    for name in ("public_url", "oidc_issuer"):
-        if (url := getattr(config, name)) and not is_safe_url(url):
-            raise ConfigError(f"{name} = {url[:128]!r}: write an https address without query and fragment")
+    if (url := config.oidc_issuer) and not is_safe_url(url):
+        raise ConfigError(f"oidc_issuer = {url[:128]!r}: write an https address without query and fragment")
     if not config.oidc_issuer:
         return
     if not config.oidc_audience and not config.oidc_client_id:
@@ -447,15 +485,9 @@ def is_safe_url(url: str) -> bool:
     except ValueError:
         return False
     plain = not (parts.query or parts.fragment or parts.username or "@" in parts.netloc)
-    here = host == "localhost" or _is_loopback(host)
-    return plain and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and here))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return (
+        plain and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+    )
 
 
 def _host(config: Config, name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -515,6 +547,7 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_canaries,
     _check_ranges,
     _check_addresses,
+    _check_public_url,
     _check_tls,
     _check_oidc,
     _check_domains,

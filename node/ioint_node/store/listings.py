@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -105,7 +105,7 @@ async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str
     found = await connection.execute(
         select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(among(connection, ids)))
     )
-    return {key: json.loads(body)["row"] for key, body in found}
+    return {key: msgspec.json.decode(body)["row"] for key, body in found}
 
 
 async def changed_ids(connection: AsyncConnection, after: str, limit: int) -> tuple[tuple[str, str], ...]:
@@ -267,7 +267,7 @@ async def _filtered(
 
 
 def _indicator(row: Row[Any]) -> StoredIndicator:
-    body = json.loads(row.body)
+    body = msgspec.json.decode(row.body)
     return StoredIndicator(
         id=row.id,
         n=row.n,

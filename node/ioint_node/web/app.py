@@ -18,6 +18,7 @@ from aiohttp.typedefs import Middleware
 from ioint_node.errors import ConfigError
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web import (
     agents,
@@ -33,11 +34,13 @@ from ioint_node.web import (
     observations,
     opa,
     operate,
+    otlp,
     outgoing,
     policy,
     query,
     respond,
     sessions,
+    ssf,
     status,
     stream,
     taxii,
@@ -46,6 +49,8 @@ from ioint_node.web import (
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
+from ioint_node.web.feeds import misp as misp_feed
+from ioint_node.web.feeds import navigator, ocsf, public
 from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
 from ioint_node.web.oidc import Provider, login
 from ioint_node.web.oidc.bearers import Bearers
@@ -89,6 +94,7 @@ def site_of(parts: WebParts) -> Site:
         bearers=Bearers(parts.oidc) if parts.oidc is not None and parts.oidc.settings.audience else None,
         loop=parts.loop or _default_loop(parts),
         responding=parts.responding or _default_responding(parts),
+        telemetry=parts.telemetry or Telemetry(parts.assess, parts.now),
     )
 
 
@@ -129,6 +135,12 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
+        *ssf.routes(site),
+        *misp_feed.routes(site),
+        *ocsf.routes(),
+        *navigator.routes(),
+        *public.routes(),
+        *otlp.routes(),
         *login.routes(site),
     )
 
@@ -303,5 +315,7 @@ def _asking(provider: Provider) -> Callable[[web.Application], AsyncIterator[Non
 def _stop_streams(parts: WebParts) -> Callable[[web.Application], Awaitable[None]]:
     async def stop(application: web.Application) -> None:
         parts.hub.close()
+        if parts.signals is not None:
+            parts.signals.polls.close()
 
     return stop

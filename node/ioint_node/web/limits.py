@@ -37,6 +37,7 @@ class WebLimits:
     streams_per_token: int = 8
     streams: int = 2_000
     stream_buffer_bytes: int = 262_144
+    stream_filters: int = 128  # different filters that open streams follow
     replay_rows: int = 500
     replay_s: float = 60.0  # to catch up before joining the live stream
     heartbeat_s: float = 15.0
