@@ -263,6 +263,7 @@ indicators = Table(
     Column("words", Text, nullable=False),  # of the label, folded in case, a blank before each
     Column("terms", Text, nullable=False),  # JSON: the ids of its `filter_terms`, ascending
     Column("body", Text, nullable=False),  # JSON: the indicator row of the contract and its `why`
+    Column("uuid", String(36), nullable=False, server_default=""),  # of its STIX objects: formats.stix
     Index(None, "added_at"),
     Index(
         "ix_indicators_subject",
@@ -270,6 +271,45 @@ indicators = Table(
         sqlite_where=text("kind = 'subject'"),
         postgresql_where=text("kind = 'subject'"),
     ),
+    Index(None, "uuid"),
+    Index(None, "tlp", "added_at"),  # a page of one label in the order of changes
+)
+
+stix_rendered = Table(
+    "stix_rendered",
+    metadata,
+    Column("n", Sequence64, primary_key=True, autoincrement=False),  # of the indicator
+    Column("added_at", String(32), nullable=False),  # of the change of the indicator that is rendered
+    Column("rendering", Integer, nullable=False),  # formats.stix.RENDERING that made it
+    Column("objects", Integer, nullable=False),
+    Column("names", Text, nullable=False),  # of the objects in their order: "STIX-ID BYTES" a line
+    Column("needs", Text, nullable=False),  # slugs of the attack patterns that they refer to, by blanks
+    Column("body", LargeBinary, nullable=False),  # their JSON, with commas between them
+)
+
+taxii_statuses = Table(
+    "taxii_statuses",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("token", String(32), nullable=False),  # whose request it was
+    Column("at", String(32), nullable=False),
+    Column("body", Text, nullable=False),  # JSON: the status resource of TAXII
+    Index(None, "at"),
+)
+
+contributions = Table(
+    "contributions",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(128), nullable=False),  # STIX id of an object that an analyst's tool sent
+    Column("version", String(32), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds
+    Column("by", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("id", "version"),
+    Index(None, "added_at"),
 )
 
 filter_terms = Table(

@@ -41,7 +41,6 @@ class WebLimits:
     replay_rows: int = 500
     replay_s: float = 60.0  # to catch up before joining the live stream
     heartbeat_s: float = 15.0
-    rendered_objects: int = 20_000
     stop_s: float = 3.0
 
 
