@@ -28,7 +28,9 @@ def upgrade() -> None:
     op.create_index("ix_indicators_tlp_added_at", "indicators", ["tlp", "added_at"])
     op.create_table(
         "stix_rendered",
-        sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("added_at", sa.String(32), nullable=False),
         sa.Column("rendering", sa.Integer(), nullable=False),
         sa.Column("objects", sa.Integer(), nullable=False),
@@ -59,7 +61,7 @@ def upgrade() -> None:
         sa.Column("by", sa.String(64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_contributions"),
-        sa.UniqueConstraint("id", "version", name="uq_contributions_id_version"),
+        sa.UniqueConstraint("id", name="uq_contributions_id"),
     )
     op.create_index("ix_contributions_added_at", "contributions", ["added_at"])
 
