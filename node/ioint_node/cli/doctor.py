@@ -236,6 +236,21 @@ def _check_input(home: Path) -> str:
     return "sessions arrive"
 
 
+def _check_streams(home: Path) -> str:
+    rows = connect(home).get("api", "v1", "ssf", "streams")["items"]
+    if not rows:
+        return "nobody hears security events"
+    failing = [row for row in rows if row["attempts"] or (row["status"] == "paused" and row["reason"])]
+    if failing:
+        first = failing[0]
+        said = first["reason"] or f"{first['attempts']} failed attempts: {first['last_status']}"
+        return Note(
+            f"{len(failing)} of {len(rows)} streams of security events do not go on; {first['id']}: {said}; "
+            "see `ioint streams list`"
+        )
+    return f"{len(rows)} streams of security events go on"
+
+
 # Name, check, and the earlier checks without which it would only tell their fault again.
 CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = (
     ("settings", _check_settings, ()),
@@ -250,4 +265,5 @@ CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = 
     ("running", _check_running, ("settings",)),
     ("peers", _check_peers, ("settings", "roster", "running")),
     ("input", _check_input, ("settings", "running")),
+    ("streams", _check_streams, ("settings", "running")),
 )

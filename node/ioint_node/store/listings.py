@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -105,7 +105,7 @@ async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str
     found = await connection.execute(
         select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(among(connection, ids)))
     )
-    return {key: json.loads(body)["row"] for key, body in found}
+    return {key: msgspec.json.decode(body)["row"] for key, body in found}
 
 
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
@@ -277,7 +277,7 @@ async def _filtered(
 
 def stored_indicator(row: Row[Any]) -> StoredIndicator:
     """An indicator of a row with the columns `LISTED`."""
-    body = json.loads(row.body)
+    body = msgspec.json.decode(row.body)
     return StoredIndicator(
         id=row.id,
         n=row.n,

@@ -13,7 +13,7 @@ from alembic import op
 from ioint_node.formats.stix import subject_uuid
 
 revision = "0013"
-down_revision = "0017"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
