@@ -153,6 +153,8 @@ class Hub:
             if not rows:
                 return
             self._give(news)
+            if len(rows) < self._limits.replay_rows:
+                return  # what was committed since has woken the hub
 
     def _give(self, news: Sequence[News]) -> None:
         now, newest = self._now(), news[-1].row.seq
