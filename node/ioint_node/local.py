@@ -23,6 +23,7 @@ from ioint_node.flows.live import LiveSessions
 from ioint_node.flows.respond import RespondParts
 from ioint_node.flows.signals import SignalLimits, SignalParts, Signer
 from ioint_node.flows.subjects import parse_subjects
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.hooks import Hooks
 from ioint_node.jobs import Job
 from ioint_node.reputation.beliefs import Beliefs
@@ -52,6 +53,7 @@ class Local:
     hooks: Hooks
     signals: SignalParts
     transmitter: Transmitter
+    telemetry: Telemetry
 
 
 async def open_local(
@@ -64,6 +66,7 @@ async def open_local(
     notify: Callable[[], None],
     issuer: Callable[[], str],
     now: int,
+    clock: Callable[[], int],
 ) -> Local:
     """Make the parts, and bring back what was halted, held, accepted and learned before the node stopped."""
     taxonomy, shipped = load_taxonomy(), load_model()
@@ -131,6 +134,7 @@ async def open_local(
         hooks=Hooks(store, private=config.webhook_private),
         signals=signals,
         transmitter=Transmitter(signals),
+        telemetry=Telemetry(parts, clock),
     )
 
 

@@ -576,6 +576,8 @@ def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) ->
         "confidence": row["confidence"],
         "effect": row["effect"],
         "revoked": row["revoked"],
+        "disputed": row["disputed"],
+        "reporters": row["reporters"],
         "reason": local.reason,
         "label": row["label"],
         "first_reporter": facts.first_reporter,

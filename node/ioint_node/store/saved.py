@@ -36,7 +36,11 @@ async def list_saved(connection: AsyncConnection) -> tuple[SavedFilter, ...]:
 
 async def get_saved(connection: AsyncConnection, key: str) -> SavedFilter | None:
     """The saved filter with this id, or None."""
-    row = (await connection.execute(select(saved_filters).where(saved_filters.c.id == key))).mappings().one_or_none()
+    row = (
+        (await connection.execute(select(saved_filters).where(saved_filters.c.id == key)))
+        .mappings()
+        .one_or_none()
+    )
     return None if row is None else SavedFilter(**row)
 
 
@@ -49,7 +53,9 @@ async def save(connection: AsyncConnection, name: str, wanted: Filter, by: str, 
     """
     taken = select(saved_filters.c.id).where(saved_filters.c.name == name)
     if (await connection.execute(taken)).scalar_one_or_none() is not None:
-        raise ConflictError(f"a filter with the name {name!r} is saved already: delete it, or choose another name")
+        raise ConflictError(
+            f"a filter with the name {name!r} is saved already: delete it, or choose another name"
+        )
     count = (await connection.execute(select(func.count()).select_from(saved_filters))).scalar_one()
     if count >= SAVED_MOST:
         raise TooLargeError(f"{count} filters are saved, as many as may be: delete one")

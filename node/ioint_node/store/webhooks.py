@@ -31,7 +31,7 @@ GRACE_S: Final = 604_800  # for which a key that was changed may go on signing a
 ACTIVE: Final = "active"
 DISABLED: Final = "disabled"
 MAKER_GONE: Final = "disabled: the token that made it is revoked or has expired"
-FILTER_GONE: Final = "disabled: the saved filter that it follows is gone"
+AGENT: Final = "ioint-webhooks"  # as which the node posts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +113,8 @@ async def add(connection: AsyncConnection, caller: Caller, terms: Terms, *, now:
         RequestError: an unknown event, or a label above the caller's own.
         ConflictError: there are too many hooks.
     """
-    wanted = tuple(dict.fromkeys(terms.events))
-    if not wanted or not set(wanted) <= set(EVENTS):
+    wanted = tuple(name for name in EVENTS if name in terms.events)
+    if not wanted or not set(terms.events) <= set(EVENTS):
         raise RequestError(f"events: some of {', '.join(EVENTS)}")
     label = caller.tlp if terms.tlp is None else terms.tlp
     if label not in visible(caller.tlp):
@@ -257,6 +257,13 @@ async def active(connection: AsyncConnection) -> tuple[tuple[Webhook, str | None
     )
 
 
+async def active_one(connection: AsyncConnection, hook: str) -> Webhook | None:
+    """A hook as it is now, None when it is gone or disabled."""
+    statement = select(webhooks).where(webhooks.c.id == hook, webhooks.c.state == ACTIVE)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _value(row)
+
+
 async def pending(
     connection: AsyncConnection, cursor: int, events: Sequence[str], clearance: str, limit: int
 ) -> tuple[tuple[StreamRow, ...], int]:
@@ -278,6 +285,16 @@ async def pending(
         for row in await connection.execute(statement)
     )
     return found, found[-1].seq if len(found) == limit else max(newest, cursor)
+
+
+async def behind(connection: AsyncConnection, hook: Webhook) -> int:
+    """How many rows of the stream, of the kinds that it wants, a hook has not come to; its filter is not asked."""
+    statement = select(func.count()).where(
+        stream_rows.c.seq > hook.cursor,
+        stream_rows.c.event.in_(hook.events),
+        stream_rows.c.tlp.in_(visible(hook.tlp)),
+    )
+    return int((await connection.execute(statement)).scalar_one())
 
 
 async def note(
@@ -304,11 +321,6 @@ async def note(
         )
     )
     return bool(done.rowcount)
-
-
-async def told(connection: AsyncConnection, hook: str, status: str) -> None:
-    """Keep what came of a test."""
-    await _set(connection, hook, last_status=status)
 
 
 async def count(connection: AsyncConnection) -> dict[str, int]:

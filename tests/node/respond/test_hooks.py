@@ -1,22 +1,33 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
-from ioint_node.hooks import HookLimits, Hooks, signed
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from ioint_node.hooks import HookLimits, Hooks
 from ioint_node.posting import Pauses, PostLimits
-from ioint_node.store import stream, tokens, webhooks
+from ioint_node.store import dead_letters, stream, tokens, webhooks
+from ioint_node.store.dead_letters import DeadLetter
 from ioint_node.store.engine import Store
+from ioint_node.store.stream import StreamRow
 from ioint_node.store.times import to_text
 from ioint_node.store.tokens import Caller
+from ioint_node.store.webhooks import Webhook
+from ioint_node.webhook_keys import Scheme, public_key, signed
 from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
 
 from tests.node.respond.receiver import Receiver, hook_now, make_hook, receiving, running, tell, until
 from tests.node.web.conftest import NOW, Clock
@@ -47,7 +58,7 @@ def clock() -> Clock:
 
 def test_the_signature_is_the_one_of_the_standard() -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    found = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}')
+    found = signed([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}')
 
     assert found["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
@@ -413,3 +424,209 @@ async def test_a_private_address_is_refused_once_the_setting_is_taken_back(
         found = await until(store, hook, lambda one: one.attempts == 1)
 
     assert "webhook_private" in found.last_status
+
+
+async def test_what_the_receiver_says_is_at_fault_becomes_a_dead_letter_and_the_rest_goes_on(
+    store: Store, receiver: Receiver, maker: Caller, clock: Clock
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [422, 422, 422]
+    await tell(store, 1, now=NOW)
+    await tell(store, 2, now=NOW)
+    limits = replace(LIMITS, pauses=Pauses(after_s=(5.0,) * 20))
+    async with running(Hooks(store, limits, now=clock)) as hooks:
+        for attempts in (1, 2):
+            await until(store, hook, lambda one, n=attempts: one.attempts == n)  # type: ignore[misc]
+            clock.now += 6_000
+            hooks.wake()
+        await until(store, hook, lambda one: one.cursor == 2)
+    (letter,) = await letters_of(store, hook)
+
+    assert receiver.ids == [f"msg_{hook.id}_{seq}" for seq in (1, 1, 1, 2)]
+    assert (letter.row.seq, letter.attempts, letter.reason) == (1, 3, "422")
+    assert letter.to_json()["data"]["number"] == 1
+
+
+async def test_what_nobody_took_is_a_dead_letter_of_a_disabled_hook_which_goes_on_behind_it(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [500]
+    await tell(store, 1, now=NOW)
+    await tell(store, 2, now=NOW)
+    async with running(Hooks(store, replace(LIMITS, pauses=Pauses(after_s=())))) as hooks:
+        found = await until(store, hook, lambda one: one.state == "disabled")
+        assert [letter.row.seq for letter in await letters_of(store, hook)] == [1]
+        assert found.cursor == 1
+        await store.write(lambda connection: webhooks.enable(connection, hook.id, maker, NOW))
+        hooks.wake()
+        await until(store, hook, lambda one: one.cursor == 2)
+
+    assert receiver.ids == [f"msg_{hook.id}_{seq}" for seq in (1, 2)]
+
+
+async def test_a_dead_letter_that_is_wanted_comes_once_more_under_its_id_and_is_gone_once_taken(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    await bury(store, hook, 1, 2, 3)
+    receiver.answers = [204, 500]
+    async with running(Hooks(store, LIMITS)) as hooks:
+        wanted = await store.write(lambda connection: dead_letters.want(connection, hook.id, None))
+        hooks.wake()
+        await receiver.wait_for(3)
+        while len(left := await letters_of(store, hook)) > 1 or left[0].due:
+            pass
+
+    assert (wanted, receiver.ids) == (3, [f"msg_{hook.id}_{seq}" for seq in (1, 2, 3)])
+    assert [(letter.row.seq, letter.attempts, letter.reason) for letter in left] == [(2, 2, "500")]
+
+
+async def test_before_there_are_too_many_dead_letters_the_hook_is_disabled_and_loses_nothing(
+    store: Store, receiver: Receiver, maker: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "PER_HOOK", 2)
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [422] * 3
+    for number in range(3):
+        await tell(store, number, now=NOW)
+    async with running(Hooks(store, replace(LIMITS, refusals=1))):
+        found = await until(store, hook, lambda one: one.state == "disabled")
+
+    assert [letter.row.seq for letter in await letters_of(store, hook)] == [1, 2]
+    assert (found.cursor, found.last_status) == (2, "disabled: 2 dead letters, replay or drop some")
+
+
+async def test_a_row_that_is_kept_comes_again_with_all_behind_it(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    for number in range(3):
+        await tell(store, number, now=NOW)
+    async with running(Hooks(store, LIMITS)) as hooks:
+        await until(store, hook, lambda one: one.cursor == 3)
+        await store.write(lambda connection: webhooks.replay(connection, hook.id, maker, 2))
+        hooks.wake()
+        await receiver.wait_for(5)
+        await until(store, hook, lambda one: one.cursor == 3)
+
+    assert receiver.ids == [f"msg_{hook.id}_{seq}" for seq in (1, 2, 3, 2, 3)]
+
+
+async def test_a_replay_that_is_asked_for_while_a_row_is_on_its_way_is_not_forgotten(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+
+    async def meanwhile(_request: web.Request) -> web.Response:
+        await store.write(lambda connection: webhooks.replay(connection, hook.id, maker, 1))
+        return web.Response(status=204)
+
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS)) as hooks:
+        await until(store, hook, lambda one: one.cursor == 1)
+        receiver.answers = [meanwhile]
+        await tell(store, 2, now=NOW)
+        hooks.wake()
+        await receiver.wait_for(4)
+        await until(store, hook, lambda one: one.cursor == 2)
+
+    assert receiver.ids == [f"msg_{hook.id}_{seq}" for seq in (1, 2, 1, 2)]
+
+
+async def test_a_receiver_that_has_too_much_to_do_is_given_the_time_it_asks_for(
+    store: Store, receiver: Receiver, maker: Caller, clock: Clock
+) -> None:
+    async def later(_request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "600"})
+
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    receiver.answers = [later]
+    await tell(store, 1, now=NOW)
+    async with running(Hooks(store, LIMITS, now=clock)):
+        found = await until(store, hook, lambda one: one.attempts == 1)
+
+    assert to_text(NOW + 600_000) <= found.not_before <= to_text(NOW + 660_000)
+
+
+@pytest.mark.parametrize("scheme", ["v1", "v1a"])
+async def test_while_a_key_is_changed_both_sign(
+    store: Store, receiver: Receiver, maker: Caller, clock: Clock, scheme: Scheme
+) -> None:
+    clock.now = time.time_ns() // 1_000_000  # the library of others looks at its own
+    hook = await make_hook(store, maker, receiver.url, now=NOW, scheme=scheme)
+    async with running(Hooks(store, LIMITS, now=clock)) as hooks:
+        changed = await store.write(
+            lambda connection: webhooks.rotate(
+                connection, hook.id, maker, scheme=None, grace_s=60, now=clock.now
+            )
+        )
+        await tell(store, 1, now=NOW)
+        hooks.wake()
+        await receiver.wait_for(1)
+        clock.now += 60_000
+        await tell(store, 2, now=NOW)
+        hooks.wake()
+        await until(store, hook, lambda one: one.cursor == 2 and one.previous_secret is None)
+
+    (both, body), (alone, after) = receiver.came
+    assert changed.secret != hook.secret
+    assert (verifies(changed, both, body), verifies(hook, both, body)) == (True, True)
+    assert (verifies(changed, alone, after), verifies(hook, alone, after)) == (True, False)
+
+
+async def test_a_hook_hears_what_its_filter_takes_and_of_its_actor(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    await make_hook(store, maker, receiver.url, "trust", "response", now=NOW, actor="a-1")
+    await tell(store, 1, now=NOW)
+    other = {"actor": "a-2", "number": 2}
+    await store.write(lambda connection: stream.append(connection, "trust", other, "amber", NOW))
+    await tell(store, 3, now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        bodies = await receiver.wait_for(2)
+
+    assert [body["data"]["number"] for body in bodies] == [1, 3]
+
+
+async def test_a_hook_ends_with_the_saved_filter_that_it_follows(
+    store: Store, receiver: Receiver, maker: Caller
+) -> None:
+    gone = "9b2f2f0e-6f0e-4b0e-8f0e-2f0e6f0e4b0e"
+    hook = await make_hook(store, maker, receiver.url, "reputation", now=NOW, saved=gone)
+    await tell(store, 1, event="reputation", now=NOW)
+    async with running(Hooks(store, LIMITS)):
+        found = await until(store, hook, lambda one: one.state == "disabled")
+
+    assert (found.last_status, found.cursor) == (f"disabled: saved: no saved filter '{gone}'", 0)
+
+
+def verifies(hook: Webhook, headers: dict[str, str], body: bytes) -> bool:
+    """Whether a post is signed with the key of a hook as it was: checked by others' code."""
+    public = public_key(hook.secret)
+    if public is None:
+        content = {name: headers[name] for name in headers if name.startswith("webhook-")}
+        with suppress(WebhookVerificationError):
+            Verifier(hook.secret).verify(body, content)
+            return True
+        return False
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public.removeprefix("whpk_")))
+    content_signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    for one in headers["webhook-signature"].split(" "):
+        with suppress(InvalidSignature):
+            key.verify(base64.b64decode(one.removeprefix("v1a,")), content_signed)
+            return True
+    return False
+
+
+async def letters_of(store: Store, hook: Webhook) -> tuple[DeadLetter, ...]:
+    async with store.read() as connection:
+        return await dead_letters.page(connection, hook.id, 100)
+
+
+async def bury(store: Store, hook: Webhook, *numbers: int) -> None:
+    for number in numbers:
+        row = StreamRow(seq=number, at=to_text(NOW), event="response", tlp="amber", body='{"number":1}')
+        await store.write(
+            partial(dead_letters.put, hook=hook.id, row=row, attempts=1, reason="no answer", now=NOW)
+        )
