@@ -94,9 +94,7 @@ ASKED: Final[Answers] = {
     409: Answer(about="The stream is disabled."),
 } | _NO_STREAM
 POLLED: Final = answers(
-    _object(
-        {"sets": {"type": "object", "additionalProperties": _TEXT}}, moreAvailable={"type": "boolean"}
-    ),
+    _object({"sets": {"type": "object", "additionalProperties": _TEXT}}, moreAvailable={"type": "boolean"}),
     "Security event tokens by their `jti`.",
 )
 LISTED: Final = answers(
