@@ -751,4 +751,5 @@ public_bundles = Table(
     Column("content", String(64), nullable=False),  # SHA-256 of the objects in it
     Column("expires_at", String(32), nullable=False),
     Column("envelope", LargeBinary, nullable=False),  # the signed bytes, served as they are
+    Column("key_document", LargeBinary, nullable=False),  # the public key, and the record key's word for it
 )

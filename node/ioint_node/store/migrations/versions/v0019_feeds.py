@@ -35,5 +35,6 @@ def upgrade() -> None:
         sa.Column("content", sa.String(64), nullable=False),
         sa.Column("expires_at", sa.String(32), nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=False),
+        sa.Column("key_document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_public_bundles"),
     )
