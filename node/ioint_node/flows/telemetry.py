@@ -69,6 +69,7 @@ class Telemetry:
     limits: TelemetryLimits = field(default_factory=TelemetryLimits)
     counts: Counter[str] = field(default_factory=Counter)
     reading: int = 0  # bytes of bodies that are being read
+    decoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # large bodies one after the other
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
