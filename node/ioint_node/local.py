@@ -30,6 +30,7 @@ from ioint_node.scoring.staging import salt_of
 from ioint_node.store import held, responses
 from ioint_node.store.engine import Store
 from ioint_node.store.observations import forget_observations
+from ioint_node.telemetry import TelemetryLimits
 
 IDLE_S = 60.0
 HOLDS_S = 60.0
@@ -116,7 +117,7 @@ async def open_local(
             assess=parts, key=PassKey.of_seed(load_pass_key(config.home)), issuer=f"ioint:{keys.member}"
         ),
         hooks=Hooks(store, private=config.webhook_private),
-        telemetry=Telemetry(parts, clock),
+        telemetry=Telemetry(parts, clock, TelemetryLimits(body_bytes=config.otlp_body_bytes)),
     )
 
 

@@ -76,6 +76,7 @@ class Config:
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
+    otlp_body_bytes: int = 16_777_216  # of one request to /v1/, after decompression
     webhook_private: bool = False
     own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
@@ -329,6 +330,7 @@ def _check_ranges(config: Config) -> None:
     for name, low, high in (
         ("web_port", 0, 65_535),
         ("exchange_port", 0, 65_535),
+        ("otlp_body_bytes", 65_536, 67_108_864),
         ("retention_days", 1, 3_650),
         ("enforce_share", 0, 100),
         ("guard_share", 0.0, 1.0),

@@ -73,7 +73,6 @@ class Telemetry:
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     buffer: Buffer = field(init=False)
 
@@ -97,7 +96,6 @@ class Telemetry:
             self.buffer.add(sender, span, now)
         self.counts["spans"] += len(batch.spans)
         self.counts["rejected"] += batch.refused
-        self._news.set()
 
     def counted(self) -> dict[str, int]:
         """What became of everything, and what waits."""
@@ -107,13 +105,8 @@ class Telemetry:
         """Tell what is due, for as long as the node runs; when it stops, all that waits."""
         try:
             while True:
-                self._news.clear()
                 await self.tell()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.buffer.next_due(self.now()) or None):
-                        await self._news.wait()
-                        # What has just ended settles first.
-                        await asyncio.sleep(self.buffer.next_due(self.now()))
+                await asyncio.sleep(self.limits.settle_s)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.stop_s):

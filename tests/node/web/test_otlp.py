@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -221,6 +222,16 @@ async def test_a_run_ends_with_its_trace_and_a_conversation_when_nothing_more_is
     assert told["chat/support"].row["state"] == "open"
     node.clock.now += round(node.telemetry.limits.close_s * 1000) + 1
     assert (await node.told())["chat/support"].row["outcome"] == "done"
+
+
+async def test_what_waits_is_told_when_the_node_stops(node: Target) -> None:
+    running = asyncio.create_task(node.telemetry.run())
+    await asyncio.sleep(0)
+    await post(node, work().SerializeToString())
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [one.row["actor"] for one in await node.sessions()] == ["shop/support"]
 
 
 async def test_the_next_turn_of_a_conversation_goes_on_in_its_session(node: Target) -> None:
