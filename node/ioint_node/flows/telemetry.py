@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,6 @@ from functools import partial
 from typing import TypeVar
 
 from msgspec import structs
-from sqlalchemy.exc import SQLAlchemyError
 
 from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError, TooLargeError
 from ioint_node.flows import assess
@@ -124,17 +122,13 @@ class Telemetry:
             await self._close_over()
 
     async def _tell_trace(self, trace: Trace) -> None:
-        started = time.monotonic()
-        for run in assemble(trace):
-            try:
+        try:
+            for run in assemble(trace):
                 await self._tell_run(trace, run)
-            except (RequestError, SQLAlchemyError) as error:
-                self.counts["failed"] += len(run.happenings)
-                _log.warning(
-                    "telemetry_not_told happenings=%d error=%s", len(run.happenings), type(error).__name__
-                )
+        except Exception:  # what one trace says must not keep the others from being told
+            self.counts["failed"] += len(trace.spans)
+            _log.exception("telemetry_failed spans=%d", len(trace.spans))
         self.counts["traces"] += 1
-        self.counts["told_ms"] += round((time.monotonic() - started) * 1000)
 
     async def _tell_run(self, trace: Trace, run: Run) -> None:
         found = await self._session(trace.sender, run)
