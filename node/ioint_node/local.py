@@ -32,8 +32,8 @@ from ioint_node.scoring.staging import salt_of
 from ioint_node.store import held, responses
 from ioint_node.store.engine import Store
 from ioint_node.store.observations import forget_observations
-from ioint_node.transmitter import Transmitter
 from ioint_node.telemetry import TelemetryLimits
+from ioint_node.transmitter import Transmitter
 
 IDLE_S = 60.0
 HOLDS_S = 60.0
