@@ -26,7 +26,7 @@ EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "0"))
 PHASES = "coverage,fuzzing" if EXAMPLES else "fuzzing"
 RUN_S = 3_600 if EXAMPLES else 240
 # Doors that do not say yet what they answer; an empty text is the aim.
-UNDESCRIBED = r"^/(taxii2|feeds|ext_authz|bundles|api/v1/webhooks|api/v1/filters|\.well-known/ioint-webhook-keys)(/|$|\.)"
+UNDESCRIBED = r"^/(taxii2|ext_authz|bundles|api/v1/webhooks|api/v1/filters|\.well-known/ioint-webhook-keys)(/|$|\.)"
 # What is asked of every answer is all that the program can ask, but for two things:
 # a request whose form is right may still be refused for what it says (a reason is missing where effects go off), and
 # where one path is also an instance of another, `Allow` names the methods of both.
