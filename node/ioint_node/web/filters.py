@@ -18,12 +18,19 @@ from ioint_node.store import saved
 from ioint_node.store.saved import SavedFilter
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import Parameter, answers, conflict, fields, page_of
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import FilterBody, parameters, read_json
 from ioint_node.web.site import Route, Site
 
 PARAMETERS: Final = ("filter", "saved", *KEYS)
 """The query parameters of whatever takes a filter: each key of the language is one too."""
+FILTERED: Final = (
+    Parameter(name="filter", about="A filter: /api/v1/filters/language has its keys."),
+    Parameter(name="saved", about="The id of a saved filter, which must hold too."),
+    *(Parameter(name=key.name, about=f"The filter's `{key.name}`: {key.about}.") for key in KEYS.values()),
+)
+"""The same, described."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -123,6 +130,21 @@ async def delete_filter(site: Site, request: web.Request, caller: Caller) -> web
     return json_answer({"id": found.id, "removed": True})
 
 
+_TERM: Final = fields(key=str, text=str, negated=bool, about=str)
+_LANGUAGE: Final = {
+    "type": "object",
+    "properties": {
+        "keys": {
+            "type": "array",
+            "items": fields(key=str, type=str, operators=list[str], about=str, example=str),
+        },
+        "chars": int,
+        "filter": fields(text=str, now=str, terms={"type": "array", "items": _TERM}),
+    },
+    "required": ["keys", "chars"],
+}
+
+
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     return (
@@ -132,6 +154,8 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="The keys of the filter language",
             handler=language,
+            query=(Parameter(name="filter", about="A filter, to be told how it is understood."),),
+            answers=answers(_LANGUAGE),
         ),
         Route(
             method="GET",
@@ -139,6 +163,7 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Saved filters",
             handler=list_filters,
+            answers=page_of(SavedFilter),
         ),
         Route(
             method="POST",
@@ -147,6 +172,7 @@ def routes() -> tuple[Route, ...]:
             summary="Save a filter",
             handler=save_filter,
             body=FilterBody,
+            answers=answers(SavedFilter, "It is saved.", status=201) | conflict("The name is taken."),
         ),
         Route(
             method="DELETE",
@@ -154,5 +180,6 @@ def routes() -> tuple[Route, ...]:
             may="opine",
             summary="Delete a saved filter",
             handler=delete_filter,
+            answers=answers(fields(id=str, removed=bool), "It is deleted."),
         ),
     )
