@@ -18,9 +18,9 @@ from ioint_node.store import saved
 from ioint_node.store.saved import SavedFilter
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
-from ioint_node.web.described import Parameter, answers, conflict, fields, page_of
+from ioint_node.web.described import PAGED, Parameter, answers, conflict, fields, page_of
 from ioint_node.web.problems import bad_field
-from ioint_node.web.requests import FilterBody, parameters, read_json
+from ioint_node.web.requests import FilterBody, cursor_of, cursor_text, limit_of, parameters, read_json
 from ioint_node.web.site import Route, Site
 
 PARAMETERS: Final = ("filter", "saved", *KEYS)
@@ -104,10 +104,13 @@ def _described(key: Key) -> dict[str, Any]:
 
 async def list_filters(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The saved filters, by name."""
-    parameters(request)
+    given = parameters(request, "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
     async with site.parts.store.read() as connection:
-        found = await saved.list_saved(connection)
-    return json_answer({"items": [asdict(one) for one in found], "next": None})
+        found = [one for one in await saved.list_saved(connection) if cursor is None or one.name > cursor[0]]
+    shown = found[:limit]
+    following = cursor_text(shown[-1].name) if len(found) > limit else None
+    return json_answer({"items": [asdict(one) for one in shown], "next": following})
 
 
 async def save_filter(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -163,6 +166,7 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Saved filters",
             handler=list_filters,
+            query=PAGED,
             answers=page_of(SavedFilter),
         ),
         Route(
