@@ -46,6 +46,7 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consortium", "show"): (),
     ("doctor",): (),
     ("explain",): ("s-1",),
+    ("filters", "list"): (),
     ("indicators", "decided"): (),
     ("indicators", "disputes"): ("--state", "open", "--pattern", PATTERN[:12]),
     ("incidents", "export"): ("--output", "{home}/findings.jsonl"),
@@ -78,13 +79,14 @@ CHANGING = {
         "suspend",
     },
     "db": {"upgrade"},
+    "filters": {"delete", "save"},
     "incidents": {"assign", "close", "note", "reopen"},
     "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
 }  # fmt: skip
 WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "simulate", "taxonomy", "train"}
-OF_A_FILE = {("public", "verify")}
+OF_A_FILE = {("filters", "explain"), ("public", "verify")}
 
 
 @dataclass(frozen=True, kw_only=True)
