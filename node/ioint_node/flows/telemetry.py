@@ -42,7 +42,6 @@ _log = logging.getLogger(__name__)
 GENERATIONS = 8  # sessions of one conversation or trace: what comes after one was closed begins another
 BREATH = 64  # happenings told in one go, before others have a turn
 _PREFIX = "otlp-"
-_KINDS = ("agent", "workload")
 T = TypeVar("T")
 
 
@@ -125,6 +124,9 @@ class Telemetry:
         try:
             for run in assemble(trace):
                 await self._tell_run(trace, run)
+        except RequestError as error:
+            self.counts["failed"] += len(trace.spans)
+            _log.warning("telemetry_refused spans=%d error=%s", len(trace.spans), type(error).__name__)
         except Exception:  # what one trace says must not keep the others from being told
             self.counts["failed"] += len(trace.spans)
             _log.exception("telemetry_failed spans=%d", len(trace.spans))
@@ -208,12 +210,16 @@ class Telemetry:
         return None
 
     async def _opened(self, sender: Sender, run: Run, session: str) -> Live:
-        try:
-            return await recall(self.parts, session, self.now())
-        except NotFoundError:
-            return await self._patiently(partial(self._open, sender, run, session))
+        """The session, from memory, opened, or as it was opened before."""
+        live = self.parts.live.get(session)
+        if live is not None:
+            return live
+        # Most are new: to look first would cost each of them another read.
+        with suppress(ConflictError):
+            await self._patiently(partial(self._open, sender, run, session))
+        return await recall(self.parts, session, self.now())
 
-    async def _open(self, sender: Sender, run: Run, session: str) -> Live:
+    async def _open(self, sender: Sender, run: Run, session: str) -> None:
         family = run.declared_family if run.declared_family in self.parts.taxonomy.families else None
         request = OpenSession(
             actor=run.actor,
@@ -222,19 +228,16 @@ class Telemetry:
             parent=self._parent(run),
             by_actor=sender.actor is not None,
         )
-        for kind in _KINDS:
-            try:
-                await assess.open_session(self.parts, replace(request, kind=kind), self.now())
-                break
-            except ConflictError:
-                # An actor keeps the kind that it is known as.
-                if kind == _KINDS[-1]:
-                    raise
-        self.counts["sessions"] += 1
-        told = self._remembered(session, run)
-        told.opened = True
-        told.started = run.happenings[0].at
-        return await recall(self.parts, session, self.now())
+        try:
+            await assess.open_session(self.parts, request, self.now())
+        except ConflictError:
+            # An actor keeps the kind that it is known as.
+            await assess.open_session(self.parts, replace(request, kind="workload"), self.now())
+        live = self.parts.live.get(session)
+        if live is not None and not live.events:
+            self.counts["sessions"] += 1
+            told = self._remembered(session, run)
+            told.opened, told.started = True, run.happenings[0].at
 
     def _parent(self, run: Run) -> dict[str, str] | None:
         if run.parent is None:
