@@ -100,18 +100,31 @@ class Telemetry:
 
     async def run(self) -> None:
         """Tell what is due, for as long as the node runs; when it stops, all that waits."""
+        stopping = asyncio.Event()
+        telling = asyncio.create_task(self._tell_until(stopping), name="telemetry-telling")
         try:
-            while True:
-                await self.tell()
-                await asyncio.sleep(self.limits.settle_s)
+            # A trace is told whole or not at all: stopping waits for the one that is under way.
+            await asyncio.shield(telling)
         finally:
+            stopping.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.stop_s):
-                    await self.tell(all_of_them=True)
-            if len(self.buffer):
+                    await telling
+            if self.buffer.spans:
                 _log.warning(
                     "telemetry_lost spans=%d: the node stopped before they were told", self.buffer.spans
                 )
+
+    async def _tell_until(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await self.tell()
+            except Exception:  # the loop must survive what one session cannot
+                _log.exception("telemetry_failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.settle_s):
+                    await stopping.wait()
+        await self.tell(all_of_them=True)
 
     async def tell(self, *, all_of_them: bool = False) -> None:
         """Tell the traces that are due, and close the conversations that are over."""
