@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -70,6 +70,7 @@ class Telemetry:
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
+    _due: deque[Trace] = field(default_factory=deque)  # taken out of the buffer, to be told in this order
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     buffer: Buffer = field(init=False)
 
@@ -94,9 +95,14 @@ class Telemetry:
         self.counts["spans"] += len(batch.spans)
         self.counts["rejected"] += batch.refused
 
+    @property
+    def waiting(self) -> int:
+        """How many spans were not told yet."""
+        return self.buffer.spans + sum(trace.fresh for trace in self._due)
+
     def counted(self) -> dict[str, int]:
         """What became of everything, and what waits."""
-        return {**self.counts, **self.buffer.counts, "waiting": self.buffer.spans}
+        return {**self.counts, **self.buffer.counts, "waiting": self.waiting}
 
     async def run(self) -> None:
         """Tell what is due, for as long as the node runs; when it stops, all that waits."""
@@ -110,10 +116,8 @@ class Telemetry:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.stop_s):
                     await telling
-            if self.buffer.spans:
-                _log.warning(
-                    "telemetry_lost spans=%d: the node stopped before they were told", self.buffer.spans
-                )
+            if lost := self.waiting:
+                _log.warning("telemetry_lost spans=%d: the node stopped before they were told", lost)
 
     async def _tell_until(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -129,8 +133,10 @@ class Telemetry:
     async def tell(self, *, all_of_them: bool = False) -> None:
         """Tell the traces that are due, and close the conversations that are over."""
         async with self._telling:
-            for trace in self.buffer.due(self.now(), all_of_them=all_of_them):
-                await self._tell_trace(trace)
+            self._due.extend(self.buffer.due(self.now(), all_of_them=all_of_them))
+            while self._due:
+                await self._tell_trace(self._due[0])
+                self._due.popleft()
             await self._close_over()
 
     async def _tell_trace(self, trace: Trace) -> None:
