@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientSession
 from ioint_node.access.passes import PassKey
@@ -23,16 +24,19 @@ START_S = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """Where it listens, and a token of every role."""
+    """Where it listens, a token of every role, and the pattern that a member reported."""
 
     url: str
     keys: dict[str, str]
+    pattern: str
 
 
 @contextmanager
 def running_node(folder: Path, limits: WebLimits | None = None) -> Iterator[Running]:
     """A node with a session, a decision, and an indicator that a member reported."""
-    thread = _Thread(folder, limits or WebLimits(requests_per_s=100_000, requests_burst=100_000))
+    thread = _Thread(
+        folder, limits or WebLimits(requests_per_s=100_000, requests_burst=100_000, failed_auth=1_000_000)
+    )
     thread.start()
     if not thread.ready.wait(START_S):
         raise AssertionError("the node did not start")
@@ -66,14 +70,16 @@ class _Thread(threading.Thread):
             self.ready.set()
 
     def stop(self) -> None:
-        if self._loop is not None and self._over is not None and self.is_alive():
-            self._loop.call_soon_threadsafe(self._over.set)
+        if self._loop is not None and self._over is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._over.set)
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         url = f"sqlite+aiosqlite:///{self._folder / 'node.db'}"
         await upgrade(url)
-        clock, consortium, peers = Clock(), make_consortium(NOW), []
+        clock, consortium = Clock(), make_consortium(NOW)
+        peers: list[dict[str, Any]] = []
         async with open_store(url, WriterLimits(group_s=0.001)) as store:
             parts = make_parts(store, consortium, clock, self._limits, peers)
             grants = GrantParts(assess=parts.assess, key=PassKey.of_seed(b"k" * 32), issuer="ioint:test")
@@ -92,10 +98,11 @@ class _Thread(threading.Thread):
                     keys=keys,
                     peers=peers,
                 )
-                await node.hear("contoso", node.report(node.patterns(1)[0]))
+                (pattern,) = node.patterns(1)
+                await node.hear("contoso", node.report(pattern))
                 await node.open_session()
                 act = {"action_id": "x-1", "tool": "read_file", "arguments": {"path": "notes.txt"}}
                 await node.post("/api/v1/sessions/s-1/actions", act)
-                self.running = Running(url=where, keys=keys)
+                self.running = Running(url=where, keys=keys, pattern=pattern)
                 self.ready.set()
                 await self._over.wait()

@@ -111,7 +111,14 @@ async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
-    return None if row is None else storedstored_indicator(row)
+    return None if row is None else stored_indicator(row)
+
+
+async def by_uuid(connection: AsyncConnection, uuid: str, clearance: str) -> StoredIndicator | None:
+    """The indicator whose STIX objects have this UUID, None when it is not there or not to be seen."""
+    found = await connection.execute(_visible(clearance).where(indicators.c.uuid == uuid).limit(1))
+    row = found.one_or_none()
+    return None if row is None else stored_indicator(row)
 
 
 async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
