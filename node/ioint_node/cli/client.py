@@ -10,20 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from ioint_node.config import load_config, read_private, read_run
+from ioint_node.config.tls import trust_of
 from ioint_node.errors import ConfigError, NodeError, NotFoundError, RequestError
 
 TIMEOUT_S: Final = 30.0
 ANSWER_BYTES: Final = 64 * 1024 * 1024
 PAGE_ITEMS: Final = 500
 PAGES: Final = 10_000
-# A proxy from the environment must never see the token.
-_OPENER = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,7 @@ class Client:
 
     url: str
     token: str = field(repr=False)
+    trust: SSLContext | None = field(default=None, repr=False)
 
     def get(self, *path: str, **query: object) -> Any:  # noqa: ANN401 - the caller knows the contract of its route
         """The decoded answer of a route; `path` segments are quoted, absent query values left out.
@@ -98,7 +99,9 @@ class Client:
             headers["Content-Type"] = "application/json"
         request = Request(address, data=body, headers=headers, method=method)  # noqa: S310 - run.json names it
         try:
-            with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
+            # A proxy from the environment must never see the token.
+            opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self.trust))
+            with opener.open(request, timeout=TIMEOUT_S) as answer:
                 data: bytes = answer.read(ANSWER_BYTES + 1)
         except HTTPError as error:
             raise _refusal(error) from None
@@ -124,7 +127,8 @@ def connect(home: Path) -> Client:
     run = read_run(config)
     if run is None:
         raise ConfigError(f"no node runs in {home}: start it with `ioint run --home {home}`")
-    return Client(url=run.url, token=read_private(config.token_file).decode().strip())
+    token = read_private(config.token_file).decode().strip()
+    return Client(url=run.url, token=token, trust=trust_of(config))
 
 
 def _refusal(error: HTTPError) -> NodeError:

@@ -230,10 +230,27 @@ def _check_peers(home: Path) -> str:
 
 def _check_input(home: Path) -> str:
     if not list(connect(home).items("api", "v1", "sessions", limit=1)):
-        return Note(
-            "no session was opened here yet: let an agent gateway call POST /api/v1/sessions (README.md)"
+        # A node that hears of no agent protects nobody, and looks healthy in all else.
+        raise ConfigError(
+            "nothing has arrived yet, so nothing is judged: let an agent gateway call POST /api/v1/sessions "
+            "(README.md), or an OpenTelemetry exporter send spans to /v1/traces (docs/otlp.md)"
         )
     return "sessions arrive"
+
+
+def _check_streams(home: Path) -> str:
+    rows = connect(home).get("api", "v1", "ssf", "streams")["items"]
+    if not rows:
+        return "nobody hears security events"
+    failing = [row for row in rows if row["attempts"] or (row["status"] == "paused" and row["reason"])]
+    if failing:
+        first = failing[0]
+        said = first["reason"] or f"{first['attempts']} failed attempts: {first['last_status']}"
+        return Note(
+            f"{len(failing)} of {len(rows)} streams of security events do not go on; {first['id']}: {said}; "
+            "see `ioint streams list`"
+        )
+    return f"{len(rows)} streams of security events go on"
 
 
 # Name, check, and the earlier checks without which it would only tell their fault again.
@@ -250,4 +267,5 @@ CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = 
     ("running", _check_running, ("settings",)),
     ("peers", _check_peers, ("settings", "roster", "running")),
     ("input", _check_input, ("settings", "running")),
+    ("streams", _check_streams, ("settings", "running")),
 )

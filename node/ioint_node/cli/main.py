@@ -37,6 +37,11 @@ COMMANDS: Final = {
     ),
     "indicators": ("indicators", "indicators", "What goes round, and what we say about it."),
     "init": ("init", "init", "Make a node: settings, keys, database, a token for this machine."),
+    "mcp-proxy": (
+        "mcp_proxy",
+        "mcp_proxy",
+        "An MCP server behind the node, for clients that know of neither.",
+    ),
     "peers": (
         "consortium",
         "peers",
@@ -48,6 +53,7 @@ COMMANDS: Final = {
         "preview",
         "The exact bytes that would leave, field by field, and why each is safe.",
     ),
+    "public": ("public", "public", "What is published for everybody, signed: see it, verify it."),
     "run": ("run", "run", "Run the node until it is told to stop."),
     "score": ("lab", "score", "Score a file of sessions with the shipped model."),
     "simulate": (
@@ -56,11 +62,13 @@ COMMANDS: Final = {
         "Attack the reputation rule in simulated consortia, beside other rules.",
     ),
     "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "streams": ("streams", "streams", "Who hears security events (SSF), and the key that signs them."),
     "support-dump": (
         "support",
         "support_dump",
         "Versions, settings and counts for somebody who helps; nothing that was seen.",
     ),
+    "taxonomy": ("taxonomy", "taxonomy", "The vocabulary in the forms of other tools."),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
     "why": ("why", "why", "The receipt for a pattern's number: whose voices, which rule."),

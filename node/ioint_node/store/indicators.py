@@ -12,8 +12,9 @@ from sqlalchemy import Row, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.filtering import subject_of, words_of
+from ioint_node.formats.stix import subject_uuid
 from ioint_node.reputation.dossier import Concluded
-from ioint_node.store import postings
+from ioint_node.store import postings, rendered
 from ioint_node.store.postings import Held
 from ioint_node.store.rows import among, insert_rows
 from ioint_node.store.schema import indicators
@@ -69,10 +70,11 @@ async def upsert(
             words_text(str(row["label"])),
             postings.encoded(terms[row["id"]]),
             body,
+            subject_uuid(row["id"]),
         )
         for place, (row, body) in enumerate(changed)
     ]
-    columns = (*COPIED, "added_at", "subject", "words", "terms", "body")
+    columns = (*COPIED, "added_at", "subject", "words", "terms", "body", "uuid")
     await insert_rows(connection, indicators, columns, rows, replacing=("id",))
     await postings.write(connection, terms, before)
 
@@ -96,6 +98,7 @@ async def forget_silent(connection: AsyncConnection, before: int, most: int) -> 
             .returning(indicators.c.n, indicators.c.terms, indicators.c.subject)
         )
     ).all()
+    await rendered.remove(connection, [n for n, _, _ in gone])
     await postings.remove(connection, [Held(n, frozenset(json.loads(terms))) for n, terms, _ in gone])
     return tuple(subject for _, _, subject in gone)
 
@@ -138,13 +141,14 @@ def concluded_of(row: Mapping[str, Any], details: Mapping[str, Any], body: str) 
 
 async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | None:
     """The indicator row of a pattern or subject, or None."""
-    row = (await connection.execute(select(indicators).where(indicators.c.id == indicator))).one_or_none()
+    body = select(indicators.c.body).where(indicators.c.id == indicator)
+    row = (await connection.execute(body)).one_or_none()
     return None if row is None else _row(row)
 
 
 async def everything(connection: AsyncConnection) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Row and details of every indicator, to start from after a restart."""
-    rows = await connection.execute(select(indicators).order_by(indicators.c.n))
+    rows = await connection.execute(select(indicators.c.body).order_by(indicators.c.n))
     return [(_row(row), json.loads(row.body)["details"]) for row in rows]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -105,24 +105,20 @@ async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str
     found = await connection.execute(
         select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(among(connection, ids)))
     )
-    return {key: json.loads(body)["row"] for key, body in found}
-
-
-async def changed_ids(connection: AsyncConnection, after: str, limit: int) -> tuple[tuple[str, str], ...]:
-    """The ids of indicators that changed after an instant, with the instant, oldest change first."""
-    statement = (
-        select(indicators.c.id, indicators.c.added_at)
-        .where(indicators.c.added_at > after)
-        .order_by(indicators.c.added_at)
-        .limit(limit)
-    )
-    return tuple((key, added) for key, added in await connection.execute(statement))
+    return {key: msgspec.json.decode(body)["row"] for key, body in found}
 
 
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
-    return None if row is None else _indicator(row)
+    return None if row is None else stored_indicator(row)
+
+
+async def by_uuid(connection: AsyncConnection, uuid: str, clearance: str) -> StoredIndicator | None:
+    """The indicator whose STIX objects have this UUID, None when it is not there or not to be seen."""
+    found = await connection.execute(_visible(clearance).where(indicators.c.uuid == uuid).limit(1))
+    row = found.one_or_none()
+    return None if row is None else stored_indicator(row)
 
 
 async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
@@ -240,8 +236,21 @@ async def count_indicators(connection: AsyncConnection, clearance: str) -> dict[
     return {state: int(count) for state, count in await connection.execute(statement)}
 
 
+LISTED: Final = (
+    indicators.c.id,
+    indicators.c.n,
+    indicators.c.seq,
+    indicators.c.tlp,
+    indicators.c.added_at,
+    indicators.c.state,
+    indicators.c.subject,
+    indicators.c.body,
+)
+"""The columns that `stored_indicator` reads."""
+
+
 def _visible(clearance: str) -> Select[Any]:
-    return select(indicators).where(indicators.c.tlp.in_(visible(clearance)))
+    return select(*LISTED).where(indicators.c.tlp.in_(visible(clearance)))
 
 
 async def _filtered(
@@ -258,7 +267,7 @@ async def _filtered(
     if found is None:
         return Page((), more=False)
     rows = (await connection.execute(found.statement)).all()
-    items = tuple(map(_indicator, rows[:limit]))
+    items = tuple(map(stored_indicator, rows[:limit]))
     more = len(rows) > limit
     if not more and found.floor is not None:
         return Page(items, more=True, last=found.floor)
@@ -266,8 +275,9 @@ async def _filtered(
     return Page(items, more=more, last=last)
 
 
-def _indicator(row: Row[Any]) -> StoredIndicator:
-    body = json.loads(row.body)
+def stored_indicator(row: Row[Any]) -> StoredIndicator:
+    """An indicator of a row with the columns `LISTED`."""
+    body = msgspec.json.decode(row.body)
     return StoredIndicator(
         id=row.id,
         n=row.n,

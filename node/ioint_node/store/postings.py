@@ -1,6 +1,6 @@
 """The index of filters: which indicators have which value of which key.
 
-`filter_terms` names each (key, value) once, with how many indicators have it; `indicator_terms` lists these
+`filter_terms` names each value of each key once, with how many indicators have it; `indicator_terms` lists these
 indicators by `n`, which no change moves. A change of an indicator rewrites nothing but the terms that it gained or
 lost. Both are kept in the transaction that writes the indicator.
 """
@@ -21,9 +21,7 @@ from ioint_node.filtering import answers
 from ioint_node.store.rows import among, insert_rows
 from ioint_node.store.schema import filter_terms, indicator_terms, indicators
 
-UNLISTED: Final = frozenset({"subject"})  # found by columns of their own
 DIGITS: Final = 9  # of a number, with leading zeros
-TermOf = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +32,17 @@ class Held:
     terms: frozenset[int]
 
 
-def terms_of(row: Mapping[str, Any]) -> frozenset[TermOf]:
-    """The (key, value) pairs of an indicator row that are listed."""
-    return frozenset(
-        (key, value_text(value))
-        for key, values in answers(row).items()
-        if key not in UNLISTED
-        for value in values
-    )
+def terms_of(row: Mapping[str, Any]) -> frozenset[str]:
+    """The terms under which an indicator row is listed; of the name of a package only its type."""
+    found = answers(row)
+    names = found.pop("subject")
+    found["subject"] = tuple(str(name).partition("/")[0] for name in names if "/" in str(name))
+    return frozenset(term_of(key, value) for key, values in found.items() for value in values)
 
 
-def value_text(value: str | int) -> str:
-    """A value as it is listed: of a number, text that compares as the number does."""
-    return value if isinstance(value, str) else f"{value:0{DIGITS}d}"
+def term_of(key: str, value: str | int) -> str:
+    """How a value of a key is listed: of a number, so that text compares as the number does."""
+    return f"{key}:{value}" if isinstance(value, str) else f"{key}:{value:0{DIGITS}d}"
 
 
 async def held(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Held]:
@@ -59,35 +55,23 @@ async def held(connection: AsyncConnection, ids: Collection[str]) -> dict[str, H
     return {key: Held(n, frozenset(json.loads(terms))) for key, n, terms in rows}
 
 
-async def named(connection: AsyncConnection, wanted: Collection[TermOf]) -> dict[TermOf, int]:
+async def named(connection: AsyncConnection, wanted: Collection[str]) -> dict[str, int]:
     """The ids of these terms; those that nobody had before are made."""
     found = await _named(connection, wanted)
-    missing = sorted(set(wanted) - found.keys())
-    if missing:
-        await insert_rows(
-            connection,
-            filter_terms,
-            ("key", "value", "rows"),
-            [(key, value, 0) for key, value in missing],
-            unless=("key", "value"),
-        )
+    if missing := sorted(set(wanted) - found.keys()):
+        fresh = [(term, 0) for term in missing]
+        await insert_rows(connection, filter_terms, ("term", "rows"), fresh, unless=("term",))
         found |= await _named(connection, missing)
     return found
 
 
-async def _named(connection: AsyncConnection, wanted: Iterable[TermOf]) -> dict[TermOf, int]:
-    by_key: dict[str, list[str]] = {}
-    for key, value in wanted:
-        by_key.setdefault(key, []).append(value)
-    found: dict[TermOf, int] = {}
-    for key, values in by_key.items():
-        rows = await connection.execute(
-            select(filter_terms.c.value, filter_terms.c.id).where(
-                filter_terms.c.key == key, filter_terms.c.value.in_(among(connection, values))
-            )
+async def _named(connection: AsyncConnection, wanted: Iterable[str]) -> dict[str, int]:
+    rows = await connection.execute(
+        select(filter_terms.c.term, filter_terms.c.id).where(
+            filter_terms.c.term.in_(among(connection, wanted))
         )
-        found |= {(key, value): number for value, number in rows}
-    return found
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def write(

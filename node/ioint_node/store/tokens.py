@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 import time
 from collections import OrderedDict
@@ -26,6 +25,7 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.access.certificates import THUMBPRINT
 from ioint_node.access.rights import ROLES, check_scopes
 from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError
 from ioint_node.store.clearance import LABELS
@@ -36,7 +36,6 @@ from ioint_node.store.times import DAY_MS, from_text, to_text
 PREFIX = "ioint_"
 GRACE_S = 86_400  # for which a rotated secret may stay valid at most
 _OLD = ".old"
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 CREDENTIALS = 16  # of one actor that are looked at
 
 
@@ -124,7 +123,7 @@ async def create(
     """
     now = _clock() if now is None else now
     _check_terms(role, actor, tlp, expires, now)
-    if certificate is not None and not _THUMBPRINT.fullmatch(certificate):
+    if certificate is not None and not THUMBPRINT.fullmatch(certificate):
         raise RequestError(
             "certificate: write the base64url of the SHA-256 of the certificate, 43 characters"
         )

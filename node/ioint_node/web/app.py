@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -17,7 +18,8 @@ from aiohttp.typedefs import Middleware
 from ioint_node.errors import ConfigError
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.respond import RespondParts
-from ioint_node.store.tokens import TokenCache
+from ioint_node.flows.telemetry import Telemetry
+from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web import (
     agents,
     approvals,
@@ -32,11 +34,13 @@ from ioint_node.web import (
     observations,
     opa,
     operate,
+    otlp,
     outgoing,
     policy,
     query,
     respond,
     sessions,
+    ssf,
     status,
     stream,
     taxii,
@@ -45,12 +49,18 @@ from ioint_node.web import (
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
-from ioint_node.web.limits import FailedAuth, Lookups
+from ioint_node.web.feeds import misp as misp_feed
+from ioint_node.web.feeds import navigator, ocsf, public
+from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
+from ioint_node.web.oidc import Provider, login
+from ioint_node.web.oidc.bearers import Bearers
 from ioint_node.web.openapi import describe
-from ioint_node.web.problems import SERVER, refusal_of, render
+from ioint_node.web.problems import SERVER, Refusal, refusal_of, render
+from ioint_node.web.rates import Left, Rate, Rates
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_LEFT = web.RequestKey("left", Left)  # of the rate that a costly request counts against
 _REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
 _READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
@@ -68,6 +78,8 @@ def build_web(parts: WebParts) -> web.Application:
 
     application.router.add_get("/openapi.json", openapi)
     application.cleanup_ctx.append(_feeding(parts))
+    if parts.oidc is not None:
+        application.cleanup_ctx.append(_asking(parts.oidc))
     application.on_shutdown.append(_stop_streams(parts))
     return application
 
@@ -79,8 +91,11 @@ def site_of(parts: WebParts) -> Site:
         tokens=TokenCache(parts.store),
         failed=FailedAuth(parts.limits),
         lookups=Lookups(parts.limits),
+        rates=_rates(parts.limits),
+        bearers=Bearers(parts.oidc) if parts.oidc is not None and parts.oidc.settings.audience else None,
         loop=parts.loop or _default_loop(parts),
         responding=parts.responding or _default_responding(parts),
+        telemetry=parts.telemetry or Telemetry(parts.assess, parts.now),
     )
 
 
@@ -121,12 +136,27 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
+        *ssf.routes(site),
+        *misp_feed.routes(site),
+        *ocsf.routes(),
+        *navigator.routes(),
+        *public.routes(),
+        *otlp.routes(),
+        *login.routes(site),
     )
 
 
 @asynccontextmanager
-async def serve(application: web.Application, host: str, port: int, parts: WebParts) -> AsyncIterator[str]:
+async def serve(
+    application: web.Application,
+    host: str,
+    port: int,
+    parts: WebParts,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[str]:
     """Listen, and yield the URL; `port` 0 takes a free one. Leaving the block stops within `limits.stop_s`.
+
+    With `tls` connections are encrypted, and a handshake has `limits.header_s`.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -138,7 +168,13 @@ async def serve(application: web.Application, host: str, port: int, parts: WebPa
     listening = Listening(limits=parts.limits, refusals=parts.refusals)
     try:
         try:
-            sockets = await loop.create_server(partial(Connection, server, listening, loop=loop), host, port)
+            sockets = await loop.create_server(
+                partial(Connection, server, listening, loop=loop),
+                host,
+                port,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else parts.limits.header_s,
+            )
         except OSError as error:
             raise ConfigError(
                 f"web_port {port} on {host} cannot be listened on ({os.strerror(error.errno or 0)}): "
@@ -147,7 +183,7 @@ async def serve(application: web.Application, host: str, port: int, parts: WebPa
         try:
             bound = sockets.sockets[0].getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
-            yield f"http://{shown}:{bound}"
+            yield f"{'http' if tls is None else 'https'}://{shown}:{bound}"
         finally:
             # Nobody new comes in; `cleanup` lets those go who are in.
             sockets.close()
@@ -181,12 +217,36 @@ def _default_responding(parts: WebParts) -> RespondParts:
 def _guarded(site: Site, route: Route) -> Enter:
     async def enter(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(site, request, route.may)
+        if route.may is not None:
+            _take(site, request, caller, costly=route.costly)
         if route.may in _READING and not route.at_once:
             # Whoever was answered finds what it was answered of.
             await site.parts.assess.journal.settled()
         return await route.handler(site, request, caller)
 
     return enter
+
+
+def _rates(limits: WebLimits) -> Rates:
+    return Rates(
+        cheap=Rate(name="requests", per_s=limits.requests_per_s, burst=limits.requests_burst),
+        costly=Rate(name="costly", per_s=limits.costly_per_s, burst=limits.costly_burst),
+        callers=limits.rated_callers,
+    )
+
+
+def _take(site: Site, request: web.Request, caller: Caller, *, costly: bool) -> None:
+    """Count a request against its caller's rate.
+
+    Raises:
+        Refusal: 429, with when to come again.
+    """
+    left = site.rates.take(caller.id, site.parts.now(), costly=costly)
+    if left.wait_ms:
+        detail = f"more than {left.rate.per_s} requests a second ({left.rate.name}) with this token"
+        raise Refusal(429, "too_many_requests", detail, headers=left.headers())
+    if costly:
+        request[_LEFT] = left
 
 
 def _counting(site: Site) -> Middleware:
@@ -222,6 +282,8 @@ def _method(request: web.Request) -> str:
 async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
     # Whoever asks need not learn the versions that we are built on.
     response.headers["Server"] = SERVER
+    if (left := request.get(_LEFT)) is not None:
+        response.headers.update(left.headers())
 
 
 async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
@@ -243,8 +305,18 @@ def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]
     return feed
 
 
+def _asking(provider: Provider) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def ask(application: web.Application) -> AsyncIterator[None]:
+        async with provider.running():
+            yield
+
+    return ask
+
+
 def _stop_streams(parts: WebParts) -> Callable[[web.Application], Awaitable[None]]:
     async def stop(application: web.Application) -> None:
         parts.hub.close()
+        if parts.signals is not None:
+            parts.signals.polls.close()
 
     return stop

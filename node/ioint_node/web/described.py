@@ -44,12 +44,12 @@ CURSOR: Final = Parameter(name="cursor", about="`next` of the page before.")
 PAGED: Final = (LIMIT, CURSOR)
 
 
-def answers(schema: Schema, about: str = "The answer.", *, status: int = 200) -> Answers:
+def answers(schema: Schema, about: str = "The answer.", *, status: int = 200) -> dict[int, Answer]:
     """The one successful answer of a route, in JSON."""
     return {status: Answer(about=about, content={JSON: schema})}
 
 
-def page_of(row: Schema, about: str = "A page.", **more: Schema) -> Answers:
+def page_of(row: Schema, *, about: str = "A page.", **more: Schema) -> dict[int, Answer]:
     """The envelope of a list: a page of rows and the cursor of the next, with what else it says."""
     return answers(
         {
@@ -68,3 +68,18 @@ def page_of(row: Schema, about: str = "A page.", **more: Schema) -> Answers:
 def choice(name: str, values: tuple[str, ...], about: str = "") -> Parameter:
     """A parameter with a closed list of values."""
     return Parameter(name=name, schema={"type": "string", "enum": list(values)}, about=about)
+
+
+def conflict(about: str) -> dict[int, Answer]:
+    """That what is asked may contradict what is already so."""
+    return {409: Answer(about=about)}
+
+
+def missing(about: str) -> dict[int, Answer]:
+    """That something which the body or the query names may not exist."""
+    return {404: Answer(about=about)}
+
+
+def fields(**properties: Schema) -> dict[str, Any]:
+    """An object that has at least these fields, each of its schema."""
+    return {"type": "object", "properties": properties, "required": list(properties)}

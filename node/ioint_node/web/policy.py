@@ -15,6 +15,7 @@ from ioint_node.store import proposals
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_right
+from ioint_node.web.described import PAGED, Answers, Parameter, answers, choice, conflict, missing, page_of
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionId,
@@ -28,6 +29,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.shapes import PolicyInForce, ProposalRow
 from ioint_node.web.site import Handler, Route, Site
 
 _POLICIES = "/api/v1/policies"
@@ -182,8 +184,39 @@ def routes() -> tuple[Route, ...]:
         decide: AcceptBody,
         withdraw: Body,
     }
+    query: dict[Handler, tuple[Parameter, ...]] = {
+        list_policies: (choice("state", tuple(proposals.STATES)), *PAGED),
+        preview_tolerance: (
+            Parameter(
+                name="tolerance",
+                required=True,
+                schema={"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})?$"},
+                about="False blocks per 1,000 actions.",
+            ),
+        ),
+    }
+    decided = conflict("It is decided otherwise, or too many wait.")
+    said: dict[Handler, Answers] = {
+        list_policies: page_of(ProposalRow, in_force=PolicyInForce),
+        propose: answers(ProposalRow, status=201) | decided | missing("No such session or action."),
+        preview_tolerance: answers({"type": "object"}, "What it would have done, family by family."),
+        show_policy: answers(ProposalRow),
+        decide: answers(ProposalRow) | decided,
+        withdraw: answers(ProposalRow) | decided,
+        replay_policy: answers({"type": "object"}, "The change with what it would have done."),
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            body=bodies.get(handler),
+            query=query.get(handler, ()),
+            answers=said[handler],
+            costly=handler in (preview_tolerance, replay_policy),
+        )
         for method, path, may, summary, handler in doors
     )
 

@@ -32,6 +32,11 @@ SERVER = "ioint"
 TAXII_PREFIX = "/taxii2/"
 TAXII_TYPE = "application/taxii+json;version=2.1"
 AUTHZEN_PREFIX = "/access/v1/"
+OTLP_PREFIX = "/v1/"
+JSON_TYPE = "application/json"
+PROTOBUF_TYPE = "application/x-protobuf"
+# Codes of google.rpc by status of HTTP; 2 is the one for what is unknown.
+_RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 11, 415: 3, 429: 8, 500: 13, 503: 14}
 _TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -44,6 +49,7 @@ _TITLES = {
     413: "Too large",
     415: "Unsupported media type",
     417: "Expectation failed",
+    422: "Not processable",
     429: "Too many requests",
     500: "Internal error",
     503: "Not available",
@@ -169,6 +175,24 @@ def _sentence(refusal: Refusal, title: str, sent: str) -> tuple[str, bytes]:
     return "application/json", msgspec.json.encode(refusal.detail)
 
 
+def _rpc_status(refusal: Refusal, title: str, sent: str) -> tuple[str, bytes]:
+    """`google.rpc.Status`, in the encoding that was asked in."""
+    status = RpcStatus(code=_RPC_CODES.get(refusal.status, 2), message=refusal.detail)
+    if sent != PROTOBUF_TYPE:
+        return JSON_TYPE, msgspec.json.encode(status)
+    said = status.message.encode("utf-8", "replace")
+    # Two fields: 1 is the code, a varint, and 2 the message, its length and then the text.
+    return PROTOBUF_TYPE, bytes((0x08, status.code, 0x12)) + _varint(len(said)) + said
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*found, number))
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Problem details (RFC 9457): `type` is `urn:ioint:problem:NAME`; `field` and `at` say where the fault is."""
 
@@ -189,6 +213,13 @@ class TaxiiError(msgspec.Struct, frozen=True, kw_only=True):
     http_status: str
 
 
+class RpcStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`google.rpc.Status`, as OTLP answers what it refuses."""
+
+    code: int
+    message: str
+
+
 PROBLEM: Final = Form(say=_problem, content={"application/problem+json": Problem})
 FORMS: Final[Mapping[str, Form]] = {
     TAXII_PREFIX: Form(say=_taxii_error, content={TAXII_TYPE: TaxiiError}, challenge=BASIC),
@@ -197,6 +228,10 @@ FORMS: Final[Mapping[str, Form]] = {
         say=_sentence,
         content={"application/json": str},
         statuses={408: 400, 409: 400, 413: 400, 415: 400, 417: 400},
+    ),
+    OTLP_PREFIX: Form(
+        say=_rpc_status,
+        content={JSON_TYPE: RpcStatus, PROTOBUF_TYPE: {"type": "string", "format": "binary"}},
     ),
 }
 """The forms of the standards that have their own, by the prefix of their paths."""

@@ -23,6 +23,7 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
+from ioint_node.web.described import PAGED, Answer, Answers, Parameter, answers, choice, fields, page_of
 from ioint_node.web.filters import PARAMETERS, wanted_filter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
@@ -33,6 +34,19 @@ from ioint_node.web.requests import (
     one_of,
     parameters,
     pattern_key,
+)
+from ioint_node.web.shapes import (
+    AgentRow,
+    AgentView,
+    HereRow,
+    MemberRow,
+    PatternRow,
+    PatternView,
+    ProofRow,
+    RecordRow,
+    RosterRow,
+    SessionRow,
+    SessionView,
 )
 from ioint_node.web.site import Handler, Route, Site
 
@@ -273,8 +287,58 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/sessions/{session}", "see_session", "One session with its decisions", show_session),
         ("/api/v1/rosters", "query", "The signed files of the roster", list_rosters),
     )
+    query: dict[Handler, tuple[Parameter, ...]] = {
+        list_indicators: (*(Parameter(name=name) for name in PARAMETERS), *PAGED),
+        list_patterns: PAGED,
+        export_why: (choice("part", RECEIPT_PARTS),),
+        list_records: (
+            choice("kind", RECORD_KINDS),
+            Parameter(name="subject"),
+            Parameter(name="author"),
+            *PAGED,
+        ),
+        prove_record: (Parameter(name="author", schema={"type": "string", "pattern": "^[0-9a-f]{32}$"}),),
+        list_agents: (choice("kind", AGENT_KINDS), *PAGED),
+        list_sessions: (
+            Parameter(name="actor"),
+            choice("state", SESSION_STATES),
+            choice("verdict", VERDICTS),
+            Parameter(name="pattern"),
+            *PAGED,
+        ),
+    }
+    said: dict[Handler, Answers] = {
+        list_indicators: page_of(HereRow),
+        list_patterns: page_of(PatternRow),
+        show_pattern: answers(PatternView),
+        show_why: answers(fields(pattern=str, line=str, today=str, network={"type": "object"})),
+        export_why: {
+            200: Answer(
+                about="JSON Lines, for `ioint why --replay`.",
+                content={"application/jsonl": {"type": "string"}},
+            )
+        },
+        list_records: page_of(RecordRow),
+        prove_record: page_of(ProofRow),
+        list_members: page_of(MemberRow),
+        list_peers: page_of({"type": "object"}),
+        list_agents: page_of(AgentRow),
+        show_agent: answers(AgentView),
+        list_sessions: page_of(SessionRow),
+        show_session: answers(SessionView),
+        list_rosters: page_of(RosterRow),
+    }
     return tuple(
-        Route(method="GET", path=path, may=may, summary=summary, handler=handler)
+        Route(
+            method="GET",
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            query=query.get(handler, ()),
+            answers=said[handler],
+            costly=handler in (show_why, export_why),
+        )
         for path, may, summary, handler in doors
     )
 

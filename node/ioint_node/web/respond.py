@@ -14,8 +14,10 @@ from ioint_node.store import responses
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_right
+from ioint_node.web.described import answers, conflict
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import Body, parameters, read_json
+from ioint_node.web.shapes import StandingOfActor
 from ioint_node.web.site import Route, Site
 
 # What ordering and reporting ask for beside `query`, which agents do not have: they may do neither.
@@ -80,6 +82,9 @@ def routes() -> tuple[Route, ...]:
             summary="Halt an actor, let it go on, or report that it was done",
             handler=respond_to,
             body=RespondBody,
+            answers=answers({"type": "object"}, "The order that was reported on.")
+            | answers({"type": "object"}, "The order, and how the actor stands.", status=201)
+            | conflict("The actor is not in a state for this, or the order is done."),
         ),
         Route(
             method="GET",
@@ -87,5 +92,6 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="How an actor stands, and what was asked about it",
             handler=show_responses,
+            answers=answers(StandingOfActor),
         ),
     )

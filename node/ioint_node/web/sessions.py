@@ -14,6 +14,7 @@ from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import accepted, encoded_answer, json_answer
 from ioint_node.web.auth import check_actor, may
+from ioint_node.web.described import Answers, answers, conflict, missing
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionBody,
@@ -26,6 +27,7 @@ from ioint_node.web.requests import (
     ScopeBody,
     read_json,
 )
+from ioint_node.web.shapes import ClosedSession, Decision, FeedbackTaken, OpenedSession, ScopeAnswer
 from ioint_node.web.site import Handler, Route, Site
 
 _SESSION = "/api/v1/sessions/{session}"
@@ -195,6 +197,22 @@ def routes() -> tuple[Route, ...]:
         give_feedback: FeedbackBody,
         close: CloseBody,
     }
+    over = conflict("The session is closed, or something else was said before.")
+    said: dict[Handler, Answers] = {
+        open_session: answers(
+            OpenedSession, "The authority map, and the trust before the first action.", status=201
+        )
+        | conflict("The session exists with another declaration, or the actor is of another kind.")
+        | missing("The session that is named as the parent does not exist."),
+        act: answers(Decision, "DECISION; the same action again gets the same.")
+        | conflict("The session is closed, or another body came under this `action_id`."),
+        observe: answers({"type": "object"}, "It will be taken into account.", status=202) | over,
+        declare: answers(OpenedSession) | over,
+        ask_scope: answers(ScopeAnswer) | over,
+        answer_alternative: answers({"type": "object"}) | over,
+        give_feedback: answers(FeedbackTaken) | over,
+        close: answers(ClosedSession) | conflict("It was closed with another outcome."),
+    }
     return tuple(
         # Analysts answer for what was done, and do nothing themselves.
         Route(
@@ -204,6 +222,7 @@ def routes() -> tuple[Route, ...]:
             summary=summary,
             handler=handler,
             body=bodies.get(handler),
+            answers=said[handler],
         )
         for path, summary, handler in doors
     )

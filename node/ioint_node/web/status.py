@@ -10,8 +10,11 @@ from aiohttp import web
 from ioint_node.store import stream
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import Answer, answers, fields
 from ioint_node.web.site import Route, Site
 
+_WAITS = fields(ready=bool, waiting_for={"type": "array", "items": str})
+_READY = answers(_WAITS, "It is ready.") | answers(_WAITS, "What it waits for.", status=503)
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -71,14 +74,29 @@ async def metrics(site: Site, request: web.Request, caller: Caller) -> web.Respo
 def routes() -> tuple[Route, ...]:
     """The doors of this module; `/openapi.json` is added by the application, which knows all routes."""
     return (
-        Route(method="GET", path="/healthz", may=None, summary="The process answers", handler=healthz),
-        Route(method="GET", path="/readyz", may=None, summary="The node is ready to serve", handler=readyz),
+        Route(
+            method="GET",
+            path="/healthz",
+            may=None,
+            summary="The process answers",
+            handler=healthz,
+            answers=answers(fields(status=str)),
+        ),
+        Route(
+            method="GET",
+            path="/readyz",
+            may=None,
+            summary="The node is ready to serve",
+            handler=readyz,
+            answers=_READY,
+        ),
         Route(
             method="GET",
             path="/metrics",
             may="query",
             summary="Counts for Prometheus",
             handler=metrics,
+            answers={200: Answer(about="Counts.", content={"text/plain": {"type": "string"}})},
             at_once=True,
         ),
     )

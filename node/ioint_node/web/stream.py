@@ -19,10 +19,12 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
+from ioint_node.web.described import PAGED, Answer, Parameter, answers, fields
 from ioint_node.web.filters import PARAMETERS, wanted_filter
 from ioint_node.web.hub import Group, Subscriber, frame
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
+from ioint_node.web.shapes import HereRow, PolicyInForce
 from ioint_node.web.site import Route, Site
 
 SNAPSHOT = "/api/v1/snapshot"
@@ -195,6 +197,17 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="All indicators and where the stream goes on",
             handler=snapshot,
+            query=PAGED,
+            answers=answers(
+                fields(
+                    seq=int,
+                    at=str,
+                    policy=PolicyInForce,
+                    items={"type": "array", "items": HereRow},
+                    next={"type": ["string", "null"]},
+                ),
+                "A page of the state, and the number after which the stream goes on.",
+            ),
         ),
         Route(
             method="GET",
@@ -202,5 +215,13 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Changes as server-sent events",
             handler=follow,
+            query=(
+                Parameter(name="Last-Event-ID", where="header", about="The newest event that was heard."),
+            ),
+            answers={
+                200: Answer(
+                    about="Events, until one side leaves.", content={"text/event-stream": {"type": "string"}}
+                )
+            },
         ),
     )

@@ -19,6 +19,7 @@ from ioint_node.store.times import to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.store.webhooks import AGENT, GRACE_S, Terms, Webhook
 from ioint_node.web.answers import json_answer
+from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import (
     ActorId,
     Body,
@@ -75,6 +76,9 @@ class LetterBody(Body, frozen=True):
 
 async def make_webhook(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Make a webhook; its secret, or public key, is in this answer, the secret never again."""
+    if caller.id.startswith("oidc:"):
+        # A hook ends with the token that made it, and nobody tells this node when a provider's subject ends.
+        raise Refusal(403, "forbidden", "a webhook belongs to a token of this node: make it with one")
     body = await read_json(request, WebhookBody, site.parts.limits)
     check_url(body.url, private=site.responding.webhook_private)
     async with site.parts.store.read() as connection:

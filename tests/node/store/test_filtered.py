@@ -122,14 +122,14 @@ def test_a_walk_that_is_cut_goes_on_where_it_ended(held: Held, said: str, order:
 
 async def kept(connection: AsyncConnection) -> tuple[dict[Any, int], Counter[Any], dict[str, Any]]:
     """The lists of the index by term with how long they say they are, and what each row says it is listed under."""
-    names = {row.id: (row.key, row.value, row.rows) for row in await connection.execute(select(filter_terms))}
+    names = {row.id: (row.term, row.rows) for row in await connection.execute(select(filter_terms))}
     by_n = {row.n: (row.id, row.terms) for row in await connection.execute(select(table))}
     lists: Counter[Any] = Counter()
     listed: dict[str, Any] = {key: set() for key, _ in by_n.values()}
     for row in await connection.execute(select(indicator_terms)):
-        lists[names[row.term][:2]] += 1
-        listed[by_n[row.n][0]].add(names[row.term][:2])
-    return {(key, value): rows for key, value, rows in names.values() if rows}, lists, listed
+        lists[names[row.term][0]] += 1
+        listed[by_n[row.n][0]].add(names[row.term][0])
+    return {term: rows for term, rows in names.values() if rows}, lists, listed
 
 
 def check_index(held: Held) -> None:

@@ -9,8 +9,10 @@ const REFRESH_MS = 15000;
 const INCIDENT_ROWS = 10;
 // Key → what an incident is closed as.
 const CLOSINGS = { t: "true_positive", f: "false_positive", e: "expected_use", b: "benign", d: "duplicate" };
+// Why the node let nobody in who came back from the identity provider.
+const REFUSED = { no_role: "The identity provider knows you, and no rule of this node gives you a role: ask its operator.", provider_away: "The identity provider does not answer. A token opens the console all the same.", provider_refused: "The identity provider did not let you in. Try again, or use a token." };
 const byId = (id) => document.getElementById(id);
-const store = { token: sessionStorage.getItem("ioint-token"), rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null, judges: true, closed: null, busy: false };
+const store = { token: sessionStorage.getItem("ioint-token"), person: false, rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null, judges: true, closed: null, busy: false };
 
 // --- small things -----------------------------------------------------------------------------------------------
 function el(tag, options = {}, ...children) {
@@ -43,14 +45,15 @@ function bar(value) {
 }
 
 // --- talking to the node ----------------------------------------------------------------------------------------
+// A token goes in a header and no cookie with it; who came by the identity provider has a cookie that no script sees.
+function signed(headers = {}) { return store.token ? { headers: { ...headers, Authorization: `Bearer ${store.token}` }, credentials: "omit" } : { headers, credentials: "same-origin" }; }
 async function call(path, options = {}) {
   const answer = await fetch(path, {
     ...options,
-    credentials: "omit",
+    ...signed(options.body ? { "Content-Type": "application/json" } : {}),
     cache: "no-store",
-    headers: { Authorization: `Bearer ${store.token}`, ...(options.body ? { "Content-Type": "application/json" } : {}) },
   });
-  if (answer.status === 401) { leave("The token is unknown, expired or revoked."); throw new Error("signed out"); }
+  if (answer.status === 401) { leave(store.person ? "You have been signed out: sign in again." : "The token is unknown, expired or revoked."); throw new Error("signed out"); }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(body.detail || `HTTP ${answer.status}`), { status: answer.status });
   return body;
@@ -244,7 +247,7 @@ function grounds_facts(grounds) {
 }
 async function save_receipt(id) {
   try {
-    const answer = await fetch(`/api/v1/patterns/${id}/why/export`, { headers: { Authorization: `Bearer ${store.token}` }, credentials: "omit", cache: "no-store" });
+    const answer = await fetch(`/api/v1/patterns/${id}/why/export`, { ...signed(), cache: "no-store" });
     if (!answer.ok) throw new Error(`the node answered ${answer.status}`);
     const url = URL.createObjectURL(await answer.blob());
     el("a", { href: url, download: `receipt-${id.slice(0, 12)}.jsonl` }).click();
@@ -513,12 +516,12 @@ function reasons(counts) { return Object.entries(counts).sort((a, b) => b[1] - a
 // --- changes as they happen ------------------------------------------------------------------------------------------
 async function follow() {
   let failures = 0;
-  while (store.token) {
+  while (store.token || store.person) {
     store.aborts = new AbortController();
     try {
-      const headers = { Authorization: `Bearer ${store.token}`, Accept: "text/event-stream" };
+      const headers = { Accept: "text/event-stream" };
       if (store.last !== null) headers["Last-Event-ID"] = store.last;
-      const answer = await fetch("/api/v1/stream", { headers, credentials: "omit", cache: "no-store", signal: store.aborts.signal });
+      const answer = await fetch("/api/v1/stream", { ...signed(headers), cache: "no-store", signal: store.aborts.signal });
       if (!answer.ok) throw new Error(`the stream answered ${answer.status}`);
       failures = 0;
       live(true);
@@ -586,12 +589,13 @@ async function enter() {
     document.documentElement.dataset.ready = "1";
     follow();
   } catch (error) {
-    if (error.status === 403) leave("This token does not open the console: it needs the role soc, engine or admin.");
+    if (error.status === 403) leave("This does not open the console: it needs the role soc, engine or admin, and the right to query.");
     else tell(error);
   }
 }
 function leave(why = "") {
   store.token = null;
+  store.person = false;
   sessionStorage.removeItem("ioint-token");
   if (store.aborts) store.aborts.abort();
   // Nothing that the token showed stays in the page.
@@ -629,7 +633,7 @@ function start() {
     sessionStorage.setItem("ioint-token", store.token);
     enter();
   });
-  byId("leave").addEventListener("click", () => leave());
+  byId("leave").addEventListener("click", () => sign_out().catch(tell));
   byId("more-incidents").addEventListener("click", () => load_incidents({ more: true }).catch(tell));
   byId("closed").addEventListener("change", () => { want({ closed: byId("closed").checked }); load_incidents().catch(tell); });
   addEventListener("keydown", pressed);
@@ -639,7 +643,25 @@ function start() {
   let typing = 0;
   byId("q").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => { want({ q: byId("q").value.trim() }); load().catch(tell); }, 250); });
   addEventListener("hashchange", () => { read_filters(); load().catch(tell); });
-  setInterval(() => { if (store.token && !byId("room").hidden) Promise.all([load_status(), store.judges ? load_incidents() : null]).catch(tell); }, REFRESH_MS);
-  if (store.token) enter();
+  setInterval(() => { if ((store.token || store.person) && !byId("room").hidden) Promise.all([load_status(), store.judges ? load_incidents() : null]).catch(tell); }, REFRESH_MS);
+  begin().catch(tell);
+}
+async function begin() {
+  const refused = new URLSearchParams(location.hash.slice(1)).get("refused");
+  if (refused) { history.replaceState(null, "", "/"); byId("refused").textContent = REFUSED[refused] || REFUSED.provider_refused; }
+  if (store.token) { await enter(); return; }
+  const { login, provider } = await (await fetch("/login/options", { credentials: "omit", cache: "no-store" })).json();
+  if (!login) return;
+  byId("provider").textContent = `Sign in with ${provider}`;
+  byId("provider").href = login;
+  byId("provider").hidden = false;
+  const me = await fetch("/api/v1/me", { credentials: "same-origin", cache: "no-store" });
+  if (me.ok) { store.person = true; await enter(); }
+}
+async function sign_out() {
+  if (!store.person) { leave(); return; }
+  const { provider } = await call("/logout", { method: "POST" });
+  leave();
+  if (provider) location.assign(provider);
 }
 start();

@@ -1,6 +1,6 @@
 """Filters are answered from an index, and can be saved.
 
-Revision: 0012
+Revision 0012, after 0011.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alembic import op
 
 from ioint_node.filtering import subject_of
 from ioint_node.store.indicators import words_text
-from ioint_node.store.postings import TermOf, encoded, terms_of
+from ioint_node.store.postings import encoded, terms_of
 
 revision = "0012"
 down_revision = "0011"
@@ -24,7 +24,7 @@ depends_on = None
 
 BATCH: Final = 1_000  # rows copied at a time
 _NUMBER: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_PLAIN: Final = sa.String(length=256).with_variant(sa.String(length=256, collation="C"), "postgresql")
+_PLAIN: Final = sa.String(length=288).with_variant(sa.String(length=288, collation="C"), "postgresql")
 _COPIED: Final = (
     "id", "seq", "kind", "state", "score", "confidence", "tier", "effect", "tlp", "last_seen", "added_at", "body",
 )  # fmt: skip
@@ -71,11 +71,10 @@ def _create() -> None:
     op.create_table(
         "filter_terms",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
-        sa.Column("key", sa.String(length=16), nullable=False),
-        sa.Column("value", _PLAIN, nullable=False),
+        sa.Column("term", _PLAIN, nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_filter_terms")),
-        sa.UniqueConstraint("key", "value", name=op.f("uq_filter_terms_key_value")),
+        sa.UniqueConstraint("term", name=op.f("uq_filter_terms_term")),
     )
     op.create_table(
         "indicator_terms",
@@ -102,7 +101,7 @@ def _fill() -> None:
         sa.Table(name, metadata, autoload_with=bind)
         for name in ("indicators", "filter_terms", "indicator_terms")
     )
-    numbers: dict[TermOf, int] = {}
+    numbers: dict[str, int] = {}
     counts: Counter[int] = Counter()
     for rows in _old():
         made, pairs = [], []
@@ -117,10 +116,7 @@ def _fill() -> None:
     if numbers:
         bind.execute(
             terms.insert(),
-            [
-                {"id": number, "key": key, "value": value, "rows": counts[number]}
-                for (key, value), number in numbers.items()
-            ],
+            [{"id": number, "term": term, "rows": counts[number]} for term, number in numbers.items()],
         )
     if bind.dialect.name == "postgresql":
         for table, column in (("indicators", "n"), ("filter_terms", "id")):
