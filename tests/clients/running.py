@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession
+from ioint_node.access.claims import Mapped, Rule
 from ioint_node.access.passes import PassKey
 from ioint_node.flows.grant_parts import GrantParts
+from ioint_node.flows.joining import JoiningParts
+from ioint_node.flows.roster import open_book
 from ioint_node.store.engine import WriterLimits, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.web import WebLimits, build_web, serve
+from ioint_node.web.oidc import OidcSettings, Provider
 
 from tests.node.web.conftest import NOW, Clock, Node, make_consortium, make_parts, make_tokens
 
@@ -83,7 +87,13 @@ class _Thread(threading.Thread):
         async with open_store(url, WriterLimits(group_s=0.001)) as store:
             parts = make_parts(store, consortium, clock, self._limits, peers)
             grants = GrantParts(assess=parts.assess, key=PassKey.of_seed(b"k" * 32), issuer="ioint:test")
-            parts = replace(parts, grants=grants)
+            # A provider that is away: what a node says of its login while it is.
+            mapped = Mapped(rules=(Rule.parse("groups=analysts:soc"),))
+            away = OidcSettings(
+                issuer="http://127.0.0.1:9", mapped=mapped, audience="node", client_id="console"
+            )
+            joining = JoiningParts(store=store, book=await open_book(store))
+            parts = replace(parts, grants=grants, joining=joining, oidc=Provider(away))
             keys = {role: one.token for role, one in (await store.write(make_tokens)).items()}
             async with (
                 serve(build_web(parts), "127.0.0.1", 0, parts) as where,
