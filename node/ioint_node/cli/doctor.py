@@ -230,8 +230,10 @@ def _check_peers(home: Path) -> str:
 
 def _check_input(home: Path) -> str:
     if not list(connect(home).items("api", "v1", "sessions", limit=1)):
-        return Note(
-            "no session was opened here yet: let an agent gateway call POST /api/v1/sessions (README.md)"
+        # A node that hears of no agent protects nobody, and looks healthy in all else.
+        raise ConfigError(
+            "nothing has arrived yet, so nothing is judged: let an agent gateway call POST /api/v1/sessions "
+            "(README.md), or an OpenTelemetry exporter send spans to /v1/traces (docs/otlp.md)"
         )
     return "sessions arrive"
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,6 @@ from functools import partial
 from typing import TypeVar
 
 from msgspec import structs
-from sqlalchemy.exc import SQLAlchemyError
 
 from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError, TooLargeError
 from ioint_node.flows import assess
@@ -69,10 +67,10 @@ class Telemetry:
     limits: TelemetryLimits = field(default_factory=TelemetryLimits)
     counts: Counter[str] = field(default_factory=Counter)
     reading: int = 0  # bytes of bodies that are being read
+    decoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # large bodies one after the other
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     buffer: Buffer = field(init=False)
 
@@ -96,7 +94,6 @@ class Telemetry:
             self.buffer.add(sender, span, now)
         self.counts["spans"] += len(batch.spans)
         self.counts["rejected"] += batch.refused
-        self._news.set()
 
     def counted(self) -> dict[str, int]:
         """What became of everything, and what waits."""
@@ -106,13 +103,8 @@ class Telemetry:
         """Tell what is due, for as long as the node runs; when it stops, all that waits."""
         try:
             while True:
-                self._news.clear()
                 await self.tell()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.buffer.next_due(self.now()) or None):
-                        await self._news.wait()
-                        # What has just ended settles first.
-                        await asyncio.sleep(self.buffer.next_due(self.now()))
+                await asyncio.sleep(self.limits.settle_s)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.stop_s):
@@ -130,17 +122,13 @@ class Telemetry:
             await self._close_over()
 
     async def _tell_trace(self, trace: Trace) -> None:
-        started = time.monotonic()
-        for run in assemble(trace):
-            try:
+        try:
+            for run in assemble(trace):
                 await self._tell_run(trace, run)
-            except (RequestError, SQLAlchemyError) as error:
-                self.counts["failed"] += len(run.happenings)
-                _log.warning(
-                    "telemetry_not_told happenings=%d error=%s", len(run.happenings), type(error).__name__
-                )
+        except Exception:  # what one trace says must not keep the others from being told
+            self.counts["failed"] += len(trace.spans)
+            _log.exception("telemetry_failed spans=%d", len(trace.spans))
         self.counts["traces"] += 1
-        self.counts["told_ms"] += round((time.monotonic() - started) * 1000)
 
     async def _tell_run(self, trace: Trace, run: Run) -> None:
         found = await self._session(trace.sender, run)

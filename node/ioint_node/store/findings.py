@@ -97,12 +97,13 @@ async def intents_seen(
         named = cast(indicators.c.body, JSON)["row"]["intents"].as_string()
     else:
         named = func.json_extract(indicators.c.body, "$.row.intents")
-    intents = named.label("intents")
-    statement = (
-        select(intents, func.count(), func.max(indicators.c.score))
+    # A select of its own: PostgreSQL takes the expression in a GROUP BY for another one.
+    seen = (
+        select(named.label("intents"), indicators.c.score)
         .where(indicators.c.state.in_(states), indicators.c.tlp.in_(visible(clearance)))
-        .group_by(intents)
+        .subquery()
     )
+    statement = select(seen.c.intents, func.count(), func.max(seen.c.score)).group_by(seen.c.intents)
     rows = await connection.execute(statement)
     return tuple((tuple(json.loads(text)), int(count), int(score)) for text, count, score in rows)
 

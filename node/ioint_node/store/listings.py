@@ -114,6 +114,13 @@ async def indicator(connection: AsyncConnection, key: str, clearance: str) -> St
     return None if row is None else stored_indicator(row)
 
 
+async def by_uuid(connection: AsyncConnection, uuid: str, clearance: str) -> StoredIndicator | None:
+    """The indicator whose STIX objects have this UUID, None when it is not there or not to be seen."""
+    found = await connection.execute(_visible(clearance).where(indicators.c.uuid == uuid).limit(1))
+    row = found.one_or_none()
+    return None if row is None else stored_indicator(row)
+
+
 async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
     """The subject whose indicator has this id, as far as it may be seen; also a package whose reports have no voice.
 

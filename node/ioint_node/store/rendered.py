@@ -15,8 +15,10 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.filtering import Filter
 from ioint_node.formats.stix import RENDERING
 from ioint_node.store.clearance import visible
+from ioint_node.store.filtered import Order, plan
 from ioint_node.store.listings import LISTED, StoredIndicator, stored_indicator
 from ioint_node.store.reading import Reader
 from ioint_node.store.rows import among, insert_rows
@@ -80,19 +82,25 @@ def with_uuids(connection: AsyncConnection, uuids: Collection[str]) -> ColumnEle
 async def chosen(
     connection: AsyncConnection,
     clearance: str,
-    conditions: Sequence[ColumnElement[bool]],
+    wanted: Filter,
+    *,
+    few: Sequence[ColumnElement[bool]],
     instant: str,
     limit: int,
-) -> tuple[Group | Bare, ...]:
-    """The indicators for which all of some conditions hold, oldest change first."""
-    picked = (
-        select(indicators.c.n, indicators.c.added_at, indicators.c.tlp)
-        .where(indicators.c.tlp.in_(visible(clearance)), indicators.c.added_at > instant, *conditions)
-        .order_by(indicators.c.added_at)
-        .limit(limit)
+) -> tuple[tuple[Group | Bare, ...], str | None]:
+    """The indicators that a filter takes and that meet some conditions that few do, oldest change first.
+
+    Comes with the instant up to which was looked where that ends before `limit` were found, else with None.
+    """
+    found = await plan(
+        connection, wanted, clearance, order=Order.OLDEST, after=instant, limit=limit, extra=few
     )
-    rows = await connection.execute(_with_bytes(picked, "both"), {"rendering": RENDERING})
-    return _in_order(rows.all())
+    if found is None:
+        return (), None
+    picked = found.statement.with_only_columns(indicators.c.n, indicators.c.added_at, indicators.c.tlp)
+    rows = (await connection.execute(_with_bytes(picked, "both"), {"rendering": RENDERING})).all()
+    cut = len(rows) < limit and found.floor is not None
+    return _in_order(rows), str(found.floor) if cut else None
 
 
 async def rows_of(connection: AsyncConnection, numbers: Collection[int]) -> tuple[StoredIndicator, ...]:

@@ -301,14 +301,15 @@ contributions = Table(
     "contributions",
     metadata,
     Column("seq", Sequence64, primary_key=True, autoincrement=True),
-    Column("id", String(128), nullable=False),  # STIX id of an object that an analyst's tool sent
+    Column(
+        "id", String(128), nullable=False, unique=True
+    ),  # STIX id of an object that an analyst's tool sent
     Column("version", String(32), nullable=False),
     Column("type", String(64), nullable=False),
     Column("tlp", String(16), nullable=False),
     Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds
     Column("by", String(64), nullable=False),
     Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("id", "version"),
     Index(None, "added_at"),
 )
 
@@ -750,4 +751,5 @@ public_bundles = Table(
     Column("content", String(64), nullable=False),  # SHA-256 of the objects in it
     Column("expires_at", String(32), nullable=False),
     Column("envelope", LargeBinary, nullable=False),  # the signed bytes, served as they are
+    Column("key_document", LargeBinary, nullable=False),  # the public key, and the record key's word for it
 )

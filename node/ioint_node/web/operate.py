@@ -11,10 +11,10 @@ from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 from msgspec import UNSET, Meta, Struct
 
 from ioint_node.access.rights import ANY_TOKEN
-from ioint_node.errors import ConflictError, NotFoundError
+from ioint_node.errors import NotFoundError
 from ioint_node.flows import effects, opinions, publish, respond
-from ioint_node.flows.noting import ALREADY_SAID
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.vouching import vouch
 from ioint_node.reputation.subjects import is_subject
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import listings, outgoing, overrides, stream, tokens
@@ -326,36 +326,9 @@ def routes() -> tuple[Route, ...]:
 
 async def _confirm(site: Site, subject: str, body: OpinionBody, *, by: str, now: int) -> dict[str, Any]:
     exchange = site.parts.exchange
-    try:
-        said = await opinions.confirm_pattern(
-            exchange,
-            subject,
-            by=by,
-            now=now,
-            label=label_of(body.tlp),
-            fps=opinions.fingerprints(exchange, body.values),
-        )
-    except ConflictError as error:
-        # The node may have spoken first: the word of the person still releases here.
-        if not str(error).startswith(ALREADY_SAID):
-            raise
-        answer: dict[str, Any] = {"records": [], "state": "said", "reason": str(error)}
-    else:
-        answer = {"records": [said.record], "state": said.state, "reason": said.reason}
-    # Who says that it is real has looked at it: it need not wait for a person any more.
-    await site.parts.store.write(
-        lambda connection: overrides.put(
-            connection,
-            subject=subject,
-            kind="release",
-            reason="confirmed",
-            by=by,
-            expires=now + DEFAULT_OVERRIDE_MS,
-            now=now,
-        )
-    )
-    await effects.reconsider(exchange, subject, now)
-    return answer
+    fps = opinions.fingerprints(exchange, body.values)
+    vouched = await vouch(exchange, subject, by=by, now=now, label=label_of(body.tlp), fps=fps)
+    return {"records": list(vouched.records), "state": vouched.state, "reason": vouched.reason}
 
 
 async def _effects(site: Site) -> dict[str, Any]:

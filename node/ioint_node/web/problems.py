@@ -49,6 +49,7 @@ _TITLES = {
     413: "Too large",
     415: "Unsupported media type",
     417: "Expectation failed",
+    422: "Not processable",
     429: "Too many requests",
     500: "Internal error",
     503: "Not available",

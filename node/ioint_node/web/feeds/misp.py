@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -116,13 +117,15 @@ class MispFeed:
     async def _event(self, site: Site, heading: misp.Heading, clearance: str) -> dict[str, Any]:
         async with site.parts.store.read() as connection:
             shown, gone = await placements.shown_in(connection, heading.name, clearance)
-        return misp.event(
+        # Some thousand attributes: the others need not wait for them.
+        return await asyncio.to_thread(
+            misp.event,
             heading,
-            (
+            [
                 misp.Shown(row=one.row, tlp=one.tlp, changed_at=one.changed_at, pattern=self._pattern(one))
                 for one in shown
-            ),
-            ((one.id, one.changed_at) for one in gone),
+            ],
+            [(one.id, one.changed_at) for one in gone],
         )
 
     def _pattern(self, found: placements.Placed) -> Mapping[str, Any] | None:

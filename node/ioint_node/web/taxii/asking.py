@@ -28,6 +28,7 @@ FILTERS: Final = (
     "match[spec_version]",
 )
 OF_ONE: Final = ("added_after", "limit", "next", "match[version]", "match[spec_version]")
+OF_DELETION: Final = ("match[version]", "match[spec_version]")
 _WORDS: Final = frozenset({"first", "last", "all"})  # of the one version that is kept, all the same
 _ACCEPTED: Final = re.compile(
     r"(application/taxii\+json(;version=2(\.1)?)?|application/\*|\*/\*)(;q=(1(\.0*)?|0?\.[0-9]*[1-9][0-9]*))?\Z"

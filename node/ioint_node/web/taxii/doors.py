@@ -9,17 +9,38 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from ioint_node.filtering import EVERYTHING, parse
 from ioint_node.formats import stix
 from ioint_node.store.rendered import Part
+from ioint_node.store.saved import SavedFilter, get_saved, list_saved
 from ioint_node.store.tokens import Caller
+from ioint_node.web.auth import check_right, may
 from ioint_node.web.problems import TAXII_PREFIX, TAXII_TYPE, Refusal
 from ioint_node.web.site import Route, Site
-from ioint_node.web.taxii import pages
-from ioint_node.web.taxii.asking import FILTERS, OF_ONE, ROOT, Wanted, check_accept, wanted
+from ioint_node.web.taxii import pages, taking
+from ioint_node.web.taxii.asking import FILTERS, OF_DELETION, OF_ONE, ROOT, Wanted, check_accept, wanted
 from ioint_node.web.taxii.pages import HEADERS, Definitions, Page
-from ioint_node.web.taxii.shelf import DEFINITIONS, INDICATORS, Answer, Ready, Shelf
+from ioint_node.web.taxii.shelf import CONTRIBUTIONS, DEFINITIONS, INDICATORS, Answer, Ready, Shelf
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+_ID_CHARS: Final = 36
+_ABOUT: Final = {
+    INDICATORS: (
+        "Indicators of intent",
+        "indicators",
+        "Patterns and subjects with their reputation, who saw them and what speaks against them.",
+    ),
+    DEFINITIONS: (
+        "Definitions",
+        "definitions",
+        "Identities, extension, markings and attack patterns that the other objects refer to.",
+    ),
+    CONTRIBUTIONS: (
+        "Contributions",
+        "contributions",
+        "Send opinions about and sightings of indicators, and indicators of public packages.",
+    ),
+}
 Show = Callable[[Page, Wanted], tuple[bytes, dict[str, str]]]
 
 
@@ -51,12 +72,18 @@ class Taxii:
     async def collections(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET {root}/collections/`."""
         check_accept(request)
-        return _json({"collections": [_collection(INDICATORS), _collection(DEFINITIONS)]})
+        async with site.parts.store.read() as connection:
+            saved = await list_saved(connection)
+        listed = [_about(key, caller) for key in (INDICATORS, DEFINITIONS, CONTRIBUTIONS)]
+        return _json({"collections": [*listed, *map(_of_filter, saved)]})
 
     async def collection(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET {root}/collections/{id}/`."""
         check_accept(request)
-        return _json(_collection(_known(request)))
+        key = request.match_info["collection"]
+        if key in _ABOUT:
+            return _json(_about(key, caller))
+        return _json(_of_filter(await _saved(site, key)))
 
     async def objects(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET …/objects/`."""
@@ -68,66 +95,118 @@ class Taxii:
 
     async def one(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET …/objects/{object}/`."""
-        return await self._one(request, caller, pages.envelope)
+        return await self._one(site, request, caller, pages.envelope)
 
     async def versions(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET …/objects/{object}/versions/`."""
-        return await self._one(request, caller, pages.versions)
+        return await self._one(site, request, caller, pages.versions)
+
+    async def add(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
+        """`POST …/objects/`."""
+        await _check_writable(site, request, caller)
+        return _raw(Answer(await taking.take(site, request, caller), {}), status=202)
+
+    async def remove(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
+        """`DELETE …/objects/{object}/`."""
+        await _check_writable(site, request, caller)
+        asked = wanted(request, OF_DELETION, request.match_info["object"])
+        if not asked.none:
+            await taking.drop(site, asked, caller)
+        return _raw(Answer(b"{}", {}))
+
+    async def status(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
+        """`GET {root}/status/{id}/`."""
+        check_accept(request)
+        return _raw(Answer(await taking.status(site, request.match_info["status"], caller), {}))
 
     async def _several(
         self, site: Site, request: web.Request, caller: Caller, part: Part, show: Show
     ) -> web.Response:
         accept = request.headers.get("Accept", "")
+        if (
+            request.match_info["collection"] == CONTRIBUTIONS
+        ):  # who may read it, and when it changed, is another matter
+            return await self._fresh(site, request, caller, part, show)
         key = (caller.tlp, request.path_qs, accept)
         commits, now = site.parts.hub.commits, site.parts.now()
         if (ready := self._ready.get(key, commits, now)) is None:
             asked = wanted(request, FILTERS)
-            ready = Answer(*show(await self._page(request, caller, asked, part), asked))
+            ready = Answer(*show(await self._page(site, request, caller, asked, part), asked))
             self._ready.put(key, commits, now, ready)
         return _raw(ready)
 
-    async def _one(self, request: web.Request, caller: Caller, show: Show) -> web.Response:
+    async def _fresh(
+        self, site: Site, request: web.Request, caller: Caller, part: Part, show: Show
+    ) -> web.Response:
+        asked = wanted(request, FILTERS)
+        return _raw(Answer(*show(await self._page(site, request, caller, asked, part), asked)))
+
+    async def _one(self, site: Site, request: web.Request, caller: Caller, show: Show) -> web.Response:
         asked = wanted(request, OF_ONE, request.match_info["object"])
-        page = await self._page(request, caller, asked, "both")
+        page = await self._page(site, request, caller, asked, "both")
         if not page.pieces and asked.versions is None and not asked.after_us and not asked.none:
             raise Refusal(404, "not_found", "no such object in this collection")
         return _raw(Answer(*show(page, asked)))
 
-    async def _page(self, request: web.Request, caller: Caller, asked: Wanted, part: Part) -> Page:
-        collection = _known(request)
+    async def _page(
+        self, site: Site, request: web.Request, caller: Caller, asked: Wanted, part: Part
+    ) -> Page:
+        collection = request.match_info["collection"]
+        if collection == CONTRIBUTIONS:
+            check_right(caller, "opine", "read what analysts contributed")
+        only = EVERYTHING
+        if collection not in _ABOUT:
+            only = parse((await _saved(site, collection)).text).at(site.parts.now())
         if asked.none:
             return pages.NOTHING
+        if collection == CONTRIBUTIONS:
+            return await taking.page(site, asked, caller)
         if collection == DEFINITIONS:
             return pages.page_of(self._definitions.chosen(asked), (), asked, self._definitions, more=False)
-        return await self._shelf.page(asked, caller.tlp, part=part)
+        return await self._shelf.page(asked, caller.tlp, part=part, only=only)
 
 
 def routes(site: Site) -> tuple[Route, ...]:
     """The doors of this package."""
     taxii = Taxii(site)
     inside = f"{ROOT}collections/{{collection}}/"
+    one = f"{inside}objects/{{object}}/"
     doors = (
-        (TAXII_PREFIX, "TAXII discovery", taxii.discovery),
-        (ROOT, "TAXII API root", taxii.root),
-        (f"{ROOT}collections/", "TAXII collections", taxii.collections),
-        (inside, "One TAXII collection", taxii.collection),
-        (f"{inside}objects/", "STIX objects", taxii.objects),
-        (f"{inside}manifest/", "What the collection holds", taxii.manifest),
-        (f"{inside}objects/{{object}}/", "One STIX object", taxii.one),
-        (f"{inside}objects/{{object}}/versions/", "Its versions", taxii.versions),
+        ("GET", TAXII_PREFIX, "query", "TAXII discovery", taxii.discovery),
+        ("GET", ROOT, "query", "TAXII API root", taxii.root),
+        ("GET", f"{ROOT}status/{{status}}/", "query", "What became of a contribution", taxii.status),
+        ("GET", f"{ROOT}collections/", "query", "TAXII collections", taxii.collections),
+        ("GET", inside, "query", "One TAXII collection", taxii.collection),
+        ("GET", f"{inside}objects/", "query", "STIX objects", taxii.objects),
+        ("POST", f"{inside}objects/", "query", "Contribute STIX objects", taxii.add),
+        ("GET", f"{inside}manifest/", "query", "What the collection holds", taxii.manifest),
+        ("GET", one, "query", "One STIX object", taxii.one),
+        ("DELETE", one, "query", "Take a contributed object out", taxii.remove),
+        ("GET", f"{one}versions/", "query", "Its versions", taxii.versions),
     )
     # What sessions are about to write is in none of it.
     return tuple(
-        Route(method="GET", path=path, may="query", summary=summary, handler=handler, at_once=True)
-        for path, summary, handler in doors
+        Route(method=method, path=path, may=may, summary=summary, handler=handler, at_once=True)
+        for method, path, may, summary, handler in doors
     )
 
 
-def _known(request: web.Request) -> str:
+async def _check_writable(site: Site, request: web.Request, caller: Caller) -> None:
     collection = request.match_info["collection"]
-    if collection not in (INDICATORS, DEFINITIONS):
+    if collection == CONTRIBUTIONS:
+        check_right(caller, "opine", "contribute")
+        return
+    if collection not in _ABOUT:
+        await _saved(site, collection)
+    raise Refusal(403, "not_writable", f"this collection is read only: send to {CONTRIBUTIONS}")
+
+
+async def _saved(site: Site, collection: str) -> SavedFilter:
+    async with site.parts.store.read() as connection:
+        found = await get_saved(connection, collection[:_ID_CHARS])
+    if found is None:
         raise Refusal(404, "not_found", "no such collection")
-    return collection
+    return found
 
 
 def _origin(request: web.Request) -> str:
@@ -137,23 +216,26 @@ def _origin(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}"
 
 
-def _collection(key: str) -> dict[str, Any]:
-    about = {
-        INDICATORS: ("Indicators of intent", "indicators", "Patterns and subjects with their reputation."),
-        DEFINITIONS: (
-            "Definitions",
-            "definitions",
-            "Identities, extension, markings and attack patterns that the other objects refer to.",
-        ),
-    }
-    title, alias, description = about[key]
+def _about(key: str, caller: Caller) -> dict[str, Any]:
+    title, alias, description = _ABOUT[key]
+    writes = key == CONTRIBUTIONS and may(caller, "opine")
+    reads = key != CONTRIBUTIONS or writes
+    return _collection(key, title, description, reads=reads, writes=writes) | {"alias": alias}
+
+
+def _of_filter(saved: SavedFilter) -> dict[str, Any]:
+    return _collection(
+        saved.id, saved.name, f"Indicators of the saved filter: {saved.text}", reads=True, writes=False
+    )
+
+
+def _collection(key: str, title: str, description: str, *, reads: bool, writes: bool) -> dict[str, Any]:
     return {
         "id": key,
         "title": title,
-        "alias": alias,
         "description": description,
-        "can_read": True,
-        "can_write": False,
+        "can_read": reads,
+        "can_write": writes,
         "media_types": [pages.STIX_TYPE],
     }
 
@@ -162,5 +244,5 @@ def _json(value: object) -> web.Response:
     return _raw(Answer(msgspec.json.encode(value), {}))
 
 
-def _raw(answer: Answer) -> web.Response:
-    return web.Response(body=answer.body, headers={**HEADERS, **answer.headers})
+def _raw(answer: Answer, status: int = 200) -> web.Response:
+    return web.Response(body=answer.body, status=status, headers={**HEADERS, **answer.headers})

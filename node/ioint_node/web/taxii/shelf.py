@@ -11,9 +11,9 @@ from functools import partial
 from typing import Final
 
 from ioint_taxonomy import Taxonomy
-from sqlalchemy import ColumnElement
 
 from ioint_node.errors import BusyError
+from ioint_node.filtering import EVERYTHING, Filter, parse
 from ioint_node.formats import stix
 from ioint_node.store import rendered
 from ioint_node.store.listings import StoredIndicator
@@ -39,6 +39,7 @@ FRESH_MS: Final = 1_000  # after which a commit of another process is noticed
 ANSWERS_KEPT: Final = 64
 ANSWER_BYTES: Final = 262_144  # an answer larger than this is not kept
 _GROUPS_LEAST: Final = 100  # that are looked through at a time for objects of some types
+_DOUBTED: Final = parse(f"state:{','.join(sorted(stix.DOUBTED))}")
 _DOUBTING: Final = frozenset({"opinion", "note"})
 
 
@@ -81,76 +82,59 @@ class Shelf:
         self._taxonomy: Taxonomy = site.parts.exchange.taxonomy
         self._newest = (-1, 0, 0)  # commits, when it was asked, microseconds of the newest change
 
-    async def page(
-        self,
-        wanted: Wanted,
-        clearance: str,
-        *,
-        part: Part,
-        only: Sequence[ColumnElement[bool]] = (),
-    ) -> Page:
-        """A page of what may be seen; `only` are the conditions of a saved filter. `part` is what is read of each."""
+    async def page(self, wanted: Wanted, clearance: str, *, part: Part, only: Filter = EVERYTHING) -> Page:
+        """A page of what may be seen; `only` is a saved filter, without spans. `part` is what is read of each."""
         if wanted.whole and wanted.after_us >= await self._newest_us():
             return NOTHING
-        page = await self._filled_page(wanted, clearance, part, only)
-        if not page.more or wanted.whole or "indicator" in (wanted.types or {"indicator"}):
+        page, certain = await self._filled_page(wanted, clearance, part, only)
+        if not page.more or certain:
             return page
-        # Groups follow, and perhaps none of them has an object of these types: who is told to go on finds one.
+        # Who is told to go on must find something: an empty page that ends a walk looks like a collection begun anew.
         rest = replace(wanted, after_us=page.position_us, limit=1)
-        following = await self._filled_page(rest, clearance, part, only)
+        following, _ = await self._filled_page(rest, clearance, part, only)
         return replace(page, more=bool(following.pieces))
 
     async def _filled_page(
-        self, wanted: Wanted, clearance: str, part: Part, only: Sequence[ColumnElement[bool]]
-    ) -> Page:
-        """A page that is empty only when nothing follows."""
+        self, wanted: Wanted, clearance: str, part: Part, only: Filter
+    ) -> tuple[Page, bool]:
+        """A page that is empty only when nothing follows, and whether it is certain that what follows is asked for."""
         exact = not wanted.whole or wanted.limit < REFERRED_FROM or wanted.after_us % 1_000
         part = "both" if exact else part
         fixed = () if wanted.whole else self._definitions.chosen(wanted)
         limit = wanted.limit // SMALLEST_GROUP + 1 if wanted.whole else max(wanted.limit, _GROUPS_LEAST)
+        every = "indicator" in (wanted.types or {"indicator"})
         while True:
             # One group more than is shown tells whether any follow.
-            found = await self._groups(wanted, clearance, part, only, limit + 1)
-            shown, more = found[:limit], len(found) > limit
+            found, looked = await self._groups(wanted, clearance, part, only, limit + 1)
+            shown, more = found[:limit], len(found) > limit or looked is not None
             page = page_of(fixed, await self._filled(shown, part), wanted, self._definitions, more=more)
             if page.pieces or not more:
-                return page
-            after_us = millis(shown[-1].added_at) * 1_000
+                return page, every and looked is None
+            after_us = millis(shown[-1].added_at if looked is None else looked) * 1_000
             wanted = replace(wanted, after_us=max(after_us, page.position_us))
 
     async def _groups(
-        self,
-        wanted: Wanted,
-        clearance: str,
-        part: Part,
-        only: Sequence[ColumnElement[bool]],
-        limit: int,
-    ) -> Sequence[Group | Bare]:
+        self, wanted: Wanted, clearance: str, part: Part, only: Filter, limit: int
+    ) -> tuple[Sequence[Group | Bare], str | None]:
+        """Groups, and how far was looked for them where that is not to the last of them or to the end."""
         after = to_text(wanted.after_us // 1_000)
         if wanted.types is not None and not wanted.types.intersection(stix.GROUP_TYPES):
-            return ()
-        narrowed = self._narrowed(wanted)
-        reader = self._site.parts.store.reader
-        if not only and not narrowed:
-            if wanted.ids is None:
-                return await rendered.after(reader, clearance, after, limit, part)
-            uuids = self._uuids(wanted.ids)
-            if len(uuids) <= 1:
-                return [row for one in uuids for row in await rendered.about(reader, clearance, one, after)]
-        async with self._site.parts.store.read() as connection:
-            if wanted.ids is not None:
-                narrowed.append(rendered.with_uuids(connection, self._uuids(wanted.ids)))
-            conditions = [*narrowed, *only]
-            return await rendered.chosen(connection, clearance, conditions, after, limit)
-
-    def _narrowed(self, wanted: Wanted) -> list[ColumnElement[bool]]:
-        """What the rows of a poll have in common, as far as it leaves out most of them."""
-        found: list[ColumnElement[bool]] = []
-        if wanted.versions is not None:
-            found.append(indicators.c.added_at.in_(wanted.versions))
+            return (), None
         if wanted.types is not None and wanted.types.intersection(stix.GROUP_TYPES) <= _DOUBTING:
-            found.append(indicators.c.state.in_(sorted(stix.DOUBTED)))
-        return found
+            only &= _DOUBTED
+        reader = self._site.parts.store.reader
+        uuids = None if wanted.ids is None else self._uuids(wanted.ids)
+        if uuids == ():
+            return (), None
+        if only == EVERYTHING and wanted.versions is None and uuids is None:
+            return await rendered.after(reader, clearance, after, limit, part), None
+        if only == EVERYTHING and wanted.versions is None and uuids is not None and len(uuids) == 1:
+            return await rendered.about(reader, clearance, uuids[0], after), None
+        async with self._site.parts.store.read() as connection:
+            few = [] if uuids is None else [rendered.with_uuids(connection, uuids)]
+            if wanted.versions is not None:
+                few.append(indicators.c.added_at.in_(wanted.versions))
+            return await rendered.chosen(connection, clearance, only, few=few, instant=after, limit=limit)
 
     def _uuids(self, ids: frozenset[str]) -> tuple[str, ...]:
         """The UUIDs of the indicators whose objects these may be."""

@@ -1,6 +1,6 @@
 """The UUID of an indicator's STIX objects beside it, their ready bytes, and what analysts' tools contribute.
 
-Revision: 0013
+Revision 0013, after 0012.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from alembic import op
 from ioint_node.formats.stix import subject_uuid
 
 revision = "0013"
-down_revision = "0017"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("by", sa.String(64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_contributions"),
-        sa.UniqueConstraint("id", "version", name="uq_contributions_id_version"),
+        sa.UniqueConstraint("id", name="uq_contributions_id"),
     )
     op.create_index("ix_contributions_added_at", "contributions", ["added_at"])
 
