@@ -29,7 +29,8 @@ RUN_S = 3_600 if EXAMPLES else 240
 RIGHTS_PAGE = Path(__file__).parents[2] / "docs" / "auth.md"
 BEGIN, END = "<!-- rights: begin -->", "<!-- rights: end -->"
 # Doors that do not say yet what they answer; an empty text is the aim.
-UNDESCRIBED = r"^/(taxii2|feeds|ext_authz|bundles|ssf|v1|api/v1/webhooks|api/v1/filters|\.well-known/ioint-webhook-keys)(/|$)"
+UNDESCRIBED = r"^/(taxii2|api/v1/webhooks|\.well-known/ioint-webhook-keys|api/v1/filters|feeds)(/|$)"
+ENDLESS = "^/api/v1/stream$"  # is read until it ends, and it does not
 # What is asked of every answer is all that the program can ask, but for two things:
 # a request whose form is right may still be refused for what it says (a reason is missing where effects go off), and
 # where one path is also an instance of another, `Allow` names the methods of both.
@@ -123,11 +124,12 @@ def test_generated_requests_find_no_failure_and_no_undescribed_answer(node: Runn
         "--phases",
         PHASES,
         "--max-examples",
-        str(EXAMPLES or 2),
+        str(EXAMPLES or 1),
         "--seed",
         "1",
         "--no-color",
-        *(["--exclude-path-regex", UNDESCRIBED] if UNDESCRIBED else []),
+        "--exclude-path-regex",
+        "|".join(filter(None, (UNDESCRIBED, ENDLESS))),
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=RUN_S, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
