@@ -224,6 +224,15 @@ async def test_a_run_ends_with_its_trace_and_a_conversation_when_nothing_more_is
     assert (await node.told())["chat/support"].row["outcome"] == "done"
 
 
+async def test_a_trace_of_which_no_end_comes_is_given_up(node: Target) -> None:
+    made = request()
+    add(made, 2, tool("lookup"), parent=1)
+    await post(node, made.SerializeToString())
+    await node.told()
+    node.clock.now += round(node.telemetry.limits.close_s * 1000) + 1
+    assert (await node.told())["shop"].row["outcome"] == "aborted"
+
+
 async def test_what_waits_is_told_when_the_node_stops(node: Target) -> None:
     running = asyncio.create_task(node.telemetry.run())
     await asyncio.sleep(0)
