@@ -197,6 +197,15 @@ async def test_an_agents_token_tells_nothing_in_anothers_session(node: Target) -
     assert node.telemetry.counts["foreign"] == 1
 
 
+async def test_a_span_does_not_lead_into_another_actors_session(node: Target) -> None:
+    await post(node, work("shop", **{"ioint.session.id": "s-1"}).SerializeToString())
+    await node.told()
+    await post(node, work("mole", trace="cd" * 16, **{"ioint.session.id": "s-1"}).SerializeToString())
+    told = await node.told()
+    assert told["shop/support"].row["id"] == "s-1"
+    assert [len(one.actions) for one in told.values()] == [1, 1]
+
+
 async def test_a_trace_that_is_sent_again_changes_nothing(node: Target) -> None:
     for _ in range(2):
         await post(node, work().SerializeToString())
