@@ -217,6 +217,10 @@ def routes() -> tuple[Route, ...]:
             summary="Changes as server-sent events",
             handler=follow,
             query=(
+                Parameter(name="filter", about="Of events about indicators, those that fit, or did before."),
+                Parameter(name="saved", about="The same by the id of a saved filter."),
+                Parameter(name="events", about=f"Some of {', '.join(EVENTS)}, with commas between them."),
+                Parameter(name="actor", about="Of events about actors, those of this one."),
                 Parameter(name="Last-Event-ID", where="header", about="The newest event that was heard."),
             ),
             answers={

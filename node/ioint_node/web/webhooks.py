@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Final, Literal
 
 from aiohttp import web
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from ioint_node.addresses import URL_CHARS, check_url
 from ioint_node.errors import ConflictError, NotFoundError
@@ -19,6 +19,7 @@ from ioint_node.store.times import to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.store.webhooks import AGENT, GRACE_S, Terms, Webhook
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Parameter, answers, conflict, fields, missing, page_of
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import (
     ActorId,
@@ -30,7 +31,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
-from ioint_node.web.site import Handler, Route, Site
+from ioint_node.web.site import Route, Site
 from ioint_node.webhook_keys import Scheme, handed_over, signed
 
 _HOOKS = "/api/v1/webhooks"
@@ -224,39 +225,145 @@ async def show_keys(site: Site, request: web.Request, _caller: Caller) -> web.Re
     return json_answer({"keys": list(found)})
 
 
+_SHOWN: Final = {
+    "id": str,
+    "url": str,
+    "events": list[_Event],
+    "filter": str | None,
+    "saved": str | None,
+    "actor": str | None,
+    "tlp": str,
+    "scheme": Scheme,
+    "public_key": str | None,
+    "previous_until": str | None,
+    "cursor": int,
+    "state": Literal["active", "disabled"],
+    "attempts": int,
+    "not_before": str,
+    "last_status": str,
+    "delivered": int,
+    "delivered_at": str | None,
+    "by": str,
+    "created_at": str,
+}
+_LETTER: Final = {
+    "seq": int,
+    "event": str,
+    "at": str,
+    "attempts": int,
+    "reason": str,
+    "given_up_at": str,
+    "due": bool,
+    "data": {"type": "object"},
+}
+_SEQ: Final = Parameter(name="seq", schema={"type": "integer", "minimum": 0}, about="Only this one.")
+
+
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     one = f"{_HOOKS}/{{hook}}"
-    doors: tuple[tuple[str, str, str, Handler], ...] = (
-        ("POST", _HOOKS, "Have rows of the stream posted", make_webhook),
-        ("GET", _HOOKS, "Webhooks, without their secrets", list_webhooks),
-        ("GET", one, "How one webhook stands", show_webhook),
-        ("DELETE", one, "Remove a webhook", drop_webhook),
-        ("POST", f"{one}/test", "Post a ping and say what came of it", ping_webhook),
-        ("POST", f"{one}/enable", "Let a webhook go on", enable_webhook),
-        ("POST", f"{one}/replay", "Have rows posted once more", replay_webhook),
-        ("POST", f"{one}/rotate", "Give a webhook a new key", rotate_webhook),
-        ("GET", f"{one}/dead", "What was given up, and why", list_letters),
-        ("POST", f"{one}/dead/replay", "Have dead letters posted once more", replay_letters),
-        ("DELETE", f"{one}/dead", "Drop dead letters", drop_letters),
-    )
-    bodies: dict[Handler, type[Struct]] = {
-        make_webhook: WebhookBody,
-        replay_webhook: ReplayBody,
-        rotate_webhook: RotateBody,
-        replay_letters: LetterBody,
-    }
+    hook, absent = answers(fields(**_SHOWN)), missing("There is no such webhook, or saved filter.")
     return (
-        *(
-            Route(
-                method=method,
-                path=path,
-                may="subscribe",
-                summary=summary,
-                handler=handler,
-                body=bodies.get(handler),
+        Route(
+            method="POST",
+            path=_HOOKS,
+            may="subscribe",
+            summary="Have rows of the stream posted",
+            handler=make_webhook,
+            body=WebhookBody,
+            answers=answers(
+                fields(**_SHOWN), "The webhook, with its `secret`, or public key, this once.", status=201
             )
-            for method, path, summary, handler in doors
+            | conflict("There are as many as there may be.")
+            | absent,
+        ),
+        Route(
+            method="GET",
+            path=_HOOKS,
+            may="subscribe",
+            summary="Webhooks, without their secrets",
+            handler=list_webhooks,
+            query=PAGED,
+            answers=page_of(fields(**_SHOWN)),
+        ),
+        Route(
+            method="GET",
+            path=one,
+            may="subscribe",
+            summary="How one webhook stands",
+            handler=show_webhook,
+            answers=answers(fields(**_SHOWN, behind=int, dead_letters=int)),
+        ),
+        Route(
+            method="DELETE",
+            path=one,
+            may="subscribe",
+            summary="Remove a webhook",
+            handler=drop_webhook,
+            answers=answers(fields(id=str, removed=bool)),
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/test",
+            may="subscribe",
+            summary="Post a ping and say what came of it",
+            handler=ping_webhook,
+            answers=answers(fields(id=str, taken=bool, status=str)) | conflict("It is being tested already."),
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/enable",
+            may="subscribe",
+            summary="Let a webhook go on",
+            handler=enable_webhook,
+            answers=hook,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/replay",
+            may="subscribe",
+            summary="Have rows posted once more",
+            handler=replay_webhook,
+            body=ReplayBody,
+            answers=hook,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/rotate",
+            may="subscribe",
+            summary="Give a webhook a new key",
+            handler=rotate_webhook,
+            body=RotateBody,
+            answers=answers(
+                fields(**_SHOWN), "The webhook, with its new `secret`, or public key, this once."
+            ),
+        ),
+        Route(
+            method="GET",
+            path=f"{one}/dead",
+            may="subscribe",
+            summary="What was given up, and why",
+            handler=list_letters,
+            query=PAGED,
+            answers=page_of(fields(**_LETTER)),
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/dead/replay",
+            may="subscribe",
+            summary="Have dead letters posted once more",
+            handler=replay_letters,
+            body=LetterBody,
+            answers=answers(fields(id=str, due=int), "So many come once more.", status=202),
+        ),
+        Route(
+            method="DELETE",
+            path=f"{one}/dead",
+            may="subscribe",
+            summary="Drop dead letters",
+            handler=drop_letters,
+            query=(_SEQ,),
+            answers=answers(fields(id=str, dropped=int)),
         ),
         Route(
             method="GET",
@@ -264,6 +371,7 @@ def routes() -> tuple[Route, ...]:
             may=None,
             summary="Public keys of a webhook's posts",
             handler=show_keys,
+            answers=answers(fields(keys=list[str])),
         ),
     )
 
