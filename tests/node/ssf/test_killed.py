@@ -165,7 +165,10 @@ async def _keys(home: Path) -> dict[str, Any]:
 def running(home: Path) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own that cannot outlive the test."""
     process = subprocess.Popen(
-        _ioint("run", "--home", home), stderr=subprocess.DEVNULL, text=True, umask=0o022
+        _ioint("run", "--home", home, "--role", "web,scorer,jobs"),
+        stderr=subprocess.DEVNULL,
+        text=True,
+        umask=0o022,
     )
     with process:
         try:
