@@ -186,6 +186,7 @@ function door(name, path) {
 }
 async function keep(event) {
   event.preventDefault();
+  want({ q: byId("q").value.trim() }); // it may have been typed a moment ago
   const { q, states } = wanted();
   const text = [q && filter_of(q), states.length && `state:${states.join(",")}`].filter(Boolean).join(" ");
   let made;
