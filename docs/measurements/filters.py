@@ -249,7 +249,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         f"Made by `docs/measurements/filters.py` on {result['machine']}, SQLite {result['sqlite']}{busy}.",
         f"A question is a page of {PAGE} rows, half of them from a random place on; {result['rounds']} rounds of all",
-        "questions in turn. Rows that match are counted up to 5,000; times are milliseconds, CPU that of the whole process.",
+        "questions in turn. Rows that match are counted up to 5,000; times are milliseconds, CPU of the whole process.",
         "",
         "| question | filter | clearance | "
         + " | ".join(f"of {one['size']:,} | p50, p99, CPU" for one in (small, large))
