@@ -12,12 +12,13 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from aiohttp import ClientSession
 
 from ioint_node.bench.brokers import BROKERS, Broker, running
 from ioint_node.bench.client import cpu_of
@@ -48,7 +49,7 @@ class Scale:
 
 
 FULL = Scale()
-SHORT = Scale(rounds=1, subscribers=100, events=20, returning=10)
+SHORT = Scale(rounds=1, subscribers=1_000, events=20, returning=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,20 +202,30 @@ async def _published(where: Listening, heard: Heard, pattern: str, number: int) 
 
 async def _return(node: Publisher, keys: Sequence[str], events: int) -> float:
     """Deliveries per CPU second to subscribers that come back and are given so many events from the database."""
-    where = _of_node(node, keys, [""])
-    heard, transports = await listen(where.host, where.port, where.requests[:1], where.ready)
+    before = await _newest(node, keys[0])
+    one = _of_node(node, keys[:1], [""])
+    heard, transports = await listen(one.host, one.port, one.requests, one.ready)
     for number in range(1, events + 1):
-        await _published(replace(where, requests=where.requests[:1]), heard, "", number)
+        await _published(one, heard, node.pattern, number)
     await leave(transports)
-    parts = urlsplit(node.url)
-    requests = [_get("/api/v1/stream", parts.netloc, key, last=0) for key in keys]
+    requests = [_get("/api/v1/stream", urlsplit(node.url).netloc, key, last=before) for key in keys]
     cpu = cpu_of(node.pid)
-    heard, transports = await listen(where.host, where.port, requests, where.ready)
+    heard, transports = await listen(one.host, one.port, requests, one.ready)
     due = events * len(keys)
     await heard.until(lambda: len(heard.latencies) >= due, f"delivery {due}")
     cpu = cpu_of(node.pid) - cpu
     await leave(transports)
     return per_cpu(len(heard.latencies), cpu)
+
+
+async def _newest(node: Publisher, token: str) -> int:
+    """The number of the newest event: what a stream that is asked to go on from the future begins with."""
+    headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": "9" * 18}
+    async with ClientSession() as client, client.get(f"{node.url}/api/v1/stream", headers=headers) as got:
+        async for line in got.content:
+            if line.startswith(b"id: "):
+                return int(line[4:])
+    raise BenchError("the stream ended before it began")
 
 
 async def _slow(node: Publisher, keys: Sequence[str]) -> dict[str, int]:

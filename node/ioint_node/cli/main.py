@@ -72,6 +72,7 @@ COMMANDS: Final = {
     "taxonomy": ("taxonomy", "taxonomy", "The vocabulary in the forms of other tools."),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
+    "webhooks": ("webhooks", "webhooks", "Where the stream is posted to, how that goes, what was given up."),
     "why": ("why", "why", "The receipt for a pattern's number: whose voices, which rule."),
 }
 

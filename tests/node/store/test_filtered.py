@@ -124,6 +124,24 @@ def test_a_walk_that_is_cut_goes_on_where_it_ended(held: Held, said: str, order:
     assert found == (in_order[::-1] if order is Order.NEWEST else in_order)
 
 
+def test_terms_are_found_by_their_names(held: Held) -> None:
+    async def explained(connection: AsyncConnection) -> list[str]:
+        spans = [
+            ("state:a", "state:a"),
+            ("kind:pattern", "kind:pattern"),
+            ("q:a", "q:b"),
+            ("score:1", "score:2"),
+        ]
+        statement = filtered._looked_up(spans).compile(
+            connection.engine, compile_kwargs={"literal_binds": True}
+        )
+        return [row.detail for row in await connection.execute(text(f"explain query plan {statement}"))]
+
+    steps = held.read(explained)
+    assert [one for one in steps if one.startswith("SCAN")] == []
+    assert len([one for one in steps if one.startswith("SEARCH filter_terms USING INDEX")]) == 3
+
+
 async def kept(connection: AsyncConnection) -> tuple[dict[Any, int], Counter[Any], dict[str, Any]]:
     """The lists of the index by term with how long they say they are, and what each row says it is listed under."""
     names = {row.id: (row.term, row.rows) for row in await connection.execute(select(filter_terms))}
