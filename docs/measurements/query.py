@@ -85,9 +85,9 @@ def page(found: dict[str, Any]) -> str:
         f"Made by `docs/measurements/query.py` on {machine['cores']} x {machine['processor']}, {machine['system']},"
         f" load {machine['load'][0]} at the end, with {packages}.",
         "",
-        f"A node with {found['rows']:,} indicators and one with {found['few_rows']:,}, each in a process with its floor;"
-        f" {found['rounds']} interleaved rounds over {found['connections']} connections. At the node the token"
-        " is checked, labels above its clearance are left out in the query, and requests are counted and limited; the floor is"
+        f"A node with {found['rows']:,} indicators and one with {found['few_rows']:,}, each in a process with its"
+        f" floor; {found['rounds']} interleaved rounds over {found['connections']} connections. At the node the"
+        " token is checked, labels above its clearance are left out in the query, and requests are counted and limited; the floor is"
         " aiohttp over SQLite with bodies of a kilobyte, and does none of that. A page has 100 objects at both.",
         "",
         f"| of {found['rows']:,} | p50, ms | p99, ms | per CPU second | floor | ours / floor |"

@@ -1,4 +1,4 @@
-"""What `ioint bench query` says has the shape that programs rely on; both collections hold what they are filled with."""
+"""What `ioint bench query` says has the shape that programs rely on."""
 
 from __future__ import annotations
 
