@@ -554,7 +554,7 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
             left=partial(_left, node),
         ),
         signals=node.local.signals,
-        public=node.public,
+        publishes=config.publish_public,
         behind_proxy=config.web_tls_proxy,
         limits=WebLimits(
             requests_per_s=config.requests_per_s,

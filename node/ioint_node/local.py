@@ -32,6 +32,7 @@ from ioint_node.scoring.staging import salt_of
 from ioint_node.store import held, responses
 from ioint_node.store.engine import Store
 from ioint_node.store.observations import forget_observations
+from ioint_node.telemetry import TelemetryLimits
 from ioint_node.transmitter import Transmitter
 
 IDLE_S = 60.0
@@ -134,7 +135,7 @@ async def open_local(
         hooks=Hooks(store, private=config.webhook_private),
         signals=signals,
         transmitter=Transmitter(signals),
-        telemetry=Telemetry(parts, clock),
+        telemetry=Telemetry(parts, clock, TelemetryLimits(body_bytes=config.otlp_body_bytes)),
     )
 
 

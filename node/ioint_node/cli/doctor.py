@@ -230,8 +230,10 @@ def _check_peers(home: Path) -> str:
 
 def _check_input(home: Path) -> str:
     if not list(connect(home).items("api", "v1", "sessions", limit=1)):
-        return Note(
-            "no session was opened here yet: let an agent gateway call POST /api/v1/sessions (README.md)"
+        # A node that hears of no agent protects nobody, and looks healthy in all else.
+        raise ConfigError(
+            "nothing has arrived yet, so nothing is judged: let an agent gateway call POST /api/v1/sessions "
+            "(README.md), or an OpenTelemetry exporter send spans to /v1/traces (docs/otlp.md)"
         )
     return "sessions arrive"
 
@@ -245,10 +247,10 @@ def _check_streams(home: Path) -> str:
         first = failing[0]
         said = first["reason"] or f"{first['attempts']} failed attempts: {first['last_status']}"
         return Note(
-            f"{len(failing)} of {len(rows)} streams of security events do not go on; {first['id']}: {said}; "
+            f"security events: {len(failing)} of {len(rows)} streams do not go on; {first['id']}: {said}; "
             "see `ioint streams list`"
         )
-    return f"{len(rows)} streams of security events go on"
+    return f"security events: all of {len(rows)} streams go on"
 
 
 # Name, check, and the earlier checks without which it would only tell their fault again.

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
     "doctor": ("doctor", "doctor", "Check everything that this node needs, and say how to repair it."),
     "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
+    "filters": ("filters", "filters", "Filters with a name, and what a filter says."),
     "incidents": (
         "incidents",
         "incidents",
@@ -71,6 +72,7 @@ COMMANDS: Final = {
     "taxonomy": ("taxonomy", "taxonomy", "The vocabulary in the forms of other tools."),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
+    "webhooks": ("webhooks", "webhooks", "Where the stream is posted to, how that goes, what was given up."),
     "why": ("why", "why", "The receipt for a pattern's number: whose voices, which rule."),
 }
 

@@ -103,6 +103,7 @@ class Config:
     oidc_tlp_claim: str = ""
     oidc_actor_claim: str = "sub"  # the actor of who has the role agent
     oidc_scope_prefix: str = ""  # before the names of scopes in access tokens
+    otlp_body_bytes: int = 16_777_216  # of one request to /v1/, after decompression
     webhook_private: bool = False
     public_url: str = (
         ""  # by which others reach web_host, without a slash at the end; "": the loopback address
@@ -376,6 +377,7 @@ def _check_ranges(config: Config) -> None:
     for name, low, high in (
         ("web_port", 0, 65_535),
         ("exchange_port", 0, 65_535),
+        ("otlp_body_bytes", 65_536, 67_108_864),
         ("retention_days", 1, 3_650),
         ("enforce_share", 0, 100),
         ("guard_share", 0.0, 1.0),

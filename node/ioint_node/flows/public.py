@@ -36,7 +36,7 @@ Objects = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicParts:
-    """What publishing works with; `introduction` is the key document of the day."""
+    """What publishing works with; `introduction` makes the key document of now."""
 
     store: Store
     catalogue: Catalogue
@@ -57,11 +57,11 @@ class Publishing:
         parts = self._parts
         async with parts.store.read() as connection:
             mark, last = await public.clear_mark(connection), await public.newest(connection)
-            ends_soon = last is None or from_text(last.expires_at) - now < parts.limits.renew_s * 1000
-            if mark == self._mark and not ends_soon:
+            due = _is_due(parts, last, now)
+            if mark == self._mark and not due:
                 return
             found, beyond = await public.clear_indicators(connection, parts.limits.indicators)
-        made = await asyncio.to_thread(_bundle, parts, found, beyond, last, now, renew=ends_soon)
+        made = await asyncio.to_thread(_bundle, parts, found, beyond, last, now, renew=due)
         if made is not None:
             await parts.store.write(partial(public.put, made=made))
         self._mark = mark
@@ -71,6 +71,13 @@ async def preview(connection: AsyncConnection, catalogue: Catalogue, now: int) -
     """The indicators that would be published at this time, and how many there would be no room for."""
     found, beyond = await public.clear_indicators(connection, LIMITS.indicators)
     return _cut(_made(found, catalogue, now), beyond, LIMITS)
+
+
+def _is_due(parts: PublicParts, last: PublicBundle | None, now: int) -> bool:
+    """Whether there has to be a new bundle even if nothing else changed."""
+    if last is None or last.key_document != parts.introduction():
+        return True
+    return from_text(last.expires_at) - now < parts.limits.renew_s * 1000
 
 
 def _bundle(
@@ -98,6 +105,7 @@ def _bundle(
         content=content,
         expires_at=expires,
         envelope=bundle.sign(body, bundle.BUNDLE_TYPE, parts.key),
+        key_document=parts.introduction(),
     )
 
 

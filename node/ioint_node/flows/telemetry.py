@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,6 @@ from functools import partial
 from typing import TypeVar
 
 from msgspec import structs
-from sqlalchemy.exc import SQLAlchemyError
 
 from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError, TooLargeError
 from ioint_node.flows import assess
@@ -44,7 +42,6 @@ _log = logging.getLogger(__name__)
 GENERATIONS = 8  # sessions of one conversation or trace: what comes after one was closed begins another
 BREATH = 64  # happenings told in one go, before others have a turn
 _PREFIX = "otlp-"
-_KINDS = ("agent", "workload")
 T = TypeVar("T")
 
 
@@ -69,10 +66,11 @@ class Telemetry:
     limits: TelemetryLimits = field(default_factory=TelemetryLimits)
     counts: Counter[str] = field(default_factory=Counter)
     reading: int = 0  # bytes of bodies that are being read
+    decoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # large bodies one after the other
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _due: deque[Trace] = field(default_factory=deque)  # taken out of the buffer, to be told in this order
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     buffer: Buffer = field(init=False)
 
@@ -96,51 +94,62 @@ class Telemetry:
             self.buffer.add(sender, span, now)
         self.counts["spans"] += len(batch.spans)
         self.counts["rejected"] += batch.refused
-        self._news.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many spans were not told yet."""
+        return self.buffer.spans + sum(trace.fresh for trace in self._due)
 
     def counted(self) -> dict[str, int]:
         """What became of everything, and what waits."""
-        return {**self.counts, **self.buffer.counts, "waiting": self.buffer.spans}
+        return {**self.counts, **self.buffer.counts, "waiting": self.waiting}
 
     async def run(self) -> None:
         """Tell what is due, for as long as the node runs; when it stops, all that waits."""
+        stopping = asyncio.Event()
+        telling = asyncio.create_task(self._tell_until(stopping), name="telemetry-telling")
         try:
-            while True:
-                self._news.clear()
-                await self.tell()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.buffer.next_due(self.now()) or None):
-                        await self._news.wait()
-                        # What has just ended settles first.
-                        await asyncio.sleep(self.buffer.next_due(self.now()))
+            # A trace is told whole or not at all: stopping waits for the one that is under way.
+            await asyncio.shield(telling)
         finally:
+            stopping.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.stop_s):
-                    await self.tell(all_of_them=True)
-            if len(self.buffer):
-                _log.warning(
-                    "telemetry_lost spans=%d: the node stopped before they were told", self.buffer.spans
-                )
+                    await telling
+            if lost := self.waiting:
+                _log.warning("telemetry_lost spans=%d: the node stopped before they were told", lost)
+
+    async def _tell_until(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await self.tell()
+            except Exception:  # the loop must survive what one session cannot
+                _log.exception("telemetry_failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.settle_s):
+                    await stopping.wait()
+        await self.tell(all_of_them=True)
 
     async def tell(self, *, all_of_them: bool = False) -> None:
         """Tell the traces that are due, and close the conversations that are over."""
         async with self._telling:
-            for trace in self.buffer.due(self.now(), all_of_them=all_of_them):
-                await self._tell_trace(trace)
+            self._due.extend(self.buffer.due(self.now(), all_of_them=all_of_them))
+            while self._due:
+                await self._tell_trace(self._due[0])
+                self._due.popleft()
             await self._close_over()
 
     async def _tell_trace(self, trace: Trace) -> None:
-        started = time.monotonic()
-        for run in assemble(trace):
-            try:
+        try:
+            for run in assemble(trace):
                 await self._tell_run(trace, run)
-            except (RequestError, SQLAlchemyError) as error:
-                self.counts["failed"] += len(run.happenings)
-                _log.warning(
-                    "telemetry_not_told happenings=%d error=%s", len(run.happenings), type(error).__name__
-                )
+        except RequestError as error:
+            self.counts["failed"] += len(trace.spans)
+            _log.warning("telemetry_refused spans=%d error=%s", len(trace.spans), type(error).__name__)
+        except Exception:  # what one trace says must not keep the others from being told
+            self.counts["failed"] += len(trace.spans)
+            _log.exception("telemetry_failed spans=%d", len(trace.spans))
         self.counts["traces"] += 1
-        self.counts["told_ms"] += round((time.monotonic() - started) * 1000)
 
     async def _tell_run(self, trace: Trace, run: Run) -> None:
         found = await self._session(trace.sender, run)
@@ -220,12 +229,16 @@ class Telemetry:
         return None
 
     async def _opened(self, sender: Sender, run: Run, session: str) -> Live:
-        try:
-            return await recall(self.parts, session, self.now())
-        except NotFoundError:
-            return await self._patiently(partial(self._open, sender, run, session))
+        """The session, from memory, opened, or as it was opened before."""
+        live = self.parts.live.get(session)
+        if live is not None:
+            return live
+        # Most are new: to look first would cost each of them another read.
+        with suppress(ConflictError):
+            await self._patiently(partial(self._open, sender, run, session))
+        return await recall(self.parts, session, self.now())
 
-    async def _open(self, sender: Sender, run: Run, session: str) -> Live:
+    async def _open(self, sender: Sender, run: Run, session: str) -> None:
         family = run.declared_family if run.declared_family in self.parts.taxonomy.families else None
         request = OpenSession(
             actor=run.actor,
@@ -234,19 +247,16 @@ class Telemetry:
             parent=self._parent(run),
             by_actor=sender.actor is not None,
         )
-        for kind in _KINDS:
-            try:
-                await assess.open_session(self.parts, replace(request, kind=kind), self.now())
-                break
-            except ConflictError:
-                # An actor keeps the kind that it is known as.
-                if kind == _KINDS[-1]:
-                    raise
-        self.counts["sessions"] += 1
-        told = self._remembered(session, run)
-        told.opened = True
-        told.started = run.happenings[0].at
-        return await recall(self.parts, session, self.now())
+        try:
+            await assess.open_session(self.parts, request, self.now())
+        except ConflictError:
+            # An actor keeps the kind that it is known as.
+            await assess.open_session(self.parts, replace(request, kind="workload"), self.now())
+        live = self.parts.live.get(session)
+        if live is not None and not live.events:
+            self.counts["sessions"] += 1
+            told = self._remembered(session, run)
+            told.opened, told.started = True, run.happenings[0].at
 
     def _parent(self, run: Run) -> dict[str, str] | None:
         if run.parent is None:

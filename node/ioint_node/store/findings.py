@@ -79,14 +79,13 @@ async def deviations_after(
 
 async def rows_of(
     connection: AsyncConnection, ids: Collection[str], clearance: str
-) -> dict[str, Mapping[str, Any]]:
-    """The indicator rows of these that may be seen, by id."""
-    found = await connection.execute(
-        select(indicators.c.id, indicators.c.body).where(
-            indicators.c.id.in_(among(connection, ids)), indicators.c.tlp.in_(visible(clearance))
-        )
-    )
-    return {name: json.loads(body)["row"] for name, body in found}
+) -> dict[str, Mapping[str, Any] | None]:
+    """The indicator rows of these by id; None for one that is there and may not be seen."""
+    wanted, seen = indicators.c.id.in_(among(connection, ids)), indicators.c.tlp.in_(visible(clearance))
+    hidden = await connection.execute(select(indicators.c.id).where(wanted, ~seen))
+    found: dict[str, Mapping[str, Any] | None] = dict.fromkeys(hidden.scalars())
+    rows = await connection.execute(select(indicators.c.id, indicators.c.body).where(wanted, seen))
+    return found | {name: json.loads(body)["row"] for name, body in rows}
 
 
 async def intents_seen(
@@ -97,12 +96,13 @@ async def intents_seen(
         named = cast(indicators.c.body, JSON)["row"]["intents"].as_string()
     else:
         named = func.json_extract(indicators.c.body, "$.row.intents")
-    intents = named.label("intents")
-    statement = (
-        select(intents, func.count(), func.max(indicators.c.score))
+    # A select of its own: PostgreSQL takes the expression in a GROUP BY for another one.
+    seen = (
+        select(named.label("intents"), indicators.c.score)
         .where(indicators.c.state.in_(states), indicators.c.tlp.in_(visible(clearance)))
-        .group_by(intents)
+        .subquery()
     )
+    statement = select(seen.c.intents, func.count(), func.max(seen.c.score)).group_by(seen.c.intents)
     rows = await connection.execute(statement)
     return tuple((tuple(json.loads(text)), int(count), int(score)) for text, count, score in rows)
 

@@ -71,7 +71,7 @@ async def _named(connection: AsyncConnection, wanted: Iterable[str]) -> dict[str
             filter_terms.c.term.in_(among(connection, wanted))
         )
     )
-    return {term: number for term, number in rows}  # noqa: C416 - a row is a tuple, and not of that type
+    return {row[0]: row[1] for row in rows}
 
 
 async def write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select
@@ -18,12 +18,16 @@ NOTHING_SAID: Final = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicBundle:
-    """A bundle as it is served: its number, what is in it (SHA-256 of the objects), until when it is good."""
+    """A bundle as it is served: its number, what is in it (SHA-256 of the objects), until when it is good.
+
+    `key_document` tells the public key that signed it.
+    """
 
     seq: int
     content: str
     expires_at: str
     envelope: bytes = field(repr=False)
+    key_document: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,11 @@ async def newest(connection: AsyncConnection) -> PublicBundle | None:
     if row is None:
         return None
     return PublicBundle(
-        seq=row.seq, content=row.content, expires_at=row.expires_at, envelope=bytes(row.envelope)
+        seq=row.seq,
+        content=row.content,
+        expires_at=row.expires_at,
+        envelope=bytes(row.envelope),
+        key_document=bytes(row.key_document),
     )
 
 
@@ -78,11 +86,7 @@ async def newest_seq(connection: AsyncConnection) -> int | None:
 async def put(connection: AsyncConnection, made: PublicBundle) -> None:
     """Serve this one from now on."""
     await connection.execute(delete(public_bundles).where(public_bundles.c.seq < made.seq))
-    await connection.execute(
-        insert(public_bundles).values(
-            seq=made.seq, content=made.content, expires_at=made.expires_at, envelope=made.envelope
-        )
-    )
+    await connection.execute(insert(public_bundles).values(asdict(made)))
 
 
 def _clear(text: str) -> ClearIndicator:

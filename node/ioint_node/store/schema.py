@@ -508,6 +508,7 @@ signal_subjects = Table(
     Column("stream_id", String(32), primary_key=True),
     Column("digest", String(64), primary_key=True),  # SHA-256 of the subject
     Column("subject", Text, nullable=False),  # JSON
+    Column("wide", Integer, nullable=False),  # 1: it can match others than itself
     Column("wanted", Integer, nullable=False),  # 1: added, 0: removed
 )
 
@@ -751,4 +752,5 @@ public_bundles = Table(
     Column("content", String(64), nullable=False),  # SHA-256 of the objects in it
     Column("expires_at", String(32), nullable=False),
     Column("envelope", LargeBinary, nullable=False),  # the signed bytes, served as they are
+    Column("key_document", LargeBinary, nullable=False),  # the public key, and the record key's word for it
 )

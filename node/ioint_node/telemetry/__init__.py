@@ -8,7 +8,7 @@ from ioint_node.telemetry.buffer import Buffer, Trace
 from ioint_node.telemetry.history import History
 from ioint_node.telemetry.runs import assemble
 from ioint_node.telemetry.values import Happening, Run, Sender, Span, TelemetryLimits
-from ioint_node.telemetry.wire import Batch, WireError, decode
+from ioint_node.telemetry.wire import Batch, TooManyError, WireError, decode
 
 __all__ = [
     "Batch",
@@ -19,6 +19,7 @@ __all__ = [
     "Sender",
     "Span",
     "TelemetryLimits",
+    "TooManyError",
     "Trace",
     "WireError",
     "assemble",

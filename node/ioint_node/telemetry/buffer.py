@@ -107,12 +107,6 @@ class Buffer:
         keys |= self._pressing(keys)
         return [trace for key in keys if (trace := self._take(key)) is not None]
 
-    def next_due(self, now: int) -> float:
-        """Seconds until it is worth asking again."""
-        look = self._looked + self._limits.idle_s * 1000 / _LOOKS
-        soonest = min(look, next(iter(self._ended.values()), look))
-        return max(0.0, (soonest - now) / 1000)
-
     def _pressing(self, chosen: dict[Key, None]) -> dict[Key, None]:
         limits, spans, held = self._limits, self.spans, self.bytes
         pressed: dict[Key, None] = {}

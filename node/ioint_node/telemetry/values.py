@@ -22,7 +22,8 @@ class TelemetryLimits:
     body_bytes: int = 16_777_216  # of one request, after decompression
     body_s: float = 30.0
     reading_bytes: int = 67_108_864  # of all requests that are being read, after decompression
-    spans_per_request: int = 50_000
+    records: int = 50_000  # of one request
+    json_objects: int = 500_000  # of one request: a few bytes of JSON become an object of a hundred
     attributes: int = 4_096  # of one span, those that are read
     value_depth: int = 16
     spans: int = 200_000  # that wait for the end of their trace

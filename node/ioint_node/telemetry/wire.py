@@ -46,6 +46,7 @@ _HELD = 400  # bytes of a span without its attributes, about
 _SORTED = msgspec.json.Encoder(order="sorted")
 _HEX = re.compile(r"[0-9a-f]+\Z")
 _UNKNOWN = "unknown_service"
+_NAMELESS = "the resource has no service.name of its own (set OTEL_SERVICE_NAME)"
 _NAME_CHARS = 256
 _ACTOR_CHARS = 256  # as sessions take it
 _SERVICE_CHARS = 128
@@ -54,6 +55,10 @@ _SAID = 160  # characters of a decoder's message
 
 class WireError(Exception):
     """What came is no OTLP, and will not be when it is sent again."""
+
+
+class TooManyError(WireError):
+    """There is more in one request than may be."""
 
 
 class Batch(Struct, kw_only=True):
@@ -76,6 +81,7 @@ def decode(data: bytes, signal: Signal, sender: Sender, limits: TelemetryLimits,
     """The spans of a request's body.
 
     Raises:
+        TooManyError: it holds too much to be decoded.
         WireError: it is malformed.
     """
     reader = _Reader(sender, limits)
@@ -100,17 +106,12 @@ class _Reader:
         reading: Callable[[R, Origin, TelemetryLimits], Span | str],
     ) -> None:
         """Read the records of the scopes of a resource, as far as they can be taken."""
-        origin, batch, most = self._sender or origin_of(resource), self.batch, self.limits.spans_per_request
+        origin, batch = self._sender or origin_of(resource), self.batch
         for records in scopes:
-            room = most - len(batch.spans)
             if origin is None:
-                batch.reject(
-                    "the resource has no service.name of its own (set OTEL_SERVICE_NAME)", len(records)
-                )
+                batch.reject(_NAMELESS, len(records))
                 continue
-            if len(records) > room:
-                batch.reject(f"more than {most} in one request", len(records) - room)
-            for record in records[:room]:
+            for record in records:
                 found = reading(record, origin, self.limits)
                 if isinstance(found, str):
                     batch.reject(found)
@@ -151,6 +152,7 @@ def _printable(text: str, most: int) -> str:
 
 def _read_protobuf(data: bytes, signal: Signal, reader: _Reader) -> None:
     limits = reader.limits
+    _check_records(data, limits.records)
     try:
         if signal == "traces":
             for resource in ExportTraceServiceRequest.FromString(data).resource_spans:
@@ -162,6 +164,48 @@ def _read_protobuf(data: bytes, signal: Signal, reader: _Reader) -> None:
                 reader.take((scope.log_records for scope in held.scope_logs), named, _record_of)
     except DecodeError as error:
         raise WireError(f"the body is no protobuf of an export request: {str(error)[:_SAID]}") from None
+
+
+def _check_records(data: bytes, most: int) -> None:
+    """Refuse a message with too many records before it is decoded: one of two bytes becomes an object of hundreds.
+
+    Resources, scopes and records are each a field of bytes, of number 1, 2 and 2; what is malformed is the decoder's.
+    """
+    seen = 0
+    waiting = [(0, len(data), 0)]
+    while waiting:
+        at, end, depth = waiting.pop()
+        while at < end:
+            seen += 1
+            if seen > most:
+                raise TooManyError(f"more than {most} records: send smaller batches")
+            tag, at = _varint(data, at)
+            if tag & 7 != 2:
+                at = _skipped(data, at, tag & 7)
+                continue
+            length, at = _varint(data, at)
+            if tag >> 3 == (1, 2, 2)[depth] and depth < 2:
+                waiting.append((at, min(at + length, end), depth + 1))
+            at += length
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at a place, and the place behind it."""
+    number = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+    return number, at
+
+
+def _skipped(data: bytes, at: int, kind: int) -> int:
+    if kind == 0:
+        return _varint(data, at)[1]
+    return at + {1: 8, 5: 4}.get(kind, 0)  # groups have ends of their own, and each counts
 
 
 def _span_of(span: Any, origin: Origin, limits: TelemetryLimits) -> Span | str:  # noqa: ANN401 - a protobuf message
@@ -246,7 +290,7 @@ def _value(value: AnyValue, depth: int) -> Any:  # noqa: ANN401 - any value of J
 # --- JSON ---
 
 
-class _Any(Struct, rename="camel"):
+class _Any(Struct, rename="camel", gc=False):
     string_value: str | None = None
     bool_value: bool | None = None
     int_value: int | str | None = None
@@ -255,30 +299,30 @@ class _Any(Struct, rename="camel"):
     kvlist_value: _List | None = None
 
 
-class _Array(Struct):
+class _Array(Struct, gc=False):
     values: list[_Any | None] = []
 
 
-class _List(Struct):
+class _List(Struct, gc=False):
     values: list[_Pair] = []
 
 
-class _Pair(Struct):
+class _Pair(Struct, gc=False):
     key: str = ""
     value: _Any | None = None
 
 
-class _Event(Struct, rename="camel"):
+class _Event(Struct, rename="camel", gc=False):
     name: str = ""
     attributes: list[_Pair] = []
 
 
-class _Status(Struct):
+class _Status(Struct, gc=False):
     code: int = 0
     message: str = ""
 
 
-class _Span(Struct, rename="camel"):
+class _Span(Struct, rename="camel", gc=False):
     trace_id: str = ""
     span_id: str = ""
     parent_span_id: str | None = None
@@ -292,7 +336,7 @@ class _Span(Struct, rename="camel"):
     status: _Status | None = None
 
 
-class _Record(Struct, rename="camel"):
+class _Record(Struct, rename="camel", gc=False):
     trace_id: str = ""
     span_id: str = ""
     event_name: str = ""
@@ -302,33 +346,33 @@ class _Record(Struct, rename="camel"):
     body: _Any | None = None
 
 
-class _Resource(Struct):
+class _Resource(Struct, gc=False):
     attributes: list[_Pair] = []
 
 
-class _ScopeSpans(Struct):
+class _ScopeSpans(Struct, gc=False):
     spans: list[_Span] = []
 
 
-class _ResourceSpans(Struct, rename="camel"):
+class _ResourceSpans(Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_spans: list[_ScopeSpans] = []
 
 
-class _Traces(Struct, rename="camel"):
+class _Traces(Struct, rename="camel", gc=False):
     resource_spans: list[_ResourceSpans] = []
 
 
-class _ScopeLogs(Struct, rename="camel"):
+class _ScopeLogs(Struct, rename="camel", gc=False):
     log_records: list[_Record] = []
 
 
-class _ResourceLogs(Struct, rename="camel"):
+class _ResourceLogs(Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_logs: list[_ScopeLogs] = []
 
 
-class _Logs(Struct, rename="camel"):
+class _Logs(Struct, rename="camel", gc=False):
     resource_logs: list[_ResourceLogs] = []
 
 
@@ -337,6 +381,8 @@ _TRACES, _LOGS = msgspec.json.Decoder(_Traces), msgspec.json.Decoder(_Logs)
 
 def _read_json(data: bytes, signal: Signal, reader: _Reader) -> None:
     limits = reader.limits
+    if data.count(b"{") > limits.json_objects:
+        raise TooManyError(f"more than {limits.json_objects} objects: send smaller batches")
     try:
         if signal == "traces":
             for resource in _TRACES.decode(data).resource_spans:

@@ -152,6 +152,7 @@ def routes() -> tuple[Route, ...]:
         ),
         drop_override: answers(fields(actor=str, changed=bool)),
     }
+    full = conflict("The actor is of another kind, or too much is held of it.")
     return tuple(
         Route(
             method=method,
@@ -160,7 +161,7 @@ def routes() -> tuple[Route, ...]:
             summary=summary,
             handler=handler,
             body=bodies.get(handler),
-            answers=said[handler] | conflict("The actor is of another kind, or too much is held of it."),
+            answers={**said[handler], **full},
         )
         for method, path, may, summary, handler in doors
     )

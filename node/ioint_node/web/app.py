@@ -51,15 +51,17 @@ from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
 from ioint_node.web.feeds import misp as misp_feed
 from ioint_node.web.feeds import navigator, ocsf, public
+from ioint_node.web.feeds import rows as rows_feed
 from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
 from ioint_node.web.oidc import Provider, login
 from ioint_node.web.oidc.bearers import Bearers
 from ioint_node.web.openapi import describe
 from ioint_node.web.problems import SERVER, Refusal, refusal_of, render
-from ioint_node.web.rates import Rate, Rates
+from ioint_node.web.rates import Left, Rate, Rates
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_LEFT = web.RequestKey("left", Left)  # of the rate that a costly request counts against
 _REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
 _READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
@@ -138,6 +140,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *ssf.routes(site),
         *misp_feed.routes(site),
         *ocsf.routes(),
+        *rows_feed.routes(),
         *navigator.routes(),
         *public.routes(),
         *otlp.routes(),
@@ -245,7 +248,7 @@ def _take(site: Site, request: web.Request, caller: Caller, *, costly: bool) -> 
         detail = f"more than {left.rate.per_s} requests a second ({left.rate.name}) with this token"
         raise Refusal(429, "too_many_requests", detail, headers=left.headers())
     if costly:
-        request["left"] = left
+        request[_LEFT] = left
 
 
 def _counting(site: Site) -> Middleware:
@@ -281,7 +284,7 @@ def _method(request: web.Request) -> str:
 async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
     # Whoever asks need not learn the versions that we are built on.
     response.headers["Server"] = SERVER
-    if (left := request.get("left")) is not None:
+    if (left := request.get(_LEFT)) is not None:
         response.headers.update(left.headers())
 
 

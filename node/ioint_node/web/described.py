@@ -49,7 +49,7 @@ def answers(schema: Schema, about: str = "The answer.", *, status: int = 200) ->
     return {status: Answer(about=about, content={JSON: schema})}
 
 
-def page_of(row: Schema, about: str = "A page.", **more: Schema) -> dict[int, Answer]:
+def page_of(row: Schema, *, about: str = "A page.", **more: Schema) -> dict[int, Answer]:
     """The envelope of a list: a page of rows and the cursor of the next, with what else it says."""
     return answers(
         {

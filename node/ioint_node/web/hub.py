@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -64,6 +65,9 @@ class Hub:
         self._news = asyncio.Event()
         self._groups: dict[Group, set[Subscriber]] = {}
         self._ahead: set[Subscriber] = set()  # who have been given rows that the hub has not read yet
+        self._beaten = self._swept = (
+            0.0  # when everybody was last written to and looked at, by the loop's clock
+        )
         self.seq = 0
         self.commits = 0  # how often it was woken: what was read before the newest commit may be old
         self.dropped = Counter[str]()
@@ -114,15 +118,15 @@ class Hub:
             self.seq = await stream.high_water(connection)
 
     async def run(self) -> None:
-        """Feed until cancelled; a database that fails for a moment is asked again at the next heartbeat."""
+        """Feed until cancelled; a database that fails for a moment is asked again soon."""
         while True:
             self._news.clear()
             try:
                 await self._pump()
             except SQLAlchemyError:
                 log.exception("the stream could not be read")
-            if not await self._heard():
-                self._beat()
+            await self._heard()
+            self._tend()
 
     def close(self) -> None:
         """Let every subscriber go: the server is stopping."""
@@ -130,13 +134,11 @@ class Hub:
             for subscriber in tuple(members):
                 self.leave(subscriber)
 
-    async def _heard(self) -> bool:
-        try:
-            async with asyncio.timeout(self._limits.heartbeat_s):
+    async def _heard(self) -> None:
+        """Wait for news, or until there is something to tend."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(self._limits.gone_s, self._limits.heartbeat_s)):
                 await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _pump(self) -> None:
         while True:
@@ -151,6 +153,8 @@ class Hub:
             if not rows:
                 return
             self._give(news)
+            if len(rows) < self._limits.replay_rows:
+                return  # what was committed since has woken the hub
 
     def _give(self, news: Sequence[News]) -> None:
         now, newest = self._now(), news[-1].row.seq
@@ -168,6 +172,19 @@ class Hub:
                 self._send((subscriber,), _payload(wanted, subscriber.seq, chunked=group.chunked))
         self._ahead = {one for one in self._ahead if one.seq > newest}
         self.seq = newest
+
+    def _tend(self) -> None:
+        """Let go of those who have left, so that they may come back; say to all now and then that they are heard."""
+        now = asyncio.get_running_loop().time()
+        if now - self._beaten >= self._limits.heartbeat_s:
+            self._beaten = self._swept = now
+            self._beat()
+        elif now - self._swept >= self._limits.gone_s:
+            self._swept = now
+            members = [one for group in self._groups.values() for one in group]
+            for subscriber in members:
+                if subscriber.transport.is_closing():
+                    self.leave(subscriber)
 
     def _beat(self) -> None:
         for group, members in tuple(self._groups.items()):

@@ -115,7 +115,7 @@ def routes() -> tuple[Route, ...]:
                 choice("found", tuple(FOUND)),
                 *PAGED,
             ),
-            answers=page_of(IncidentRow, **{_UNSETTLED: {"type": "integer"}}),
+            answers=page_of(IncidentRow, unsettled={"type": "integer"}),
         ),
         Route(
             method="GET",

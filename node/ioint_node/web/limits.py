@@ -41,6 +41,7 @@ class WebLimits:
     replay_rows: int = 500
     replay_s: float = 60.0  # to catch up before joining the live stream
     heartbeat_s: float = 15.0
+    gone_s: float = 1.0  # until a stream whose connection has ended counts no more
     stop_s: float = 3.0
 
 

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from ioint_node.errors import BusyError
 from ioint_node.flows.telemetry import Telemetry
 from ioint_node.store.tokens import Caller
-from ioint_node.telemetry import Batch, Sender, TelemetryLimits, WireError, decode
+from ioint_node.telemetry import Batch, Sender, TelemetryLimits, TooManyError, WireError, decode
 from ioint_node.telemetry.wire import Signal
 from ioint_node.web.described import Answer
 from ioint_node.web.problems import JSON_TYPE, PROTOBUF_TYPE, Refusal
@@ -92,7 +92,7 @@ async def _export(site: Site, request: web.Request, caller: Caller, signal: Sign
             closing = {"Connection": "close"}
             detail = "the body is not encoded as its headers say, or broke off"
             raise Refusal(400, "bad_body", detail, headers=closing) from None
-        batch = await _decoded(bytes(data), signal, sender, telemetry.limits, json=json)
+        batch = await _decoded(bytes(data), signal, sender, telemetry, json=json)
     finally:
         telemetry.reading -= held
     telemetry.take(sender, batch)
@@ -132,12 +132,15 @@ def _busy(detail: str, limits: TelemetryLimits, headers: dict[str, str] | None =
     return Refusal(503, "busy", detail, headers=after)
 
 
-async def _decoded(
-    data: bytes, signal: Signal, sender: Sender, limits: TelemetryLimits, *, json: bool
-) -> Batch:
-    read = partial(decode, data, signal, sender, limits, json=json)
+async def _decoded(data: bytes, signal: Signal, sender: Sender, telemetry: Telemetry, *, json: bool) -> Batch:
+    read = partial(decode, data, signal, sender, telemetry.limits, json=json)
     try:
-        return read() if len(data) <= _IN_LOOP_BYTES else await asyncio.to_thread(read)
+        if len(data) <= _IN_LOOP_BYTES:
+            return read()
+        async with telemetry.decoding:
+            return await asyncio.to_thread(read)
+    except TooManyError as error:
+        raise Refusal(413, "too_many", str(error)) from None
     except WireError as error:
         raise Refusal(400, "bad_otlp", str(error)) from None
 

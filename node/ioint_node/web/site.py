@@ -17,7 +17,6 @@ from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.grant_parts import GrantParts
 from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.parts import ExchangeParts
-from ioint_node.flows.public import PublicParts
 from ioint_node.flows.respond import RespondParts
 from ioint_node.flows.signals import SignalParts
 from ioint_node.flows.telemetry import Telemetry
@@ -49,9 +48,9 @@ class WebParts:
     ready), `counts` are further numbers for `/metrics` (name of the metric → value), `grants` is None on a node that
     signs no passes, `loop` None where the default policy holds, `responding` None where webhooks may not lead into
     private networks, `joining` None where nobody can apply, `signals` None where no security events are transmitted,
-    `public` None where nothing is published, `telemetry` None where nobody runs its loop, `behind_proxy` where a proxy
-    names the caller's address, `demands_certificate` where callers from elsewhere need a client certificate, `oidc`
-    None without a provider, `boundary` the loaded policy of who may do what at all, where there is one.
+    `publishes` where what is TLP:CLEAR is published, `telemetry` None where nobody runs its loop, `behind_proxy` where
+    a proxy names the caller's address, `demands_certificate` where callers from elsewhere need a client certificate,
+    `oidc` None without a provider, `boundary` the loaded policy of who may do what at all, where there is one.
     """
 
     store: Store
@@ -71,7 +70,7 @@ class WebParts:
     responding: RespondParts | None = None
     joining: JoiningParts | None = None
     signals: SignalParts | None = None
-    public: PublicParts | None = None
+    publishes: bool = False
     telemetry: Telemetry | None = None
     behind_proxy: bool = False
     demands_certificate: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ioint_node.errors import BundleError
 from ioint_node.formats import bundle
+from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
@@ -143,3 +145,17 @@ def test_a_key_document_is_vouched_for_by_the_record_key() -> None:
     changed = document.replace(PUBLIC.hex().encode(), bytes(record.verify_key).hex().encode(), 1)
     with pytest.raises(BundleError, match="another key"):
         bundle.key_of(changed, bytes(record.verify_key))
+
+
+def test_the_example_in_the_document_reads_a_bundle() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "public-feed.md").read_text()
+    example: dict[str, Any] = {"__name__": "example"}
+    exec(text.partition("```python\n")[2].partition("```")[0], example)  # noqa: S102 - our own document
+    current = body(expires="2999-01-01T00:00:00.000Z")
+    told = example["read_bundle"](signed(current), PUBLIC.hex(), 7)
+    assert told == json.loads(current)
+    for envelope, seq in ((signed(current), 8), (signed(body(expires="2026-01-01T00:00:00.000Z")), 0)):
+        with pytest.raises(ValueError, match="o"):
+            example["read_bundle"](envelope, PUBLIC.hex(), seq)
+    with pytest.raises(BadSignatureError):
+        example["read_bundle"](signed(current, SigningKey(b"o" * 32)), PUBLIC.hex())

@@ -54,6 +54,7 @@ class Receiver:
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
     elsewhere: int = 0
+    before_answer: Callable[[int], object] = lambda _: None
     more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
@@ -63,6 +64,7 @@ class Receiver:
             self.headers.append({name.lower(): value for name, value in request.headers.items()})
             self.bodies.append(body)
             self.more.notify_all()
+        self.before_answer(len(self.bodies))
         if isinstance(answer, int):
             return web.Response(status=answer, headers={"Location": "/elsewhere"})
         return web.json_response(answer[1], status=answer[0])

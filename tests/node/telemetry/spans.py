@@ -9,6 +9,7 @@ from ioint_node.telemetry import Sender, TelemetryLimits, decode
 from ioint_node.telemetry.values import Span
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 ENGINE = Sender(id="e")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -75,7 +76,7 @@ def add(
     for event, said in (events or {}).items():
         span.events.add(name=event, attributes=pairs(said))
     if error is not None:
-        span.status.code = 2
+        span.status.code = Status.STATUS_CODE_ERROR
         span.status.message = error
 
 

@@ -69,8 +69,7 @@ def test_a_full_buffer_says_so_and_has_room_again() -> None:
         buffer.add(ENGINE, span(number), 0)
     assert buffer.is_full
     buffer.due(0, all_of_them=True)
-    assert not buffer.is_full
-    assert (buffer.spans, buffer.bytes, len(buffer)) == (0, 0, 0)
+    assert (buffer.is_full, buffer.spans, buffer.bytes, len(buffer)) == (False, 0, 0, 0)
 
 
 def test_what_comes_again_after_its_trace_was_told_is_known() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ioint_node.telemetry import Buffer, Happening, History, Run, Sender, TelemetryLimits, assemble
 from ioint_node.telemetry.values import Span
 
@@ -245,3 +247,47 @@ def test_values_of_a_wrong_type_are_read_as_nothing(wrong: Any) -> None:
         add(made, number, said, parent=number - 1, events={"gen_ai.choice": {"message": wrong}})
     for run in runs_of(made):
         told(run)
+
+
+KEYS = sorted({key for said in (OLD_EVENTS, NUMBERED, OPEN_INFERENCE, NEW, ONE_TEXT) for key in said})
+WORDS = st.sampled_from(
+    [
+        "role",
+        "parts",
+        "content",
+        "type",
+        "text",
+        "tool_call",
+        "id",
+        "name",
+        "arguments",
+        "message",
+        "tool_calls",
+    ]
+)
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.integers(-(2**63), 2**63 - 1), st.booleans(), st.text(max_size=5), WORDS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["chat", "invoke_agent", "execute_tool", "plan"]),
+            st.dictionaries(st.sampled_from(KEYS), ANYTHING | ANYTHING.map(json.dumps), max_size=4),
+            st.integers(0, 5),
+        ),
+        max_size=5,
+    )
+)
+def test_whatever_spans_say_is_put_together(spans: list[tuple[str, dict[str, Any], int]]) -> None:
+    made = request()
+    for number, (operation, said, parent) in enumerate(spans, 1):
+        events = {name: {"content": value, "message": value} for name, value in said.items()}
+        add(made, number, {"gen_ai.operation.name": operation, **said}, parent=parent, events=events)
+    if spans:
+        for run in runs_of(made):
+            told(run)

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ioint_node.telemetry import Sender, TelemetryLimits, WireError, decode
+from ioint_node.telemetry import Sender, TelemetryLimits, TooManyError, WireError, decode
 from ioint_node.telemetry.wire import actor_of, origin_of
 
 from tests.node.telemetry.spans import ENGINE, TRACE, add, agent, request, spans_of, tool
@@ -134,13 +134,24 @@ def test_what_says_nothing_of_agents_only_links() -> None:
     assert span.parent == "0000000000000001"
 
 
-def test_more_spans_than_one_request_may_hold_are_counted() -> None:
+@pytest.mark.parametrize("in_json", [False, True])
+def test_more_than_one_request_may_hold_is_refused_before_it_is_decoded(in_json: bool) -> None:
     made = request()
-    for number in range(1, 8):
+    for number in range(1, 40):
         add(made, number, agent())
-    few = TelemetryLimits(spans_per_request=3)
-    batch = decode(made.SerializeToString(), "traces", ENGINE, few, json=False)
-    assert (len(batch.spans), batch.refused) == (3, 4)
+    few = TelemetryLimits(records=30, json_objects=30)
+    body = json.dumps(as_json(made)).encode() if in_json else made.SerializeToString()
+    with pytest.raises(TooManyError):
+        decode(body, "traces", ENGINE, few, json=in_json)
+
+
+def test_as_many_records_as_may_be_are_read() -> None:
+    made = request()
+    for number in range(1, 40):
+        add(made, number, agent())
+    # The resource with its one attribute, and its one scope, are fields too.
+    enough = TelemetryLimits(records=42)
+    assert len(decode(made.SerializeToString(), "traces", ENGINE, enough, json=False).spans) == 39
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,7 @@ async def open_node(tmp_path: Path, empty_database: Path) -> AsyncIterator[Node]
     url = f"sqlite+aiosqlite:///{tmp_path / 'node.db'}"
     async with open_store(url, WriterLimits(group_s=0.001)) as store:
         parts = conftest.make_parts(store, consortium, clock, WebLimits(), [])
-        own = PublicParts(
-            store=store,
-            catalogue=parts.exchange.catalogue,
-            key=KEY,
-            introduction=lambda: bundle.key_document(PUBLIC, member="m", consortium="c", record_key=None),
-        )
-        parts = replace(parts, public=own)
+        parts = replace(parts, publishes=True)
         made = await store.write(conftest.make_tokens)
         async with (
             serve(build_web(parts), "127.0.0.1", 0, parts) as at,
@@ -66,9 +60,18 @@ async def open_node(tmp_path: Path, empty_database: Path) -> AsyncIterator[Node]
             )
 
 
-def publishing(node: Node) -> Publishing:
-    assert node.parts.public is not None
-    return Publishing(node.parts.public)
+def publishing(node: Node, limits: PublicLimits | None = None, consortium: str = "c") -> Publishing:
+    return Publishing(
+        PublicParts(
+            store=node.parts.store,
+            catalogue=node.parts.exchange.catalogue,
+            key=KEY,
+            introduction=lambda: bundle.key_document(
+                PUBLIC, member="m", consortium=consortium, record_key=None
+            ),
+            limits=limits or PublicLimits(),
+        )
+    )
 
 
 async def read(node: Node) -> bundle.Checked:
@@ -172,7 +175,9 @@ async def test_numbers_go_on_after_a_backup_was_brought_back(open_node: Node) ->
     dates = {"issued": "2026-01-01T00:00:00.000Z", "expires": "2026-01-02T00:00:00.000Z"}
     body = bundle.payload([], seq=1, omitted=0, **dates)
     envelope = bundle.sign(body, bundle.BUNDLE_TYPE, KEY)
-    older = public.PublicBundle(seq=1, content="", expires_at=dates["expires"], envelope=envelope)
+    older = public.PublicBundle(
+        seq=1, content="", expires_at=dates["expires"], envelope=envelope, key_document=b"{}"
+    )
 
     async def restore(connection: Any) -> None:
         await connection.execute(delete(public_bundles))
@@ -186,10 +191,8 @@ async def test_numbers_go_on_after_a_backup_was_brought_back(open_node: Node) ->
 
 async def test_a_bundle_is_bounded_and_says_what_is_left_out(open_node: Node) -> None:
     node = open_node
-    assert node.parts.public is not None
     await node.hear("contoso", *[node.report(name, tlp="clear") for name in node.patterns(5)])
-    small = replace(node.parts.public, limits=PublicLimits(indicators=3, objects_bytes=3_000))
-    await Publishing(small).run(node.clock.now)
+    await publishing(node, PublicLimits(indicators=3, objects_bytes=3_000)).run(node.clock.now)
     found = await read(node)
     assert found.indicators + found.omitted == 5
     assert 0 < found.indicators < 3
@@ -222,6 +225,11 @@ async def test_before_the_first_bundle_readers_are_told_to_wait(open_node: Node)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
 
 
-async def test_the_key_is_at_the_door(open_node: Node) -> None:
-    answer = await open_node.client.get("/feeds/public-key.json")
-    assert bundle.key_of(await answer.read()) == PUBLIC
+async def test_the_key_is_at_the_door_and_says_for_whom_it_speaks_now(open_node: Node) -> None:
+    node = open_node
+    for consortium in ("one", "two"):
+        await publishing(node, consortium=consortium).run(node.clock.now)
+        document = await (await node.client.get("/feeds/public-key.json")).read()
+        assert bundle.key_of(document) == PUBLIC
+        assert json.loads(document)["consortium"] == consortium
+        await read(node)

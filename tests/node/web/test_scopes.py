@@ -114,3 +114,9 @@ def test_a_bucket_fills_at_its_rate_and_holds_no_more_than_its_burst() -> None:
     for name in "abcdefgh":
         rates.take(name, NOW)
     assert len(rates._full_at) == 4
+
+
+async def test_what_is_costly_says_how_many_more_may_come(node: Node) -> None:
+    answer = await node.get("/api/v1/novel-patterns")
+    assert answer.status == 200
+    assert answer.headers["RateLimit"].startswith('"costly";r=199')

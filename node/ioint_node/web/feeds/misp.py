@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,7 +14,8 @@ from ioint_node.formats import misp
 from ioint_node.store import placements
 from ioint_node.store.times import from_text
 from ioint_node.store.tokens import Caller
-from ioint_node.web.feeds.answers import fresh, tag_of, unchanged
+from ioint_node.web.described import fields
+from ioint_node.web.feeds.answers import KNOWN, fresh, tag_of, told, unchanged
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import parameters
 from ioint_node.web.site import Route, Site
@@ -116,13 +118,15 @@ class MispFeed:
     async def _event(self, site: Site, heading: misp.Heading, clearance: str) -> dict[str, Any]:
         async with site.parts.store.read() as connection:
             shown, gone = await placements.shown_in(connection, heading.name, clearance)
-        return misp.event(
+        # Some thousand attributes: the others need not wait for them.
+        return await asyncio.to_thread(
+            misp.event,
             heading,
-            (
+            [
                 misp.Shown(row=one.row, tlp=one.tlp, changed_at=one.changed_at, pattern=self._pattern(one))
                 for one in shown
-            ),
-            ((one.id, one.changed_at) for one in gone),
+            ],
+            [(one.id, one.changed_at) for one in gone],
         )
 
     def _pattern(self, found: placements.Placed) -> Mapping[str, Any] | None:
@@ -133,12 +137,39 @@ class MispFeed:
 def routes(site: Site) -> tuple[Route, ...]:
     """The doors of this module."""
     feed = MispFeed(site)
+    heading = fields(
+        info=str, date=str, analysis=str, threat_level_id=str, Orgc=dict[str, str], Tag=list[dict[str, str]]
+    )
+    whole = fields(Event={"type": "object", "required": ["uuid", "info", "Orgc", "timestamp", "Object"]})
     doors = (
-        (f"{FEED}manifest.json", "The events of the MISP feed", feed.manifest),
-        (f"{FEED}hashes.csv", "The hashes of the values in it", feed.hashes),
-        (f"{FEED}{{event}}.json", "One event of the MISP feed", feed.event),
+        (
+            f"{FEED}manifest.json",
+            "The events of the MISP feed",
+            feed.manifest,
+            told(JSON, {"type": "object", "additionalProperties": heading}, "Events by their ids."),
+        ),
+        (
+            f"{FEED}hashes.csv",
+            "The hashes of the values in it",
+            feed.hashes,
+            told("text/csv", str, "MD5 of a value and the id of its event, a line each."),
+        ),
+        (
+            f"{FEED}{{event}}.json",
+            "One event of the MISP feed",
+            feed.event,
+            told(JSON, whole, "An event as MISP takes it in."),
+        ),
     )
     return tuple(
-        Route(method="GET", path=path, may="query", summary=summary, handler=handler)
-        for path, summary, handler in doors
+        Route(
+            method="GET",
+            path=path,
+            may="query",
+            summary=summary,
+            handler=handler,
+            query=(KNOWN,),
+            answers=answers,
+        )
+        for path, summary, handler, answers in doors
     )

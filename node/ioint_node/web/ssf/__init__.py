@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from ioint_node.flows.signals import SignalParts
 from ioint_node.web.site import Route, Site
-from ioint_node.web.ssf import control, documents, operate, streams
-from ioint_node.web.ssf.bodies import (
-    ChangedStatus,
-    ChangedStream,
-    NewStream,
-    OperatedStream,
-    PollBody,
-    SubjectBody,
-    Verification,
-)
+from ioint_node.web.ssf import bodies, control, described, documents, operate, streams
+
+_OPERATED = "/api/v1/ssf/streams"
 
 
 def routes(site: Site) -> tuple[Route, ...]:
@@ -20,35 +16,140 @@ def routes(site: Site) -> tuple[Route, ...]:
     parts = site.parts.signals
     if parts is None:
         return ()
-    metadata, streams_at = documents.configuration(parts), documents.STREAMS
-    doors = (
-        ("GET", documents.WELL_KNOWN, None, "How to speak to this SSF transmitter", metadata, None),
-        ("GET", documents.WELL_KNOWN + "{path:/.+}", None, "The same, where its issuer has a path", metadata, None),
-        ("GET", documents.JWKS, None, "Keys that security events are verified by", documents.keys(parts), None),
-        ("POST", streams_at, "subscribe", "Make a stream of security events", streams.create(parts), NewStream),
-        ("GET", streams_at, "query", "A stream, or the list of the own ones", streams.read(parts), None),
-        ("PATCH", streams_at, "subscribe", "Change settings of a stream", streams.update(parts), ChangedStream),
-        ("PUT", streams_at, "subscribe", "Replace the settings", streams.replace_all(parts), ChangedStream),
-        ("DELETE", streams_at, "subscribe", "Remove a stream", streams.delete(parts), None),
-        ("GET", documents.STATUS, "query", "How a stream stands", control.show_status(parts), None),
-        ("POST", documents.STATUS, "subscribe", "Enable, pause, disable", control.set_status(parts), ChangedStatus),
-        (
-            "POST", documents.ADD, "subscribe", "Hear of a subject",
-            control.put_subject(parts, wanted=True), SubjectBody,
+    return (*_open(parts), *_streams(parts), *_control(parts), *_operation(parts))
+
+
+def _open(parts: SignalParts) -> tuple[Route, ...]:
+    get = partial(Route, method="GET", may=None)
+    metadata = partial(
+        get,
+        summary="How to speak to this SSF transmitter",
+        handler=documents.configuration(parts),
+        answers=described.METADATA,
+    )
+    return (
+        metadata(path=documents.WELL_KNOWN),
+        metadata(path=documents.WELL_KNOWN + "{path:/.+}"),
+        get(
+            path=documents.JWKS,
+            summary="Keys that security events are verified by",
+            handler=documents.keys(parts),
+            answers=described.KEYS,
         ),
-        (
-            "POST", documents.REMOVE, "subscribe", "Hear of a subject no more",
-            control.put_subject(parts, wanted=False), SubjectBody,
+    )
+
+
+def _streams(parts: SignalParts) -> tuple[Route, ...]:
+    manage = partial(Route, path=documents.STREAMS, may="subscribe")
+    return (
+        manage(
+            method="POST",
+            summary="Make a stream of security events",
+            handler=streams.create(parts),
+            body=bodies.NewStream,
+            answers=described.MADE,
         ),
-        ("POST", documents.VERIFY, "subscribe", "Let a verification come", control.verify(parts), Verification),
-        ("POST", documents.POLLING + "/{stream}", "query", "Poll (RFC 8936)", control.take(parts), PollBody),
-        ("GET", "/api/v1/ssf/streams", "manage", "Streams of everybody", operate.show_streams(parts), None),
-        (
-            "POST", "/api/v1/ssf/streams/{stream}", "manage", "Stop or start a stream",
-            operate.operate(parts), OperatedStream,
+        Route(
+            method="GET",
+            path=documents.STREAMS,
+            may="query",
+            summary="A stream of security events, or the list of the own ones",
+            handler=streams.read(parts),
+            query=described.WHICH,
+            answers=described.READ,
         ),
-    )  # fmt: skip
-    return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=body)
-        for method, path, may, summary, handler, body in doors
+        manage(
+            method="PATCH",
+            summary="Change settings of a stream",
+            handler=streams.update(parts),
+            body=bodies.ChangedStream,
+            answers=described.CHANGED,
+        ),
+        manage(
+            method="PUT",
+            summary="Replace the settings of a stream",
+            handler=streams.replace_all(parts),
+            body=bodies.ChangedStream,
+            answers=described.CHANGED,
+        ),
+        manage(
+            method="DELETE",
+            summary="Remove a stream",
+            handler=streams.delete(parts),
+            query=described.NAMED,
+            answers=described.GONE,
+        ),
+    )
+
+
+def _control(parts: SignalParts) -> tuple[Route, ...]:
+    manage = partial(Route, method="POST", may="subscribe")
+    return (
+        Route(
+            method="GET",
+            path=documents.STATUS,
+            may="query",
+            summary="How a stream stands",
+            handler=control.show_status(parts),
+            query=described.NAMED,
+            answers=described.STATUS,
+        ),
+        manage(
+            path=documents.STATUS,
+            summary="Enable, pause or disable a stream",
+            handler=control.set_status(parts),
+            body=bodies.ChangedStatus,
+            answers=described.STATUS,
+        ),
+        manage(
+            path=documents.ADD,
+            summary="Hear of a subject",
+            handler=control.put_subject(parts, wanted=True),
+            body=bodies.SubjectBody,
+            answers=described.ADDED,
+        ),
+        manage(
+            path=documents.REMOVE,
+            summary="Hear of a subject no more",
+            handler=control.put_subject(parts, wanted=False),
+            body=bodies.SubjectBody,
+            answers=described.REMOVED,
+        ),
+        manage(
+            path=documents.VERIFY,
+            summary="Let a verification event come",
+            handler=control.verify(parts),
+            body=bodies.Verification,
+            answers=described.ASKED,
+        ),
+        Route(
+            method="POST",
+            path=documents.POLLING + "/{stream}",
+            may="query",
+            summary="Acknowledge security events, and get what waits (RFC 8936)",
+            handler=control.take(parts),
+            body=bodies.PollBody,
+            answers=described.POLLED,
+        ),
+    )
+
+
+def _operation(parts: SignalParts) -> tuple[Route, ...]:
+    manage = partial(Route, may="manage")
+    return (
+        manage(
+            method="GET",
+            path=_OPERATED,
+            summary="Streams of security events of everybody",
+            handler=operate.show_streams(parts),
+            answers=described.LISTED,
+        ),
+        manage(
+            method="POST",
+            path=_OPERATED + "/{stream}",
+            summary="Enable, pause or disable a stream of anybody's",
+            handler=operate.operate(parts),
+            body=bodies.OperatedStream,
+            answers=described.OPERATED,
+        ),
     )

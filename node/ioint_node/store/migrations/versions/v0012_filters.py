@@ -1,6 +1,6 @@
 """Filters are answered from an index, and can be saved.
 
-Revision: 0012
+Revision 0012, after 0011.
 """
 
 from __future__ import annotations

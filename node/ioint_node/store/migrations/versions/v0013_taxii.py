@@ -1,6 +1,6 @@
 """The UUID of an indicator's STIX objects beside it, their ready bytes, and what analysts' tools contribute.
 
-Revision: 0013
+Revision 0013, after 0012.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from alembic import op
 from ioint_node.formats.stix import subject_uuid
 
 revision = "0013"
-down_revision = "0019"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

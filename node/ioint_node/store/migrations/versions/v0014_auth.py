@@ -1,6 +1,6 @@
 """Tokens: the scopes that one is cut down to, and the client certificate that one is bound to.
 
-Revision: 0014
+Revision 0014, after 0013.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

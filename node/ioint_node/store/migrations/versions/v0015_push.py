@@ -1,6 +1,6 @@
 """Webhooks: what each wants of the stream, a second key while one is changed, how it goes, and what was given up.
 
-Revision: 0017
+Revision 0015, after 0014.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from alembic import op
 
 from ioint_node.store.schema import Sequence64
 
-revision = "0017"
+revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None

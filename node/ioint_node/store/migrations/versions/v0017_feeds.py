@@ -1,6 +1,6 @@
 """In which event of the MISP feed each indicator stands, and the newest public bundle.
 
-Revision: 0019
+Revision 0017, after 0016.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
@@ -35,5 +35,6 @@ def upgrade() -> None:
         sa.Column("content", sa.String(64), nullable=False),
         sa.Column("expires_at", sa.String(32), nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=False),
+        sa.Column("key_document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_public_bundles"),
     )

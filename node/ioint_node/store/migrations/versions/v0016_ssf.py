@@ -1,6 +1,6 @@
 """Streams of security events: who has one, whom it is about, what it says of itself, what is acknowledged.
 
-Revision: 0018
+Revision 0016, after 0015.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("stream_id", sa.String(32), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("wide", sa.Integer(), nullable=False),
         sa.Column("wanted", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("stream_id", "digest", name=op.f("pk_signal_subjects")),
     )
