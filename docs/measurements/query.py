@@ -87,8 +87,9 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"A node with {found['rows']:,} indicators and one with {found['few_rows']:,}, each in a process with its"
         f" floor; {found['rounds']} interleaved rounds over {found['connections']} connections. At the node the"
-        " token is checked, labels above its clearance are left out in the query, and requests are counted and limited; the floor is"
-        " aiohttp over SQLite with bodies of a kilobyte, and does none of that. A page has 100 objects at both.",
+        " token is checked, labels above its clearance are left out in the query, and requests are counted and"
+        " limited; the floor is aiohttp over SQLite with bodies of a kilobyte, and does none of that. A page has"
+        " 100 objects at both.",
         "",
         f"| of {found['rows']:,} | p50, ms | p99, ms | per CPU second | floor | ours / floor |"
         f" cost against {found['few_rows']:,} |",
