@@ -30,9 +30,9 @@ from ioint_node.bench.figures import machine, versions
 from ioint_node.config.files import write_private
 from ioint_node.demo.client import Client
 from ioint_node.flows.opinions import publish_record
+from ioint_node.formats.stix import EXTENSION
 from ioint_node.store import tokens
 from ioint_node.store.times import day_of
-from ioint_node.web.stix import EXTENSION
 from ioint_protocol import Report
 from ioint_taxonomy import load_catalogue
 

@@ -26,15 +26,18 @@ from ioint_taxonomy import load_catalogue, load_taxonomy
 from nacl.signing import SigningKey
 
 from ioint_node import __version__
+from ioint_node.addresses import is_loopback
 from ioint_node.admission import Limits
 from ioint_node.applying import apply
 from ioint_node.card import add_fingerprint_keys, fingerprint_keys, own_application
 from ioint_node.config import (
+    BoundaryFile,
     Config,
     Keys,
     RunInfo,
     clear_run,
     hold_home,
+    load_feed_key,
     load_fingerprint_key,
     load_keys,
     load_public_names,
@@ -43,6 +46,8 @@ from ioint_node.config import (
     settle_keys,
     write_run,
 )
+from ioint_node.config.oidc import oidc_of
+from ioint_node.config.tls import Tls
 from ioint_node.errors import BusyError, ConfigError, NodeError
 from ioint_node.flows import believe, effects, publish
 from ioint_node.flows.assess import AssessParts
@@ -51,11 +56,14 @@ from ioint_node.flows.joining import JoiningParts
 from ioint_node.flows.novel import look_at_cases, watch_own
 from ioint_node.flows.ownlog import FileAnchor
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.placing import Placing
 from ioint_node.flows.prune import prune, weigh
+from ioint_node.flows.public import PublicParts, Publishing
 from ioint_node.flows.refusals import Refusals
 from ioint_node.flows.rekeyed import take_back
 from ioint_node.flows.roster import RosterBook, install, keep_fresh, open_book
 from ioint_node.flows.seconding import second, speak_for_everyday
+from ioint_node.formats.bundle import key_document
 from ioint_node.jobs import Job, Jobs
 from ioint_node.local import Local, jobs_of, open_local
 from ioint_node.membership.invitations import read_invitation
@@ -70,7 +78,7 @@ from ioint_node.store.engine import Store, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.retention import Retention, forget
 from ioint_node.voice import Voice
-from ioint_node.web import Hub, WebParts, build_web, serve
+from ioint_node.web import Hub, WebLimits, WebParts, build_web, no_boundary, serve
 
 ROLES = ("web", "scorer", "exchange", "jobs")
 # At a lower level these would write statements with their values, which hold what agents and people said.
@@ -87,6 +95,8 @@ class Periods:
     refusals_s: float = 1.0
     roster_s: float = 5.0
     novel_s: float = 30.0
+    placing_s: float = 5.0
+    public_s: float = 60.0
     second_s: float = 30.0
     everyday_s: float = 3_600.0
     stamp_s: float = 60.0
@@ -151,9 +161,11 @@ class Node:
     bell: Bell
     hunter: Hunter
     refusals: Refusals
+    tls: Tls | None
     ready_to_leave: asyncio.Event
     met: asyncio.Event  # enough members were compared with since the start
     started_at: int  # in ms
+    public: PublicParts | None = None
     url: str = ""
 
     @property
@@ -291,9 +303,12 @@ async def _assemble(
         beliefs,
         on_risky=lambda connection, sighting: publish.propose(connection, parts, sighting, _now()),
         notify=bell.ring,
+        issuer=lambda: issuer_of(config, node.url),
         now=_now(),
+        clock=_now,
     )
-    bell.wakes(local.hooks.wake)
+    for wake in (local.hooks.wake, local.transmitter.wake, local.signals.polls.wake):
+        bell.wakes(wake)
     network = Network(
         parts,
         book,
@@ -306,7 +321,7 @@ async def _assemble(
         settle=partial(_settle, config, book, ring),
     )
     bell.wakes(network.delivery.wake)
-    return Node(
+    node = Node(
         config=config,
         ring=ring,
         store=store,
@@ -319,10 +334,35 @@ async def _assemble(
         bell=bell,
         hunter=hunter,
         refusals=refusals,
+        tls=Tls.of(config),
         ready_to_leave=ready_to_leave,
         met=met,
         started_at=_now(),
+        public=_public_parts(config, book, ring, parts) if config.publish_public else None,
     )
+    return node
+
+
+def issuer_of(config: Config, url: str) -> str:
+    """The URL that this node's security events are issued by, "" where there is none that others may use.
+
+    `url` is where it listens, which is no name to others unless all of them are on this machine.
+    """
+    return config.public_url or (url if is_loopback(config.web_host) else "")
+
+
+def _public_parts(config: Config, book: RosterBook, ring: KeyRing, parts: ExchangeParts) -> PublicParts:
+    key = load_feed_key(config.home)
+
+    def introduction() -> bytes:
+        return key_document(
+            bytes(key.verify_key),
+            member=ring.keys.member,
+            consortium=book.consortium or "",
+            record_key=ring.keys.record_key,
+        )
+
+    return PublicParts(store=parts.store, catalogue=parts.catalogue, key=key, introduction=introduction)
 
 
 def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -333,8 +373,12 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
     }
     if "exchange" in roles:
         loops |= node.network.loops()
+    if node.tls is not None:
+        loops["certificate"] = node.tls.watch
     if "web" in roles:
         loops["hooks"] = node.local.hooks.run
+        loops["transmitter"] = node.local.transmitter.run
+        loops["telemetry"] = node.local.telemetry.run
     if "jobs" in roles:
         loops["jobs"] = Jobs(_jobs(node)).run
     return loops
@@ -342,6 +386,7 @@ def _loops(node: Node, roles: Sequence[str]) -> dict[str, Callable[[], Coroutine
 
 def _jobs(node: Node) -> tuple[Job, ...]:
     retention = Retention(events_days=node.config.retention_days, stream_days=node.config.retention_days)
+    placing = Placing(node.store)
     return (
         Job(name="refusals", every_s=PERIODS.refusals_s, run=lambda _: node.refusals.write(node.store)),
         Job(name="roster", every_s=PERIODS.roster_s, run=lambda _: node.network.look_for_roster()),
@@ -364,10 +409,20 @@ def _jobs(node: Node) -> tuple[Job, ...]:
             run=partial(_forget_old, node, retention),
         ),
         Job(name="novel", every_s=PERIODS.novel_s, run=partial(look_at_cases, node.parts)),
+        Job(name="placing", every_s=PERIODS.placing_s, run=placing.run, at_start=True),
+        Job(name="places", every_s=PERIODS.forget_s, run=placing.forget),
         Job(name="second", every_s=PERIODS.second_s, run=partial(second, node.parts)),
         Job(name="everyday", every_s=PERIODS.everyday_s, run=partial(speak_for_everyday, node.parts)),
+        *_publishing(node),
         *jobs_of(node.local),
     )
+
+
+def _publishing(node: Node) -> tuple[Job, ...]:
+    if node.public is None:
+        return ()
+    publishing = Publishing(node.public)
+    return (Job(name="public", every_s=PERIODS.public_s, run=publishing.run, at_start=True),)
 
 
 async def _forget_logs(node: Node, now: int) -> None:
@@ -491,16 +546,30 @@ async def _listening(node: Node, roles: Sequence[str]) -> AsyncIterator[None]:
         grants=node.local.grants,
         loop=node.local.loop,
         responding=node.local.responding,
+        telemetry=node.local.telemetry,
         joining=JoiningParts(
             store=node.store,
             book=node.book,
             keys=partial(fingerprint_keys, config),
             left=partial(_left, node),
         ),
+        signals=node.local.signals,
+        publishes=config.publish_public,
         behind_proxy=config.web_tls_proxy,
+        limits=WebLimits(
+            requests_per_s=config.requests_per_s,
+            requests_burst=config.requests_burst,
+            costly_per_s=config.costly_requests_per_s,
+            costly_burst=config.costly_requests_burst,
+        ),
+        demands_certificate=config.web_client_cert == "required",
+        oidc=oidc_of(config),
+        boundary=BoundaryFile(config.home / config.boundary) if config.boundary else no_boundary,
     )
-    async with serve(build_web(parts), config.web_host, config.web_port, parts) as url:
+    context = None if node.tls is None else node.tls.context
+    async with serve(build_web(parts), config.web_host, config.web_port, parts, context) as url:
         node.url = url
+        node.bell.ring()  # what goes by the node's own URL can begin
         _tell_where(node)
         try:
             yield
@@ -533,7 +602,9 @@ def _counts(node: Node) -> dict[str, float]:
         "ioint_hunt_waiting": node.hunter.waiting,
         **{f"ioint_hunt_{what}": count for what, count in node.hunter.counts.items()},
         **{f"ioint_grants_{what}": count for what, count in node.local.grants.counts.items()},
+        **{f"ioint_telemetry_{what}": count for what, count in node.local.telemetry.counted().items()},
         **{f"ioint_webhooks_{what}": count for what, count in node.local.hooks.counts.items()},
+        **{f"ioint_signals_{what}": count for what, count in node.local.signals.counts.items()},
         **{f"ioint_received_{what}": count for what, count in node.network.intake.counts.items()},
         **{f"ioint_delivered_{how}": count for how, count in node.network.delivery.counts.items()},
         **{f"ioint_announced_{how}": count for how, count in node.network.announcer.counts.items()},

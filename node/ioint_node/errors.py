@@ -8,7 +8,8 @@
     │   ├── ConflictError
     │   └── TooLargeError
     ├── PredictionError    the file's: a session that cannot be read
-    └── ReceiptError       the file's: a receipt that cannot be replayed
+    ├── ReceiptError       the file's: a receipt that cannot be replayed
+    └── BundleError        the file's: a public bundle that must not be believed
 
 A peer's fault is `ioint_protocol.ProtocolError`. A bug stays whatever Python raises.
 """
@@ -59,6 +60,10 @@ class PredictionError(NodeError):
 
 class ReceiptError(NodeError):
     """A receipt that is not what a node wrote, or is more than a receipt may be; the message names the line."""
+
+
+class BundleError(NodeError):
+    """A public bundle, or the document of its key, that is not what it should be; nothing in it may be believed."""
 
 
 def unknown_name(field: str, name: str, known: Iterable[str], section: str) -> RequestError:

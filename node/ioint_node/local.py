@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.access.passes import PassKey
 from ioint_node.config import Config, Keys, load_pass_key, load_principal_key
+from ioint_node.config.signal_keys import SignalKeys
 from ioint_node.flows import assess, gap, grants, holding
 from ioint_node.flows.assess import AssessParts
 from ioint_node.flows.confirming import Confirming
@@ -20,7 +21,9 @@ from ioint_node.flows.isolation import Isolation
 from ioint_node.flows.journal import LocalSighting
 from ioint_node.flows.live import LiveSessions
 from ioint_node.flows.respond import RespondParts
+from ioint_node.flows.signals import SignalLimits, SignalParts, Signer
 from ioint_node.flows.subjects import parse_subjects
+from ioint_node.flows.telemetry import Telemetry
 from ioint_node.hooks import Hooks
 from ioint_node.jobs import Job
 from ioint_node.reputation.beliefs import Beliefs
@@ -29,6 +32,8 @@ from ioint_node.scoring.staging import salt_of
 from ioint_node.store import held, responses
 from ioint_node.store.engine import Store
 from ioint_node.store.observations import forget_observations
+from ioint_node.telemetry import TelemetryLimits
+from ioint_node.transmitter import Transmitter
 
 IDLE_S = 60.0
 HOLDS_S = 60.0
@@ -47,6 +52,9 @@ class Local:
     responding: RespondParts
     grants: GrantParts
     hooks: Hooks
+    signals: SignalParts
+    transmitter: Transmitter
+    telemetry: Telemetry
 
 
 async def open_local(
@@ -57,7 +65,9 @@ async def open_local(
     *,
     on_risky: Callable[[AsyncConnection, LocalSighting], Awaitable[None]],
     notify: Callable[[], None],
+    issuer: Callable[[], str],
     now: int,
+    clock: Callable[[], int],
 ) -> Local:
     """Make the parts, and bring back what was halted, held, accepted and learned before the node stopped."""
     taxonomy, shipped = load_taxonomy(), load_model()
@@ -105,6 +115,16 @@ async def open_local(
         on_risky=on_risky,
         notify=notify,
     )
+    signal_limits = SignalLimits()
+    signals = SignalParts(
+        store=store,
+        issuer=issuer,
+        signer=Signer(SignalKeys(config.signal_key_file), signal_limits.signed),
+        notify=notify,
+        all_subjects=config.ssf_default_subjects == "ALL",
+        private=config.webhook_private,
+        limits=signal_limits,
+    )
     return Local(
         assess=parts,
         loop=loop,
@@ -113,6 +133,9 @@ async def open_local(
             assess=parts, key=PassKey.of_seed(load_pass_key(config.home)), issuer=f"ioint:{keys.member}"
         ),
         hooks=Hooks(store, private=config.webhook_private),
+        signals=signals,
+        transmitter=Transmitter(signals),
+        telemetry=Telemetry(parts, clock, TelemetryLimits(body_bytes=config.otlp_body_bytes)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ioint_taxonomy.errors import TaxonomyError
 from ioint_taxonomy.mapping import MappedCall, map_call
-from ioint_taxonomy.release import load_catalogue, load_taxonomy
+from ioint_taxonomy.release import load_catalogue, load_framework, load_taxonomy
 from ioint_taxonomy.values import (
     Catalogue,
     CatalogueEntry,
@@ -30,6 +30,7 @@ __all__ = [
     "Taxonomy",
     "TaxonomyError",
     "load_catalogue",
+    "load_framework",
     "load_taxonomy",
     "map_call",
 ]

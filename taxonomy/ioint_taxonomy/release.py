@@ -85,6 +85,16 @@ def load_catalogue() -> Catalogue:
     return Catalogue(version=version, digest=digest_of(content, rates), entries=MappingProxyType(by_id))
 
 
+@cache
+def load_framework(framework: str) -> Mapping[str, str]:
+    """The names of another framework's entries by their ids, such as those of `atlas`, read once."""
+    content = read_data(f"frameworks/{framework}.json")
+    try:
+        return MappingProxyType({row["id"]: row["name"] for row in content["entries"]})
+    except (KeyError, TypeError) as error:
+        raise TaxonomyError(f"frameworks/{framework}.json: {error!r}") from error
+
+
 def _check_pin(part: str, digest: str) -> None:
     pinned = read_data("release.json")["digests"].get(part)
     if pinned != digest:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from ioint_node.access.rights import MAY
 from ioint_node.admission import Limits
 from ioint_node.flows.prune import KEPT_DAYS
 from ioint_node.flows.requests import EVENT_KINDS, MEANS_POSITIVE, OUTCOMES
@@ -19,7 +20,6 @@ from ioint_node.scoring.evidence import FEEDBACK_WEIGHTS
 from ioint_node.scoring.levels import AUTONOMY_STEPS
 from ioint_node.scoring.model import load_model
 from ioint_node.scoring.trust import KINDS
-from ioint_node.web.auth import MAY
 from ioint_node.web.requests import ActorBody, CloseBody, EventBody, FeedbackBody, OpinionBody, TokenBody
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 

@@ -65,7 +65,7 @@ def test_both_halves_of_the_probes_hold_both_classes_and_no_common_field_of_work
     assert all(found == {True, False} for found in classes.values())
 
 
-@pytest.mark.parametrize("name", ["hunt", "propagate", "withdrawal"])
+@pytest.mark.parametrize("name", ["hunt", "propagate", "push", "withdrawal"])
 def test_a_page_says_what_was_measured(name: str) -> None:
     found = json.loads((PLACE / f"{name}.json").read_text("utf-8"))
     assert (PLACE / f"{name}.md").read_text("utf-8") == script(name).page(found)

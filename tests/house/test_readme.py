@@ -40,7 +40,7 @@ def free_ports(*written: str) -> dict[str, str]:
 
 
 def test_there_is_a_session_to_run() -> None:
-    assert len(BLOCK.findall((ROOT / "README.md").read_text())) == 5
+    assert len(BLOCK.findall((ROOT / "README.md").read_text())) == 6
 
 
 @pytest.mark.network

@@ -17,7 +17,7 @@ from ioint_node.cli.client import connect
 from ioint_node.cli.listed import missing_key, under_way
 from ioint_node.cli.options import emit, node_options, printable
 from ioint_node.cli.rosters import applied_at, known_height, read_book
-from ioint_node.config import Config, load_config, load_keys, read_private, refuse_shared
+from ioint_node.config import Config, load_boundary, load_config, load_keys, read_private, refuse_shared
 from ioint_node.errors import ConfigError, NodeError
 from ioint_node.membership import renewal_due
 from ioint_node.store.engine import open_store, touch
@@ -80,6 +80,14 @@ def _skipped(name: str, missing: str) -> dict[str, Any]:
 def _check_settings(home: Path) -> str:
     config = load_config(home)
     return f"{config.org}, mode {config.mode}, publish {config.publish}"
+
+
+def _check_boundary(home: Path) -> str:
+    config = load_config(home)
+    if not config.boundary:
+        return "none: whoever asks brings its own base decision, or none"
+    found = load_boundary(home / config.boundary)
+    return f"{len(found.rules)} rules, {len(found.subjects)} subjects, {len(found.resources)} resources"
 
 
 def _check_files(home: Path) -> str:
@@ -222,15 +230,33 @@ def _check_peers(home: Path) -> str:
 
 def _check_input(home: Path) -> str:
     if not list(connect(home).items("api", "v1", "sessions", limit=1)):
-        return Note(
-            "no session was opened here yet: let an agent gateway call POST /api/v1/sessions (README.md)"
+        # A node that hears of no agent protects nobody, and looks healthy in all else.
+        raise ConfigError(
+            "nothing has arrived yet, so nothing is judged: let an agent gateway call POST /api/v1/sessions "
+            "(README.md), or an OpenTelemetry exporter send spans to /v1/traces (docs/otlp.md)"
         )
     return "sessions arrive"
+
+
+def _check_streams(home: Path) -> str:
+    rows = connect(home).get("api", "v1", "ssf", "streams")["items"]
+    if not rows:
+        return "nobody hears security events"
+    failing = [row for row in rows if row["attempts"] or (row["status"] == "paused" and row["reason"])]
+    if failing:
+        first = failing[0]
+        said = first["reason"] or f"{first['attempts']} failed attempts: {first['last_status']}"
+        return Note(
+            f"security events: {len(failing)} of {len(rows)} streams do not go on; {first['id']}: {said}; "
+            "see `ioint streams list`"
+        )
+    return f"security events: all of {len(rows)} streams go on"
 
 
 # Name, check, and the earlier checks without which it would only tell their fault again.
 CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = (
     ("settings", _check_settings, ()),
+    ("boundary", _check_boundary, ("settings",)),
     ("files", _check_files, ("settings",)),
     ("keys", _check_keys, ("settings",)),
     ("taxonomy", _check_taxonomy, ()),
@@ -241,4 +267,5 @@ CHECKS: Final[tuple[tuple[str, Callable[[Path], str], tuple[str, ...]], ...]] = 
     ("running", _check_running, ("settings",)),
     ("peers", _check_peers, ("settings", "roster", "running")),
     ("input", _check_input, ("settings", "running")),
+    ("streams", _check_streams, ("settings", "running")),
 )

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from ioint_node.cli.client import connect
+from ioint_node.cli.client import PAGE_ITEMS, PAGES, connect
 from ioint_node.cli.names import or_see, pattern_id
-from ioint_node.cli.options import Commands, Whole, cell, emit, node_options, show_table, show_tree
+from ioint_node.cli.options import (
+    Commands,
+    Whole,
+    cell,
+    check_place,
+    emit,
+    node_options,
+    show_fields,
+    show_table,
+    show_tree,
+)
 from ioint_node.store.incidents import CLOSED_AS, FOUND, STATES
 
 COLUMNS: Final = ("id", "state", "found", "tier", "label", "sessions", "agent", "assignee", "opened_at")
@@ -102,6 +113,37 @@ def close_one(*, home: Path, form: str, incident: str, closed_as: str, text: str
 def reopen(*, home: Path, form: str, incident: str, text: str) -> None:
     """Take a closing back."""
     _act(home, form, incident, {"do": "reopen", "note": text})
+
+
+@incidents.command("export")
+@click.option(
+    "--form", "kind", type=click.Choice(("ocsf",)), default="ocsf", show_default=True, help="Of each line."
+)
+@click.option("--after", help="Go on from here: the `after` of the last export.")
+@click.option(
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    required=True,
+    help="One JSON object per line; they are added to what is there.",
+)
+@node_options
+def export(*, home: Path, form: str, kind: str, after: str | None, target: Path) -> None:
+    """Write incidents and actions out of scope to a file for a SIEM, the oldest first."""
+    check_place(target)
+    node, count = connect(home), 0
+    with target.open("ab") as file:
+        for _ in range(PAGES):
+            lines = node.fetch("feeds", f"{kind}.jsonl", limit=PAGE_ITEMS, after=after).splitlines(
+                keepends=True
+            )
+            if not lines:
+                break
+            file.writelines(lines)
+            count += len(lines)
+            after = json.loads(lines[-1])["unmapped"]["ioint"]["after"]
+    result = {"findings": count, "output": str(target), "after": after}
+    emit(result, form=form, human=lambda: show_fields(result))
 
 
 def _act(home: Path, form: str, incident: str, body: Mapping[str, Any]) -> None:

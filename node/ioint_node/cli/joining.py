@@ -245,7 +245,11 @@ async def _revoke(config: Config, identity: str) -> OpenInvitation:
 
 def _own_url(config: Config) -> str:
     run = read_run(config)
-    return run.url if run is not None else f"http://{config.web_host}:{config.web_port}"
+    return (
+        run.url
+        if run is not None
+        else f"{'https' if config.web_tls_cert else 'http'}://{config.web_host}:{config.web_port}"
+    )
 
 
 async def _keep(config: Config, identity: str, code: str, expires: int) -> None:

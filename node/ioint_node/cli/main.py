@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
     "doctor": ("doctor", "doctor", "Check everything that this node needs, and say how to repair it."),
     "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
+    "filters": ("filters", "filters", "Filters with a name, and what a filter says."),
     "incidents": (
         "incidents",
         "incidents",
@@ -53,6 +54,7 @@ COMMANDS: Final = {
         "preview",
         "The exact bytes that would leave, field by field, and why each is safe.",
     ),
+    "public": ("public", "public", "What is published for everybody, signed: see it, verify it."),
     "run": ("run", "run", "Run the node until it is told to stop."),
     "score": ("lab", "score", "Score a file of sessions with the shipped model."),
     "simulate": (
@@ -61,13 +63,16 @@ COMMANDS: Final = {
         "Attack the reputation rule in simulated consortia, beside other rules.",
     ),
     "status": ("status", "status", "Whether the node runs, where, and with whom it exchanges."),
+    "streams": ("streams", "streams", "Who hears security events (SSF), and the key that signs them."),
     "support-dump": (
         "support",
         "support_dump",
         "Versions, settings and counts for somebody who helps; nothing that was seen.",
     ),
+    "taxonomy": ("taxonomy", "taxonomy", "The vocabulary in the forms of other tools."),
     "token": ("tokens", "token", "Tokens for agents, engines, analysts and administrators."),
     "train": ("lab", "train", "Train the model on files of labelled sessions."),
+    "webhooks": ("webhooks", "webhooks", "Where the stream is posted to, how that goes, what was given up."),
     "why": ("why", "why", "The receipt for a pattern's number: whose voices, which rule."),
 }
 

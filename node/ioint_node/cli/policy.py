@@ -21,8 +21,8 @@ from ioint_node.cli.options import (
     show_table,
     show_tree,
 )
-from ioint_node.config import Config, load_config
-from ioint_node.errors import NotFoundError, RequestError
+from ioint_node.config import Config, load_boundary, load_config
+from ioint_node.errors import ConfigError, NotFoundError, RequestError
 from ioint_node.scoring.staging import LEAST_TOLERANCE, MOST_TOLERANCE
 
 SHOW: Final = "ioint policy show"
@@ -63,6 +63,33 @@ def show(*, home: Path, form: str, proposal: str | None) -> None:
         )
 
     emit({"in_force": in_force, "waiting": waiting, "items": rows, "next": None}, form=form, human=human)
+
+
+@policy.command()
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Check this file, not the one of the settings.",
+)
+@node_options
+def boundary(*, home: Path, form: str, path: Path | None) -> None:
+    """Check the policy of who may do what at all, and tell what is in it; needs no running node."""
+    if path is None:
+        if not (named := load_config(home).boundary):
+            raise ConfigError(
+                'no boundary is loaded: name its file in config.toml, `boundary = "boundary.json"`'
+            )
+        path = home / named
+    found = load_boundary(path)
+    told = {
+        "default": "permit" if found.permits else "deny",
+        "rules": len(found.rules),
+        "subjects": len(found.subjects),
+        "resources": len(found.resources),
+        "actions": list(found.actions),
+    }
+    emit(told, form=form, human=lambda: show_fields(told))
 
 
 @policy.command()

@@ -12,9 +12,11 @@ from typing import TypeVar
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.access.rights import ROLES
 from ioint_node.cli.names import or_see
 from ioint_node.cli.options import Commands, Whole, emit, node_options, show_fields, show_table
 from ioint_node.config import Config, load_config, read_private, replace_private
+from ioint_node.config.tls import thumbprint_of_file
 from ioint_node.store import tokens as store
 from ioint_node.store.clearance import LABELS
 from ioint_node.store.engine import open_store
@@ -27,6 +29,7 @@ COLUMNS = (
     "role",
     "actor",
     "tlp",
+    "scopes",
     "age_days",
     "last_used_at",
     "rotated_at",
@@ -45,18 +48,41 @@ def token() -> None:
 
 
 @token.command()
-@click.option("--role", type=click.Choice(store.ROLES), required=True, help="What the holder may do.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What the holder may do.")
 @click.option("--actor", help="The one actor of an agent's token.")
 @click.option("--tlp", type=click.Choice(LABELS), default="amber", show_default=True, help="Clearance.")
 @click.option("--days", type=Whole(1, 3650), help="Expires after so many days; else never.")
+@click.option("--scope", help="Less than the role: names with commas between, such as query,opine.")
+@click.option(
+    "--cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Good only on connections with this client certificate (PEM).",
+)
 @node_options
-def create(*, home: Path, form: str, role: str, actor: str | None, tlp: str, days: int | None) -> None:
+def create(
+    *,
+    home: Path,
+    form: str,
+    role: str,
+    actor: str | None,
+    tlp: str,
+    days: int | None,
+    scope: str | None,
+    cert: Path | None,
+) -> None:
     """Make a token and show it, this once."""
     if (role == "agent") != bool(actor):
         raise click.UsageError("--actor names the one actor of --role agent; the other roles have none")
     now = time.time_ns() // 1_000_000
     expires = now + days * 86_400_000 if days else None
-    made = write(load_config(home), lambda connection: store.create(connection, role, actor, tlp, expires))
+    scopes = None if scope is None else [name.strip() for name in scope.split(",")]
+    bound = None if cert is None else thumbprint_of_file(cert)
+    made = write(
+        load_config(home),
+        lambda connection: store.create(
+            connection, role, actor, tlp, expires, scopes=scopes, certificate=bound
+        ),
+    )
     result = {**asdict(made), "expires": to_text(expires) if expires else None}
     emit(result, form=form, human=lambda: show_fields(result))
 

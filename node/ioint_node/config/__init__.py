@@ -3,10 +3,11 @@
 A home directory (0700) holds everything that one node is:
 
     config.toml                     the settings below; docs/configuration.md explains each
-    keys/{node,record,pass}.key     Ed25519 seeds in hex, 0600
+    keys/{node,record,pass}.key     Ed25519 seeds in hex, 0600; keys/feed.key too, where a public bundle is signed
     keys/{steward,clock}.key        the same, only at a steward's node: sign rosters
     keys/record-N.key, keys/*-next.key    the same, made by a rotation of keys
     keys/principal.key              32 bytes in hex, 0600: people are counted by digests under it
+    keys/ssf.json                   RSA keys that sign security events, 0600; made at their first use
     keys/fingerprints.json          the consortium's keys by epoch, 0600; where a steward gave them
     invitation                      the invitation that this node applies with, 0600, until it is admitted
     ioint.db                        the database, unless `store_url` names another
@@ -15,13 +16,17 @@ A home directory (0700) holds everything that one node is:
     run.json                        where the running node listens, 0600; gone when it stopped
 
 Only one thing comes from the environment: IOINT_HOME, the place of that directory.
+
+`signal_keys` is imported by its own name: it needs much that most commands do without.
 """
 
 from __future__ import annotations
 
+from ioint_node.config.boundary import BoundaryFile, load_boundary
 from ioint_node.config.files import make_home, read_private, refuse_shared, replace_private, write_private
 from ioint_node.config.keys import (
     Keys,
+    load_feed_key,
     load_keys,
     load_pass_key,
     load_principal_key,
@@ -42,6 +47,7 @@ from ioint_node.config.settings import (
 )
 
 __all__ = [
+    "BoundaryFile",
     "Config",
     "Keys",
     "RunInfo",
@@ -49,7 +55,9 @@ __all__ = [
     "clear_run",
     "default_home",
     "hold_home",
+    "load_boundary",
     "load_config",
+    "load_feed_key",
     "load_fingerprint_key",
     "load_keys",
     "load_pass_key",

@@ -186,6 +186,15 @@ def load_pass_key(home: Path) -> bytes:
     return _made_at_first_use(home, "pass")
 
 
+def load_feed_key(home: Path) -> SigningKey:
+    """The key that signs the public bundle, made at its first use: its public half is at the node's door.
+
+    Raises:
+        ConfigError: it is unreadable, or readable by others.
+    """
+    return SigningKey(_made_at_first_use(home, "feed"))
+
+
 def load_principal_key(home: Path) -> bytes:
     """The key under which people and owners are counted, made at its first use; it leaves the machine in no form.
 

@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from ioint_protocol.limits import LIMITS
 from ioint_protocol.members import ADDRESS, GROUP, NAME
 from ioint_taxonomy import load_taxonomy
 
+from ioint_node.access.claims import RULES, Rule
+from ioint_node.addresses import URL_CHARS, is_loopback
 from ioint_node.config.files import make_home, replace_private, write_private
 from ioint_node.errors import ConfigError
 from ioint_node.flows.subjects import parse_subjects
@@ -32,11 +35,16 @@ from ioint_node.scoring.staging import (
     Staging,
     parse_shares,
 )
+from ioint_node.store.clearance import LABELS
 
 Mode = Literal["observe", "enforce"]
 PublishMode = Literal["hold", "catalogue", "off"]
+DefaultSubjects = Literal["ALL", "NONE"]
+CLIENT_CERT_MODES: Final = ("optional", "required")
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 PUBLISH_MODES: Final[tuple[PublishMode, ...]] = get_args(PublishMode)
+DEFAULT_SUBJECTS: Final[tuple[DefaultSubjects, ...]] = get_args(DefaultSubjects)
+PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~-]+)*")
 SQLITE: Final = "sqlite+aiosqlite"
 STORE_SCHEMES: Final = (SQLITE, "postgresql+asyncpg")
 CONFIG_BYTES: Final = 65_536
@@ -72,11 +80,36 @@ class Config:
     public_names: str = ""  # file of package URLs whose names are public; "" for none
     private_names: tuple[str, ...] = ()  # scopes and names of packages that never leave
     fingerprints: bool = False  # keyed fingerprints of high-entropy values may go with a confirmed report
+    boundary: str = ""  # file of the policy of who may do what at all; "": whoever asks brings its own
     subjects: tuple[str, ...] = ()  # "server:NAME=pkg:…", "tool:NAME=pkg:…", "model:NAME=pkg:…"
     web_host: str = "127.0.0.1"
     web_port: int = 8470  # 0: any free port, told in run.json
     web_tls_proxy: bool = False
+    web_tls_cert: str = ""  # PEM file, relative to home; "": plain HTTP
+    web_tls_key: str = ""  # PEM file of mode 0600
+    web_client_ca: str = ""  # PEM file of the authorities of client certificates; "": none are asked for
+    web_client_cert: str = "optional"  # or "required" of every caller that is not on this machine
+    requests_per_s: int = 10_000  # of one caller, in the long run
+    requests_burst: int = 20_000  # of one caller, at once
+    costly_requests_per_s: int = 50  # the same of receipts, exports and replays
+    costly_requests_burst: int = 200
+    oidc_issuer: str = ""  # "": tokens of this node alone
+    oidc_audience: str = ""  # the `aud` of access tokens for this node; "": none are taken
+    oidc_client_id: str = ""  # of the console; "": people sign in with tokens
+    oidc_client_secret_file: str = ""  # of mode 0600, relative to home; "": a public client
+    oidc_login_scope: str = "openid"  # what the console asks the provider for
+    oidc_roles: tuple[str, ...] = ()  # "CLAIM=VALUE:ROLE", the first that holds decides
+    oidc_tlp: str = "green"  # clearance where oidc_tlp_claim is ""
+    oidc_tlp_claim: str = ""
+    oidc_actor_claim: str = "sub"  # the actor of who has the role agent
+    oidc_scope_prefix: str = ""  # before the names of scopes in access tokens
+    otlp_body_bytes: int = 16_777_216  # of one request to /v1/, after decompression
     webhook_private: bool = False
+    public_url: str = (
+        ""  # by which others reach web_host, without a slash at the end; "": the loopback address
+    )
+    ssf_default_subjects: DefaultSubjects = "ALL"
+    publish_public: bool = False  # what is TLP:CLEAR is signed and served to everybody
     own_domains: tuple[str, ...] = ()  # mail and web domains of this organisation
     exchange_host: str = "127.0.0.1"
     exchange_port: int = 4470  # 0: any free port
@@ -116,6 +149,11 @@ class Config:
         return self.home / "keys" / "fingerprints.json"
 
     @property
+    def signal_key_file(self) -> Path:
+        """Where the keys are that sign security events, once one was needed."""
+        return self.home / "keys" / "ssf.json"
+
+    @property
     def token_file(self) -> Path:
         """Where the local administrator's token is."""
         return self.home / "local.token"
@@ -152,12 +190,17 @@ class Config:
             self.home,
             self.config_file,
             keys,
-            *(keys / f"{name}.key" for name in ("node", "record", "pass", "steward", "clock", "principal")),
+            *(
+                keys / f"{name}.key"
+                for name in ("node", "record", "pass", "feed", "steward", "clock", "principal")
+            ),
             *sorted(keys.glob("*-*.key")),
             self.fingerprint_file,
+            self.signal_key_file,
             self.invitation_file,
             self.token_file,
             self.run_file,
+            *(self.home / name for name in (self.web_tls_key, self.oidc_client_secret_file) if name),
             *(Path(f"{database}{end}") for end in ("", "-wal", "-shm") if database),
         )
 
@@ -254,6 +297,7 @@ _FORMS: Final = {
     "str": "a text in double quotes",
     "Mode": "a text in double quotes",
     "PublishMode": "a text in double quotes",
+    "DefaultSubjects": "a text in double quotes",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -294,7 +338,11 @@ def _check_names(config: Config) -> None:
 
 
 def _check_choices(config: Config) -> None:
-    for name, value, allowed in (("mode", config.mode, MODES), ("publish", config.publish, PUBLISH_MODES)):
+    for name, value, allowed in (
+        ("mode", config.mode, MODES),
+        ("publish", config.publish, PUBLISH_MODES),
+        ("ssf_default_subjects", config.ssf_default_subjects, DEFAULT_SUBJECTS),
+    ):
         if value not in allowed:
             raise ConfigError(f"{name} = {value!r}: write one of {', '.join(allowed)}")
 
@@ -329,6 +377,7 @@ def _check_ranges(config: Config) -> None:
     for name, low, high in (
         ("web_port", 0, 65_535),
         ("exchange_port", 0, 65_535),
+        ("otlp_body_bytes", 65_536, 67_108_864),
         ("retention_days", 1, 3_650),
         ("enforce_share", 0, 100),
         ("guard_share", 0.0, 1.0),
@@ -336,6 +385,10 @@ def _check_ranges(config: Config) -> None:
         ("shadow_days", 0, 365),
         ("tolerance", LEAST_TOLERANCE, MOST_TOLERANCE),
         ("live_sessions", 1, 1_000_000),
+        ("requests_per_s", 1, 1_000_000),
+        ("requests_burst", 1, 10_000_000),
+        ("costly_requests_per_s", 1, 100_000),
+        ("costly_requests_burst", 1, 1_000_000),
     ):
         value = getattr(config, name)
         if not low <= value <= high:
@@ -351,11 +404,11 @@ def _check_addresses(config: Config) -> None:
             f"web_port and exchange_port are both {config.web_port}: give each a port of its own, "
             "or 0 for any that is free"
         )
-    # Tokens travel in a header and this server speaks plain HTTP: away from here only TLS keeps them secret.
-    if not hosts[0].is_loopback and not config.web_tls_proxy:
+    # Tokens travel in a header: away from here only TLS keeps them secret.
+    if not hosts[0].is_loopback and not config.web_tls_proxy and not config.web_tls_cert:
         raise ConfigError(
-            f"web_host = {config.web_host!r} would show tokens to the network: "
-            "put a proxy with TLS in front and set web_tls_proxy = true, or listen on 127.0.0.1"
+            f"web_host = {config.web_host!r} would show tokens to the network: set web_tls_cert and web_tls_key, "
+            "or put a proxy with TLS in front and set web_tls_proxy = true, or listen on 127.0.0.1"
         )
     if len(config.announce) > LIMITS.member_addresses:
         raise ConfigError(
@@ -364,6 +417,79 @@ def _check_addresses(config: Config) -> None:
     for address in config.announce:
         if len(address) > LIMITS.address_chars or not ADDRESS.fullmatch(address):
             raise ConfigError(f"announce: {address!r}: write addresses like /dns4/node.example.org/tcp/4470")
+
+
+def _check_public_url(config: Config) -> None:
+    url = config.public_url
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if len(url) > URL_CHARS or not PUBLIC_URL.fullmatch(url) or not host:
+        raise ConfigError(
+            f"public_url = {url[:64]!r}: write a URL like https://node.example.org, no slash at its end"
+        )
+    if not url.startswith("https:") and not is_loopback(host):
+        raise ConfigError(f"public_url = {url[:64]!r}: begin it with https://, since tokens travel to it")
+
+
+def _check_tls(config: Config) -> None:
+    if bool(config.web_tls_cert) != bool(config.web_tls_key):
+        raise ConfigError("web_tls_cert and web_tls_key belong together: name both files, or neither")
+    if config.web_client_cert not in CLIENT_CERT_MODES:
+        raise ConfigError(
+            f"web_client_cert = {config.web_client_cert!r}: write one of {', '.join(CLIENT_CERT_MODES)}"
+        )
+    if config.web_client_ca and not config.web_tls_cert:
+        raise ConfigError("web_client_ca needs TLS of this node itself: set web_tls_cert and web_tls_key")
+    if config.web_client_cert == "required" and not config.web_client_ca:
+        raise ConfigError(
+            'web_client_cert = "required" needs web_client_ca: name the PEM file of authorities'
+        )
+
+
+def _check_oidc(config: Config) -> None:
+    if (url := config.oidc_issuer) and not is_safe_url(url):
+        raise ConfigError(f"oidc_issuer = {url[:128]!r}: write an https address without query and fragment")
+    if not config.oidc_issuer:
+        return
+    if not config.oidc_audience and not config.oidc_client_id:
+        raise ConfigError(
+            "oidc_issuer: set oidc_audience for programs, or oidc_client_id for people, or both"
+        )
+    if not config.oidc_roles:
+        raise ConfigError(
+            'oidc_roles is empty: nobody would have a role; write rules like "groups=analysts:soc"'
+        )
+    if len(config.oidc_roles) > RULES:
+        raise ConfigError(f"oidc_roles: {len(config.oidc_roles)} rules: write at most {RULES}")
+    for text in config.oidc_roles:
+        try:
+            Rule.parse(text)
+        except ValueError as error:
+            raise ConfigError(f"oidc_roles: {error}") from None
+    if config.oidc_tlp not in LABELS:
+        raise ConfigError(f"oidc_tlp = {config.oidc_tlp!r}: write one of {', '.join(LABELS)}")
+    if config.oidc_client_id and not config.public_url and not _host(config, "web_host").is_loopback:
+        raise ConfigError(
+            "oidc_client_id needs public_url: the address to which the provider sends people back"
+        )
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether an address is one of https, or of http on this machine, without anything behind its path."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or parts.username or "@" in parts.netloc)
+    return (
+        plain and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+    )
 
 
 def _host(config: Config, name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -423,6 +549,9 @@ _CHECKS: Final[tuple[Callable[[Config], None], ...]] = (
     _check_canaries,
     _check_ranges,
     _check_addresses,
+    _check_public_url,
+    _check_tls,
+    _check_oidc,
     _check_domains,
     _check_subjects,
     _check_policy,

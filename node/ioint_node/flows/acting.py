@@ -61,7 +61,15 @@ def decide(
         live.departures -= judgement.verdict is Verdict.OUT_OF_SCOPE
         live.answered.add(request.action_id)
     else:
-        evidence = _evidence(parts, live, judgement, around, now, first_clear=live.clear and not was_clear)
+        evidence = _evidence(
+            parts,
+            live,
+            judgement,
+            around,
+            now,
+            first_clear=live.clear and not was_clear,
+            told=request.told,
+        )
         live.actor.trust = after_all(live.actor.trust, evidence, now)
         if judgement.verdict is Verdict.OUT_OF_SCOPE:
             live.actor.depart(now)
@@ -94,7 +102,7 @@ def decide(
         decision,
         weighed.choice,
         before=before,
-        enforce=live.enforced,
+        enforce=live.enforced and not request.told,
         now=now,
     )
     held = None
@@ -217,7 +225,14 @@ def _delegator(parts: AssessParts, live: Live) -> float:
 
 
 def _evidence(
-    parts: AssessParts, live: Live, judgement: Judgement, around: Surroundings, now: int, *, first_clear: bool
+    parts: AssessParts,
+    live: Live,
+    judgement: Judgement,
+    around: Surroundings,
+    now: int,
+    *,
+    first_clear: bool,
+    told: bool,
 ) -> tuple[Evidence, ...]:
     step, taxonomy = judgement.step, parts.taxonomy
     effect_class = taxonomy.verbs.get(step.verb, "run")
@@ -228,7 +243,8 @@ def _evidence(
         doubts=live.doubts,
         first_clear=first_clear,
         effect_class=effect_class,
-        burst=live.actor.burst(now) if effect_class in CHANGES else 0,
+        # What is told together was not done together.
+        burst=live.actor.burst(now) if effect_class in CHANGES and not told else 0,
         surroundings=around,
         injection=judgement.injection,
         over=max(0, taxonomy.sensitivity_rank(step.sensitivity) - taxonomy.sensitivity_rank(most)),
@@ -301,6 +317,8 @@ def _weigh(
     state = parts.halted.state_of(live.actor.id)
     # Who is halted is halted in every session of a node that enforces, also where enforcing is staged.
     enforced = live.enforced or (state != ACTIVE and parts.policy.staging.enforce)
+    # What was told afterwards has been done: there is nothing to stop.
+    enforced = enforced and not request.told
     choice = choose_response(
         Case(
             verdict=judgement.verdict,

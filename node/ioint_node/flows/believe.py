@@ -22,6 +22,7 @@ from ioint_protocol import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.filtering import TOLD
 from ioint_node.flows import standpoint
 from ioint_node.flows.evidence import (
     NOTHING_LOOKED_FOR,
@@ -42,8 +43,9 @@ from ioint_node.reputation.gate import Candidate, Local, allocate, judge, within
 from ioint_node.reputation.lineage import lineage
 from ioint_node.reputation.novel import Claim, places
 from ioint_node.reputation.subjects import touches
-from ioint_node.reputation.view import Facts, Sightings, indicator_row, trend, valid_until
+from ioint_node.reputation.view import Facts, Sightings, indicator_row, touched, trend, valid_until
 from ioint_node.store import indicators, log, matches, stream
+from ioint_node.store.clearance import visible
 from ioint_node.store.indicators import ACTED_ON, HEARD
 from ioint_node.store.log import Arrival
 from ioint_node.store.matches import WINDOW_DAYS
@@ -499,6 +501,7 @@ def _conclude(
         catalogue=parts.catalogue,
     )
     row["seq"] = old.seq
+    row |= touched(case.subject, case.novel, taxonomy=parts.taxonomy, catalogue=parts.catalogue)
     claim, among = case.claim, lineage(parts.catalogue, parts.taxonomy)
     details = {
         "subject": case.subject,
@@ -573,10 +576,26 @@ def _news(row: Mapping[str, Any], old: Concluded, local: Local, facts: Facts) ->
         "confidence": row["confidence"],
         "effect": row["effect"],
         "revoked": row["revoked"],
+        "disputed": row["disputed"],
+        "reporters": row["reporters"],
         "reason": local.reason,
         "label": row["label"],
         "first_reporter": facts.first_reporter,
+        **_former(row, old),
     }
+
+
+def _former(row: Mapping[str, Any], old: Concluded) -> dict[str, Any]:
+    """What changed of the row as a filter may ask for it, null where there was none.
+
+    Not told is what readers of the row could not see.
+    """
+    if not old.heard:
+        return {"was": None}
+    if old.tlp not in visible(row["tlp"]):
+        return {}
+    was = {**dict(zip(HEARD, old.heard, strict=False)), "reporters": old.reporters}
+    return {"was": {name: was[name] for name in TOLD if name in was and was[name] != row[name]}}
 
 
 def _facts(parts: ExchangeParts, roster: Roster, case: Case, today: int) -> Facts:

@@ -59,7 +59,10 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRequest:
-    """`POST …/actions`. With `durable` the answer waits until the decision is on disk."""
+    """`POST …/actions`. With `durable` the answer waits until the decision is on disk.
+
+    `told` says that it was told after it was taken: it is judged as every other, and nothing is left to be enforced.
+    """
 
     action_id: str
     tool: str
@@ -67,6 +70,7 @@ class ActionRequest:
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
     t: float | None = None
     durable: bool = False
+    told: bool = False
 
     @property
     def name(self) -> str:

@@ -86,6 +86,7 @@ class Concluded(Struct, frozen=True, kw_only=True):
     digest: bytes
     tlp: str = ""
     first_reporter: str = ""
+    reporters: int = 0
 
 
 class Heard(Struct, frozen=True, kw_only=True, gc=False):

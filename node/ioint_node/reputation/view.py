@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -140,6 +140,34 @@ def indicator_row(
         "reason": local.reason,
         "why": why_line(network, local, grounds, params),
     }
+
+
+def touched(
+    subject: str, novel: Pattern | None, *, taxonomy: Taxonomy, catalogue: Catalogue
+) -> dict[str, list[str]]:
+    """The verbs and resource classes that the steps of a pattern name, a class or group by its members.
+
+    A subject has none. They stand in an indicator row behind the fields of the contract, for filters.
+    """
+    entry = catalogue.entries.get(subject)
+    if entry is not None:
+        return _touched([(step.get("v", ()), step.get("r", ())) for step in entry.pattern["steps"]], taxonomy)
+    return _touched([(step.verbs, step.resources) for step in novel.steps] if novel else [], taxonomy)
+
+
+def _touched(
+    steps: Sequence[tuple[Sequence[str], Sequence[str]]], taxonomy: Taxonomy
+) -> dict[str, list[str]]:
+    return {
+        "verbs": _members((name for verbs, _ in steps for name in verbs), taxonomy.effect_classes),
+        "resources": _members((name for _, resources in steps for name in resources), taxonomy.groups),
+    }
+
+
+def _members(names: Iterable[str], classes: Mapping[str, frozenset[str]]) -> list[str]:
+    return sorted(
+        {one for name in names for one in (classes.get(name[1:], ()) if name[0] == "@" else (name,))}
+    )
 
 
 def why_line(network: Network, local: Local, grounds: Grounds, params: Params) -> str:

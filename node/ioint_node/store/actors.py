@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,3 +245,9 @@ def _agent(row: Row[Any], effect: float, now: int | None, bound: Bound | None) -
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+async def people_among(connection: AsyncConnection, names: Collection[str]) -> frozenset[str]:
+    """Which of these actors are people."""
+    statement = select(actors.c.id).where(actors.c.id.in_(names), actors.c.kind == "user")
+    return frozenset((await connection.execute(statement)).scalars()) if names else frozenset()

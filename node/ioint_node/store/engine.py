@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ioint_node.errors import BusyError, ConfigError
 from ioint_node.store.faults import DATABASE_ERRORS, REMEDIES, Health, Seldom, described, fault_of
 from ioint_node.store.hops import connect
+from ioint_node.store.reading import Reader
 
 T = TypeVar("T")
 Job = Callable[[AsyncConnection], Awaitable[T]]
@@ -56,6 +57,7 @@ class Store:
 
     def __init__(self, engine: AsyncEngine, limits: WriterLimits) -> None:
         self.engine = engine
+        self.reader = Reader(engine, _file_of(engine.url))
         self.health = Health()
         self.doubted = (
             False  # no group has reached the disk since writes failed: an answer had better wait for it
@@ -276,6 +278,7 @@ async def open_store(url: str, limits: WriterLimits | None = None) -> AsyncItera
         try:
             yield store
         finally:
+            await store.reader.close()
             await store.stop()
             await writer
     finally:

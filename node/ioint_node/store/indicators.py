@@ -11,7 +11,11 @@ import msgspec
 from sqlalchemy import Row, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.filtering import subject_of, words_of
+from ioint_node.formats.stix import subject_uuid
 from ioint_node.reputation.dossier import Concluded
+from ioint_node.store import postings, rendered
+from ioint_node.store.postings import Held
 from ioint_node.store.rows import among, insert_rows
 from ioint_node.store.schema import indicators
 from ioint_node.store.times import from_text, to_text
@@ -22,7 +26,19 @@ COLUMNS: Final = (
     "blast_radius", "disputed", "revoked", "tlp", "taxonomy_version", "reason", "why", "seq",
 )  # fmt: skip
 """The keys of an indicator row, in the order of the contract."""
-COPIED: Final = ("id", "seq", "kind", "state", "score", "confidence", "tier", "effect", "tlp", "last_seen")
+COPIED: Final = (
+    "id",
+    "seq",
+    "kind",
+    "state",
+    "score",
+    "confidence",
+    "tier",
+    "effect",
+    "reporters",
+    "tlp",
+    "last_seen",
+)
 """The keys that are columns too, to filter by."""
 HEARD: Final = ("state", "tier", "score", "confidence", "effect", "revoked", "disputed")
 """The keys whose change engines hear of."""
@@ -42,11 +58,30 @@ async def upsert(
         return
     newest = (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one()
     first = now if newest is None else max(now, from_text(newest) + 1)
+    before = await postings.held(connection, [row["id"] for row, _ in changed])
+    listed = {row["id"]: postings.terms_of(row) for row, _ in changed}
+    named = await postings.named(connection, frozenset().union(*listed.values()))
+    terms = {key: frozenset(named[term] for term in found) for key, found in listed.items()}
     rows = [
-        (*[row[name] for name in COPIED], to_text(first + place), body)
+        (
+            *[row[name] for name in COPIED],
+            to_text(first + place),
+            subject_of(row),
+            words_text(str(row["label"])),
+            postings.encoded(terms[row["id"]]),
+            body,
+            subject_uuid(row["id"]),
+        )
         for place, (row, body) in enumerate(changed)
     ]
-    await insert_rows(connection, indicators, (*COPIED, "added_at", "body"), rows, replacing=("id",))
+    columns = (*COPIED, "added_at", "subject", "words", "terms", "body", "uuid")
+    await insert_rows(connection, indicators, columns, rows, replacing=("id",))
+    await postings.write(connection, terms, before)
+
+
+def words_text(label: str) -> str:
+    """The words of a label as they are looked for: folded in case, a blank before each."""
+    return "".join(f" {word}" for word in words_of(label))
 
 
 async def forget_silent(connection: AsyncConnection, before: int, most: int) -> tuple[str, ...]:
@@ -55,11 +90,17 @@ async def forget_silent(connection: AsyncConnection, before: int, most: int) -> 
     The oldest first, so many at most.
     """
     silent = (indicators.c.state == "unknown") & (indicators.c.added_at < to_text(before))
-    ids = select(indicators.c.id).where(silent).order_by(indicators.c.added_at).limit(most)
-    bodies = await connection.execute(
-        delete(indicators).where(indicators.c.id.in_(ids)).returning(indicators.c.body)
-    )
-    return tuple(json.loads(body)["details"]["subject"] for body in bodies.scalars())
+    ids = select(indicators.c.n).where(silent).order_by(indicators.c.added_at).limit(most)
+    gone = (
+        await connection.execute(
+            delete(indicators)
+            .where(indicators.c.n.in_(ids))
+            .returning(indicators.c.n, indicators.c.terms, indicators.c.subject)
+        )
+    ).all()
+    await rendered.remove(connection, [n for n, _, _ in gone])
+    await postings.remove(connection, [Held(n, frozenset(json.loads(terms))) for n, terms, _ in gone])
+    return tuple(subject for _, _, subject in gone)
 
 
 def body_of(row: Mapping[str, Any], details: Mapping[str, Any]) -> str:
@@ -94,18 +135,20 @@ def concluded_of(row: Mapping[str, Any], details: Mapping[str, Any], body: str) 
         digest=digest(body),
         tlp=row["tlp"],
         first_reporter=row["first_reporter"],
+        reporters=row["reporters"],
     )
 
 
 async def get(connection: AsyncConnection, indicator: str) -> dict[str, Any] | None:
     """The indicator row of a pattern or subject, or None."""
-    row = (await connection.execute(select(indicators).where(indicators.c.id == indicator))).one_or_none()
+    body = select(indicators.c.body).where(indicators.c.id == indicator)
+    row = (await connection.execute(body)).one_or_none()
     return None if row is None else _row(row)
 
 
 async def everything(connection: AsyncConnection) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Row and details of every indicator, to start from after a restart."""
-    rows = await connection.execute(select(indicators).order_by(indicators.c.seq))
+    rows = await connection.execute(select(indicators.c.body).order_by(indicators.c.n))
     return [(_row(row), json.loads(row.body)["details"]) for row in rows]
 
 

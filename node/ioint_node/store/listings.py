@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.filtering import EVERYTHING, Filter
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store.clearance import visible
+from ioint_node.store.filtered import Order, plan, total
+from ioint_node.store.rows import among
 from ioint_node.store.schema import indicators, records, roster_files, sessions
 
 T = TypeVar("T")
@@ -20,37 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, and whether more follow."""
+    """Some rows, whether more may follow, and where a page of indicators ended in its order."""
 
     items: tuple[T, ...]
     more: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndicatorFilter:
-    """Which indicators are asked for; an empty field asks for all. `text` is looked for anywhere in the row."""
-
-    states: tuple[str, ...] = ()
-    tiers: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    since: str | None = None
-    text: str | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter as conditions over the table of indicators."""
-        found: list[ColumnElement[bool]] = []
-        for column, wanted in (
-            (indicators.c.state, self.states),
-            (indicators.c.tier, self.tiers),
-            (indicators.c.kind, self.kinds),
-        ):
-            if wanted:
-                found.append(column.in_(wanted))
-        if self.since is not None:
-            found.append(indicators.c.last_seen >= self.since)
-        if self.text is not None:
-            found.append(indicators.c.body.icontains(self.text, autoescape=True))
-        return found
+    last: str | int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +38,7 @@ class StoredIndicator:
     """
 
     id: str
+    n: int
     seq: int
     tlp: str
     added_at: str
@@ -72,9 +50,13 @@ class StoredIndicator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
-    """What a poll of the feed asks for: after an instant, from a key on, some ids only, some versions only."""
+    """What a poll of the feed asks for: after an instant, from a key on, some ids only, some versions only.
+
+    `wanted` is without spans.
+    """
 
     clearance: str
+    wanted: Filter = EVERYTHING
     after: str | None = None
     key: str | None = None
     ids: tuple[str, ...] | None = None
@@ -83,55 +65,66 @@ class FeedQuery:
 
 
 async def newest_indicators(
-    connection: AsyncConnection, wanted: IndicatorFilter, clearance: str, limit: int, before: int | None
+    connection: AsyncConnection, wanted: Filter, clearance: str, limit: int, before: str | None
 ) -> Page[StoredIndicator]:
-    """Indicators by the time of their last change, newest first; `before` is the `seq` that the last page ended on."""
-    statement = (
-        _visible(clearance).where(*wanted.conditions()).order_by(indicators.c.seq.desc(), indicators.c.id)
-    )
-    if before is not None:
-        statement = statement.where(indicators.c.seq < before)
-    return await _page(connection, statement, limit)
+    """Indicators by the time of their last change, newest first; `before` is the `Page.last` of the page before.
+
+    The filter of this and of the others is without spans. A page may be short, and more follow.
+    """
+    return await _filtered(connection, wanted, clearance, order=Order.NEWEST, after=before, limit=limit)
 
 
 async def all_indicators(
-    connection: AsyncConnection, clearance: str, limit: int, after: str | None
+    connection: AsyncConnection, wanted: Filter, clearance: str, limit: int, after: int | None
 ) -> Page[StoredIndicator]:
-    """Every indicator in the order of its id, so that none is missed while others change."""
-    statement = _visible(clearance).order_by(indicators.c.id)
-    if after is not None:
-        statement = statement.where(indicators.c.id > after)
-    return await _page(connection, statement, limit)
+    """Indicators in the order in which they came first, so that none is missed while others change."""
+    return await _filtered(connection, wanted, clearance, order=Order.STABLE, after=after, limit=limit)
 
 
 async def feed(connection: AsyncConnection, wanted: FeedQuery) -> Page[StoredIndicator]:
     """Indicators in the order of their last change, oldest first."""
-    statement = _visible(wanted.clearance).order_by(indicators.c.added_at)
-    for bound in (wanted.after, wanted.key):
-        if bound is not None:
-            statement = statement.where(indicators.c.added_at > bound)
+    after = max((bound for bound in (wanted.after, wanted.key) if bound is not None), default=None)
+    extra: list[ColumnElement[bool]] = []
     if wanted.ids is not None:
-        statement = statement.where(indicators.c.id.in_(wanted.ids))
+        extra.append(indicators.c.id.in_(wanted.ids))
     if wanted.versions is not None:
-        statement = statement.where(indicators.c.added_at.in_(wanted.versions))
-    return await _page(connection, statement, wanted.limit)
-
-
-async def changed_ids(connection: AsyncConnection, after: str, limit: int) -> tuple[tuple[str, str], ...]:
-    """The ids of indicators that changed after an instant, with the instant, oldest change first."""
-    statement = (
-        select(indicators.c.id, indicators.c.added_at)
-        .where(indicators.c.added_at > after)
-        .order_by(indicators.c.added_at)
-        .limit(limit)
+        extra.append(indicators.c.added_at.in_(wanted.versions))
+    return await _filtered(
+        connection,
+        wanted.wanted,
+        wanted.clearance,
+        order=Order.OLDEST,
+        after=after,
+        limit=wanted.limit,
+        extra=extra,
     )
-    return tuple((key, added) for key, added in await connection.execute(statement))
+
+
+async def state(connection: AsyncConnection) -> tuple[str, int]:
+    """When an indicator changed last, and how many there are: one of these moves with every change of any."""
+    newest = (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one()
+    return newest or "", await total(connection)
+
+
+async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """The indicator rows with these ids, as far as they exist, whatever their labels."""
+    found = await connection.execute(
+        select(indicators.c.id, indicators.c.body).where(indicators.c.id.in_(among(connection, ids)))
+    )
+    return {key: msgspec.json.decode(body)["row"] for key, body in found}
 
 
 async def indicator(connection: AsyncConnection, key: str, clearance: str) -> StoredIndicator | None:
     """One indicator, None when it is not there or not to be seen."""
     row = (await connection.execute(_visible(clearance).where(indicators.c.id == key))).one_or_none()
-    return None if row is None else _indicator(row)
+    return None if row is None else stored_indicator(row)
+
+
+async def by_uuid(connection: AsyncConnection, uuid: str, clearance: str) -> StoredIndicator | None:
+    """The indicator whose STIX objects have this UUID, None when it is not there or not to be seen."""
+    found = await connection.execute(_visible(clearance).where(indicators.c.uuid == uuid).limit(1))
+    row = found.one_or_none()
+    return None if row is None else stored_indicator(row)
 
 
 async def subject_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
@@ -249,24 +242,56 @@ async def count_indicators(connection: AsyncConnection, clearance: str) -> dict[
     return {state: int(count) for state, count in await connection.execute(statement)}
 
 
+LISTED: Final = (
+    indicators.c.id,
+    indicators.c.n,
+    indicators.c.seq,
+    indicators.c.tlp,
+    indicators.c.added_at,
+    indicators.c.state,
+    indicators.c.subject,
+    indicators.c.body,
+)
+"""The columns that `stored_indicator` reads."""
+
+
 def _visible(clearance: str) -> Select[Any]:
-    return select(indicators).where(indicators.c.tlp.in_(visible(clearance)))
+    return select(*LISTED).where(indicators.c.tlp.in_(visible(clearance)))
 
 
-async def _page(connection: AsyncConnection, statement: Select[Any], limit: int) -> Page[StoredIndicator]:
-    rows = (await connection.execute(statement.limit(limit + 1))).all()
-    return Page(tuple(map(_indicator, rows[:limit])), len(rows) > limit)
+async def _filtered(
+    connection: AsyncConnection,
+    wanted: Filter,
+    clearance: str,
+    *,
+    order: Order,
+    after: str | int | None,
+    limit: int,
+    extra: Sequence[ColumnElement[bool]] = (),
+) -> Page[StoredIndicator]:
+    found = await plan(connection, wanted, clearance, order=order, after=after, limit=limit + 1, extra=extra)
+    if found is None:
+        return Page((), more=False)
+    rows = (await connection.execute(found.statement)).all()
+    items = tuple(map(stored_indicator, rows[:limit]))
+    more = len(rows) > limit
+    if not more and found.floor is not None:
+        return Page(items, more=True, last=found.floor)
+    last = None if not items else items[-1].n if order is Order.STABLE else items[-1].added_at
+    return Page(items, more=more, last=last)
 
 
-def _indicator(row: Row[Any]) -> StoredIndicator:
-    body = json.loads(row.body)
+def stored_indicator(row: Row[Any]) -> StoredIndicator:
+    """An indicator of a row with the columns `LISTED`."""
+    body = msgspec.json.decode(row.body)
     return StoredIndicator(
         id=row.id,
+        n=row.n,
         seq=row.seq,
         tlp=row.tlp,
         added_at=row.added_at,
         state=row.state,
-        subject=body["details"]["subject"],
+        subject=row.subject,
         row=body["row"],
         novel=body["details"]["novel"],
     )

@@ -32,6 +32,8 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+# Texts that are looked for by how they begin: compared by their bytes, as SQLite does.
+Plain = String(288).with_variant(String(288, collation="C"), "postgresql")
 # SQLite gives an integer primary key a rowid of its own only when it is spelled INTEGER.
 Sequence64 = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -48,6 +50,10 @@ tokens = Table(
     Column("last_used_at", String(32)),
     Column("revoked_at", String(32)),
     Column("rotated_at", String(32)),  # when the hash became another one; null: never
+    Column("scopes", String(256)),  # names between blanks; null: all that the role opens
+    Column(
+        "certificate", String(43)
+    ),  # base64url of the SHA-256 of the one client certificate; null: any or none
 )
 
 actors = Table(
@@ -239,7 +245,9 @@ outbox = Table(
 indicators = Table(
     "indicators",
     metadata,
-    Column("id", String(64), primary_key=True),  # pattern id, or SHA-256 of a public subject
+    # In the order in which they came first, which no change moves: pages in this order miss nothing.
+    Column("n", Sequence64, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),  # pattern id, or SHA-256 of a public subject
     Column("seq", Sequence64, nullable=False),  # of the newest stream row about it
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
@@ -247,12 +255,89 @@ indicators = Table(
     Column("confidence", Integer, nullable=False),
     Column("tier", String(16), nullable=False),
     Column("effect", Float, nullable=False),
+    Column("reporters", Integer, nullable=False),
     Column("tlp", String(16), nullable=False),
     Column("last_seen", String(10), nullable=False),
     Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds: TAXII's date_added
+    Column("subject", Plain, nullable=False),  # package URL, or the pattern's id again
+    Column("words", Text, nullable=False),  # of the label, folded in case, a blank before each
+    Column("terms", Text, nullable=False),  # JSON: the ids of its `filter_terms`, ascending
     Column("body", Text, nullable=False),  # JSON: the indicator row of the contract and its `why`
-    Index(None, "seq"),
+    Column("uuid", String(36), nullable=False, server_default=""),  # of its STIX objects: formats.stix
     Index(None, "added_at"),
+    Index(
+        "ix_indicators_subject",
+        "subject",
+        sqlite_where=text("kind = 'subject'"),
+        postgresql_where=text("kind = 'subject'"),
+    ),
+    Index(None, "uuid"),
+    Index(None, "tlp", "added_at"),  # a page of one label in the order of changes
+)
+
+stix_rendered = Table(
+    "stix_rendered",
+    metadata,
+    Column("n", Sequence64, primary_key=True, autoincrement=False),  # of the indicator
+    Column("added_at", String(32), nullable=False),  # of the change of the indicator that is rendered
+    Column("rendering", Integer, nullable=False),  # formats.stix.RENDERING that made it
+    Column("objects", Integer, nullable=False),
+    Column("names", Text, nullable=False),  # of the objects in their order: "STIX-ID BYTES" a line
+    Column("needs", Text, nullable=False),  # slugs of the attack patterns that they refer to, by blanks
+    Column("body", LargeBinary, nullable=False),  # their JSON, with commas between them
+)
+
+taxii_statuses = Table(
+    "taxii_statuses",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("token", String(32), nullable=False),  # whose request it was
+    Column("at", String(32), nullable=False),
+    Column("body", Text, nullable=False),  # JSON: the status resource of TAXII
+    Index(None, "at"),
+)
+
+contributions = Table(
+    "contributions",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column(
+        "id", String(128), nullable=False, unique=True
+    ),  # STIX id of an object that an analyst's tool sent
+    Column("version", String(32), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("added_at", String(32), nullable=False),  # strictly increasing milliseconds
+    Column("by", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "added_at"),
+)
+
+filter_terms = Table(
+    "filter_terms",
+    metadata,
+    Column("id", Sequence64, primary_key=True, autoincrement=True),
+    # KEY:VALUE of the filter language; `day` of since and until. Numbers with leading zeros: text compares as they do.
+    Column("term", Plain, nullable=False, unique=True),
+    Column("rows", Integer, nullable=False),  # indicators that have it now
+)
+
+indicator_terms = Table(
+    "indicator_terms",
+    metadata,
+    Column("term", Sequence64, primary_key=True, autoincrement=False),  # filter_terms.id
+    Column("n", Sequence64, primary_key=True, autoincrement=False),  # indicators.n
+    sqlite_with_rowid=False,
+)
+
+saved_filters = Table(
+    "saved_filters",
+    metadata,
+    Column("id", String(36), primary_key=True),  # UUID; of its TAXII collection too
+    Column("name", String(64), nullable=False, unique=True),
+    Column("text", Text, nullable=False),  # canonical
+    Column("created_at", String(32), nullable=False),
+    Column("by", String(64), nullable=False),  # "token:ID"
 )
 
 first_reports = Table(
@@ -366,6 +451,84 @@ webhooks = Table(
     Column("last_status", Text, nullable=False),
     Column("by", String(64), nullable=False),
     Column("created_at", String(32), nullable=False),
+    Column("filter", Text),  # canonical text, of events about indicators
+    Column("saved", String(36)),  # a saved filter, in the place of `filter`
+    Column("actor", String(256)),  # of events about actors
+    Column("previous_secret", String(128)),  # that still signs, beside the new one
+    Column("previous_until", String(32)),
+    Column("delivered", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", String(32)),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("hook", String(32), primary_key=True),
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),
+    Column("event", String(16), primary_key=True),  # a reset has the seq of another event
+    Column("at", String(32), nullable=False),
+    Column("tlp", String(16), nullable=False),
+    Column("body", Text, nullable=False),  # as in the stream, which forgets sooner
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_up_at", String(32), nullable=False),
+    Column("due", Integer, nullable=False),  # 1: somebody wants it posted once more
+)
+
+signal_streams = Table(
+    "signal_streams",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("by", String(128), nullable=False),  # who made it
+    Column(
+        "tlp", String(16), nullable=False
+    ),  # clearance of who made it, where that is no token of this node
+    Column("method", String(32), nullable=False),  # urn:ietf:rfc:8935 (push) | urn:ietf:rfc:8936 (poll)
+    Column("endpoint_url", String(2_048), nullable=False),  # of push; else ""
+    Column("authorization_header", Text, nullable=False),  # of push: a secret of the receiver's, or ""
+    Column("events_requested", Text),  # JSON list; null: all
+    Column("description", Text),
+    Column("format", String(16), nullable=False),  # of subjects: iss_sub | uri
+    Column("status", String(16), nullable=False),  # enabled | paused | disabled
+    Column("reason", Text, nullable=False),
+    Column("cursor", Sequence64, nullable=False),  # all rows of the stream up to here are done with
+    Column("notices", Integer, nullable=False),  # made so far
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", String(32), nullable=False),
+    Column("last_status", Text, nullable=False),
+    Column("verified_at", String(32), nullable=False),  # when a verification was asked for last, or ""
+    Column("heard_at", String(32), nullable=False),  # when its receiver was heard of last
+    Column("created_at", String(32), nullable=False),
+    Index(None, "by"),
+)
+
+signal_subjects = Table(
+    "signal_subjects",
+    metadata,
+    Column("stream_id", String(32), primary_key=True),
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the subject
+    Column("subject", Text, nullable=False),  # JSON
+    Column("wide", Integer, nullable=False),  # 1: it can match others than itself
+    Column("wanted", Integer, nullable=False),  # 1: added, 0: removed
+)
+
+signal_notices = Table(
+    "signal_notices",
+    metadata,
+    Column("stream_id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "kind", String(128), nullable=False
+    ),  # what a stream says of itself: verification | stream-updated
+    Column("claims", Text, nullable=False),  # JSON
+    Column("at", String(32), nullable=False),
+)
+
+signal_acks = Table(
+    "signal_acks",
+    metadata,
+    Column("stream_id", String(32), primary_key=True),
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),  # done with, above the cursor
 )
 
 grants = Table(
@@ -566,4 +729,28 @@ incident_notes = Table(
     Column("by", String(64), nullable=False),  # "node", or "token:ID" of a person
     Column("at", String(32), nullable=False),
     Index(None, "incident", "seq"),
+)
+
+misp_placements = Table(
+    "misp_placements",
+    metadata,
+    Column("indicator", String(64), primary_key=True),
+    Column("event", String(64), nullable=False),  # MONTH/LAYER/NUMBER, given once and for all
+    Column("widest", String(16), nullable=False),  # the most open label of TLP that it has had
+    Column("label", String(16), nullable=False),  # its label when it was last looked at
+    Column("moved_at", String(32), nullable=False),  # when that last became another
+    Index(None, "event"),
+    Index(None, "moved_at"),
+)
+
+public_bundles = Table(
+    "public_bundles",
+    metadata,
+    Column(
+        "seq", Sequence64, primary_key=True, autoincrement=False
+    ),  # given by the publisher: never goes back
+    Column("content", String(64), nullable=False),  # SHA-256 of the objects in it
+    Column("expires_at", String(32), nullable=False),
+    Column("envelope", LargeBinary, nullable=False),  # the signed bytes, served as they are
+    Column("key_document", LargeBinary, nullable=False),  # the public key, and the record key's word for it
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import bindparam, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.store.clearance import visible
@@ -20,6 +20,10 @@ from ioint_node.store.schema import stream
 from ioint_node.store.times import to_text
 
 EVENTS = frozenset({"reputation", "trust", "response", "withdrawal", "reset"})
+# Made once: the hub asks after every commit.
+_SINCE = (
+    select(stream).where(stream.c.seq > bindparam("after")).order_by(stream.c.seq).limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +94,11 @@ async def since(
     connection: AsyncConnection, seq: int, limit: int, clearance: str | None = None
 ) -> tuple[StreamRow, ...]:
     """Up to `limit` rows after `seq`, in order; all labels when no clearance is given."""
-    statement = select(stream).where(stream.c.seq > seq).order_by(stream.c.seq).limit(limit)
-    if clearance is not None:
-        statement = statement.where(stream.c.tlp.in_(visible(clearance)))
-    rows = await connection.execute(statement)
+    if clearance is None:
+        rows = await connection.execute(_SINCE, {"after": seq, "most": limit})
+    else:
+        seen = _SINCE.where(stream.c.tlp.in_(visible(clearance)))
+        rows = await connection.execute(seen, {"after": seq, "most": limit})
     return tuple(StreamRow(seq=r.seq, at=r.at, event=r.event, tlp=r.tlp, body=r.body) for r in rows)
 
 

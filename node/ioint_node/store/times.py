@@ -32,13 +32,22 @@ def from_text(text: str) -> int:
     Raises:
         ValueError: the text is no RFC 3339 instant with an offset, or is outside the years 1 to 9999 in UTC.
     """
+    return micros(text) // 1_000
+
+
+def micros(text: str) -> int:
+    """Unix microseconds of an RFC 3339 instant; a finer fraction is cut.
+
+    Raises:
+        ValueError: the text is no RFC 3339 instant with an offset, or is outside the years 1 to 9999 in UTC.
+    """
     if not _RFC3339.match(text):
         raise ValueError(f"not an RFC 3339 instant with an offset: {text[:40]!r}")
     try:
         moment = datetime.fromisoformat(text.upper().replace(" ", "T")).astimezone(UTC)
     except OverflowError:
         raise ValueError(f"outside the years 1 to 9999 in UTC: {text[:40]!r}") from None
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def day_of(ms: int) -> int:

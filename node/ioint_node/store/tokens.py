@@ -5,6 +5,9 @@ hash tells an attacker nothing, because the attacker does not choose the hash.
 
 A rotated token keeps its id and gets a new secret. Where a grace is given, the old secret stays a row of its own, of
 the same id with `.old` behind it, that expires with the grace: it signs in as the same caller, marked as `old`.
+
+A token may be cut down to scopes (`access.rights`), and bound to a client certificate (RFC 8705, 3): then it opens
+nothing on a connection without that certificate.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +25,8 @@ from typing import Any
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.access.certificates import THUMBPRINT
+from ioint_node.access.rights import ROLES, check_scopes
 from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError
 from ioint_node.store.clearance import LABELS
 from ioint_node.store.engine import Store
@@ -30,15 +36,15 @@ from ioint_node.store.times import DAY_MS, from_text, to_text
 PREFIX = "ioint_"
 GRACE_S = 86_400  # for which a rotated secret may stay valid at most
 _OLD = ".old"
-ROLES = ("agent", "engine", "soc", "admin")
 CREDENTIALS = 16  # of one actor that are looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who holds a token, and what it opens: a role, the one actor of an agent, a TLP clearance.
+    """Who holds a token, and what it opens: a role, the one actor of an agent, a TLP clearance, perhaps less by scopes.
 
-    `old` says that it came with a secret that was rotated and is still in its grace.
+    `old` says that it came with a secret that was rotated and is still in its grace. `certificate` is the thumbprint
+    (base64url of the SHA-256) of the client certificate that the token is bound to.
     """
 
     id: str
@@ -47,6 +53,8 @@ class Caller:
     tlp: str
     expires: int | None
     old: bool = False
+    scopes: frozenset[str] | None = None  # None: all that the role opens
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,8 @@ class NewToken:
     actor: str | None
     tlp: str
     expires: int | None
+    scopes: tuple[str, ...] | None
+    certificate: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,8 @@ class TokenRow:
     rotated_at: str | None
     revoked_at: str | None
     old_until: str | None
+    scopes: tuple[str, ...] | None
+    certificate: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +112,22 @@ async def create(
     tlp: str,
     expires: int | None,
     *,
+    scopes: Sequence[str] | None = None,
+    certificate: str | None = None,
     now: int | None = None,
 ) -> NewToken:
-    """Make a token; `expires` and `now` in Unix milliseconds.
+    """Make a token; `expires` and `now` in Unix milliseconds, `certificate` the thumbprint of the one that it needs.
 
     Raises:
-        RequestError: an unknown role or label, an agent without its actor, or an expiry in the past.
+        RequestError: an unknown role, label or scope, an agent without its actor, or an expiry in the past.
     """
     now = _clock() if now is None else now
     _check_terms(role, actor, tlp, expires, now)
+    if certificate is not None and not THUMBPRINT.fullmatch(certificate):
+        raise RequestError(
+            "certificate: write the base64url of the SHA-256 of the certificate, 43 characters"
+        )
+    cut = None if scopes is None else tuple(sorted(check_scopes(role, scopes)))
     made = NewToken(
         id=secrets.token_hex(8),
         token=PREFIX + secrets.token_urlsafe(32),
@@ -116,6 +135,8 @@ async def create(
         actor=actor,
         tlp=tlp,
         expires=expires,
+        scopes=cut,
+        certificate=certificate,
     )
     await connection.execute(
         insert(tokens).values(
@@ -126,6 +147,8 @@ async def create(
             tlp=tlp,
             created_at=to_text(now),
             expires_at=None if expires is None else to_text(expires),
+            scopes=None if cut is None else " ".join(cut),
+            certificate=certificate,
         )
     )
     return made
@@ -155,6 +178,8 @@ async def rotate(
         actor=row.actor,
         tlp=row.tlp,
         expires=expires,
+        scopes=_scopes(row),
+        certificate=row.certificate,
     )
     await connection.execute(delete(tokens).where(tokens.c.id == token_id + _OLD))
     await connection.execute(
@@ -164,7 +189,8 @@ async def rotate(
     )
     if grace_s:
         ends = now + grace_s * 1_000
-        kept = {name: getattr(row, name) for name in ("hash", "role", "actor", "tlp", "created_at")}
+        same = ("hash", "role", "actor", "tlp", "created_at", "scopes", "certificate")
+        kept = {name: getattr(row, name) for name in same}
         ends = ends if expires is None else min(ends, expires)
         await connection.execute(insert(tokens).values(id=token_id + _OLD, expires_at=to_text(ends), **kept))
     return made
@@ -186,6 +212,8 @@ async def check(connection: AsyncConnection, token: str, now: int) -> Caller | N
         tlp=row.tlp,
         expires=expires,
         old=row.id.endswith(_OLD),
+        scopes=None if (cut := _scopes(row)) is None else frozenset(cut),
+        certificate=row.certificate,
     )
 
 
@@ -203,6 +231,15 @@ async def list_tokens(
     )
     ends = {key.removesuffix(_OLD): end for key, end in await connection.execute(aging)}
     return tuple(_row(row, ends.get(row.id), now) for row in rows)
+
+
+async def get(connection: AsyncConnection, token_id: str, *, now: int | None = None) -> TokenRow:
+    """What is known of one token.
+
+    Raises:
+        NotFoundError: no token has this id.
+    """
+    return _row(await _found(connection, token_id), None, _clock() if now is None else now)
 
 
 async def credential_of(connection: AsyncConnection, actor: str, now: int) -> Credential | None:
@@ -347,7 +384,13 @@ def _row(row: Row[Any], old_until: str | None, now: int) -> TokenRow:
         rotated_at=row.rotated_at,
         revoked_at=row.revoked_at,
         old_until=old_until,
+        scopes=_scopes(row),
+        certificate=row.certificate,
     )
+
+
+def _scopes(row: Row[Any]) -> tuple[str, ...] | None:
+    return None if row.scopes is None else tuple(row.scopes.split())
 
 
 def _days(ms: int) -> float:

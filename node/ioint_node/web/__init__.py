@@ -5,6 +5,6 @@ from __future__ import annotations
 from ioint_node.web.app import build_web, serve
 from ioint_node.web.hub import Hub
 from ioint_node.web.limits import WebLimits
-from ioint_node.web.site import WebParts
+from ioint_node.web.site import WebParts, no_boundary
 
-__all__ = ["Hub", "WebLimits", "WebParts", "build_web", "serve"]
+__all__ = ["Hub", "WebLimits", "WebParts", "build_web", "no_boundary", "serve"]

@@ -18,6 +18,7 @@ from ioint_node.scoring.bounds import check_bound
 from ioint_node.store.bounds import bounds_by_person
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import Answers, answers, conflict, fields
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import ActorId, Body, Name, parameters, read_json
 from ioint_node.web.site import Handler, Route, Site
@@ -142,7 +143,25 @@ def routes() -> tuple[Route, ...]:
         post_import: ImportBody,
         put_override: BoundBody,
     }
+    said: dict[Handler, Answers] = {
+        post_import: answers({"type": "object"}, "What was taken, actor by actor."),
+        post_baseline: answers(fields(actor=str, runs=int, steps=int, baseline={"type": "object"})),
+        put_override: answers(
+            fields(actor=str, changed=bool, override={"type": "object"}, by_person={"type": "object"}),
+            status=201,
+        ),
+        drop_override: answers(fields(actor=str, changed=bool)),
+    }
+    full = conflict("The actor is of another kind, or too much is held of it.")
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            body=bodies.get(handler),
+            answers={**said[handler], **full},
+        )
         for method, path, may, summary, handler in doors
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -16,22 +18,29 @@ from aiohttp.typedefs import Middleware
 from ioint_node.errors import ConfigError
 from ioint_node.flows.gap import LoopParts
 from ioint_node.flows.respond import RespondParts
-from ioint_node.store.tokens import TokenCache
+from ioint_node.flows.telemetry import Telemetry
+from ioint_node.store.tokens import Caller, TokenCache
 from ioint_node.web import (
     agents,
     approvals,
+    authzen,
     console,
     disputes,
+    ext_authz,
+    filters,
     grants,
     incidents,
     joining,
     observations,
+    opa,
     operate,
+    otlp,
     outgoing,
     policy,
     query,
     respond,
     sessions,
+    ssf,
     status,
     stream,
     taxii,
@@ -40,11 +49,20 @@ from ioint_node.web import (
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
-from ioint_node.web.limits import FailedAuth, Lookups
-from ioint_node.web.problems import SERVER, refusal_of, render
+from ioint_node.web.feeds import misp as misp_feed
+from ioint_node.web.feeds import navigator, ocsf, public
+from ioint_node.web.feeds import rows as rows_feed
+from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
+from ioint_node.web.oidc import Provider, login
+from ioint_node.web.oidc.bearers import Bearers
+from ioint_node.web.openapi import describe
+from ioint_node.web.problems import SERVER, Refusal, refusal_of, render
+from ioint_node.web.rates import Left, Rate, Rates
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_LEFT = web.RequestKey("left", Left)  # of the rate that a costly request counts against
+_REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
 _READING = frozenset({"answer", "see_session", "query", "review", "opine", "decide"})
 
@@ -54,13 +72,15 @@ def build_web(parts: WebParts) -> web.Application:
     site = site_of(parts)
     routes = all_routes(site)
     application = guard(site, routes)
-    described = json_answer(status.openapi(routes, parts.version)).body
+    described = json_answer(describe(routes, parts.version)).body
 
     async def openapi(request: web.Request) -> web.Response:
         return web.Response(body=described, headers={"Content-Type": "application/json"})
 
     application.router.add_get("/openapi.json", openapi)
     application.cleanup_ctx.append(_feeding(parts))
+    if parts.oidc is not None:
+        application.cleanup_ctx.append(_asking(parts.oidc))
     application.on_shutdown.append(_stop_streams(parts))
     return application
 
@@ -72,8 +92,11 @@ def site_of(parts: WebParts) -> Site:
         tokens=TokenCache(parts.store),
         failed=FailedAuth(parts.limits),
         lookups=Lookups(parts.limits),
+        rates=_rates(parts.limits),
+        bearers=Bearers(parts.oidc) if parts.oidc is not None and parts.oidc.settings.audience else None,
         loop=parts.loop or _default_loop(parts),
         responding=parts.responding or _default_responding(parts),
+        telemetry=parts.telemetry or Telemetry(parts.assess, parts.now),
     )
 
 
@@ -85,6 +108,7 @@ def guard(site: Site, routes: Sequence[Route]) -> web.Application:
     for route in routes:
         application.router.add_route(route.method, route.path, _guarded(site, route))
     application.on_response_prepare.append(_name_ourselves)
+    application.on_response_prepare.append(_name_request)
     return application
 
 
@@ -103,18 +127,38 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *webhooks.routes(),
         *incidents.routes(),
         *query.routes(),
+        *filters.routes(),
         *disputes.routes(),
         *sessions.routes(),
         *grants.routes(site),
+        *authzen.routes(),
+        *ext_authz.routes(),
+        *opa.routes(),
         *joining.routes(site),
         *stream.routes(),
         *taxii.routes(site),
+        *ssf.routes(site),
+        *misp_feed.routes(site),
+        *ocsf.routes(),
+        *rows_feed.routes(),
+        *navigator.routes(),
+        *public.routes(),
+        *otlp.routes(),
+        *login.routes(site),
     )
 
 
 @asynccontextmanager
-async def serve(application: web.Application, host: str, port: int, parts: WebParts) -> AsyncIterator[str]:
+async def serve(
+    application: web.Application,
+    host: str,
+    port: int,
+    parts: WebParts,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[str]:
     """Listen, and yield the URL; `port` 0 takes a free one. Leaving the block stops within `limits.stop_s`.
+
+    With `tls` connections are encrypted, and a handshake has `limits.header_s`.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -126,7 +170,13 @@ async def serve(application: web.Application, host: str, port: int, parts: WebPa
     listening = Listening(limits=parts.limits, refusals=parts.refusals)
     try:
         try:
-            sockets = await loop.create_server(partial(Connection, server, listening, loop=loop), host, port)
+            sockets = await loop.create_server(
+                partial(Connection, server, listening, loop=loop),
+                host,
+                port,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else parts.limits.header_s,
+            )
         except OSError as error:
             raise ConfigError(
                 f"web_port {port} on {host} cannot be listened on ({os.strerror(error.errno or 0)}): "
@@ -135,7 +185,7 @@ async def serve(application: web.Application, host: str, port: int, parts: WebPa
         try:
             bound = sockets.sockets[0].getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
-            yield f"http://{shown}:{bound}"
+            yield f"{'http' if tls is None else 'https'}://{shown}:{bound}"
         finally:
             # Nobody new comes in; `cleanup` lets those go who are in.
             sockets.close()
@@ -169,12 +219,36 @@ def _default_responding(parts: WebParts) -> RespondParts:
 def _guarded(site: Site, route: Route) -> Enter:
     async def enter(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(site, request, route.may)
+        if route.may is not None:
+            _take(site, request, caller, costly=route.costly)
         if route.may in _READING and not route.at_once:
             # Whoever was answered finds what it was answered of.
             await site.parts.assess.journal.settled()
         return await route.handler(site, request, caller)
 
     return enter
+
+
+def _rates(limits: WebLimits) -> Rates:
+    return Rates(
+        cheap=Rate(name="requests", per_s=limits.requests_per_s, burst=limits.requests_burst),
+        costly=Rate(name="costly", per_s=limits.costly_per_s, burst=limits.costly_burst),
+        callers=limits.rated_callers,
+    )
+
+
+def _take(site: Site, request: web.Request, caller: Caller, *, costly: bool) -> None:
+    """Count a request against its caller's rate.
+
+    Raises:
+        Refusal: 429, with when to come again.
+    """
+    left = site.rates.take(caller.id, site.parts.now(), costly=costly)
+    if left.wait_ms:
+        detail = f"more than {left.rate.per_s} requests a second ({left.rate.name}) with this token"
+        raise Refusal(429, "too_many_requests", detail, headers=left.headers())
+    if costly:
+        request[_LEFT] = left
 
 
 def _counting(site: Site) -> Middleware:
@@ -197,7 +271,7 @@ def _refusing(site: Site) -> Middleware:
         except Exception as error:  # the one place where a bug becomes an answer; `refusal_of` logs it
             refusal = refusal_of(error)
             site.parts.refusals[refusal.name] += 1
-            return render(refusal, request.path)
+            return render(refusal, request.path, request.content_type)
 
     return refuse
 
@@ -210,6 +284,15 @@ def _method(request: web.Request) -> str:
 async def _name_ourselves(request: web.Request, response: web.StreamResponse) -> None:
     # Whoever asks need not learn the versions that we are built on.
     response.headers["Server"] = SERVER
+    if (left := request.get(_LEFT)) is not None:
+        response.headers.update(left.headers())
+
+
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    # Whoever numbers its requests finds the number in its answers.
+    named = request.headers.get("X-Request-ID")
+    if named is not None and _REQUEST_ID.fullmatch(named):
+        response.headers["X-Request-ID"] = named
 
 
 def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]]:
@@ -224,8 +307,18 @@ def _feeding(parts: WebParts) -> Callable[[web.Application], AsyncIterator[None]
     return feed
 
 
+def _asking(provider: Provider) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def ask(application: web.Application) -> AsyncIterator[None]:
+        async with provider.running():
+            yield
+
+    return ask
+
+
 def _stop_streams(parts: WebParts) -> Callable[[web.Application], Awaitable[None]]:
     async def stop(application: web.Application) -> None:
         parts.hub.close()
+        if parts.signals is not None:
+            parts.signals.polls.close()
 
     return stop

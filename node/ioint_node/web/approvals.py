@@ -14,6 +14,7 @@ from ioint_node.flows import approvals
 from ioint_node.store import held, outgoing, proposals
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, answers, choice, conflict, fields, page_of
 from ioint_node.web.outgoing import label_of, shown
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import Body, cursor_of, cursor_text, limit_of, parameters, read_json
@@ -87,6 +88,8 @@ def routes() -> tuple[Route, ...]:
             may="review",
             summary="What waits for a person",
             handler=list_approvals,
+            query=(choice("kind", tuple(_READERS)), *PAGED),
+            answers=page_of(fields(id=str, kind={"type": "string", "enum": list(_READERS)}, state=str)),
         ),
         Route(
             method="POST",
@@ -95,6 +98,7 @@ def routes() -> tuple[Route, ...]:
             summary="Decide what waits",
             handler=decide_approval,
             body=DecideBody,
+            answers=answers(fields(id=str, state=str)) | conflict("It waits no longer."),
         ),
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from ioint_node.store.tokens import Caller
+from ioint_node.web.described import Answer
 from ioint_node.web.site import Handler, Route, Site
 
 _STATIC = Path(__file__).parent / "static"
@@ -36,7 +37,16 @@ HEADERS = {
 def routes() -> tuple[Route, ...]:
     """The files of the page."""
     return tuple(
-        Route(method="GET", path=path, may=None, summary="The console", handler=_serve(name, kind))
+        Route(
+            method="GET",
+            path=path,
+            may=None,
+            summary="The console",
+            handler=_serve(name, kind),
+            answers={
+                200: Answer(about="A file of the page.", content={kind.partition(";")[0]: {"type": "string"}})
+            },
+        )
         for path, (name, kind) in _FILES.items()
     )
 

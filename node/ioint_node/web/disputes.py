@@ -11,6 +11,7 @@ from ioint_node.reputation.disputes import STATES
 from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Parameter, choice, missing, page_of
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     cursor_of,
@@ -20,6 +21,7 @@ from ioint_node.web.requests import (
     one_of,
     parameters,
 )
+from ioint_node.web.shapes import DisputeRow
 from ioint_node.web.site import Route, Site
 
 
@@ -62,5 +64,12 @@ def routes() -> tuple[Route, ...]:
             may="review",
             summary="Disputes of reports, and what came of each",
             handler=show_disputes,
+            query=(
+                choice("state", tuple(STATES)),
+                Parameter(name="pattern", schema={"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+                Parameter(name="author", schema={"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+                *PAGED,
+            ),
+            answers=page_of(DisputeRow) | missing("No such pattern."),
         ),
     )

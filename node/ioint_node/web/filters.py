@@ -1,103 +1,189 @@
-"""The small filter language: `state:watched tier:precautionary,consensus since:2026-11-01 q:"phone call"`.
-
-Terms are separated by blanks and must all hold; a comma inside a term means one of several. An error points at the
-character where the text stops making sense.
-"""
+"""Filters of requests, and the filters that are saved."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Final
 
-from ioint_node.store.listings import IndicatorFilter
-from ioint_node.web.limits import WebLimits
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ioint_node.errors import NotFoundError
+from ioint_node.filtering import EVERYTHING, KEYS, Filter, Key, parse, parse_value
+from ioint_node.filtering.language import CHARS_MOST
+from ioint_node.store import saved
+from ioint_node.store.saved import SavedFilter
+from ioint_node.store.tokens import Caller
+from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Parameter, answers, conflict, fields, page_of
 from ioint_node.web.problems import bad_field
+from ioint_node.web.requests import FilterBody, cursor_of, cursor_text, limit_of, parameters, read_json
+from ioint_node.web.site import Route, Site
 
-STATES = ("unknown", "watched", "suspicious", "malicious", "disputed", "withdrawn", "benign")
-TIERS = ("none", "advisory", "precautionary", "disputed", "corroborated", "consensus")
-KINDS = ("pattern", "subject")
-KEYS = ("state", "tier", "kind", "since", "q")
-_TERM = re.compile(r'(?P<key>[a-z_]*)(?P<colon>:?)(?P<value>"[^"]*"?|[^\s"]*)')
+PARAMETERS: Final = ("filter", "saved", *KEYS)
+"""The query parameters of whatever takes a filter: each key of the language is one too."""
+FILTERED: Final = (
+    Parameter(name="filter", about="A filter: /api/v1/filters/language has its keys."),
+    Parameter(name="saved", about="The id of a saved filter, which must hold too."),
+    *(Parameter(name=key.name, about=f"The filter's `{key.name}`: {key.about}.") for key in KEYS.values()),
+)
+"""The same, described."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
-    key: str
-    value: str
-    at: int  # where the value begins
-
-
-def indicator_filter(given: Mapping[str, str], limits: WebLimits) -> IndicatorFilter:
-    """The filter of a request: its parameters and the terms of `filter` together.
+async def wanted_filter(connection: AsyncConnection, given: Mapping[str, str], now: int) -> Filter:
+    """The filter of a request, its spans settled: `filter`, the saved one, and the parameters all hold.
 
     Raises:
-        Refusal: an unknown key or value; for `filter` with the character it is at.
+        FilterError: what is asked for makes no sense.
+        NotFoundError: no such saved filter.
     """
-    terms = [(key, _Term(key, given[key], 0)) for key in KEYS if key in given]
-    terms += [("filter", term) for term in _terms(given.get("filter", ""), limits)]
-    found: dict[str, _Term] = {}
-    for field, term in terms:
-        if term.key in found:
-            raise bad_field(
-                field, f"{term.key} is asked for twice", at=term.at if field == "filter" else None
-            )
-        _check(field, term)
-        found[term.key] = term
-    return IndicatorFilter(
-        states=_several(found.get("state")),
-        tiers=_several(found.get("tier")),
-        kinds=_several(found.get("kind")),
-        since=found["since"].value if "since" in found else None,
-        text=found["q"].value if "q" in found else None,
-    )
+    wanted = parse(given.get("filter", ""))
+    if "saved" in given:
+        wanted &= parse((await saved_filter(connection, given["saved"])).text)
+    for key in KEYS:
+        if key in given:
+            wanted &= parse_value(key, given[key])
+    return wanted.at(now)
 
 
-def _terms(text: str, limits: WebLimits) -> list[_Term]:
-    if len(text) > limits.filter_chars:
-        raise bad_field(
-            "filter", f"{len(text)} characters, more than {limits.filter_chars}", at=limits.filter_chars
-        )
-    found = []
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        match = _TERM.match(text, at)
-        if match is None or match["key"] not in KEYS:
-            raise bad_field("filter", f"at character {at}: expected one of {', '.join(KEYS)}", at=at)
-        if not match["colon"]:
-            raise bad_field("filter", f"at character {match.end('key')}: expected ':'", at=match.end("key"))
-        value = match["value"]
-        if value.startswith('"'):
-            if len(value) < 2 or not value.endswith('"'):
-                raise bad_field(
-                    "filter",
-                    f"at character {match.start('value')}: the quote is not closed",
-                    at=match.start("value"),
-                )
-            value = value[1:-1]
-        found.append(_Term(match["key"], value, match.start("value")))
-        at = match.end()
-        if at < len(text) and not text[at].isspace():
-            raise bad_field("filter", f"at character {at}: expected a blank", at=at)
+async def saved_filter(connection: AsyncConnection, key: str) -> SavedFilter:
+    """The saved filter with an id from a request.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = await saved.get_saved(connection, key) if _UUID.fullmatch(key) else None
+    if found is None:
+        raise NotFoundError("saved: no such saved filter: see /api/v1/filters")
     return found
 
 
-def _check(field: str, term: _Term) -> None:
-    where = f"at character {term.at}: " if field == "filter" else ""
-    at = term.at if field == "filter" else None
-    known = {"state": STATES, "tier": TIERS, "kind": KINDS}.get(term.key)
-    if not term.value:
-        raise bad_field(field, f"{where}{term.key} needs a value", at=at)
-    if known is not None:
-        for value in term.value.split(","):
-            if value not in known:
-                raise bad_field(field, f"{where}{value[:32]!r} is none of {', '.join(known)}", at=at)
-    elif term.key == "since" and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", term.value):
-        raise bad_field(field, f"{where}{term.value[:32]!r} is no day like 2026-11-20", at=at)
+async def language(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Every key with its type and values, for those who complete what is typed; `filter=`: how a text is understood."""
+    given = parameters(request, "filter")
+    described: dict[str, Any] = {
+        "keys": [_described(key) for key in KEYS.values()],
+        "chars": CHARS_MOST,
+    }
+    if "filter" in given:
+        described["filter"] = explained(parse(given["filter"]), site.parts.now())
+    return json_answer(described)
 
 
-def _several(term: _Term | None) -> tuple[str, ...]:
-    return () if term is None else tuple(term.value.split(","))
+def explained(wanted: Filter, now: int) -> dict[str, Any]:
+    """A filter as it is understood: its one spelling, its terms, and where spans lead to now."""
+    return {
+        "text": wanted.text,
+        "now": wanted.at(now).text,
+        "terms": [
+            {"key": term.key.name, "text": term.text, "negated": term.negated, "about": term.key.about}
+            for term in wanted.terms
+        ],
+    }
+
+
+def _described(key: Key) -> dict[str, Any]:
+    operators = [":", ">=", "<=", ">", "<"] if key.type == "number" else [":"]
+    found: dict[str, Any] = {
+        "key": key.name,
+        "type": key.type,
+        "operators": operators,
+        "about": key.about,
+        "example": key.example,
+    }
+    if key.type == "word":
+        found["values"] = [*key.values, *key.aliases]
+    if key.type == "number":
+        found |= {"least": 0, "most": key.most // key.scale, "whole": key.scale == 1}
+    return found
+
+
+async def list_filters(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """The saved filters, by name."""
+    given = parameters(request, "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
+    async with site.parts.store.read() as connection:
+        found = [one for one in await saved.list_saved(connection) if cursor is None or one.name > cursor[0]]
+    shown = found[:limit]
+    following = cursor_text(shown[-1].name) if len(found) > limit else None
+    return json_answer({"items": [asdict(one) for one in shown], "next": following})
+
+
+async def save_filter(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Save a filter under a name."""
+    body = await read_json(request, FilterBody, site.parts.limits)
+    wanted = parse(body.filter)
+    if wanted == EVERYTHING:
+        raise bad_field("filter", "it asks for everything", at=0)
+    job = partial(saved.save, name=body.name, wanted=wanted, by=f"token:{caller.id}", now=site.parts.now())
+    return json_answer(asdict(await site.parts.store.write(job)), 201)
+
+
+async def delete_filter(site: Site, request: web.Request, caller: Caller) -> web.Response:
+    """Delete a saved filter, and with it its collection and feeds."""
+    parameters(request)
+    key = request.match_info["filter"]
+    async with site.parts.store.read() as connection:
+        found = await saved_filter(connection, key)
+    await site.parts.store.write(partial(saved.forget, key=found.id))
+    return json_answer({"id": found.id, "removed": True})
+
+
+_TERM: Final = fields(key=str, text=str, negated=bool, about=str)
+_LANGUAGE: Final = {
+    "type": "object",
+    "properties": {
+        "keys": {
+            "type": "array",
+            "items": fields(key=str, type=str, operators=list[str], about=str, example=str),
+        },
+        "chars": int,
+        "filter": fields(text=str, now=str, terms={"type": "array", "items": _TERM}),
+    },
+    "required": ["keys", "chars"],
+}
+
+
+def routes() -> tuple[Route, ...]:
+    """The doors of this module."""
+    return (
+        Route(
+            method="GET",
+            path="/api/v1/filters/language",
+            may="query",
+            summary="The keys of the filter language",
+            handler=language,
+            query=(Parameter(name="filter", about="A filter, to be told how it is understood."),),
+            answers=answers(_LANGUAGE),
+        ),
+        Route(
+            method="GET",
+            path="/api/v1/filters",
+            may="query",
+            summary="Saved filters",
+            handler=list_filters,
+            query=PAGED,
+            answers=page_of(SavedFilter),
+        ),
+        Route(
+            method="POST",
+            path="/api/v1/filters",
+            may="opine",
+            summary="Save a filter",
+            handler=save_filter,
+            body=FilterBody,
+            answers=answers(SavedFilter, "It is saved.", status=201) | conflict("The name is taken."),
+        ),
+        Route(
+            method="DELETE",
+            path="/api/v1/filters/{filter}",
+            may="opine",
+            summary="Delete a saved filter",
+            handler=delete_filter,
+            answers=answers(fields(id=str, removed=bool), "It is deleted."),
+        ),
+    )

@@ -17,6 +17,19 @@ from ioint_node.flows.grant_parts import CheckRequest, GrantParts, GrantRequest,
 from ioint_node.store import grants as stored
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import (
+    JSON,
+    PAGED,
+    Answer,
+    Answers,
+    Parameter,
+    answers,
+    choice,
+    conflict,
+    fields,
+    missing,
+    page_of,
+)
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import (
     PRINTABLE,
@@ -30,6 +43,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.shapes import GrantRow
 from ioint_node.web.site import Handler, Route, Site
 
 JWKS_PATH: Final = "/.well-known/jwks.json"
@@ -252,6 +266,29 @@ def routes(site: Site) -> tuple[Route, ...]:
         check: CheckBody,
         revoke: RevokeBody,
     }
+    gone = missing("No such session or grant.") | conflict("It contradicts what is so already: see `type`.")
+    said: dict[Handler, Answers] = {
+        jwks: {
+            200: Answer(
+                about="The key of passes (RFC 7517).",
+                content={JSON: fields(keys={"type": "array", "items": {"type": "object"}})},
+                headers={"Cache-Control": "For how long it may be kept."},
+            )
+        },
+        list_grants: page_of(GrantRow),
+        issue: answers({"type": "object"}, "The grant, with its first pass.", status=201) | gone,
+        spend: answers({"type": "object"}, "The cost, the grant, and the next pass.") | gone,
+        check: answers(
+            fields(active=bool, reason=str), "Whether the pass is good, and its claims where it is."
+        ),
+        revoke: answers({"type": "object"}, "The grant, ended.") | gone,
+    }
+    query = (
+        Parameter(name="actor"),
+        Parameter(name="session_id"),
+        choice("state", tuple(State)),
+        *PAGED,
+    )
     return tuple(
         Route(
             method=method,
@@ -260,6 +297,8 @@ def routes(site: Site) -> tuple[Route, ...]:
             summary=summary,
             handler=handler,
             body=bodies.get(handler),
+            query=query if handler is list_grants else (),
+            answers=said[handler],
             at_once=handler is check,
         )
         for method, path, may, summary, handler in doors

@@ -12,6 +12,7 @@ from ioint_node.store import incidents
 from ioint_node.store.incidents import FOUND, STATES, Wanted
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Parameter, answers, choice, conflict, page_of
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     Body,
@@ -24,6 +25,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.shapes import IncidentRow, IncidentView
 from ioint_node.web.site import Route, Site
 
 _INCIDENTS = "/api/v1/incidents"
@@ -107,6 +109,13 @@ def routes() -> tuple[Route, ...]:
             may="review",
             summary="Own sessions that contain what others warn of",
             handler=list_incidents,
+            query=(
+                choice("state", (*STATES, _UNSETTLED)),
+                *(Parameter(name=name) for name in ("pattern", "actor", "session", "assignee")),
+                choice("found", tuple(FOUND)),
+                *PAGED,
+            ),
+            answers=page_of(IncidentRow, unsettled={"type": "integer"}),
         ),
         Route(
             method="GET",
@@ -114,6 +123,7 @@ def routes() -> tuple[Route, ...]:
             may="review",
             summary="One incident with all that was done to it",
             handler=show_incident,
+            answers=answers(IncidentView),
         ),
         Route(
             method="POST",
@@ -122,5 +132,7 @@ def routes() -> tuple[Route, ...]:
             summary="Assign, note, close or reopen an incident",
             handler=act_on_incident,
             body=IncidentBody,
+            answers=answers(IncidentView)
+            | conflict("It is closed as something else, or not in a state for this."),
         ),
     )

@@ -20,6 +20,7 @@ from ioint_node.store import invitations
 from ioint_node.store.invitations import WRONG
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import Answer, answers, conflict, fields
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import Body, parameters, read_json
 from ioint_node.web.site import Handler, Route, Site
@@ -146,6 +147,18 @@ def routes(site: Site) -> tuple[Route, ...]:
             summary="Apply for membership with the one-time code of an invitation",
             handler=_apply(parts),
             body=ApplicationBody,
+            answers=answers(
+                fields(application=str, state=str, consortium=str, roster_b64=str),
+                "How the application stands, with the roster.",
+                status=201,
+            )
+            | conflict("The application contradicts one before.")
+            | {
+                403: Answer(about="The code is not one that this node gave out, or no longer good."),
+                429: Answer(
+                    about="Too many applications failed.", headers={"Retry-After": "Seconds to wait."}
+                ),
+            },
         ),
         Route(
             method="POST",
@@ -154,6 +167,8 @@ def routes(site: Site) -> tuple[Route, ...]:
             summary="Take back everything that this node said; with `end`, leave the consortium",
             handler=_leave(parts),
             body=LeaveBody,
+            answers=answers(fields(left=bool))
+            | conflict("There is nothing to leave, or some have not heard yet."),
         ),
         Route(
             method="GET",
@@ -161,5 +176,6 @@ def routes(site: Site) -> tuple[Route, ...]:
             may="manage",
             summary="How far leaving is",
             handler=show_leaving,
+            answers=answers(fields(done=bool)) | conflict("There is nothing to leave."),
         ),
     )

@@ -24,19 +24,24 @@ class WebLimits:
     json_depth: int = 32
     page_rows: int = 100
     page_rows_max: int = 500
-    filter_chars: int = 512
     failed_auth: int = 20  # per address and window
     failed_auth_window_ms: int = 60_000
     addresses: int = 4_096
     unknown_lookups: int = 4  # at a time, of tokens that never passed; the others wait their turn
     passed_tokens: int = 4_096
+    requests_per_s: int = 10_000  # of one caller, in the long run
+    requests_burst: int = 20_000  # of one caller, at once
+    costly_per_s: int = 50  # the same of what costs much: receipts, exports, replays
+    costly_burst: int = 200
+    rated_callers: int = 4_096
     streams_per_token: int = 8
     streams: int = 2_000
     stream_buffer_bytes: int = 262_144
+    stream_filters: int = 128  # different filters that open streams follow
     replay_rows: int = 500
     replay_s: float = 60.0  # to catch up before joining the live stream
     heartbeat_s: float = 15.0
-    rendered_objects: int = 20_000
+    gone_s: float = 1.0  # until a stream whose connection has ended counts no more
     stop_s: float = 3.0
 
 

@@ -13,6 +13,7 @@ from ioint_node.store.observations import list_observations
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
+from ioint_node.web.described import PAGED, Parameter, answers, conflict, fields, missing, page_of
 from ioint_node.web.requests import (
     ActorId,
     Body,
@@ -24,6 +25,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.shapes import ObservationRow
 from ioint_node.web.site import Route, Site
 
 _Named = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -88,6 +90,13 @@ def routes() -> tuple[Route, ...]:
             summary="Tell what a detector sees",
             handler=post_observation,
             body=ObservationBody,
+            answers=answers(
+                fields(observation_id=str, actor=str, kind=str, at=str, expires=str, counted=bool),
+                "What of it holds, and until when.",
+                status=202,
+            )
+            | missing("No such actor, or no such session of it.")
+            | conflict("Another observation came under this id."),
         ),
         Route(
             method="GET",
@@ -95,5 +104,7 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="What detectors see and still holds",
             handler=show_observations,
+            query=(Parameter(name="actor"), *PAGED),
+            answers=page_of(ObservationRow),
         ),
     )

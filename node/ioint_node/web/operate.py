@@ -10,16 +10,19 @@ from aiohttp import web
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 from msgspec import UNSET, Meta, Struct
 
-from ioint_node.errors import ConflictError, NotFoundError
+from ioint_node.access.rights import ANY_TOKEN
+from ioint_node.errors import NotFoundError
 from ioint_node.flows import effects, opinions, publish, respond
-from ioint_node.flows.noting import ALREADY_SAID
 from ioint_node.flows.parts import ExchangeParts
+from ioint_node.flows.vouching import vouch
 from ioint_node.reputation.subjects import is_subject
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store import listings, outgoing, overrides, stream, tokens
 from ioint_node.store.times import DAY_MS, day_text, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.auth import check_covers, check_right
+from ioint_node.web.described import PAGED, Answers, Parameter, answers, conflict, fields, page_of
 from ioint_node.web.outgoing import label_of
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import (
@@ -35,6 +38,13 @@ from ioint_node.web.requests import (
     parameters,
     pattern_key,
     read_json,
+)
+from ioint_node.web.shapes import (
+    EffectsView,
+    OverrideRow,
+    StatusView,
+    TokenListed,
+    TokenMade,
 )
 from ioint_node.web.site import Handler, Route, Site
 
@@ -140,10 +150,20 @@ async def make_token(site: Site, request: web.Request, caller: Caller) -> web.Re
     """Make a token; it is shown in this answer and never again."""
     _refuse_old(caller)
     body = await read_json(request, TokenBody, site.parts.limits)
+    check_covers(caller, body.role, body.scopes)
     now = site.parts.now()
     expires = instant(body.expires, "expires")
     made = await site.parts.store.write(
-        lambda connection: tokens.create(connection, body.role, body.actor, body.tlp, expires, now=now)
+        lambda connection: tokens.create(
+            connection,
+            body.role,
+            body.actor,
+            body.tlp,
+            expires,
+            scopes=body.scopes,
+            certificate=body.certificate,
+            now=now,
+        )
     )
     answer = {**asdict(made), "expires": None if expires is None else to_text(expires)}
     return json_answer(answer, 201)
@@ -175,10 +195,14 @@ async def rotate_token(site: Site, request: web.Request, caller: Caller) -> web.
     """Give a token a new secret, shown in this answer and never again; every caller may rotate its own."""
     key = request.match_info["token"]
     _refuse_old(caller)
-    if caller.role != "admin" and caller.id != key:
-        raise Refusal(403, "forbidden", f"a token of role {caller.role} rotates itself and no other")
+    if caller.id != key:
+        check_right(caller, "manage", "rotate another than itself")
     body = await read_json(request, RotateBody, site.parts.limits)
     now = site.parts.now()
+    if caller.id != key:
+        async with site.parts.store.read() as connection:
+            row = await tokens.get(connection, key)
+        check_covers(caller, row.role, row.scopes)
     made = await site.parts.store.write(
         lambda connection: tokens.rotate(connection, key, grace_s=body.grace_s, now=now)
     )
@@ -255,8 +279,8 @@ def routes() -> tuple[Route, ...]:
         ("GET", "/api/v1/tokens", "manage", "Tokens", list_tokens),
         ("POST", "/api/v1/tokens", "manage", "Make a token", make_token),
         ("DELETE", "/api/v1/tokens/{token}", "manage", "Revoke a token", revoke_token),
-        # `see_session` is what every role has: who may rotate which token is decided behind the door.
-        ("POST", "/api/v1/tokens/{token}/rotate", "see_session", "Give a token a new secret", rotate_token),
+        # Who may rotate which token is decided behind the door.
+        ("POST", "/api/v1/tokens/{token}/rotate", ANY_TOKEN, "Give a token a new secret", rotate_token),
     )
     bodies: dict[Handler, type[Struct]] = {
         put_opinion: OpinionBody,
@@ -265,44 +289,46 @@ def routes() -> tuple[Route, ...]:
         make_token: TokenBody,
         rotate_token: RotateBody,
     }
+    full = conflict("It contradicts what is so already, or there are too many.")
+    query: dict[Handler, tuple[Parameter, ...]] = {
+        list_tokens: PAGED,
+        drop_override: (Parameter(name="subject", required=True, about="A pattern id, or a package."),),
+    }
+    said: dict[Handler, Answers] = {
+        show_status: answers(StatusView),
+        list_overrides: page_of(OverrideRow),
+        put_opinion: answers(fields(kind=str, subject=str), status=201) | full,
+        drop_opinion: answers(fields(removed=bool)),
+        put_override: answers(OverrideRow, status=201) | full,
+        drop_override: answers(fields(removed=bool)),
+        show_effects: answers(EffectsView),
+        put_effects: answers(EffectsView),
+        list_tokens: page_of(TokenListed),
+        make_token: answers(TokenMade, "The token, shown this once.", status=201),
+        revoke_token: answers(fields(id=str, revoked=bool)),
+        rotate_token: answers(TokenMade, "The token, shown this once.")
+        | conflict("It is revoked, or has expired."),
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            body=bodies.get(handler),
+            query=query.get(handler, ()),
+            answers=said[handler],
+        )
         for method, path, may, summary, handler in doors
     )
 
 
 async def _confirm(site: Site, subject: str, body: OpinionBody, *, by: str, now: int) -> dict[str, Any]:
     exchange = site.parts.exchange
-    try:
-        said = await opinions.confirm_pattern(
-            exchange,
-            subject,
-            by=by,
-            now=now,
-            label=label_of(body.tlp),
-            fps=opinions.fingerprints(exchange, body.values),
-        )
-    except ConflictError as error:
-        # The node may have spoken first: the word of the person still releases here.
-        if not str(error).startswith(ALREADY_SAID):
-            raise
-        answer: dict[str, Any] = {"records": [], "state": "said", "reason": str(error)}
-    else:
-        answer = {"records": [said.record], "state": said.state, "reason": said.reason}
-    # Who says that it is real has looked at it: it need not wait for a person any more.
-    await site.parts.store.write(
-        lambda connection: overrides.put(
-            connection,
-            subject=subject,
-            kind="release",
-            reason="confirmed",
-            by=by,
-            expires=now + DEFAULT_OVERRIDE_MS,
-            now=now,
-        )
-    )
-    await effects.reconsider(exchange, subject, now)
-    return answer
+    fps = opinions.fingerprints(exchange, body.values)
+    vouched = await vouch(exchange, subject, by=by, now=now, label=label_of(body.tlp), fps=fps)
+    return {"records": list(vouched.records), "state": vouched.state, "reason": vouched.reason}
 
 
 async def _effects(site: Site) -> dict[str, Any]:

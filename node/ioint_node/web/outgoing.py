@@ -17,6 +17,7 @@ from ioint_node.store import outgoing, standing
 from ioint_node.store.outgoing import Outgoing
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Answers, Parameter, answers, conflict, fields, page_of
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     Body,
@@ -27,6 +28,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.shapes import OutgoingRow
 from ioint_node.web.site import Handler, Route, Site
 
 _SUBJECT_CHARS = 256
@@ -150,8 +152,35 @@ def routes() -> tuple[Route, ...]:
         ("POST", "/api/v1/subjects", "opine", "Report a public subject", report_subject),
     )
     bodies: dict[Handler, type[Struct]] = {give_standing: StandingBody, report_subject: SubjectBody}
+    approval = fields(id=str, scope=str, value=str, reason=str, at=str)
+    query: dict[Handler, tuple[Parameter, ...]] = {
+        list_outgoing: (Parameter(name="state"), *PAGED),
+        list_standing: PAGED,
+        list_novel: PAGED,
+    }
+    said: dict[Handler, Answers] = {
+        list_outgoing: page_of(OutgoingRow),
+        list_standing: page_of(approval),
+        give_standing: answers(approval, status=201) | conflict("There are too many."),
+        revoke_standing: answers(approval) | conflict("It is revoked, or has run out."),
+        list_novel: page_of({"type": "object"}),
+        report_subject: answers(
+            fields(kind=str, subject=str, records={"type": "array"}, state=str), status=201
+        )
+        | conflict("It was said already, or its name is not known to be public."),
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            body=bodies.get(handler),
+            query=query.get(handler, ()),
+            answers=said[handler],
+            costly=handler is list_novel,
+        )
         for method, path, may, summary, handler in doors
     )
 

@@ -14,7 +14,9 @@ from ioint_node.flows.gap import HOLDS_DAYS, MOST_DAYS, Wanted
 from ioint_node.store import proposals
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
-from ioint_node.web.problems import Refusal, bad_field
+from ioint_node.web.auth import check_right
+from ioint_node.web.described import PAGED, Answers, Parameter, answers, choice, conflict, missing, page_of
+from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionId,
     ActorId,
@@ -27,6 +29,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.shapes import PolicyInForce, ProposalRow
 from ioint_node.web.site import Handler, Route, Site
 
 _POLICIES = "/api/v1/policies"
@@ -154,8 +157,8 @@ async def withdraw(site: Site, request: web.Request, caller: Caller) -> web.Resp
     async with site.parts.store.read() as connection:
         found = await proposals.find(connection, key)
     # To take back what narrows is to widen, and that is not for everybody who may tighten.
-    if not found.change.wider and found.state == "accepted" and caller.role != "admin":
-        raise Refusal(403, "forbidden", "this change narrows: only an admin takes it back")
+    if not found.change.wider and found.state == "accepted":
+        check_right(caller, "decide", "take back a change that narrows")
     return json_answer(await gap.withdraw(site.loop, key, f"token:{caller.id}", site.parts.now()))
 
 
@@ -181,8 +184,39 @@ def routes() -> tuple[Route, ...]:
         decide: AcceptBody,
         withdraw: Body,
     }
+    query: dict[Handler, tuple[Parameter, ...]] = {
+        list_policies: (choice("state", tuple(proposals.STATES)), *PAGED),
+        preview_tolerance: (
+            Parameter(
+                name="tolerance",
+                required=True,
+                schema={"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})?$"},
+                about="False blocks per 1,000 actions.",
+            ),
+        ),
+    }
+    decided = conflict("It is decided otherwise, or too many wait.")
+    said: dict[Handler, Answers] = {
+        list_policies: page_of(ProposalRow, in_force=PolicyInForce),
+        propose: answers(ProposalRow, status=201) | decided | missing("No such session or action."),
+        preview_tolerance: answers({"type": "object"}, "What it would have done, family by family."),
+        show_policy: answers(ProposalRow),
+        decide: answers(ProposalRow) | decided,
+        withdraw: answers(ProposalRow) | decided,
+        replay_policy: answers({"type": "object"}, "The change with what it would have done."),
+    }
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, body=bodies.get(handler))
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            body=bodies.get(handler),
+            query=query.get(handler, ()),
+            answers=said[handler],
+            costly=handler in (preview_tolerance, replay_policy),
+        )
         for method, path, may, summary, handler in doors
     )
 

@@ -18,12 +18,23 @@ from ioint_node.reputation.gate import OwnRecord
 from ioint_node.scoring.values import Verdict
 from ioint_node.store import actors, listings, peers, sessions
 from ioint_node.store.matches import own_records
-from ioint_node.store.times import day_of
+from ioint_node.store.times import day_of, from_text, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
-from ioint_node.web.filters import KEYS, indicator_filter
+from ioint_node.web.described import (
+    PAGED,
+    Answer,
+    Answers,
+    Parameter,
+    answers,
+    choice,
+    fields,
+    missing,
+    page_of,
+)
+from ioint_node.web.filters import FILTERED, PARAMETERS, wanted_filter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     cursor_of,
@@ -33,6 +44,19 @@ from ioint_node.web.requests import (
     one_of,
     parameters,
     pattern_key,
+)
+from ioint_node.web.shapes import (
+    AgentRow,
+    AgentView,
+    HereRow,
+    MemberRow,
+    PatternRow,
+    PatternView,
+    ProofRow,
+    RecordRow,
+    RosterRow,
+    SessionRow,
+    SessionView,
 )
 from ioint_node.web.site import Handler, Route, Site
 
@@ -47,13 +71,14 @@ RECEIPT_PARTS = ("all", "network")
 
 async def list_indicators(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Indicators, the newest change first."""
-    given = parameters(request, "filter", "limit", "cursor", *KEYS)
-    wanted = indicator_filter(given, site.parts.limits)
-    limit, before = limit_of(given, site.parts.limits), _number(given)
+    given = parameters(request, "limit", "cursor", *PARAMETERS)
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
+    before = None if cursor is None else _instant(cursor[0])
     async with site.parts.store.read() as connection:
+        wanted = await wanted_filter(connection, given, site.parts.now())
         page = await listings.newest_indicators(connection, wanted, caller.tlp, limit, before)
         items = await rows.indicator_rows(connection, page.items, site, caller)
-    return _page(items, cursor_text(page.items[-1].seq) if page.more else None)
+    return _page(items, cursor_text(from_text(str(page.last))) if page.more else None)
 
 
 async def list_patterns(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -272,15 +297,73 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/sessions/{session}", "see_session", "One session with its decisions", show_session),
         ("/api/v1/rosters", "query", "The signed files of the roster", list_rosters),
     )
+    query: dict[Handler, tuple[Parameter, ...]] = {
+        list_indicators: (*FILTERED, *PAGED),
+        list_patterns: PAGED,
+        export_why: (choice("part", RECEIPT_PARTS),),
+        list_records: (
+            choice("kind", RECORD_KINDS),
+            Parameter(name="subject"),
+            Parameter(name="author"),
+            *PAGED,
+        ),
+        prove_record: (Parameter(name="author", schema={"type": "string", "pattern": "^[0-9a-f]{32}$"}),),
+        list_agents: (choice("kind", AGENT_KINDS), *PAGED),
+        list_sessions: (
+            Parameter(name="actor"),
+            choice("state", SESSION_STATES),
+            choice("verdict", VERDICTS),
+            Parameter(name="pattern"),
+            *PAGED,
+        ),
+    }
+    said: dict[Handler, Answers] = {
+        list_indicators: page_of(HereRow) | missing("No such saved filter."),
+        list_patterns: page_of(PatternRow),
+        show_pattern: answers(PatternView),
+        show_why: answers(fields(pattern=str, line=str, today=str, network={"type": "object"})),
+        export_why: {
+            200: Answer(
+                about="JSON Lines, for `ioint why --replay`.",
+                content={"application/jsonl": {"type": "string"}},
+            )
+        },
+        list_records: page_of(RecordRow),
+        prove_record: page_of(ProofRow),
+        list_members: page_of(MemberRow),
+        list_peers: page_of({"type": "object"}),
+        list_agents: page_of(AgentRow),
+        show_agent: answers(AgentView),
+        list_sessions: page_of(SessionRow),
+        show_session: answers(SessionView),
+        list_rosters: page_of(RosterRow),
+    }
     return tuple(
-        Route(method="GET", path=path, may=may, summary=summary, handler=handler)
+        Route(
+            method="GET",
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            query=query.get(handler, ()),
+            answers=said[handler],
+            costly=handler in (show_why, export_why),
+        )
         for path, may, summary, handler in doors
     )
 
 
 def _silent(site: Site, key: str, own: OwnRecord) -> dict[str, Any]:
     exchange = site.parts.exchange
-    return rows.silent_row(exchange.catalogue.entries[key], exchange.taxonomy, own)
+    return rows.silent_row(exchange.catalogue.entries[key], exchange.taxonomy, exchange.catalogue, own)
+
+
+def _instant(text: str) -> str:
+    """The instant of a cursor, as rows have it."""
+    try:
+        return to_text(integer(text, "cursor"))
+    except OverflowError:
+        raise bad_field("cursor", "not a cursor of this route") from None
 
 
 def _number(given: dict[str, str]) -> int | None:

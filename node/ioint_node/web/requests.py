@@ -15,6 +15,7 @@ import msgspec.inspect
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ioint_node.filtering.language import CHARS_MOST
 from ioint_node.store.times import from_text
 from ioint_node.web.limits import WebLimits
 from ioint_node.web.problems import Refusal, bad_field
@@ -143,12 +144,21 @@ class CloseBody(Body, frozen=True):
 
 
 class TokenBody(Body, frozen=True):
-    """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant."""
+    """`POST /api/v1/tokens`; `expires` is an RFC 3339 instant, `scopes` null for all that the role opens.
+
+    `certificate` is the thumbprint (base64url of the SHA-256) of the client certificate that the token is bound to.
+    """
 
     role: Literal["agent", "engine", "soc", "admin"]
     actor: ActorId | None = None
     tlp: Literal["clear", "green", "amber", "amber_strict", "red"] = "amber"
     expires: str | None = None
+    scopes: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(min_length=1, max_length=16)] | None = (
+        None
+    )
+    certificate: (
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$", description="43 characters of base64url")] | None
+    ) = None
 
 
 class OpinionBody(Body, frozen=True):
@@ -164,6 +174,21 @@ class OpinionBody(Body, frozen=True):
     expires: str | UnsetType | None = UNSET
     tlp: Literal["clear", "green", "amber", "amber_strict", "red"] | None = None
     values: Annotated[tuple[Annotated[str, Meta(max_length=1_024)], ...], Meta(max_length=16)] = ()
+
+
+class FilterBody(Body, frozen=True):
+    """`POST /api/v1/filters`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=64,
+            pattern=r"^\S(.*\S)?$",
+            description="at most 64 characters, no blank at either end",
+        ),
+    ]
+    filter: Annotated[str, Meta(min_length=1, max_length=CHARS_MOST)]
 
 
 class OverrideBody(Body, frozen=True):
@@ -194,12 +219,20 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
     """
     if "Content-Type" in request.headers and request.content_type != "application/json":
         raise Refusal(415, "media_type", f"{request.content_type[:64]}: send Content-Type: application/json")
+    return decode(await read_body(request, limits), kind, limits)
+
+
+async def read_body(request: web.Request, limits: WebLimits) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refusal: too slow, too large, or broken off.
+    """
     try:
         if request.content.is_eof():  # all of it came with the head: nothing is waited for
-            data = await request.read()
-        else:
-            async with asyncio.timeout(limits.body_s):
-                data = await request.read()
+            return await request.read()
+        async with asyncio.timeout(limits.body_s):
+            return await request.read()
     except TimeoutError:
         raise Refusal(408, "slow_body", f"the body took more than {limits.body_s:g} s") from None
     except (web.RequestPayloadError, ConnectionError):
@@ -207,7 +240,6 @@ async def read_json(request: web.Request, kind: type[T], limits: WebLimits) -> T
         closing = {"Connection": "close"}
         detail = "the body is not encoded as its headers say, or broke off"
         raise Refusal(400, "bad_body", detail, headers=closing) from None
-    return decode(data, kind, limits)
 
 
 def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:

@@ -13,13 +13,16 @@ from ioint_node.flows.respond import DETAIL_CHARS, REASON_CHARS
 from ioint_node.store import responses
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
-from ioint_node.web.problems import Refusal, bad_field
+from ioint_node.web.auth import check_right
+from ioint_node.web.described import answers, conflict
+from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import Body, parameters, read_json
+from ioint_node.web.shapes import StandingOfActor
 from ioint_node.web.site import Route, Site
 
-# Who may order, and who may report. An agent may do neither, of itself or of others.
-_ORDER = ("soc", "admin")
-_REPORT = ("engine", "admin")
+# What ordering and reporting ask for beside `query`, which agents do not have: they may do neither.
+_ORDER = "opine"
+_REPORT = "act"
 
 
 class RespondBody(Body, frozen=True):
@@ -41,12 +44,12 @@ async def respond_to(site: Site, request: web.Request, caller: Caller) -> web.Re
     if (body.action is None) == (body.response is None):
         raise bad_field("action", "give an action to order it, or a response to report on it, and not both")
     if body.action is not None:
-        _check_role(caller, _ORDER, "order")
+        check_right(caller, _ORDER, "order")
         if body.done is not None or body.detail:
             raise bad_field("done" if body.done is not None else "detail", "belongs to a report")
         made = await respond.respond(site.responding, actor, body.action, reason=body.reason, by=by, now=now)
         return json_answer(made, 201)
-    _check_role(caller, _REPORT, "report")
+    check_right(caller, _REPORT, "report")
     if body.done is None:
         raise bad_field("done", "true or false is missing from the report")
     if body.reason:
@@ -79,6 +82,9 @@ def routes() -> tuple[Route, ...]:
             summary="Halt an actor, let it go on, or report that it was done",
             handler=respond_to,
             body=RespondBody,
+            answers=answers({"type": "object"}, "The order that was reported on.")
+            | answers({"type": "object"}, "The order, and how the actor stands.", status=201)
+            | conflict("The actor is not in a state for this, or the order is done."),
         ),
         Route(
             method="GET",
@@ -86,12 +92,6 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="How an actor stands, and what was asked about it",
             handler=show_responses,
+            answers=answers(StandingOfActor),
         ),
     )
-
-
-def _check_role(caller: Caller, roles: tuple[str, ...], what: str) -> None:
-    if caller.role not in roles:
-        raise Refusal(
-            403, "forbidden", f"a token of role {caller.role} does not {what}: {' and '.join(roles)} do"
-        )

@@ -17,6 +17,7 @@ from ioint_node.reputation.gate import OwnRecord
 from ioint_node.reputation.rule import MICRO, ruled
 from ioint_node.reputation.standpoint import Standpoint
 from ioint_node.reputation.subjects import covers, folded
+from ioint_node.reputation.view import touched
 from ioint_node.store import listings, overrides
 from ioint_node.store.indicators import COLUMNS
 from ioint_node.store.listings import StoredIndicator
@@ -59,7 +60,17 @@ async def indicator_rows(
     ]
 
 
-def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dict[str, Any]:
+async def contract_rows(
+    connection: AsyncConnection, found: Sequence[StoredIndicator], site: Site
+) -> list[dict[str, Any]]:
+    """The rows of indicators as they were written, with what this node has seen of each itself."""
+    own = await own_records(connection, [one.subject for one in found], day_of(site.parts.now()))
+    return [{**one.row, "seq": one.seq, **_seen(own.get(one.subject, OwnRecord()))} for one in found]
+
+
+def silent_row(
+    entry: CatalogueEntry, taxonomy: Taxonomy, catalogue: Catalogue, own: OwnRecord
+) -> dict[str, Any]:
     """The row of a catalogue pattern of which no member has said anything: unknown, which is not safe."""
     known = {
         "id": entry.id,
@@ -88,6 +99,7 @@ def silent_row(entry: CatalogueEntry, taxonomy: Taxonomy, own: OwnRecord) -> dic
     }
     return {
         **{name: known.get(name) for name in COLUMNS},
+        **touched(entry.id, None, taxonomy=taxonomy, catalogue=catalogue),
         "reported_by": [],
         "muted": False,
         "allowed": False,

@@ -13,7 +13,8 @@ from ioint_node.scoring.values import Declaration, Event
 from ioint_node.store import listings
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import accepted, encoded_answer, json_answer
-from ioint_node.web.auth import check_actor
+from ioint_node.web.auth import check_actor, may
+from ioint_node.web.described import Answers, answers, conflict, missing
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     ActionBody,
@@ -26,6 +27,7 @@ from ioint_node.web.requests import (
     ScopeBody,
     read_json,
 )
+from ioint_node.web.shapes import ClosedSession, Decision, FeedbackTaken, OpenedSession, ScopeAnswer
 from ioint_node.web.site import Handler, Route, Site
 
 _SESSION = "/api/v1/sessions/{session}"
@@ -159,7 +161,7 @@ async def give_feedback(site: Site, request: web.Request, caller: Caller) -> web
     answer = await assess.feedback(
         site.parts.assess, session, said, now, by=by, by_actor=own, by_person=person
     )
-    if caller.role == "admin" and said.kind == "override" and said.positive and said.action_id:
+    if may(caller, "decide") and said.kind == "override" and said.positive and said.action_id:
         # A person says that what was stopped was the work: the intent has to learn it.
         proposal = await gap.mark(site.loop, session, said.action_id, by, now)
         answer = {**answer, "proposal": proposal["id"]}
@@ -195,6 +197,22 @@ def routes() -> tuple[Route, ...]:
         give_feedback: FeedbackBody,
         close: CloseBody,
     }
+    over = conflict("The session is closed, or something else was said before.")
+    said: dict[Handler, Answers] = {
+        open_session: answers(
+            OpenedSession, "The authority map, and the trust before the first action.", status=201
+        )
+        | conflict("The session exists with another declaration, or the actor is of another kind.")
+        | missing("The session that is named as the parent does not exist."),
+        act: answers(Decision, "DECISION; the same action again gets the same.")
+        | conflict("The session is closed, or another body came under this `action_id`."),
+        observe: answers({"type": "object"}, "It will be taken into account.", status=202) | over,
+        declare: answers(OpenedSession) | over,
+        ask_scope: answers(ScopeAnswer) | over,
+        answer_alternative: answers({"type": "object"}) | over,
+        give_feedback: answers(FeedbackTaken) | over,
+        close: answers(ClosedSession) | conflict("It was closed with another outcome."),
+    }
     return tuple(
         # Analysts answer for what was done, and do nothing themselves.
         Route(
@@ -204,6 +222,7 @@ def routes() -> tuple[Route, ...]:
             summary=summary,
             handler=handler,
             body=bodies.get(handler),
+            answers=said[handler],
         )
         for path, summary, handler in doors
     )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from ioint_node.store import stream
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import Answer, answers, fields
 from ioint_node.web.site import Route, Site
 
+_WAITS = fields(ready=bool, waiting_for={"type": "array", "items": str})
+_READY = answers(_WAITS, "It is ready.") | answers(_WAITS, "What it waits for.", status=503)
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -71,61 +71,32 @@ async def metrics(site: Site, request: web.Request, caller: Caller) -> web.Respo
     return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": METRICS_TYPE})
 
 
-def openapi(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """The routes as an OpenAPI 3.1 document: every path that is served, and what it takes."""
-    paths: dict[str, dict[str, Any]] = {}
-    routes = tuple(routes)
-    bodies = list(dict.fromkeys(route.body for route in routes if route.body is not None))
-    references, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
-    schema_of = dict(zip(bodies, references, strict=True))
-    for route in routes:
-        operation: dict[str, Any] = {
-            "summary": route.summary,
-            "security": [] if route.may is None else [{"bearer": []}, {"basic": []}],
-            "responses": {
-                "default": {"description": "An answer, or a problem (RFC 9457; TAXII has its own body)"}
-            },
-        }
-        if route.body is not None:
-            operation["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": schema_of[route.body]}},
-            }
-        names = re.findall(r"{(\w+)(?::[^}]*)?}", route.path)
-        if names:
-            operation["parameters"] = [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-            ]
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "IOINT node", "version": version},
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "basic": {
-                    "type": "http",
-                    "scheme": "basic",
-                    "description": "any user name; the token as password",
-                },
-            },
-        },
-    }
-
-
 def routes() -> tuple[Route, ...]:
     """The doors of this module; `/openapi.json` is added by the application, which knows all routes."""
     return (
-        Route(method="GET", path="/healthz", may=None, summary="The process answers", handler=healthz),
-        Route(method="GET", path="/readyz", may=None, summary="The node is ready to serve", handler=readyz),
+        Route(
+            method="GET",
+            path="/healthz",
+            may=None,
+            summary="The process answers",
+            handler=healthz,
+            answers=answers(fields(status=str)),
+        ),
+        Route(
+            method="GET",
+            path="/readyz",
+            may=None,
+            summary="The node is ready to serve",
+            handler=readyz,
+            answers=_READY,
+        ),
         Route(
             method="GET",
             path="/metrics",
             may="query",
             summary="Counts for Prometheus",
             handler=metrics,
+            answers={200: Answer(about="Counts.", content={"text/plain": {"type": "string"}})},
             at_once=True,
         ),
     )

@@ -13,29 +13,36 @@ from contextlib import suppress
 from aiohttp import web
 
 from ioint_node.store import listings, stream
+from ioint_node.store.subscriptions import EVENTS, Wanted, chosen, events_of, filter_of
 from ioint_node.store.times import to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
-from ioint_node.web.hub import Subscriber, frame
-from ioint_node.web.problems import Refusal
+from ioint_node.web.described import PAGED, Answer, Parameter, answers, fields, missing
+from ioint_node.web.filters import FILTERED, PARAMETERS, wanted_filter
+from ioint_node.web.hub import Group, Subscriber, frame
+from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
+from ioint_node.web.shapes import HereRow, PolicyInForce
 from ioint_node.web.site import Route, Site
 
 SNAPSHOT = "/api/v1/snapshot"
 GREETING = b"retry: 2000\n: welcome\n\n"
+ACTOR_CHARS = 256
 
 
 async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """All indicators page by page, with the number after which the stream goes on."""
-    given = parameters(request, "limit", "cursor")
+    given = parameters(request, "limit", "cursor", *PARAMETERS)
     limit = limit_of(given, site.parts.limits)
     cursor = cursor_of(given, 2)
     async with site.parts.store.read() as connection:
         # The number is read before the first page: what changes meanwhile is heard twice, never missed.
         seq = integer(cursor[0], "cursor") if cursor else await stream.high_water(connection)
-        page = await listings.all_indicators(connection, caller.tlp, limit, cursor[1] if cursor else None)
+        wanted = await wanted_filter(connection, given, site.parts.now())
+        after = integer(cursor[1], "cursor") if cursor else None
+        page = await listings.all_indicators(connection, wanted, caller.tlp, limit, after)
         items = await rows.indicator_rows(connection, page.items, site, caller)
     return json_answer(
         {
@@ -44,7 +51,7 @@ async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Resp
             # What an engine must know before the node is away.
             "policy": site.loop.policy.to_json(),
             "items": items,
-            "next": cursor_text(seq, page.items[-1].id) if page.more else None,
+            "next": cursor_text(seq, page.last) if page.more else None,
         }
     )
 
@@ -52,7 +59,14 @@ async def snapshot(site: Site, request: web.Request, caller: Caller) -> web.Resp
 async def follow(site: Site, request: web.Request, caller: Caller) -> web.StreamResponse:
     """The stream, until the caller leaves, its token ends, or it does not keep up."""
     limits = site.parts.limits
-    parameters(request)
+    wanted = await _wanted(site, parameters(request, "filter", "saved", "events", "actor"))
+    if not site.parts.hub.has_room(wanted):
+        raise Refusal(
+            503,
+            "too_many_filters",
+            f"streams with {limits.stream_filters} different filters are open",
+            headers={"Retry-After": "30"},
+        )
     if site.streams.total() >= limits.streams:
         raise Refusal(
             503, "too_many_streams", f"{limits.streams} streams are open", headers={"Retry-After": "30"}
@@ -63,14 +77,37 @@ async def follow(site: Site, request: web.Request, caller: Caller) -> web.Stream
     begin = None if last is None else integer(last, "Last-Event-ID")
     site.streams[caller.id] += 1
     try:
-        return await _follow(site, request, caller, begin)
+        return await _follow(site, request, caller, begin, wanted)
     finally:
         site.streams[caller.id] -= 1
         if not site.streams[caller.id]:
             del site.streams[caller.id]
 
 
-async def _follow(site: Site, request: web.Request, caller: Caller, begin: int | None) -> web.StreamResponse:
+async def _wanted(site: Site, given: dict[str, str]) -> Wanted:
+    """What the parameters of a request ask for.
+
+    Raises:
+        Refusal: an unknown event, an actor's name that is none, or a filter and a saved one.
+        FilterError: the filter cannot be read.
+        NotFoundError: there is no such saved filter.
+    """
+    events = given.get("events")
+    filtered = "filter" in given or "saved" in given
+    kinds = frozenset(events.split(",")) if events else events_of(filtered=filtered, actor="actor" in given)
+    if not kinds <= frozenset(EVENTS):
+        raise bad_field("events", f"some of {', '.join(EVENTS)}, with commas between them")
+    actor = given.get("actor")
+    if actor is not None and not 1 <= len(actor) <= ACTOR_CHARS:
+        raise bad_field("actor", f"{len(actor)} characters, 1 to {ACTOR_CHARS} are a name")
+    async with site.parts.store.read() as connection:
+        wanted = await filter_of(connection, given.get("filter"), given.get("saved"))
+    return Wanted(events=kinds, filter=wanted, actor=actor)
+
+
+async def _follow(
+    site: Site, request: web.Request, caller: Caller, begin: int | None, wanted: Wanted
+) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -85,9 +122,8 @@ async def _follow(site: Site, request: web.Request, caller: Caller, begin: int |
         await response.prepare(request)
         await response.write(GREETING)
         if (transport := request.transport) is not None:
-            await _feed(
-                site, request, response, Subscriber(transport, clearance=caller.tlp, chunked=chunked), begin
-            )
+            group = Group(clearance=caller.tlp, wanted=wanted, chunked=chunked)
+            await _feed(site, request, response, Subscriber(transport, group), begin)
     return response
 
 
@@ -128,9 +164,11 @@ async def _replay(site: Site, response: web.StreamResponse, subscriber: Subscrib
     rows = site.parts.limits.replay_rows
     async with site.parts.store.read() as connection:
         newest = await stream.high_water(connection)
-        missed = await stream.since(connection, subscriber.seq, rows, subscriber.clearance)
+        missed = await stream.since(connection, subscriber.seq, rows, subscriber.group.clearance)
+        wanted = await chosen(connection, missed, subscriber.group.wanted, site.parts.now())
+    if wanted:
+        await response.write(b"".join(map(frame, wanted)))
     if missed:
-        await response.write(b"".join(map(frame, missed)))
         subscriber.seq = missed[-1].seq
     if len(missed) < rows:
         # The rows up to here that were not written are above the clearance.
@@ -159,6 +197,18 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="All indicators and where the stream goes on",
             handler=snapshot,
+            query=(*FILTERED, *PAGED),
+            answers=answers(
+                fields(
+                    seq=int,
+                    at=str,
+                    policy=PolicyInForce,
+                    items={"type": "array", "items": HereRow},
+                    next={"type": ["string", "null"]},
+                ),
+                "A page of the state, and the number after which the stream goes on.",
+            )
+            | missing("No such saved filter."),
         ),
         Route(
             method="GET",
@@ -166,5 +216,13 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Changes as server-sent events",
             handler=follow,
+            query=(
+                Parameter(name="Last-Event-ID", where="header", about="The newest event that was heard."),
+            ),
+            answers={
+                200: Answer(
+                    about="Events, until one side leaves.", content={"text/event-stream": {"type": "string"}}
+                )
+            },
         ),
     )

@@ -10,6 +10,7 @@ import pytest
 from ioint_node.cli import doctor, main
 from ioint_node.cli.doctor import Note
 from ioint_node.demo.screen import TABLE_COLUMNS, Screen
+from ioint_node.errors import ConfigError
 from ioint_taxonomy import load_catalogue
 from rich.console import Console
 
@@ -62,7 +63,7 @@ def test_what_is_still_to_be_done_is_a_note_and_no_failure(
     assert all(row["ok"] for row in rows)
 
 
-def test_a_node_that_nobody_has_called_yet_has_a_note(
+def test_a_node_that_nobody_has_called_yet_fails_loudly(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Empty:
@@ -70,7 +71,8 @@ def test_a_node_that_nobody_has_called_yet_has_a_note(
             return []
 
     monkeypatch.setattr(doctor, "connect", lambda _home: Empty())
-    assert isinstance(doctor._check_input(tmp_path), Note)
+    with pytest.raises(ConfigError, match="nothing has arrived yet"):
+        doctor._check_input(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import click
 import pytest
@@ -16,7 +17,7 @@ from ioint_node.admission import Accepted
 from ioint_node.cli import main
 from ioint_node.cli.client import Client, connect
 from ioint_node.cli.main import ioint
-from ioint_node.config import Keys, load_config, load_keys
+from ioint_node.config import Keys, change_setting, load_config, load_keys, read_run
 from ioint_node.flows.parts import ExchangeParts
 from ioint_node.flows.receive import receive_segment
 from ioint_node.flows.roster import open_book
@@ -45,8 +46,10 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consortium", "show"): (),
     ("doctor",): (),
     ("explain",): ("s-1",),
+    ("filters", "list"): (),
     ("indicators", "decided"): (),
     ("indicators", "disputes"): ("--state", "open", "--pattern", PATTERN[:12]),
+    ("incidents", "export"): ("--output", "{home}/findings.jsonl"),
     ("incidents", "list"): ("--state", "unsettled"),
     ("incidents", "show"): ("{incident}",),
     ("indicators", "effects"): (),
@@ -60,6 +63,8 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("policy", "show"): (),
     ("policy", "test"): ("--tolerance", "2"),
     ("preview",): (),
+    ("public", "key"): (),
+    ("public", "preview"): (),
     ("status",): (),
     ("support-dump",): (),
     ("token", "list"): (),
@@ -74,12 +79,14 @@ CHANGING = {
         "suspend",
     },
     "db": {"upgrade"},
+    "filters": {"delete", "save"},
     "incidents": {"assign", "close", "note", "reopen"},
     "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
 }  # fmt: skip
-WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "simulate", "train"}
+WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "simulate", "taxonomy", "train"}
+OF_A_FILE = {("filters", "explain"), ("public", "verify")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +106,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         done("init", "--home", place, "--org", place.name, "--web-port", 0, "--exchange-port", 0)
     done("consortium", "card", "--home", other, "--output", root / "beta.json")
     done("consortium", "create", "--home", home, "--card", root / "beta.json")
+    change_setting(load_config(home), "publish_public", True)
     asyncio.run(hear(home, load_keys(other)))
     with running(home) as process:
         ready(home, process)
@@ -161,7 +169,7 @@ def report(today: int) -> Report:
         day_from=today,
         day_until=today,
         det="00" * 32,
-        tlp="green",
+        tlp="clear",
     )
 
 
@@ -195,7 +203,7 @@ def test_every_reading_command_is_answered_by_a_node(
 
 
 def test_every_command_is_known_to_read_or_to_change() -> None:
-    found = {path for path in leaves() if path[0] not in WITHOUT_A_NODE}
+    found = {path for path in leaves() if path[0] not in WITHOUT_A_NODE and path not in OF_A_FILE}
     assert found == set(READING) | {(name, inner) for name, inners in CHANGING.items() for inner in inners}
 
 
@@ -278,7 +286,7 @@ def test_the_list_marks_what_a_person_decided(node: Running, capsys: pytest.Capt
     capsys.readouterr()
     done("indicators", "list", "--home", node.home)
     head, line = capsys.readouterr().out.splitlines()
-    assert line[head.index("tlp") : head.index("why")].split("  ") == ["green", "muted, allowed", ""]
+    assert line[head.index("tlp") : head.index("why")].split("  ") == ["clear", "muted, allowed", ""]
 
 
 def test_all_effects_go_off_and_on_by_one_command_and_doctor_says_so(
@@ -335,3 +343,22 @@ def test_an_incident_goes_through_the_hands_of_the_commands(
     done("incidents", "show", node.incident, *at, "-o", "json")
     shown = json.loads(capsys.readouterr().out)
     assert (shown["state"], shown["assignee"], shown["found"]) == ("assigned", "mira", "retro")
+
+
+def test_a_node_that_runs_feeds_others_and_publishes(
+    node: Running, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    door, run = connect(node.home), read_run(load_config(node.home))
+    assert run is not None
+    ends = time.monotonic() + FOUND_S
+    while not (manifest := door.get("feeds", "misp", "manifest.json")):
+        assert time.monotonic() < ends, "nothing was put into an event"
+    assert {one["Orgc"]["name"] for one in manifest.values()} == {"IOINT"}
+    for name in ("public.json", "public-key.json"):
+        with urlopen(f"{run.url}/feeds/{name}") as answer:  # noqa: S310 - the node of this test
+            (tmp_path / name).write_bytes(answer.read())
+    record = bytes(load_keys(node.home).record_key.verify_key).hex()
+    key = ("--key", tmp_path / "public-key.json", "--record-key", record)
+    capsys.readouterr()
+    done("public", "verify", tmp_path / "public.json", *key, "-o", "json")
+    assert json.loads(capsys.readouterr().out)["indicators"] == 1

@@ -14,7 +14,7 @@ from ioint_node.hooks import Hooks
 from ioint_node.store import stream, webhooks
 from ioint_node.store.engine import Store
 from ioint_node.store.tokens import Caller
-from ioint_node.store.webhooks import Webhook
+from ioint_node.store.webhooks import Terms, Webhook
 
 WAIT_S = 10.0
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -90,10 +90,10 @@ async def tell(store: Store, number: int, *, event: str = "response", tlp: str =
     return await store.write(lambda connection: stream.append(connection, event, body, tlp, now))
 
 
-async def make_hook(store: Store, who: Caller, url: str, *events: str, now: int) -> Webhook:
+async def make_hook(store: Store, who: Caller, url: str, *events: str, now: int, **terms: Any) -> Webhook:
     wanted = events or ("response",)
     return await store.write(
-        lambda connection: webhooks.add(connection, who, url=url, events=wanted, tlp=None, now=now)
+        lambda connection: webhooks.add(connection, who, Terms(url=url, events=wanted, **terms), now=now)
     )
 
 

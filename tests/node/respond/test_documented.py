@@ -8,10 +8,11 @@ from typing import get_args, get_type_hints
 
 import pytest
 from ioint_node.flows.respond import ACTIONS, DO
-from ioint_node.hooks import HookLimits
+from ioint_node.hooks import REFUSED, HookLimits
+from ioint_node.posting import SLOWER
 from ioint_node.scoring.levels import CHANGES, CONSEQUENTIAL, TERMS
 from ioint_node.scoring.values import Response
-from ioint_node.store import held, responses, webhooks
+from ioint_node.store import dead_letters, held, responses, webhooks
 from ioint_node.web.respond import RespondBody
 
 PAGE = (Path(__file__).parents[3] / "docs" / "responses.md").read_text()
@@ -81,7 +82,18 @@ def test_the_bounds_that_the_page_names_are_those_in_force() -> None:
     assert f"own hooks ({webhooks.PER_TOKEN}), an administrator all ({webhooks.MOST})" in PAGE
     turn = f"at most {limits.rows_at_once} rows or {limits.turn_s:g} seconds, who waited longest first"
     assert f"{turn}, {limits.hooks_at_once} at once and {limits.hooks_per_maker} of one token" in PAGE
-    assert f"2xx within {limits.request_s:g} seconds" in PAGE
-    assert f"After {limits.attempts} attempts, about eight hours" in PAGE
-    pauses = [min(limits.pause_max_s, limits.pause_first_s * 2**n) for n in range(limits.attempts - 1)]
-    assert 7 < sum(pauses) * 0.75 / 3_600 < 9
+    assert f"2xx within {limits.post.request_s:g} seconds" in PAGE
+    assert f"after {', '.join(map(said, limits.pauses.after_s))}, each a little" in PAGE
+    assert f"wait for {limits.pauses.slower_s:g} seconds at least" in PAGE
+    assert f"after {limits.pauses.attempts} attempts, about three days" in PAGE
+    assert 2.5 < sum(limits.pauses.after_s) / 86_400 < 3.5
+    assert f"dead letter after {limits.refusals} attempts" in PAGE
+    assert f"A hook with {dead_letters.PER_HOOK:,} dead letters" in PAGE
+    assert f"{', '.join(map(str, sorted(SLOWER)[:-1]))} and {max(SLOWER)} wait" in PAGE
+    assert "400,\n  413, 415 and 422 say" in PAGE
+    assert sorted(REFUSED) == [400, 413, 415, 422]
+
+
+def said(pause_s: float) -> str:
+    unit, name = next((unit, name) for unit, name in ((3_600, "h"), (60, "min"), (1, "s")) if pause_s >= unit)
+    return f"{pause_s / unit:g} {name}"

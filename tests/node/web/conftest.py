@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, ClientSession
+from ioint_node.access.boundary import Boundary
 from ioint_node.admission import Accepted
 from ioint_node.flows import publish
 from ioint_node.flows.assess import AssessParts, LocalSighting
@@ -25,7 +26,7 @@ from ioint_node.store import tokens
 from ioint_node.store.engine import Store, WriterLimits, open_store
 from ioint_node.store.migrate import upgrade
 from ioint_node.store.times import day_of
-from ioint_node.web import Hub, WebLimits, WebParts, build_web, serve
+from ioint_node.web import Hub, WebLimits, WebParts, build_web, no_boundary, serve
 from ioint_protocol import (
     Member,
     Record,
@@ -270,6 +271,12 @@ def limits() -> WebLimits:
     return WebLimits()
 
 
+@pytest.fixture
+def boundary() -> Callable[[], Boundary | None]:
+    """A test that needs a loaded policy overrides this fixture."""
+    return no_boundary
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the schema and nothing in it; tests work on copies."""
@@ -279,14 +286,16 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def node(tmp_path: Path, empty_database: Path, limits: WebLimits) -> AsyncIterator[Node]:
+async def node(
+    tmp_path: Path, empty_database: Path, limits: WebLimits, boundary: Callable[[], Boundary | None]
+) -> AsyncIterator[Node]:
     shutil.copy(empty_database, tmp_path / "node.db")
     url = f"sqlite+aiosqlite:///{tmp_path / 'node.db'}"
     clock = Clock()
     consortium = make_consortium(NOW)
     peers: list[dict[str, Any]] = []
     async with open_store(url, WriterLimits(group_s=0.001)) as store:
-        parts = make_parts(store, consortium, clock, limits, peers)
+        parts = replace(make_parts(store, consortium, clock, limits, peers), boundary=boundary)
         made = await store.write(make_tokens)
         keys = {role: one.token for role, one in made.items()}
         async with (

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ioint_node.flows import believe
+from ioint_node.formats import stix
 from ioint_node.store.schema import stream
 from ioint_node.store.times import day_of, day_text
-from ioint_node.web import stix
 from ioint_node.web.problems import TAXII_TYPE
 from ioint_node.web.taxii import INDICATORS
 from ioint_protocol import Dispute, Ruling, Sighting, Withdrawal, encode_record, record_id

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ioint_node.web.auth import MAY
+from ioint_node.access.rights import MAY
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ioint_node.store import stream, tokens
+from ioint_node.filtering import parse
+from ioint_node.store import saved, stream, tokens
 from ioint_node.web import WebLimits
 
 if TYPE_CHECKING:
@@ -199,3 +200,119 @@ class TestTightLimits:
                     assert (await events(answer, 1))[0]["reason"] == body["reason"]
             assert node.parts.hub.subscribers == 1
         lazy.close()
+
+
+@asynccontextmanager
+async def asking(
+    node: Node, role: str = "engine", last: int | None = None, **asked: str
+) -> AsyncIterator[ClientResponse]:
+    before = node.parts.hub.subscribers
+    headers = node.headers(role) | ({} if last is None else {"Last-Event-ID": str(last)})
+    async with node.client.get("/api/v1/stream", headers=headers, params=asked) as answer:
+        assert answer.status == 200, await answer.text()
+        await until(lambda: node.parts.hub.subscribers > before)
+        yield answer
+
+
+async def tell_of(node: Node, pattern: str, **said: Any) -> int:
+    """Commit an event about an indicator."""
+    body = {"pattern": pattern, **said}
+    seq = await node.parts.store.write(
+        lambda c: stream.append(c, "reputation", body, "amber", node.clock.now)
+    )
+    node.parts.hub.wake()
+    return seq
+
+
+async def test_a_filter_passes_what_comes_into_it_and_what_leaves_it_and_nothing_else(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern))
+    async with asking(node, filter="state:malicious") as answer:
+        await tell_of(node, pattern, state="watched", was={"state": "unknown"})
+        came = await tell_of(node, pattern, state="malicious", was={"state": "watched"})
+        left = await tell_of(node, pattern, state="watched", was={"state": "malicious"})
+        await tell_of(node, pattern, state="watched", was=None)
+        unsaid = await tell_of(node, pattern, state="watched")
+        heard = await events(answer, 3)
+    assert [event["seq"] for event in heard] == [came, left, unsaid]
+
+
+async def test_what_is_missed_is_filtered_as_what_is_live(node: Node) -> None:
+    first, second = node.patterns(2)
+    await node.hear("contoso", node.report(first), node.report(second))
+    missed = await tell_of(node, second, state="watched")
+    await tell_of(node, first, state="watched")
+    async with asking(node, last=missed - 1, filter=f"subject:{second}") as answer:
+        live = await tell_of(node, second, state="watched")
+        assert [event["seq"] for event in await events(answer, 2)] == [missed, live]
+
+
+async def test_a_saved_filter_is_followed_by_its_id(node: Node) -> None:
+    first, second = node.patterns(2)
+    await node.hear("contoso", node.report(first), node.report(second))
+    made = await node.parts.store.write(
+        lambda c: saved.save(c, "one", parse(f"subject:{second}"), "token:x", node.clock.now)
+    )
+    async with asking(node, saved=made.id) as answer:
+        await tell_of(node, first, state="watched")
+        wanted = await tell_of(node, second, state="watched")
+        assert [event["seq"] for event in await events(answer, 1)] == [wanted]
+
+
+async def test_kinds_and_an_actor_may_be_asked_for(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern))
+    async with (
+        asking(node, events="trust,response") as kinds,
+        asking(node, actor="a-1") as actor,
+        asking(node, filter="state:watched", actor="a-1") as both,
+    ):
+        changed = await tell_of(node, pattern, state="watched")
+        seqs = await say(node, 2)
+        assert [event["seq"] for event in await events(kinds, 2)] == seqs
+        assert [event["seq"] for event in await events(actor, 1)] == [seqs[1]]
+        assert [event["seq"] for event in await events(both, 2)] == [changed, seqs[1]]
+
+
+async def test_an_event_of_what_is_now_more_closed_than_it_passes_every_filter(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern, tlp="red"))
+    async with asking(node, filter="state:malicious") as answer:
+        seq = await tell_of(node, pattern, state="watched")
+        assert [event["seq"] for event in await events(answer, 1)] == [seq]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "field"),
+    [
+        ({"filter": "colour:red"}, 400, "filter"),
+        ({"events": "trust,reset"}, 400, "events"),
+        ({"events": "everything"}, 400, "events"),
+        ({"actor": ""}, 400, "actor"),
+        ({"actor": "a" * 257}, 400, "actor"),
+        ({"saved": "none"}, 404, "saved"),
+        ({"since": "7d"}, 400, "since"),
+    ],
+)
+async def test_what_cannot_be_asked_of_the_stream_is_refused(
+    node: Node, asked: dict[str, str], status: int, field: str | None
+) -> None:
+    answer = await node.get("/api/v1/stream", "engine", params=asked)
+    assert answer.status == status
+    assert (await answer.json(content_type=None)).get("field") == field
+
+
+class TestFewFilters:
+    @pytest.fixture
+    def limits(self) -> WebLimits:
+        return WebLimits(stream_filters=1)
+
+    async def test_only_so_many_different_filters_are_followed(self, node: Node) -> None:
+        async with (
+            asking(node, filter="state:watched"),
+            asking(node, filter="state:watched"),
+            following(node),
+        ):
+            answer = await node.get("/api/v1/stream", "soc", params={"filter": "state:malicious"})
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+        assert node.parts.refusals["too_many_filters"] == 1

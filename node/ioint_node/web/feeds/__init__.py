@@ -1,0 +1,1 @@
+"""Feeds: what is known and what happened, in the files that other tools fetch."""
