@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +204,15 @@ def test_a_killed_node_stops_nothing_that_may_go_on_and_hears_all_of_it_later(
     assert session.act("get_order", {"order_id": "4"}, server="shop").source == "node"
     counts = client.counts
     assert (counts["sent_late"], counts["away"], counts["refused_away"]) == (3 + 2 + 200 + 3, 204, 2)
+    session.close()
+
+
+def test_threads_share_a_client_and_a_session(node: RealNode, client: Client) -> None:
+    session = client.session(actor="a-11", declared=TASK)
+    with ThreadPoolExecutor(4) as pool:
+        asked = pool.map(lambda n: session.act("get_order", {"order_id": str(n)}, server="shop"), range(24))
+        made = {decision.action_id for decision in asked}
+    assert set(stored(node, session.id)) == made
     session.close()
 
 

@@ -114,9 +114,58 @@ async def test_what_is_no_call_passes_as_it_is_in_both_directions(message: JSONR
     async with relayed(judge) as ends:
         await ends.ask(message)
         assert await ends.served() == message
+    assert judge.asked == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        JSONRPCRequest(jsonrpc="2.0", id="s-1", method="sampling/createMessage", params={"messages": []}),
+        JSONRPCNotification(jsonrpc="2.0", method="notifications/progress", params={"progress": 0.5}),
+        JSONRPCNotification(jsonrpc="2.0", method="notifications/new"),
+    ],
+)
+async def test_what_a_server_says_by_itself_passes_as_it_is(message: JSONRPCMessage) -> None:
+    async with relayed(Scripted(no)) as ends:
         await ends.answer(message)
         assert await ends.heard() == message
-    assert judge.asked == []
+
+
+async def test_an_answer_to_what_the_server_was_not_asked_does_not_pass() -> None:
+    judge = Scripted(yes)
+    judge.gate = anyio.Event()
+    note = JSONRPCNotification(jsonrpc="2.0", method="notifications/message")
+    async with relayed(judge) as ends:
+        await ends.ask(call("get"))
+        await ends.answer(result())
+        await ends.answer(note)
+        assert await ends.heard() == note
+        judge.gate.set()
+        await ends.served()
+        await ends.answer(result())
+        assert await ends.heard() == result()
+    assert len(judge.told) == 1
+
+
+async def test_an_id_that_is_used_already_is_refused() -> None:
+    async with relayed(Scripted(yes)) as ends:
+        await ends.ask(call("get"))
+        await ends.served()
+        await ends.ask(call("other"))
+        assert (await ends.heard()).error.code == -32600
+
+
+async def test_a_fault_in_judging_runs_nothing_and_ends_nothing() -> None:
+    def fails(wanted: Wanted) -> Decision:
+        raise ZeroDivisionError if wanted.tool == "bad" else NotImplementedError
+
+    judge = Scripted(fails)
+    async with relayed(judge) as ends:
+        await ends.ask(call("bad"))
+        assert (await ends.heard()).result["isError"] is True
+        judge.by = yes
+        await ends.ask(call("good", 2))
+        assert (await ends.served()).id == 2
 
 
 async def test_an_allowed_call_passes_as_it_is_and_its_result_is_told_first() -> None:
