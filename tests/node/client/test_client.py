@@ -226,32 +226,6 @@ def test_a_session_that_the_node_never_wrote_is_opened_again(client: Client) -> 
     lost.close()
 
 
-async def test_the_stream_keeps_the_memory_true(node: RealNode, tasks: AsyncClient) -> None:
-    """A person halts an actor; the node dies; the actor stays halted."""
-    session = await tasks.session(actor="a-10", declared=TASK)
-    assert (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed
-    heard = asyncio.Event()
-
-    async def follow() -> None:
-        async for event in tasks.events(0):
-            if event.event == "response" and event.actor == "a-10":
-                heard.set()
-                return
-
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(follow())
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer = await http.post(
-                f"{node.url}/api/v1/agents/a-10/respond",
-                json={"action": "suspend", "reason": "a test"},
-                headers={"Authorization": f"Bearer {node.tokens['soc']}"},
-            )
-        assert answer.status_code == 201, answer.text
-        await heard.wait()
-    node.kill()
-    assert not (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed
-
-
 async def test_a_snapshot_has_where_changes_go_on(tasks: AsyncClient) -> None:
     pages = [page async for page in tasks.snapshot()]
     assert pages[0].policy["fail_mode"]["value"] == "closed"
@@ -287,3 +261,29 @@ def test_the_example_runs(node: RealNode, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("not mailed yet, a person is asked: ")
+
+
+async def test_the_stream_keeps_the_memory_true(node: RealNode, tasks: AsyncClient) -> None:
+    """A person halts an actor; the node dies; the actor stays halted."""
+    session = await tasks.session(actor="a-10", declared=TASK)
+    assert (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed
+    heard = asyncio.Event()
+
+    async def follow() -> None:
+        async for event in tasks.events(0):
+            if event.event == "response" and event.actor == "a-10":
+                heard.set()
+                return
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(follow())
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(
+                f"{node.url}/api/v1/agents/a-10/respond",
+                json={"action": "suspend", "reason": "a test"},
+                headers={"Authorization": f"Bearer {node.tokens['soc']}"},
+            )
+        assert answer.status_code == 201, answer.text
+        await heard.wait()
+    node.kill()
+    assert not (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed

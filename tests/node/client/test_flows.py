@@ -201,11 +201,9 @@ def test_that_the_node_would_have_refused_what_went_on_is_counted() -> None:
     assert not run(flows.act(core, state, READ), silent).allowed  # and it is remembered
 
 
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+flat = leaves | st.lists(leaves, max_size=4) | st.dictionaries(st.text(), leaves, max_size=4)
+plain = flat | st.lists(flat, max_size=4) | st.dictionaries(st.text(), flat, max_size=4)
 
 
 @given(st.dictionaries(st.text(), plain, max_size=5), st.integers(200, 4_000))
