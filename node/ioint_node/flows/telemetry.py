@@ -52,8 +52,7 @@ class _Told:
     history: History
     started: int | None = None  # Unix nanoseconds of its first span, by the sender's clock
     opened: bool = False
-    lasting: bool = False
-    outcome: str = "done"
+    outcome: str = "aborted"  # until a run ends
     last: int = 0  # Unix milliseconds
 
 
@@ -156,7 +155,7 @@ class Telemetry:
         if found is None:
             return
         live, run = found
-        told = self._remembered(live.id, run)
+        told = self._remembered(live.id)
         before = len(told.history)
         fresh = told.history.fresh(run.happenings)
         self._forget(len(told.history) - before)
@@ -172,7 +171,6 @@ class Telemetry:
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         told.last, told.outcome = self.now(), run.ended or told.outcome
-        told.lasting = run.lasting
         if run.ended is not None and told.opened and not run.lasting:
             await self._end(live.id, told)
 
@@ -216,8 +214,8 @@ class Telemetry:
         """The open session of a run and what of the run is not in an earlier one; None where nothing is left."""
         for session in _sessions_of(run):
             live = await self._opened(sender, run, session)
-            if live.actor.id != run.actor and (session != run.session or sender.actor is not None):
-                self.counts["foreign"] += 1  # nobody speaks in another's session
+            if live.actor.id != run.actor:
+                self.counts["foreign"] += 1  # a span may name any session: nobody speaks in another's
             elif live.closed is None:
                 self._note_newest(run, session)
                 return live, run
@@ -255,7 +253,7 @@ class Telemetry:
         live = self.parts.live.get(session)
         if live is not None and not live.events:
             self.counts["sessions"] += 1
-            told = self._remembered(session, run)
+            told = self._remembered(session)
             told.opened, told.started = True, run.happenings[0].at
 
     def _parent(self, run: Run) -> dict[str, str] | None:
@@ -271,12 +269,11 @@ class Telemetry:
         if len(self._newest) > self.limits.sessions:
             self._newest.popitem(last=False)
 
-    def _remembered(self, session: str, run: Run) -> _Told:
+    def _remembered(self, session: str) -> _Told:
         told = self._told.get(session)
         if told is None:
             told = self._told[session] = _Told(
                 history=History(self.limits.history),
-                lasting=run.lasting,
                 opened=session.startswith(_PREFIX),
             )
         self._told.move_to_end(session)
@@ -293,7 +290,7 @@ class Telemetry:
             self._messages -= len(gone.history)
 
     async def _close_over(self) -> None:
-        """Close conversations in which nothing more has been said for long."""
+        """Close conversations in which nothing more has been said for long, and traces that never ended."""
         before = self.now() - round(self.limits.close_s * 1000)
         over = []
         for session, told in self._told.items():
@@ -301,7 +298,7 @@ class Telemetry:
                 break  # those that follow were told of later
             over.append((session, told))
         for session, told in over:
-            if told.opened and told.lasting:
+            if told.opened:
                 await self._end(session, told)
             self._told.pop(session, None)
             self._messages -= len(told.history)
