@@ -105,11 +105,13 @@ class Transmitter:
         parts, limits, now = self._parts, self._limits, self._now()
         if not parts.issuer():
             return limits.idle_s
-        await tidy(parts, now)
         async with parts.store.read() as connection:
             found = await signals.all_streams(connection)
+            if not found:
+                return limits.idle_s
             oldest, newest = await stream.oldest(connection), await stream.high_water(connection)
             speaking = await signals.speaking(connection)
+        found = await tidy(parts, found, oldest, now)
         self._turns = {one.id: self._turns.get(one.id, 0) for one in found}
         self._passed = False
         wait_s = limits.idle_s
@@ -153,8 +155,7 @@ class Transmitter:
         """Push what a stream has not heard, as much as one turn allows; True when there may be more."""
         parts, now = self._parts, self._now()
         ends_s = asyncio.get_running_loop().time() + self._limits.turn_s
-        if of.status == ENABLED:
-            of = await close_gap(parts, of, oldest, now)
+        of = await close_gap(parts, of, oldest, now)
         async with parts.store.read() as connection:
             found = await waiting(parts, connection, of, self._limits.sets_at_once)
         tokens = await parts.signer.sign(found.sets, now)
@@ -229,9 +230,7 @@ class Transmitter:
         parts = self._parts
 
         async def write(connection: AsyncConnection) -> None:
-            numbers = [
-                one.number for one in await signals.notices_of(connection, of.id, parts.limits.notices)
-            ]
+            numbers = [one.number for one in await signals.notices_of(connection, of.id)]
             await signals.drop_notices(connection, of.id, numbers)
 
         await parts.store.write(write)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from ioint_node.access.claims import Mapped, Rule
 from ioint_node.access.passes import PassKey
 from ioint_node.flows.grant_parts import GrantParts
+from ioint_node.flows.joining import JoiningParts
+from ioint_node.flows.roster import open_book
 from ioint_node.store.engine import WriterLimits, open_store
 from ioint_node.store.migrate import upgrade
-from ioint_node.web import WebLimits, build_web, serve
+from ioint_node.web import WebLimits, WebParts, build_web, serve
+from ioint_node.web.oidc import OidcSettings, Provider
 
 from tests.node.web.conftest import NOW, Clock, Node, make_consortium, make_parts, make_tokens
 
@@ -83,10 +87,12 @@ class _Thread(threading.Thread):
         async with open_store(url, WriterLimits(group_s=0.001)) as store:
             parts = make_parts(store, consortium, clock, self._limits, peers)
             grants = GrantParts(assess=parts.assess, key=PassKey.of_seed(b"k" * 32), issuer="ioint:test")
-            parts = replace(parts, grants=grants)
+            joining = JoiningParts(store=store, book=await open_book(store))
+            parts = replace(parts, grants=grants, joining=joining)
             keys = {role: one.token for role, one in (await store.write(make_tokens)).items()}
             async with (
-                serve(build_web(parts), "127.0.0.1", 0, parts) as where,
+                _provider() as issuer,
+                _serving(parts, issuer) as where,
                 ClientSession(base_url=where) as client,
             ):
                 node = Node(
@@ -106,3 +112,38 @@ class _Thread(threading.Thread):
                 self.running = Running(url=where, keys=keys, pattern=pattern)
                 self.ready.set()
                 await self._over.wait()
+
+
+def _serving(parts: WebParts, issuer: str) -> AbstractAsyncContextManager[str]:
+    mapped = Mapped(rules=(Rule.parse("groups=analysts:soc"),))
+    settings = OidcSettings(issuer=issuer, mapped=mapped, audience="node", client_id="console")
+    whole = replace(parts, oidc=Provider(settings))
+    return serve(build_web(whole), "127.0.0.1", 0, whole)
+
+
+@asynccontextmanager
+async def _provider() -> AsyncIterator[str]:
+    """An identity provider that says where everything is, and knows nobody."""
+    issuer = ""
+
+    async def describe(request: web.Request) -> web.Response:
+        ends = {"jwks_uri": "jwks", "authorization_endpoint": "auth", "token_endpoint": "token"}
+        return web.json_response(
+            {"issuer": issuer, **{name: f"{issuer}/{end}" for name, end in ends.items()}}
+        )
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"keys": []} if request.path == "/jwks" else {"error": "invalid_grant"})
+
+    application = web.Application()
+    application.router.add_get("/.well-known/openid-configuration", describe)
+    application.router.add_route("*", "/{any}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield issuer
+    finally:
+        await runner.cleanup()

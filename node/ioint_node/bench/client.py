@@ -19,10 +19,10 @@ SHOWN = 200  # characters of an answer that was none
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One POST: the path and the JSON body."""
+    """One POST: the path and the JSON body; without a body a GET."""
 
     path: str
-    body: bytes
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,11 @@ async def _lane(url: str, token: str, requests: Sequence[Request]) -> list[float
 
 def _encoded(host: str, token: str, requests: Sequence[Request]) -> Iterator[bytes]:
     for request in requests:
-        head = (
-            f"POST {request.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
-        )
-        yield head.encode() + request.body
+        what = "GET" if request.body is None else "POST"
+        head = f"{what} {request.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+        if request.body is not None:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n"
+        yield head.encode() + b"\r\n" + (request.body or b"")
 
 
 def _length(head: bytes) -> int:

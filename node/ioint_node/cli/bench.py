@@ -14,6 +14,7 @@ from ioint_node.cli.options import Commands, emit, format_option, show_fields, s
 from ioint_node.cli.progress import progress
 from ioint_node.cli.propagate import propagate
 from ioint_node.cli.push import push
+from ioint_node.cli.query import query
 
 PEERS = {
     "sklearn_logistic": "scikit-learn predict_proba, one row",
@@ -31,6 +32,7 @@ bench.add_command(propagate)
 bench.add_command(ingest)
 bench.add_command(catchup)
 bench.add_command(push)
+bench.add_command(query)
 
 
 @bench.command(short_help="One action decided with everything on, in process and over HTTP.")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Final
@@ -22,6 +23,7 @@ from ioint_node.errors import ConfigError, NodeError, NotFoundError, RequestErro
 
 TIMEOUT_S: Final = 30.0
 ANSWER_BYTES: Final = 64 * 1024 * 1024
+PIECE_BYTES: Final = 1_048_576
 PAGE_ITEMS: Final = 500
 PAGES: Final = 10_000
 
@@ -50,6 +52,19 @@ class Client:
             NodeError: the node refused, cannot be reached, or broke off.
         """
         return self._answer("GET", path, _encoded(query), None)
+
+    def save(self, target: Path, *path: str, **query: object) -> int:
+        """Write the answer of a route to a file as it comes, and return how many lines it has.
+
+        Raises:
+            NodeError: the node refused, cannot be reached, or broke off.
+        """
+        lines = 0
+        with self._opened("GET", path, _encoded(query), None) as answer, target.open("wb") as file:
+            while piece := _read(answer, self.url):
+                file.write(piece)
+                lines += piece.count(b"\n")
+        return lines
 
     def post(self, *path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - as above
         """Send a JSON body and return the decoded answer.
@@ -91,6 +106,16 @@ class Client:
         return json.loads(data) if data else None
 
     def _answer(self, method: str, path: tuple[str, ...], query: str, body: bytes | None) -> bytes:
+        with self._opened(method, path, query, body) as answer:
+            data = _read(answer, self.url, ANSWER_BYTES + 1)
+        if len(data) > ANSWER_BYTES:
+            raise NodeError(f"the answer is larger than {ANSWER_BYTES} bytes: ask for less with --limit")
+        return data
+
+    @contextmanager
+    def _opened(
+        self, method: str, path: tuple[str, ...], query: str, body: bytes | None
+    ) -> Iterator[HTTPResponse]:
         address = "/".join([self.url, *(quote(part, safe="") for part in path)]) + (
             f"?{query}" if query else ""
         )
@@ -98,19 +123,28 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
         request = Request(address, data=body, headers=headers, method=method)  # noqa: S310 - run.json names it
+        # A proxy from the environment must never see the token.
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self.trust))
         try:
-            # A proxy from the environment must never see the token.
-            opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self.trust))
-            with opener.open(request, timeout=TIMEOUT_S) as answer:
-                data: bytes = answer.read(ANSWER_BYTES + 1)
+            answer = opener.open(request, timeout=TIMEOUT_S)
         except HTTPError as error:
             raise _refusal(error) from None
         except (URLError, OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, URLError) else error
-            raise NodeError(f"no answer from {self.url} ({reason}): see `ioint doctor`") from None
-        if len(data) > ANSWER_BYTES:
-            raise NodeError(f"the answer is larger than {ANSWER_BYTES} bytes: ask for less with --limit")
-        return data
+            raise _silence(self.url, error) from None
+        with answer:
+            yield answer
+
+
+def _read(answer: HTTPResponse, url: str, most: int = PIECE_BYTES) -> bytes:
+    try:
+        return answer.read(most)
+    except (OSError, HTTPException) as error:
+        raise _silence(url, error) from None
+
+
+def _silence(url: str, error: Exception) -> NodeError:
+    reason = error.reason if isinstance(error, URLError) else error
+    return NodeError(f"no answer from {url} ({reason}): see `ioint doctor`")
 
 
 def _encoded(query: Mapping[str, object]) -> str:

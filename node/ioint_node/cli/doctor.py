@@ -247,10 +247,10 @@ def _check_streams(home: Path) -> str:
         first = failing[0]
         said = first["reason"] or f"{first['attempts']} failed attempts: {first['last_status']}"
         return Note(
-            f"{len(failing)} of {len(rows)} streams of security events do not go on; {first['id']}: {said}; "
+            f"security events: {len(failing)} of {len(rows)} streams do not go on; {first['id']}: {said}; "
             "see `ioint streams list`"
         )
-    return f"{len(rows)} streams of security events go on"
+    return f"security events: all of {len(rows)} streams go on"
 
 
 # Name, check, and the earlier checks without which it would only tell their fault again.

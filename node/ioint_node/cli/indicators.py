@@ -15,6 +15,7 @@ from ioint_protocol import ProtocolError, Roster, verify_inclusion
 from ioint_protocol.records import DISPUTE_REASONS, WITHDRAWAL_REASONS
 
 from ioint_node.cli.client import Client, connect
+from ioint_node.cli.filters import checked, saved_id
 from ioint_node.cli.names import PUBLIC, full_id, or_see, pattern_id, short_id
 from ioint_node.cli.options import (
     Commands,
@@ -36,6 +37,7 @@ from ioint_node.store.times import DAY_MS, to_text
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 NOTE_CHARS: Final = 64
+ENDINGS: Final = {"csv": "csv", "jsonl": "jsonl", "plain": "txt"}
 COLUMNS = (
     "id",
     "label",
@@ -60,12 +62,15 @@ def indicators() -> None:
 
 
 @indicators.command("list")
-@click.option("--filter", "terms", help="A filter; docs/api.md has the language.")
+@click.option("--filter", "terms", help="A filter; docs/filters.md has the language.")
+@click.option("--saved", help="The name of a saved filter, which must hold too.")
 @click.option("--limit", type=Whole(1, 1_000_000), default=100, show_default=True)
 @node_options
-def list_all(*, home: Path, form: str, terms: str | None, limit: int) -> None:
+def list_all(*, home: Path, form: str, terms: str | None, saved: str | None, limit: int) -> None:
     """List indicators, the newest change first."""
-    rows = list(connect(home).items("api", "v1", "indicators", limit=limit, filter=terms))
+    wanted, node = checked(terms), connect(home)
+    asked = {"filter": wanted, "saved": saved_id(node, saved)}
+    rows = list(node.items("api", "v1", "indicators", limit=limit, **asked))
     emit(
         {"items": rows, "next": None},
         form=form,
@@ -196,19 +201,28 @@ def _verified(node: Client, record: dict[str, Any], roster: Roster, consortium: 
     "target",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     required=True,
-    help="One JSON object per line.",
+    help="The file.",
+)
+@click.option(
+    "--form",
+    "written",
+    type=click.Choice(list(ENDINGS)),
+    default="jsonl",
+    show_default=True,
+    help="csv: the columns of the contract; jsonl: an object a line; plain: an id or package a line.",
 )
 @click.option("--filter", "terms", help="A filter, as for `list`.")
+@click.option("--saved", help="The name of a saved filter, which must hold too.")
 @node_options
-def export(*, home: Path, form: str, target: Path, terms: str | None) -> None:
-    """Write indicators to a file, one JSON object per line."""
+def export(
+    *, home: Path, form: str, target: Path, written: str, terms: str | None, saved: str | None
+) -> None:
+    """Write indicators to a file, one a line."""
     check_place(target)
-    count = 0
-    with target.open("w", encoding="utf-8") as file:
-        for row in connect(home).items("api", "v1", "indicators", filter=terms):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count += 1
-    result = {"indicators": count, "output": str(target)}
+    wanted, node = checked(terms), connect(home)
+    asked = {"filter": wanted, "saved": saved_id(node, saved)}
+    lines = node.save(target, "feeds", f"indicators.{ENDINGS[written]}", **asked)
+    result = {"indicators": lines - (written == "csv"), "output": str(target), "form": written}
     emit(result, form=form, human=lambda: show_fields(result))
 
 

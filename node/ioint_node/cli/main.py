@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "demo": ("demo", "demo", "A consortium on this machine, one member hostile, and the story it tells."),
     "doctor": ("doctor", "doctor", "Check everything that this node needs, and say how to repair it."),
     "explain": ("agents", "explain", "One session, action by action: verdicts, reasons, trust, network."),
+    "filters": ("filters", "filters", "Filters with a name, and what a filter says."),
     "incidents": (
         "incidents",
         "incidents",

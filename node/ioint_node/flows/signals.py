@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,6 +46,7 @@ class SignalLimits:
     streams: int = 64
     streams_per_receiver: int = 8
     subjects: int = 10_000  # added to a stream, or removed from it
+    wide_subjects: int = 100  # of those, complex ones and aliases, each of which is held against every event
     notices: int = 100  # that wait in a stream
     sets_at_once: int = 100  # in the answer to a poll
     acks_at_once: int = 10_000
@@ -189,25 +191,6 @@ class SignalParts:
         return f"{self.known_as()}/ssf/receivers/{of.receiver}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Whom a stream is about: what was added and removed, else the default."""
-
-    default: bool
-    exact: Mapping[str, bool]
-    others: Sequence[tuple[Subject, bool]]
-
-    def about(self, event: Event) -> bool:
-        """Whether an event's subject is one, by any of its names. What was added weighs more than what was removed."""
-        said = [self.exact[key] for name in event.principal.names if (key := key_of(name)) in self.exact]
-        said += [
-            wanted
-            for subject, wanted in self.others
-            if any(matches(subject, n) for n in event.principal.names)
-        ]
-        return any(said) if said else self.default
-
-
 def delivered(settings: Settings) -> tuple[str, ...]:
     """The events of a stream: those of what its receiver asked for that there are."""
     return tuple(one for one in SUPPORTED if settings.events is None or one in settings.events)
@@ -220,7 +203,7 @@ async def waiting(parts: SignalParts, connection: AsyncConnection, of: Stream, l
     """
     envelope = Envelope(issuer=parts.known_as(), audience=parts.audience(of))
     at = max(of.cursor, parts.looked.get(of.id, 0))
-    notices = await signals.notices_of(connection, of.id, parts.limits.notices)
+    notices = await signals.notices_of(connection, of.id)
     said = [
         Outgoing(
             name=f"{of.id}.n{one.number}",
@@ -258,10 +241,8 @@ async def _events(
     parts: SignalParts, connection: AsyncConnection, of: Stream, at: int, limit: int
 ) -> tuple[list[tuple[int, Event]], bool, int]:
     """The events behind a row that a stream waits for; whether there are more; the row up to which none else is."""
-    issuer, limits = parts.known_as(), parts.limits
-    kinds = [kind for one in delivered(of.settings) for kind in ROWS[one]]
+    limits, kinds = parts.limits, [kind for one in delivered(of.settings) for kind in ROWS[one]]
     done = await signals.acknowledged(connection, of.id)
-    wanted = await _wanted(parts, connection, of)
     ends, found = at + limits.look_rows, list[tuple[int, Event]]()
     while True:
         rows, looked = await webhooks.pending(connection, at, kinds, of.tlp, limits.page_rows)
@@ -270,14 +251,10 @@ async def _events(
             for row in rows
             if row.seq not in done
         ]
-        people = await people_among(connection, {row.body["actor"] for row in read if "actor" in row.body})
-        for row in read:
-            event = event_of(row, issuer, person=row.body.get("actor") in people)
-            if event is None or event.type not in delivered(of.settings) or not wanted.about(event):
-                continue
+        for seq, event in await _wanted(parts, connection, of, read):
             if len(found) >= limit:
-                return found, True, row.seq - 1
-            found.append((row.seq, event))
+                return found, True, seq - 1
+            found.append((seq, event))
         at = looked
         if len(rows) < limits.page_rows:
             return found, False, at
@@ -285,19 +262,35 @@ async def _events(
             return found, True, at
 
 
-async def _wanted(parts: SignalParts, connection: AsyncConnection, of: Stream) -> Wanted:
-    said = await signals.subjects_of(connection, of.id)
-    several = ("complex", "aliases")
-    return Wanted(
-        default=parts.all_subjects,
-        exact={key_of(subject): wanted for subject, wanted in said if subject["format"] not in several},
-        others=[(subject, wanted) for subject, wanted in said if subject["format"] in several],
-    )
+async def _wanted(
+    parts: SignalParts, connection: AsyncConnection, of: Stream, rows: Sequence[Row]
+) -> list[tuple[int, Event]]:
+    """The events among some rows that a stream is to hear, each with the number of its row."""
+    people = await people_among(connection, {row.body["actor"] for row in rows if "actor" in row.body})
+    issuer, types = parts.known_as(), delivered(of.settings)
+    made = [(row.seq, event_of(row, issuer, person=row.body.get("actor") in people)) for row in rows]
+    events = [(seq, event) for seq, event in made if event is not None and event.type in types]
+    names = [name for _, event in events for name in event.principal.names]
+    if not names:
+        return []
+    exact = await signals.subjects_among(connection, of.id, names)
+    wide = await signals.wide_subjects(connection, of.id)
+    return [(seq, event) for seq, event in events if _is_about(event, exact, wide, parts.all_subjects)]
+
+
+def _is_about(
+    event: Event, exact: Mapping[str, bool], wide: Sequence[tuple[Subject, bool]], default: bool
+) -> bool:
+    """Whether a stream is about an event's subject, by any of its names; an addition weighs more than a removal."""
+    names = event.principal.names
+    said = [exact[key] for name in names if (key := key_of(name)) in exact]
+    said += [wanted for subject, wanted in wide if any(matches(subject, name) for name in names)]
+    return any(said) if said else default
 
 
 async def close_gap(parts: SignalParts, of: Stream, oldest: int, now: int) -> Stream:
-    """Tell a stream that rows which it has not heard are kept no longer, and go on at the oldest that is."""
-    if max(of.cursor, parts.looked.get(of.id, 0)) + 1 >= oldest:
+    """Tell an enabled stream that rows which it has not heard are kept no longer, and go on at the oldest that is."""
+    if of.status != ENABLED or max(of.cursor, parts.looked.get(of.id, 0)) + 1 >= oldest:
         return of
 
     async def write(connection: AsyncConnection) -> None:
@@ -354,9 +347,8 @@ async def poll(
 async def _polled(parts: SignalParts, caller: Caller, name: str, now: int) -> Stream:
     async with parts.store.read() as connection:
         of = await signals.stream_of(connection, caller, name)
-        # A token may end while its poll waits.
-        over = of.id in await signals.ended(connection, now)
-    if over or of.settings.method != POLL:
+    # A token may end while its poll waits.
+    if of.over(now) or of.settings.method != POLL:
         raise NotFoundError(f"stream_id: no stream {name[:32]!r} that is polled")
     return of
 
@@ -456,7 +448,7 @@ async def ask_verification(parts: SignalParts, caller: Caller, name: str, state:
             raise ConflictError("stream_id: the stream is disabled, and drops what is sent")
         last = from_text(of.verified_at) if of.verified_at else None
         early = 0 if last is None else last + parts.limits.verification_s * 1000 - now
-        full = len(await signals.notices_of(connection, name, parts.limits.notices)) >= parts.limits.notices
+        full = len(await signals.notices_of(connection, name)) >= parts.limits.notices
         if early > 0 or full:
             return max(early, parts.limits.verification_s * 1000 if full else 0)
         claims = {} if state is None else {"state": state}
@@ -469,20 +461,31 @@ async def ask_verification(parts: SignalParts, caller: Caller, name: str, state:
     return early
 
 
-async def tidy(parts: SignalParts, now: int) -> None:
-    """End the streams whose makers are gone, and pause those that nobody polls any more."""
-    async with parts.store.read() as connection:
-        over = await signals.ended(connection, now)
-        found = await signals.all_streams(connection)
-    for name in over:
-        await parts.store.write(lambda connection, name=name: signals.remove(connection, name))  # type: ignore[misc]
+async def tidy(parts: SignalParts, found: Sequence[Stream], oldest: int, now: int) -> tuple[Stream, ...]:
+    """End the streams whose makers are gone, pause those that nobody polls any more; returns the others.
+
+    `oldest` is the oldest row that is kept: a cursor that it has overtaken is written, where nothing waits behind it.
+    """
+    for name in [one.id for one in found if one.over(now)]:
+        await parts.store.write(partial(signals.remove, name=name))
         parts.counts["ended"] += 1
         log.info("signals_ended stream=%s: the token that made it is revoked or has expired", name)
-    for of in found:
-        silent = now - from_text(of.heard_at) >= parts.limits.inactivity_s * 1000
-        if silent and of.id not in over and of.settings.method == POLL and of.status == ENABLED:
-            days = parts.limits.inactivity_s // 86_400
-            await change_status(parts, of, PAUSED, f"not polled for {days} days", now, told=True)
-    kept = {of.id for of in found} - set(over)
-    for name in [one for one in parts.looked if one not in kept]:
+    kept = [one for one in found if not one.over(now)]
+    for name in parts.looked.keys() - {one.id for one in kept}:
         del parts.looked[name]
+    for of in kept:
+        looked = parts.looked.get(of.id, 0)
+        if of.cursor + 1 < oldest <= looked + 1:
+            await parts.store.write(partial(signals.advance, name=of.id, cursor=looked))
+    silent_ms = parts.limits.inactivity_s * 1000
+    silent = [
+        one
+        for one in kept
+        if one.settings.method == POLL
+        and one.status == ENABLED
+        and now - from_text(one.heard_at) >= silent_ms
+    ]
+    for of in silent:
+        reason = f"not polled for {parts.limits.inactivity_s // 86_400} days"
+        await change_status(parts, of, PAUSED, reason, now, told=True)
+    return tuple(one for one in kept if one not in silent)

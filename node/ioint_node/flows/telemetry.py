@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,6 @@ _log = logging.getLogger(__name__)
 GENERATIONS = 8  # sessions of one conversation or trace: what comes after one was closed begins another
 BREATH = 64  # happenings told in one go, before others have a turn
 _PREFIX = "otlp-"
-_KINDS = ("agent", "workload")
 T = TypeVar("T")
 
 
@@ -53,8 +52,7 @@ class _Told:
     history: History
     started: int | None = None  # Unix nanoseconds of its first span, by the sender's clock
     opened: bool = False
-    lasting: bool = False
-    outcome: str = "done"
+    outcome: str = "aborted"  # until a run ends
     last: int = 0  # Unix milliseconds
 
 
@@ -71,6 +69,7 @@ class Telemetry:
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
+    _due: deque[Trace] = field(default_factory=deque)  # taken out of the buffer, to be told in this order
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     buffer: Buffer = field(init=False)
 
@@ -95,36 +94,57 @@ class Telemetry:
         self.counts["spans"] += len(batch.spans)
         self.counts["rejected"] += batch.refused
 
+    @property
+    def waiting(self) -> int:
+        """How many spans were not told yet."""
+        return self.buffer.spans + sum(trace.fresh for trace in self._due)
+
     def counted(self) -> dict[str, int]:
         """What became of everything, and what waits."""
-        return {**self.counts, **self.buffer.counts, "waiting": self.buffer.spans}
+        return {**self.counts, **self.buffer.counts, "waiting": self.waiting}
 
     async def run(self) -> None:
         """Tell what is due, for as long as the node runs; when it stops, all that waits."""
+        stopping = asyncio.Event()
+        telling = asyncio.create_task(self._tell_until(stopping), name="telemetry-telling")
         try:
-            while True:
-                await self.tell()
-                await asyncio.sleep(self.limits.settle_s)
+            # A trace is told whole or not at all: stopping waits for the one that is under way.
+            await asyncio.shield(telling)
         finally:
+            stopping.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.stop_s):
-                    await self.tell(all_of_them=True)
-            if len(self.buffer):
-                _log.warning(
-                    "telemetry_lost spans=%d: the node stopped before they were told", self.buffer.spans
-                )
+                    await telling
+            if lost := self.waiting:
+                _log.warning("telemetry_lost spans=%d: the node stopped before they were told", lost)
+
+    async def _tell_until(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await self.tell()
+            except Exception:  # the loop must survive what one session cannot
+                _log.exception("telemetry_failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.settle_s):
+                    await stopping.wait()
+        await self.tell(all_of_them=True)
 
     async def tell(self, *, all_of_them: bool = False) -> None:
         """Tell the traces that are due, and close the conversations that are over."""
         async with self._telling:
-            for trace in self.buffer.due(self.now(), all_of_them=all_of_them):
-                await self._tell_trace(trace)
+            self._due.extend(self.buffer.due(self.now(), all_of_them=all_of_them))
+            while self._due:
+                await self._tell_trace(self._due[0])
+                self._due.popleft()
             await self._close_over()
 
     async def _tell_trace(self, trace: Trace) -> None:
         try:
             for run in assemble(trace):
                 await self._tell_run(trace, run)
+        except RequestError as error:
+            self.counts["failed"] += len(trace.spans)
+            _log.warning("telemetry_refused spans=%d error=%s", len(trace.spans), type(error).__name__)
         except Exception:  # what one trace says must not keep the others from being told
             self.counts["failed"] += len(trace.spans)
             _log.exception("telemetry_failed spans=%d", len(trace.spans))
@@ -135,7 +155,7 @@ class Telemetry:
         if found is None:
             return
         live, run = found
-        told = self._remembered(live.id, run)
+        told = self._remembered(live.id)
         before = len(told.history)
         fresh = told.history.fresh(run.happenings)
         self._forget(len(told.history) - before)
@@ -151,7 +171,6 @@ class Telemetry:
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         told.last, told.outcome = self.now(), run.ended or told.outcome
-        told.lasting = run.lasting
         if run.ended is not None and told.opened and not run.lasting:
             await self._end(live.id, told)
 
@@ -195,8 +214,8 @@ class Telemetry:
         """The open session of a run and what of the run is not in an earlier one; None where nothing is left."""
         for session in _sessions_of(run):
             live = await self._opened(sender, run, session)
-            if live.actor.id != run.actor and (session != run.session or sender.actor is not None):
-                self.counts["foreign"] += 1  # nobody speaks in another's session
+            if live.actor.id != run.actor:
+                self.counts["foreign"] += 1  # a span may name any session: nobody speaks in another's
             elif live.closed is None:
                 self._note_newest(run, session)
                 return live, run
@@ -208,12 +227,16 @@ class Telemetry:
         return None
 
     async def _opened(self, sender: Sender, run: Run, session: str) -> Live:
-        try:
-            return await recall(self.parts, session, self.now())
-        except NotFoundError:
-            return await self._patiently(partial(self._open, sender, run, session))
+        """The session, from memory, opened, or as it was opened before."""
+        live = self.parts.live.get(session)
+        if live is not None:
+            return live
+        # Most are new: to look first would cost each of them another read.
+        with suppress(ConflictError):
+            await self._patiently(partial(self._open, sender, run, session))
+        return await recall(self.parts, session, self.now())
 
-    async def _open(self, sender: Sender, run: Run, session: str) -> Live:
+    async def _open(self, sender: Sender, run: Run, session: str) -> None:
         family = run.declared_family if run.declared_family in self.parts.taxonomy.families else None
         request = OpenSession(
             actor=run.actor,
@@ -222,19 +245,16 @@ class Telemetry:
             parent=self._parent(run),
             by_actor=sender.actor is not None,
         )
-        for kind in _KINDS:
-            try:
-                await assess.open_session(self.parts, replace(request, kind=kind), self.now())
-                break
-            except ConflictError:
-                # An actor keeps the kind that it is known as.
-                if kind == _KINDS[-1]:
-                    raise
-        self.counts["sessions"] += 1
-        told = self._remembered(session, run)
-        told.opened = True
-        told.started = run.happenings[0].at
-        return await recall(self.parts, session, self.now())
+        try:
+            await assess.open_session(self.parts, request, self.now())
+        except ConflictError:
+            # An actor keeps the kind that it is known as.
+            await assess.open_session(self.parts, replace(request, kind="workload"), self.now())
+        live = self.parts.live.get(session)
+        if live is not None and not live.events:
+            self.counts["sessions"] += 1
+            told = self._remembered(session)
+            told.opened, told.started = True, run.happenings[0].at
 
     def _parent(self, run: Run) -> dict[str, str] | None:
         if run.parent is None:
@@ -249,12 +269,11 @@ class Telemetry:
         if len(self._newest) > self.limits.sessions:
             self._newest.popitem(last=False)
 
-    def _remembered(self, session: str, run: Run) -> _Told:
+    def _remembered(self, session: str) -> _Told:
         told = self._told.get(session)
         if told is None:
             told = self._told[session] = _Told(
                 history=History(self.limits.history),
-                lasting=run.lasting,
                 opened=session.startswith(_PREFIX),
             )
         self._told.move_to_end(session)
@@ -271,7 +290,7 @@ class Telemetry:
             self._messages -= len(gone.history)
 
     async def _close_over(self) -> None:
-        """Close conversations in which nothing more has been said for long."""
+        """Close conversations in which nothing more has been said for long, and traces that never ended."""
         before = self.now() - round(self.limits.close_s * 1000)
         over = []
         for session, told in self._told.items():
@@ -279,7 +298,7 @@ class Telemetry:
                 break  # those that follow were told of later
             over.append((session, told))
         for session, told in over:
-            if told.opened and told.lasting:
+            if told.opened:
                 await self._end(session, told)
             self._told.pop(session, None)
             self._messages -= len(told.history)

@@ -44,7 +44,7 @@ class Step:
     """Something that was done to an incident, and the incident as it is now; times are RFC 3339 text.
 
     `what` and `said` are those of the note of it, `seq` its number. `intents` (slugs), `risk` and `confidence`
-    (0 to 100) are of the pattern, as far as they are known.
+    (0 to 100) are of the pattern, as far as they are known; `pattern` is "" where the reader may not know it.
     """
 
     seq: int
@@ -105,7 +105,7 @@ def of_step(step: Step, frame: Frame) -> dict[str, Any]:
             "types": ["Indicator of Intent"],
             "created_time": unix_ms(step.opened_at),
             "modified_time": unix_ms(step.at),
-            "analytic": {"type_id": 1, "type": "Rule", "name": step.label, "uid": step.pattern},
+            "analytic": {"type_id": 1, "type": "Rule", "name": step.label, "uid": step.pattern or "hidden"},
             **_attacks(step.intents, frame),
         },
         "evidences": [{"data": {"pattern": step.pattern, "session": step.session, "found": step.found}}],

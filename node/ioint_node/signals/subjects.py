@@ -118,6 +118,11 @@ def key_of(subject: Subject) -> str:
     return _sorted.encode(subject).decode()
 
 
+def is_wide(subject: Subject) -> bool:
+    """Whether a subject can match others than itself."""
+    return subject.get("format") in ("complex", "aliases")
+
+
 def matches(one: Subject, other: Subject) -> bool:
     """Whether two subjects are the same (SSF 1.0, "Subject Matching").
 
@@ -162,7 +167,7 @@ def _texts(members: Mapping[str, object], name: str, field: str) -> dict[str, An
 
 
 def _simple(value: object, field: str) -> dict[str, Any]:
-    if isinstance(value, dict) and value.get("format") in ("complex", "aliases"):
+    if isinstance(value, dict) and is_wide(value):
         raise RequestError(f"{field}: a simple subject, not {value['format']}")
     return check_subject(value, field)
 

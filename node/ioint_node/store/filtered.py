@@ -88,13 +88,13 @@ async def plan(
     The filter is without spans (`Filter.at`). The statement gives `columns` of the table of indicators. `extra` are
     conditions that few rows meet, each with an index of its own.
     """
-    total, groups = await _groups(connection, wanted, clearance)
+    rows, groups = await _groups(connection, wanted, clearance)
     if any(group.count == 0 for group in groups):
         return None
     few = [_Group(condition=true(), count=1, source=and_(*extra))] if extra else []
     others = [not_(_asked(term)) for term in map(_positively, wanted.terms) if term.negated]
     others.append(indicators.c.tlp.in_(visible(clearance)))
-    steps = _steps(groups, total, limit)
+    steps = _steps(groups, rows, limit)
     sources = [group for group in (*few, *groups) if group.source is not None]
     shortest = min(sources, key=lambda group: group.count, default=None)
     if shortest is not None and shortest.source is not None and shortest.count <= min(GATHER_MOST, steps):
@@ -106,10 +106,17 @@ async def plan(
     return Found(statement=walked.with_only_columns(*columns).limit(limit), floor=floor)
 
 
-def _steps(groups: Sequence[_Group], total: int, limit: int) -> int:
+async def total(connection: AsyncConnection) -> int:
+    """How many indicators there are."""
+    kinds = [term_of("kind", kind) for kind in KINDS]
+    statement = select(func.coalesce(func.sum(filter_terms.c.rows), 0)).where(filter_terms.c.term.in_(kinds))
+    return int((await connection.execute(statement)).scalar_one())
+
+
+def _steps(groups: Sequence[_Group], rows: int, limit: int) -> int:
     """How many rows are walked past until a page is full, were the terms independent."""
-    share = math.prod(min(1.0, group.count / total) for group in groups) if total else 1.0
-    return min(total, math.ceil(limit / max(share, 1e-9)))
+    share = math.prod(min(1.0, group.count / rows) for group in groups) if rows else 1.0
+    return min(rows, math.ceil(limit / max(share, 1e-9)))
 
 
 def _walked(conditions: Conditions, order: Order, after: Place, floor: Place) -> Select[Any]:
@@ -170,8 +177,8 @@ async def _groups(connection: AsyncConnection, wanted: Filter, clearance: str) -
         )
     )
     listed = [_Listed(*row) for row in found]
-    total = sum(one.rows for one in listed if one.term.startswith("kind:"))
-    return total, [await _group(connection, term, listed, total) for term in terms]
+    rows = sum(one.rows for one in listed if one.term.startswith("kind:"))
+    return rows, [await _group(connection, term, listed, rows) for term in terms]
 
 
 def _positively(term: Term) -> Term:
@@ -195,17 +202,17 @@ def _outside(ranges: Sequence[Range], most: int) -> tuple[Range, ...]:
     return tuple(Range(low + 1, high - 1) for low, high in pairs if low + 1 <= high - 1)
 
 
-async def _group(connection: AsyncConnection, term: Term, listed: Sequence[_Listed], total: int) -> _Group:
+async def _group(connection: AsyncConnection, term: Term, listed: Sequence[_Listed], rows: int) -> _Group:
     spans = _spans(term)
     if term.key.type == "subject" and not spans:
         return await _of_names(connection, term)
     found = [one for one in listed if any(least <= one.term <= most for least, most in spans)]
     if isinstance(term.test, Words) and len(found) > WORDS_MOST:
-        return _Group(condition=_asked(term), count=total)
+        return _Group(condition=_asked(term), count=rows)
     ids = [one.id for one in found]
     return _Group(
         condition=_has(ids) if len(ids) <= PROBES_MOST and _exact(term.test) else _asked(term),
-        count=min(total, sum(one.rows for one in found)),
+        count=min(rows, sum(one.rows for one in found)),
         source=indicators.c.n.in_(select(indicator_terms.c.n).where(indicator_terms.c.term.in_(ids))),
     )
 

@@ -79,14 +79,13 @@ async def deviations_after(
 
 async def rows_of(
     connection: AsyncConnection, ids: Collection[str], clearance: str
-) -> dict[str, Mapping[str, Any]]:
-    """The indicator rows of these that may be seen, by id."""
-    found = await connection.execute(
-        select(indicators.c.id, indicators.c.body).where(
-            indicators.c.id.in_(among(connection, ids)), indicators.c.tlp.in_(visible(clearance))
-        )
-    )
-    return {name: json.loads(body)["row"] for name, body in found}
+) -> dict[str, Mapping[str, Any] | None]:
+    """The indicator rows of these by id; None for one that is there and may not be seen."""
+    wanted, seen = indicators.c.id.in_(among(connection, ids)), indicators.c.tlp.in_(visible(clearance))
+    hidden = await connection.execute(select(indicators.c.id).where(wanted, ~seen))
+    found: dict[str, Mapping[str, Any] | None] = dict.fromkeys(hidden.scalars())
+    rows = await connection.execute(select(indicators.c.id, indicators.c.body).where(wanted, seen))
+    return found | {name: json.loads(body)["row"] for name, body in rows}
 
 
 async def intents_seen(

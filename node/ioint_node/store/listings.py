@@ -14,7 +14,7 @@ from ioint_node.filtering import EVERYTHING, Filter
 from ioint_node.reputation.dossier import PUBLIC
 from ioint_node.reputation.view import indicator_id
 from ioint_node.store.clearance import visible
-from ioint_node.store.filtered import Order, plan
+from ioint_node.store.filtered import Order, plan, total
 from ioint_node.store.rows import among
 from ioint_node.store.schema import indicators, records, roster_files, sessions
 
@@ -98,6 +98,12 @@ async def feed(connection: AsyncConnection, wanted: FeedQuery) -> Page[StoredInd
         limit=wanted.limit,
         extra=extra,
     )
+
+
+async def state(connection: AsyncConnection) -> tuple[str, int]:
+    """When an indicator changed last, and how many there are: one of these moves with every change of any."""
+    newest = (await connection.execute(select(func.max(indicators.c.added_at)))).scalar_one()
+    return newest or "", await total(connection)
 
 
 async def rows_of(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Mapping[str, Any]]:

@@ -129,6 +129,11 @@ async def add_met(connection: AsyncConnection, found: Sequence[Met]) -> None:
     await connection.execute(upserting(connection, matches).on_conflict_do_nothing(), rows)
 
 
+async def newest(connection: AsyncConnection) -> int:
+    """The number of the newest match, 0 when there was none."""
+    return int((await connection.execute(select(func.max(matches.c.seq)))).scalar_one() or 0)
+
+
 async def own_records(
     connection: AsyncConnection, patterns: Collection[str], today: int
 ) -> Mapping[str, OwnRecord]:

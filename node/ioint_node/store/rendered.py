@@ -25,6 +25,7 @@ from ioint_node.store.rows import among, insert_rows
 from ioint_node.store.schema import indicators, stix_rendered
 
 _COLUMNS: Final = ("n", "added_at", "rendering", "objects", "names", "needs", "body")
+FEW: Final = 64  # groups of a page that are read on the spot
 Part = Literal["names", "body", "both"]
 """What of the objects is read: ids, for a manifest; bytes, for a page of all; both, to choose among them."""
 
@@ -56,7 +57,7 @@ class Bare:
 
 async def newest(reader: Reader) -> str:
     """When the last change of any indicator was, "" while there is none."""
-    ((found,),) = await reader.rows(_NEWEST, {})
+    ((found,),) = await reader.rows(_NEWEST, {}, few=True)
     return found or ""
 
 
@@ -65,13 +66,13 @@ async def after(
 ) -> tuple[Group | Bare, ...]:
     """Indicators that changed after an instant, oldest change first."""
     given = {"after": instant, "most": limit, "rendering": RENDERING}
-    return _in_order(await reader.rows(_page(visible(clearance), part), given))
+    return _in_order(await reader.rows(_page(visible(clearance), part), given, few=limit <= FEW))
 
 
 async def about(reader: Reader, clearance: str, uuid: str, instant: str) -> tuple[Group | Bare, ...]:
     """The indicator whose objects have this UUID, if it changed after an instant."""
     given = {"uuid": uuid, "after": instant, "rendering": RENDERING}
-    return _in_order(await reader.rows(_one(visible(clearance)), given))
+    return _in_order(await reader.rows(_one(visible(clearance)), given, few=True))
 
 
 def with_uuids(connection: AsyncConnection, uuids: Collection[str]) -> ColumnElement[bool]:

@@ -30,8 +30,9 @@ class SavedFilter:
 
 async def list_saved(connection: AsyncConnection) -> tuple[SavedFilter, ...]:
     """All saved filters, by name."""
-    rows = await connection.execute(select(saved_filters).order_by(saved_filters.c.name))
-    return tuple(SavedFilter(**row) for row in rows.mappings())
+    rows = await connection.execute(select(saved_filters))
+    # Every database has an order of its own for names.
+    return tuple(sorted((SavedFilter(**row) for row in rows.mappings()), key=lambda one: one.name))
 
 
 async def get_saved(connection: AsyncConnection, key: str) -> SavedFilter | None:

@@ -508,6 +508,7 @@ signal_subjects = Table(
     Column("stream_id", String(32), primary_key=True),
     Column("digest", String(64), primary_key=True),  # SHA-256 of the subject
     Column("subject", Text, nullable=False),  # JSON
+    Column("wide", Integer, nullable=False),  # 1: it can match others than itself
     Column("wanted", Integer, nullable=False),  # 1: added, 0: removed
 )
 

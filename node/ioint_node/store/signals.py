@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from sqlalchemy import Row, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import ConflictError, NotFoundError
-from ioint_node.signals.subjects import Format, Subject, key_of
+from ioint_node.signals.subjects import Format, Subject, is_wide, key_of
 from ioint_node.store import stream
 from ioint_node.store.schema import signal_acks, signal_notices, signal_streams, signal_subjects, tokens
 from ioint_node.store.times import from_text, to_text
@@ -49,7 +49,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """One stream; instants are RFC 3339 text, `tlp` is what its maker may see now."""
+    """One stream; instants are RFC 3339 text.
+
+    `tlp` is what its maker may see now, `until` when the maker's token ends (Unix milliseconds; None: never).
+    """
 
     id: str
     by: str
@@ -64,11 +67,16 @@ class Stream:
     verified_at: str
     heard_at: str
     created_at: str
+    until: int | None = None
 
     @property
     def receiver(self) -> str:
         """Who made it, without the kind."""
         return self.by.removeprefix(_TOKEN)
+
+    def over(self, now: int) -> bool:
+        """Whether the token that made it is revoked, gone or has expired."""
+        return self.until is not None and self.until <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,11 @@ class Notice:
     kind: str
     claims: Mapping[str, Any]
     at: str
+
+    @property
+    def stops(self) -> bool:
+        """Whether it says that the stream was paused or disabled."""
+        return self.claims.get("status") in (PAUSED, DISABLED)
 
 
 async def add(
@@ -115,7 +128,7 @@ async def add(
         heard_at=at,
         created_at=at,
     )
-    kept = {name: getattr(made, name) for name in made.__slots__ if name != "settings"}
+    kept = {name: getattr(made, name) for name in made.__slots__ if name not in ("settings", "until")}
     await connection.execute(insert(signal_streams).values(**kept, **_columns(settings), notices=0))
     return made
 
@@ -144,18 +157,6 @@ async def all_streams(connection: AsyncConnection) -> tuple[Stream, ...]:
     return tuple(_value(row) for row in await connection.execute(_all()))
 
 
-async def ended(connection: AsyncConnection, now: int) -> tuple[str, ...]:
-    """The streams whose maker's token is revoked, gone or has expired."""
-    statement = _all().where(signal_streams.c.by.startswith(_TOKEN))
-    return tuple(
-        row.id
-        for row in await connection.execute(statement)
-        if row.clearance is None
-        or row.revoked_at is not None
-        or (row.expires_at is not None and from_text(row.expires_at) <= now)
-    )
-
-
 async def settle(connection: AsyncConnection, name: str, settings: Settings, caller: Caller) -> None:
     """Give a stream other settings; what waits for it stays, and goes the new way."""
     await _update(connection, name, **_columns(settings), tlp=caller.tlp, attempts=0)
@@ -170,6 +171,10 @@ async def set_status(
         values["cursor"] = await stream.high_water(connection)
         for table in (signal_notices, signal_acks):
             await connection.execute(delete(table).where(table.c.stream_id == name))
+    if status == ENABLED:
+        # That it was paused is no news any more; that events are gone still is.
+        stopped = [one.number for one in await notices_of(connection, name) if one.stops]
+        await drop_notices(connection, name, stopped)
     await _update(connection, name, **values)
 
 
@@ -181,32 +186,47 @@ async def remove(connection: AsyncConnection, name: str) -> None:
 
 
 async def put_subject(
-    connection: AsyncConnection, name: str, subject: Subject, *, wanted: bool, most: int
+    connection: AsyncConnection, name: str, subject: Subject, *, wanted: bool, most: int, most_wide: int
 ) -> None:
     """Remember that a subject was added to a stream, or removed from it: the last word counts.
 
     Raises:
-        ConflictError: too many are remembered.
+        ConflictError: too many are remembered, or too many that are more than one name (`wide`).
     """
-    text = key_of(subject)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    row = {"stream_id": name, "digest": digest, "subject": text, "wanted": int(wanted)}
-    count = select(func.count()).where(
+    digest, wide = _digest(subject), int(is_wide(subject))
+    others = select(func.count(), func.coalesce(func.sum(signal_subjects.c.wide), 0)).where(
         signal_subjects.c.stream_id == name, signal_subjects.c.digest != digest
     )
-    if (await connection.execute(count)).scalar_one() >= most:
-        raise ConflictError(f"subject: {most} subjects of one stream are remembered: make another stream")
+    count, wide_ones = (await connection.execute(others)).one()
+    if count >= most or (wide and wide_ones >= most_wide):
+        raise ConflictError(
+            f"subject: {most} subjects of one stream are remembered, {most_wide} of them complex or aliases"
+        )
+    row = {"stream_id": name, "digest": digest, "subject": key_of(subject), "wide": wide}
     await connection.execute(
         upserting(connection, signal_subjects)
-        .values(**row)
+        .values(**row, wanted=int(wanted))
         .on_conflict_do_update(index_elements=["stream_id", "digest"], set_={"wanted": int(wanted)})
     )
 
 
-async def subjects_of(connection: AsyncConnection, name: str) -> tuple[tuple[dict[str, Any], bool], ...]:
-    """What was added to a stream (True) and removed from it (False)."""
-    statement = select(signal_subjects).where(signal_subjects.c.stream_id == name)
-    return tuple((json.loads(row.subject), bool(row.wanted)) for row in await connection.execute(statement))
+async def subjects_among(
+    connection: AsyncConnection, name: str, subjects: Iterable[Subject]
+) -> dict[str, bool]:
+    """Which of these subjects were added to a stream (True) and removed from it (False), by `key_of`."""
+    digests = {_digest(one) for one in subjects}
+    statement = select(signal_subjects.c.subject, signal_subjects.c.wanted).where(
+        signal_subjects.c.stream_id == name, signal_subjects.c.digest.in_(digests)
+    )
+    return {text: bool(wanted) for text, wanted in await connection.execute(statement)} if digests else {}
+
+
+async def wide_subjects(connection: AsyncConnection, name: str) -> tuple[tuple[dict[str, Any], bool], ...]:
+    """The complex subjects and aliases that were added to a stream (True) and removed from it (False)."""
+    statement = select(signal_subjects.c.subject, signal_subjects.c.wanted).where(
+        signal_subjects.c.stream_id == name, signal_subjects.c.wide == 1
+    )
+    return tuple((json.loads(text), bool(wanted)) for text, wanted in await connection.execute(statement))
 
 
 async def add_notice(
@@ -226,13 +246,10 @@ async def add_notice(
         await connection.execute(insert(signal_notices).values(**row, at=to_text(now)))
 
 
-async def notices_of(connection: AsyncConnection, name: str, limit: int) -> tuple[Notice, ...]:
-    """What a stream has to say of itself, the oldest first."""
+async def notices_of(connection: AsyncConnection, name: str) -> tuple[Notice, ...]:
+    """What a stream has to say of itself, the oldest first; there are few (`SignalLimits.notices`)."""
     statement = (
-        select(signal_notices)
-        .where(signal_notices.c.stream_id == name)
-        .order_by(signal_notices.c.number)
-        .limit(limit)
+        select(signal_notices).where(signal_notices.c.stream_id == name).order_by(signal_notices.c.number)
     )
     return tuple(
         Notice(number=row.number, kind=row.kind, claims=json.loads(row.claims), at=row.at)
@@ -308,6 +325,10 @@ async def _update(connection: AsyncConnection, name: str, **values: object) -> N
     await connection.execute(update(signal_streams).where(signal_streams.c.id == name).values(**values))
 
 
+def _digest(subject: Subject) -> str:
+    return hashlib.sha256(key_of(subject).encode()).hexdigest()
+
+
 def _all() -> Any:  # noqa: ANN401 - a Select whose columns have no common type
     return (
         select(signal_streams, tokens.c.tlp.label("clearance"), tokens.c.revoked_at, tokens.c.expires_at)
@@ -325,6 +346,14 @@ def _columns(settings: Settings) -> dict[str, Any]:
         "description": settings.description,
         "format": settings.format,
     }
+
+
+def _until(row: Row[Any]) -> int | None:
+    if not row.by.startswith(_TOKEN):
+        return None  # who signs in elsewhere has no token here that ends
+    if row.clearance is None or row.revoked_at is not None:
+        return 0
+    return None if row.expires_at is None else from_text(row.expires_at)
 
 
 def _value(row: Row[Any]) -> Stream:
@@ -349,4 +378,5 @@ def _value(row: Row[Any]) -> Stream:
         verified_at=row.verified_at,
         heard_at=row.heard_at,
         created_at=row.created_at,
+        until=_until(row),
     )

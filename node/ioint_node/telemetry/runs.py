@@ -93,7 +93,7 @@ def _run(
         return None
     first = spans[0]
     actor, key, session, lasting = _named(group, first.origin, first.trace, about)
-    text, family = _declared(spans)
+    text, family = _declared(spans, happenings)
     return Run(
         actor=actor,
         key=key,
@@ -205,22 +205,20 @@ def _outcome(above: str, spans: list[Span], trace: Trace) -> str | None:
 # --- what happened ---
 
 
-def _declared(spans: list[Span]) -> tuple[str, str]:
+def _declared(spans: list[Span], happenings: list[Happening]) -> tuple[str, str]:
     """What a run declares: as its spans say it for this node, else its agent's purpose, instructions and request."""
-    text = family = purpose = system = asked = ""
+    text = family = purpose = ""
     for span in spans:
         said = dialects.declared_of(span)
         text, family = text or said[0], family or said[1]
         purpose = purpose or dialects.purpose_of(span)
-        if not asked or not system:
-            for piece in dialects.heard(span):
-                if piece.kind == "text" and piece.role == "system":
-                    system = system or piece.text
-                elif piece.kind == "text" and piece.role == "user":
-                    asked = asked or piece.text
     if text:
         return text, family
-    parts = (purpose, system, asked)
+    prompts: dict[str, str] = {}
+    for one in happenings:
+        if one.kind == "prompt":
+            prompts.setdefault(one.role, one.text)
+    parts = (purpose, prompts.get("system", ""), prompts.get("user", ""))
     return "\n".join(part[:_PURPOSE_CHARS] for part in parts if part), family
 
 

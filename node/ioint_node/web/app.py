@@ -51,6 +51,7 @@ from ioint_node.web.auth import caller_of
 from ioint_node.web.connection import Connection, Listening
 from ioint_node.web.feeds import misp as misp_feed
 from ioint_node.web.feeds import navigator, ocsf, public
+from ioint_node.web.feeds import rows as rows_feed
 from ioint_node.web.limits import FailedAuth, Lookups, WebLimits
 from ioint_node.web.oidc import Provider, login
 from ioint_node.web.oidc.bearers import Bearers
@@ -139,6 +140,7 @@ def all_routes(site: Site) -> tuple[Route, ...]:
         *ssf.routes(site),
         *misp_feed.routes(site),
         *ocsf.routes(),
+        *rows_feed.routes(),
         *navigator.routes(),
         *public.routes(),
         *otlp.routes(),

@@ -24,7 +24,7 @@ from ioint_node.scoring.values import Declaration
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
-from ioint_node.web.described import Parameter
+from ioint_node.web.described import JSON, Answer, Answers, Parameter
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import deeper_than, read_body
 from ioint_node.web.site import Route, Site
@@ -52,6 +52,24 @@ _HEADERS: Final = tuple(
         (FAMILY, "The same as a family of the taxonomy."),
     )
 )
+
+
+_ANSWERS: Final[Answers] = {
+    200: Answer(
+        about="It may.",
+        content={JSON: {"type": "object"}},
+        headers={
+            "x-ioint-decision": "The decision, where something was judged; the headers below likewise.",
+            "x-ioint-verdict": "in_scope, borderline or out_of_scope.",
+            "x-ioint-response": "What enforcing asks for.",
+        },
+    ),
+    403: Answer(about="It may not, or the token does not speak for this actor."),
+    404: Answer(about="No such session."),
+    408: Answer(about="The body took too long."),
+    409: Answer(about="The session is closed, or of another actor."),
+    413: Answer(about="The body is too large, was cut by the proxy, or holds too many messages."),
+}
 
 
 async def check(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -82,7 +100,13 @@ def routes() -> tuple[Route, ...]:
     """The doors of this module: whatever path the proxy asks about, behind one prefix."""
     return tuple(
         Route(
-            method=method, path=path, may="act", summary="May this request go through? (Envoy)", handler=check
+            method=method,
+            path=path,
+            may="act",
+            summary="May this request go through? (Envoy)",
+            handler=check,
+            query=_HEADERS,
+            answers=_ANSWERS,
         )
         for path in (PREFIX, f"{PREFIX}/{{path:.*}}")
         for method in METHODS

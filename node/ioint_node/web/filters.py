@@ -18,12 +18,19 @@ from ioint_node.store import saved
 from ioint_node.store.saved import SavedFilter
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
+from ioint_node.web.described import PAGED, Parameter, answers, conflict, fields, page_of
 from ioint_node.web.problems import bad_field
-from ioint_node.web.requests import FilterBody, parameters, read_json
+from ioint_node.web.requests import FilterBody, cursor_of, cursor_text, limit_of, parameters, read_json
 from ioint_node.web.site import Route, Site
 
 PARAMETERS: Final = ("filter", "saved", *KEYS)
 """The query parameters of whatever takes a filter: each key of the language is one too."""
+FILTERED: Final = (
+    Parameter(name="filter", about="A filter: /api/v1/filters/language has its keys."),
+    Parameter(name="saved", about="The id of a saved filter, which must hold too."),
+    *(Parameter(name=key.name, about=f"The filter's `{key.name}`: {key.about}.") for key in KEYS.values()),
+)
+"""The same, described."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -97,10 +104,13 @@ def _described(key: Key) -> dict[str, Any]:
 
 async def list_filters(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """The saved filters, by name."""
-    parameters(request)
+    given = parameters(request, "limit", "cursor")
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
     async with site.parts.store.read() as connection:
-        found = await saved.list_saved(connection)
-    return json_answer({"items": [asdict(one) for one in found], "next": None})
+        found = [one for one in await saved.list_saved(connection) if cursor is None or one.name > cursor[0]]
+    shown = found[:limit]
+    following = cursor_text(shown[-1].name) if len(found) > limit else None
+    return json_answer({"items": [asdict(one) for one in shown], "next": following})
 
 
 async def save_filter(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -123,6 +133,21 @@ async def delete_filter(site: Site, request: web.Request, caller: Caller) -> web
     return json_answer({"id": found.id, "removed": True})
 
 
+_TERM: Final = fields(key=str, text=str, negated=bool, about=str)
+_LANGUAGE: Final = {
+    "type": "object",
+    "properties": {
+        "keys": {
+            "type": "array",
+            "items": fields(key=str, type=str, operators=list[str], about=str, example=str),
+        },
+        "chars": int,
+        "filter": fields(text=str, now=str, terms={"type": "array", "items": _TERM}),
+    },
+    "required": ["keys", "chars"],
+}
+
+
 def routes() -> tuple[Route, ...]:
     """The doors of this module."""
     return (
@@ -132,6 +157,8 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="The keys of the filter language",
             handler=language,
+            query=(Parameter(name="filter", about="A filter, to be told how it is understood."),),
+            answers=answers(_LANGUAGE),
         ),
         Route(
             method="GET",
@@ -139,6 +166,8 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Saved filters",
             handler=list_filters,
+            query=PAGED,
+            answers=page_of(SavedFilter),
         ),
         Route(
             method="POST",
@@ -147,6 +176,7 @@ def routes() -> tuple[Route, ...]:
             summary="Save a filter",
             handler=save_filter,
             body=FilterBody,
+            answers=answers(SavedFilter, "It is saved.", status=201) | conflict("The name is taken."),
         ),
         Route(
             method="DELETE",
@@ -154,5 +184,6 @@ def routes() -> tuple[Route, ...]:
             may="opine",
             summary="Delete a saved filter",
             handler=delete_filter,
+            answers=answers(fields(id=str, removed=bool), "It is deleted."),
         ),
     )

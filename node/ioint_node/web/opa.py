@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ioint_node.flows.bundle import BundleLimits, gather, packed
 from ioint_node.store.tokens import Caller
+from ioint_node.web.described import Answer, Parameter
 from ioint_node.web.requests import parameters
 from ioint_node.web.site import Route, Site
 
@@ -65,5 +66,23 @@ def routes() -> tuple[Route, ...]:
         return web.Response(body=body, headers={"Content-Type": "application/gzip", **headers})
 
     return (
-        Route(method="GET", path=PATH, may="query", summary="Data for Open Policy Agent", handler=bundle),
+        Route(
+            method="GET",
+            path=PATH,
+            may="query",
+            summary="Data for Open Policy Agent",
+            handler=bundle,
+            query=(
+                Parameter(name="If-None-Match", where="header", about="The `ETag` of the one that is held."),
+            ),
+            answers={
+                200: Answer(
+                    about="The bundle.",
+                    content={"application/gzip": {"type": "string"}},
+                    headers={"ETag": "Its revision."},
+                ),
+                304: Answer(about="It is the one that the caller has.", headers={"ETag": "Its revision."}),
+            },
+            costly=True,
+        ),
     )

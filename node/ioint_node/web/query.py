@@ -23,8 +23,18 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
-from ioint_node.web.described import PAGED, Answer, Answers, Parameter, answers, choice, fields, page_of
-from ioint_node.web.filters import PARAMETERS, wanted_filter
+from ioint_node.web.described import (
+    PAGED,
+    Answer,
+    Answers,
+    Parameter,
+    answers,
+    choice,
+    fields,
+    missing,
+    page_of,
+)
+from ioint_node.web.filters import FILTERED, PARAMETERS, wanted_filter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import (
     cursor_of,
@@ -288,7 +298,7 @@ def routes() -> tuple[Route, ...]:
         ("/api/v1/rosters", "query", "The signed files of the roster", list_rosters),
     )
     query: dict[Handler, tuple[Parameter, ...]] = {
-        list_indicators: (*(Parameter(name=name) for name in PARAMETERS), *PAGED),
+        list_indicators: (*FILTERED, *PAGED),
         list_patterns: PAGED,
         export_why: (choice("part", RECEIPT_PARTS),),
         list_records: (
@@ -308,7 +318,7 @@ def routes() -> tuple[Route, ...]:
         ),
     }
     said: dict[Handler, Answers] = {
-        list_indicators: page_of(HereRow),
+        list_indicators: page_of(HereRow) | missing("No such saved filter."),
         list_patterns: page_of(PatternRow),
         show_pattern: answers(PatternView),
         show_why: answers(fields(pattern=str, line=str, today=str, network={"type": "object"})),

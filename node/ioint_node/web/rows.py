@@ -60,6 +60,14 @@ async def indicator_rows(
     ]
 
 
+async def contract_rows(
+    connection: AsyncConnection, found: Sequence[StoredIndicator], site: Site
+) -> list[dict[str, Any]]:
+    """The rows of indicators as they were written, with what this node has seen of each itself."""
+    own = await own_records(connection, [one.subject for one in found], day_of(site.parts.now()))
+    return [{**one.row, "seq": one.seq, **_seen(own.get(one.subject, OwnRecord()))} for one in found]
+
+
 def silent_row(
     entry: CatalogueEntry, taxonomy: Taxonomy, catalogue: Catalogue, own: OwnRecord
 ) -> dict[str, Any]:

@@ -255,6 +255,8 @@ class IndicatorRow(TypedDict):
     why: str
     seq: int
     reason: str | None
+    verbs: NotRequired[list[str]]  # a row of an older release has neither
+    resources: NotRequired[list[str]]
 
 
 class HereRow(IndicatorRow):

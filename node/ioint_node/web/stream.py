@@ -19,8 +19,8 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web import rows
 from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import caller_of
-from ioint_node.web.described import PAGED, Answer, Parameter, answers, fields
-from ioint_node.web.filters import PARAMETERS, wanted_filter
+from ioint_node.web.described import PAGED, Answer, Parameter, answers, fields, missing
+from ioint_node.web.filters import FILTERED, PARAMETERS, wanted_filter
 from ioint_node.web.hub import Group, Subscriber, frame
 from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
@@ -197,7 +197,7 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="All indicators and where the stream goes on",
             handler=snapshot,
-            query=PAGED,
+            query=(*FILTERED, *PAGED),
             answers=answers(
                 fields(
                     seq=int,
@@ -207,7 +207,8 @@ def routes() -> tuple[Route, ...]:
                     next={"type": ["string", "null"]},
                 ),
                 "A page of the state, and the number after which the stream goes on.",
-            ),
+            )
+            | missing("No such saved filter."),
         ),
         Route(
             method="GET",

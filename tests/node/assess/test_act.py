@@ -149,6 +149,17 @@ async def test_enforcing_blocks_what_is_out_of_scope_and_observing_only_says_so(
     assert (seen["allowed"], seen["response"], seen["mode"]) == (True, "approve", "observe")
 
 
+async def test_what_was_told_afterwards_is_observed_where_all_else_is_enforced(make_node: MakeNode) -> None:
+    node = make_node(mode="enforce")
+    await node.open()
+    before = await node.act("look", 1)
+    told = await node.act("out", 2, told=True)
+
+    assert (told["allowed"], told["response"], told["mode"]) == (True, "approve", "observe")
+    assert told["trust"]["lower"] < before["trust"]["lower"]
+    assert await node.rows("SELECT * FROM held_actions") == []
+
+
 async def test_an_unknown_tool_that_may_change_something_is_told_and_allowed(make_node: MakeNode) -> None:
     node = make_node(mode="enforce")
     await node.open()

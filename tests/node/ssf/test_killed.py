@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from aiohttp import ClientSession
@@ -60,12 +62,50 @@ async def test_a_node_that_is_killed_while_it_pushes_loses_nothing(home: Path) -
             async with asyncio.timeout(2 * WAIT_S):
                 while len(named := {one["jti"]: one for one in _claims(receiver)}) < AGENTS:
                     await receiver.wait_for(len(receiver.bodies) + 1)
+            bodies = tuple(receiver.bodies)
+            await asyncio.to_thread(_operate, home)
 
     assert [one["sub_id"]["sub"] for one in named.values()] == [f"a-{number}" for number in range(AGENTS)]
-    assert len(receiver.bodies) > AGENTS  # what was in flight came again
-    assert len(set(receiver.bodies)) == AGENTS  # as it was
+    assert len(bodies) > AGENTS  # what was in flight came again
+    assert len(set(bodies)) == AGENTS  # as it was
     assert {one["iss"] for one in named.values()} == {"http://127.0.0.1:8470/alpha"}
     assert stat.S_IMODE((home / "keys" / "ssf.json").stat().st_mode) == 0o600
+
+
+def _operate(home: Path) -> None:
+    """What the operator of this node sees and does."""
+    [row] = _said("streams", "list", "--home", home)["items"]
+    assert (row["method"], row["status"], row["attempts"], row["last_status"]) == (
+        "push",
+        "enabled",
+        0,
+        "202",
+    )
+    token = load_config(home).token_file.read_text().strip()
+    run = read_run(load_config(home))
+    assert run is not None
+    request = Request(f"{run.url}/metrics", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - our own
+    with urlopen(request) as answer:  # noqa: S310 - as above
+        assert "ioint_signals_delivered" in answer.read().decode()
+    assert _checked(home) == "security events: all of 1 streams go on"
+    _said("streams", "set", row["id"][:8], "--status", "paused", "--reason", "we move", "--home", home)
+    assert "security events: 1 of 1 streams do not go on" in _checked(home)
+    assert _said("streams", "rotate-key", "--home", home)["signs_from_s"] > time.time() + 80_000
+    with urlopen(f"{run.url}/ssf/jwks.json") as answer:  # noqa: S310 - as above
+        assert len(json.load(answer)["keys"]) == 2
+
+
+def _checked(home: Path) -> str:
+    checks = _said("doctor", "--home", home)["checks"]
+    return next(str(one["detail"]) for one in checks if one["check"] == "streams")
+
+
+def _said(*words: object) -> Any:
+    done = subprocess.run(
+        _ioint(*words, "-o", "json"), check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
 
 
 def _claims(receiver: Receiver) -> list[dict[str, Any]]:

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 from ioint_node.flows.signals import SignalLimits
-from ioint_node.store import tokens
+from ioint_node.store import stream, tokens
 
 from tests.node.ssf.conftest import WAIT_S, Transmitting, verified
 
 pytestmark = pytest.mark.network
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
+RISK = f"{CAEP}risk-level-change"
 SSF = "https://schemas.openid.net/secevent/ssf/event-type/"
 
 
@@ -278,6 +279,55 @@ async def test_who_is_a_person_is_called_a_user(site: Transmitting) -> None:
     ]
 
     assert found == ["USER", "APPLICATION"]
+
+
+async def test_what_members_report_and_a_person_orders_is_heard_by_a_receiver(site: Transmitting) -> None:
+    node = site.node
+    name = (await site.make())["stream_id"]
+    [pattern] = node.patterns(1)
+    for member in ("contoso", "fabrikam", "initech", "umbrella"):
+        await node.hear(member, node.report(pattern, bad=3))
+    await node.open_session("s-1", "a-1")
+    answer = await node.post(
+        "/api/v1/agents/a-1/respond", {"action": "kill", "reason": "stolen key"}, "admin"
+    )
+    assert answer.status == 201
+
+    claims = list((await site.poll(name)).values())
+
+    risks = [one["events"][RISK] for one in claims if RISK in one["events"]]
+    assert {one["sub_id"]["sub"] for one in claims if RISK in one["events"]} == {pattern}
+    assert [one["previous_level"] for one in risks] == ["LOW", *(one["current_level"] for one in risks[:-1])]
+    assert risks[-1]["current_level"] in ("MEDIUM", "HIGH")
+    assert 0 < risks[-1]["ioint"]["score"] <= 100
+    [revoked] = [one for one in claims if f"{CAEP}session-revoked" in one["events"]]
+    assert revoked["sub_id"]["sub"] == "a-1"
+    said = revoked["events"][f"{CAEP}session-revoked"]
+    assert (said["initiating_entity"], said["reason_admin"]["en"]) == ("admin", "kill: stolen key")
+
+
+async def test_that_it_was_paused_is_no_news_once_a_stream_is_enabled(site: Transmitting) -> None:
+    name = (await site.make())["stream_id"]
+    await site.ask("POST", f"/api/v1/ssf/streams/{name}", {"status": "paused"}, role="admin")
+    await site.ask("POST", "/ssf/status", {"stream_id": name, "status": "enabled"})
+
+    assert await site.poll(name) == {}
+
+
+async def test_rows_that_were_only_passed_over_are_no_gap_after_a_restart(site: Transmitting) -> None:
+    name = (await site.make())["stream_id"]
+    for _ in range(3):
+        await site.accuse(0.05, 0.1)  # no event
+    assert await site.poll(name) == {}
+    site.clock.now += 86_400_000
+    await site.accuse(0.05, 0.1)
+    await site.node.parts.store.write(lambda connection: stream.trim(connection, site.clock.now))
+    async with site.running():
+        await site.until(name, lambda of: of.cursor == 3)
+    site.signals.looked.clear()
+
+    assert await site.poll(name) == {}
+    assert site.signals.counts["gaps"] == 0
 
 
 async def test_the_same_token_is_not_signed_twice(site: Transmitting) -> None:

@@ -253,3 +253,58 @@ async def test_a_wrong_token_is_told_in_the_colour_of_a_fault(node: Node, tmp_pa
         await page.until("document.getElementById('refused').textContent")
         colour = "getComputedStyle(document.getElementById('refused')).color"
         assert await page.run(colour) == "rgb(185, 28, 28)"
+
+
+TYPE = "box = document.getElementById('q'); box.focus(); box.value = VALUE; box.dispatchEvent(new Event('input'))"
+
+
+async def type_filter(page: Page, text: str) -> None:
+    await page.run(f"{{ const {TYPE.replace('VALUE', repr(text))} }}")
+
+
+@pytest.mark.parametrize("width", [1400, 500])
+async def test_a_filter_is_completed_mended_saved_and_given_to_other_tools(
+    node: Node, tmp_path: Path, width: int
+) -> None:
+    first, second = node.patterns(2)
+    await node.hear("contoso", node.report(first), node.report(second))
+    await node.hear("fabrikam", node.report(first))
+    async with chromium(tmp_path / "profile", width, 900) as page:
+        await sign_in(page, node)
+        await type_filter(page, "sta")
+        assert (await text_of(page, "#offers")).startswith("state:")
+        await type_filter(page, "state:mal")
+        assert await text_of(page, "#offers") == "malicious"
+        await page.run(
+            "document.querySelector('#offers li').dispatchEvent(new MouseEvent('mousedown', {bubbles: true}))"
+        )
+        assert await page.run("document.getElementById('q').value") == "state:malicious"
+        await page.until("document.getElementById('empty').textContent.includes('filters')")
+        await type_filter(page, "reporters>=2 state:evil")
+        await page.until("!document.getElementById('fault').hidden")
+        assert await text_of(page, "#fault mark") == "evil"
+        assert "is none of unknown, watched" in await text_of(page, "#fault")
+        assert await page.run("document.documentElement.scrollWidth <= window.innerWidth")
+        await type_filter(page, "reporters>=2")
+        await page.until("document.querySelectorAll('#rows tr').length === 1")
+        assert "filter=reporters" in await page.run("location.hash")
+        assert await page.run("document.getElementById('fault').hidden")
+        await page.run("document.getElementById('q').blur(); document.getElementById('keep').click()")
+        await page.run(
+            "document.getElementById('name').value = 'told by two'; document.getElementById('naming').requestSubmit()"
+        )
+        await page.until("!document.getElementById('doors').hidden")
+        (made,) = (await node.json("/api/v1/filters"))["items"]
+        assert (made["name"], made["text"]) == ("told by two", "reporters>=2")
+        addresses = await page.run(
+            "[...document.querySelectorAll('#doors .copy')].map((one) => one.dataset.address).join(' ')"
+        )
+        assert f"/taxii2/ioint/collections/{made['id']}/" in addresses
+        assert f"{node.url}/feeds/indicators.csv?saved={made['id']}" in addresses
+        assert f"saved={made['id']}" in await page.run("location.hash")
+        await page.until("document.querySelectorAll('#rows tr').length === 1")
+        assert await page.run("document.documentElement.scrollWidth <= window.innerWidth")
+        await page.run("document.getElementById('drop').click()")
+        await page.until("document.getElementById('doors').hidden")
+        await page.until("document.querySelectorAll('#rows tr').length === 2")
+        assert await text_of(page, "#trouble") == ""

@@ -124,13 +124,18 @@ async def test_a_reader_that_goes_on_gets_each_finding_once(node: Node) -> None:
     assert newest["metadata"]["uid"] not in seen
 
 
-async def test_what_is_above_the_clearance_lends_no_confidence(node: Node) -> None:
+async def test_what_is_above_the_clearance_is_not_named(node: Node) -> None:
     (entry,) = node.patterns(1)
     await met(node, entry)
     await node.hear("contoso", node.report(entry, tlp="amber_strict"))
     await hunt(node)
     ((finding,), _) = await page(node)
-    assert "confidence_score" not in finding
+    told = json.dumps(finding)
+    assert finding["finding_info"]["title"] == "A pattern above the clearance of this token"
+    assert entry not in told
+    assert node.parts.exchange.catalogue.entries[entry].title not in told
+    assert DetectionFinding.model_validate(finding)
+    assert entry in json.dumps(await node.json("/api/v1/incidents", "admin"))
 
 
 @pytest.mark.parametrize("cursor", ["x", "MA", "MAp4CnkK"])

@@ -197,6 +197,15 @@ async def test_an_agents_token_tells_nothing_in_anothers_session(node: Target) -
     assert node.telemetry.counts["foreign"] == 1
 
 
+async def test_a_span_does_not_lead_into_another_actors_session(node: Target) -> None:
+    await post(node, work("shop", **{"ioint.session.id": "s-1"}).SerializeToString())
+    await node.told()
+    await post(node, work("mole", trace="cd" * 16, **{"ioint.session.id": "s-1"}).SerializeToString())
+    told = await node.told()
+    assert told["shop/support"].row["id"] == "s-1"
+    assert [len(one.actions) for one in told.values()] == [1, 1]
+
+
 async def test_a_trace_that_is_sent_again_changes_nothing(node: Target) -> None:
     for _ in range(2):
         await post(node, work().SerializeToString())
@@ -222,6 +231,15 @@ async def test_a_run_ends_with_its_trace_and_a_conversation_when_nothing_more_is
     assert told["chat/support"].row["state"] == "open"
     node.clock.now += round(node.telemetry.limits.close_s * 1000) + 1
     assert (await node.told())["chat/support"].row["outcome"] == "done"
+
+
+async def test_a_trace_of_which_no_end_comes_is_given_up(node: Target) -> None:
+    made = request()
+    add(made, 2, tool("lookup"), parent=1)
+    await post(node, made.SerializeToString())
+    await node.told()
+    node.clock.now += round(node.telemetry.limits.close_s * 1000) + 1
+    assert (await node.told())["shop"].row["outcome"] == "aborted"
 
 
 async def test_what_waits_is_told_when_the_node_stops(node: Target) -> None:

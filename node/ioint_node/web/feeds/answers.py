@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from aiohttp import web
 
-PRIVATE = "private, no-cache"
+from ioint_node.web.described import Answer, Parameter, Schema
+
+PRIVATE: Final = "private, no-cache"
 """Kept by the caller alone, and asked about before each use."""
+
+
+KNOWN: Final = Parameter(
+    name="If-None-Match", where="header", about="The `ETag` of the answer that the caller has."
+)
 
 
 def tag_of(*parts: str | bytes) -> str:
@@ -30,6 +38,14 @@ def unchanged(request: web.Request, tag: str, caching: str = PRIVATE) -> web.Res
 def fresh(body: bytes, kind: str, tag: str, caching: str = PRIVATE) -> web.Response:
     """200 with a tag."""
     return web.Response(body=body, headers={"Content-Type": kind, **_headers(tag, caching)})
+
+
+def told(kind: str, schema: Schema, about: str) -> dict[int, Answer]:
+    """What a route says of these two answers."""
+    return {
+        200: Answer(about=about, content={kind: schema}, headers={"ETag": "What `If-None-Match` takes."}),
+        304: Answer(about="Nothing changed since the answer with this `ETag`."),
+    }
 
 
 def _headers(tag: str, caching: str) -> dict[str, str]:

@@ -14,7 +14,8 @@ from ioint_node.formats import misp
 from ioint_node.store import placements
 from ioint_node.store.times import from_text
 from ioint_node.store.tokens import Caller
-from ioint_node.web.feeds.answers import fresh, tag_of, unchanged
+from ioint_node.web.described import fields
+from ioint_node.web.feeds.answers import KNOWN, fresh, tag_of, told, unchanged
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import parameters
 from ioint_node.web.site import Route, Site
@@ -136,12 +137,39 @@ class MispFeed:
 def routes(site: Site) -> tuple[Route, ...]:
     """The doors of this module."""
     feed = MispFeed(site)
+    heading = fields(
+        info=str, date=str, analysis=str, threat_level_id=str, Orgc=dict[str, str], Tag=list[dict[str, str]]
+    )
+    whole = fields(Event={"type": "object", "required": ["uuid", "info", "Orgc", "timestamp", "Object"]})
     doors = (
-        (f"{FEED}manifest.json", "The events of the MISP feed", feed.manifest),
-        (f"{FEED}hashes.csv", "The hashes of the values in it", feed.hashes),
-        (f"{FEED}{{event}}.json", "One event of the MISP feed", feed.event),
+        (
+            f"{FEED}manifest.json",
+            "The events of the MISP feed",
+            feed.manifest,
+            told(JSON, {"type": "object", "additionalProperties": heading}, "Events by their ids."),
+        ),
+        (
+            f"{FEED}hashes.csv",
+            "The hashes of the values in it",
+            feed.hashes,
+            told("text/csv", str, "MD5 of a value and the id of its event, a line each."),
+        ),
+        (
+            f"{FEED}{{event}}.json",
+            "One event of the MISP feed",
+            feed.event,
+            told(JSON, whole, "An event as MISP takes it in."),
+        ),
     )
     return tuple(
-        Route(method="GET", path=path, may="query", summary=summary, handler=handler)
-        for path, summary, handler in doors
+        Route(
+            method="GET",
+            path=path,
+            may="query",
+            summary=summary,
+            handler=handler,
+            query=(KNOWN,),
+            answers=answers,
+        )
+        for path, summary, handler, answers in doors
     )

@@ -10,7 +10,8 @@ from ioint_node.formats.navigator import Heat, layer
 from ioint_node.store import findings, placements
 from ioint_node.store.times import to_text
 from ioint_node.store.tokens import Caller
-from ioint_node.web.feeds.answers import fresh, tag_of, unchanged
+from ioint_node.web.described import fields
+from ioint_node.web.feeds.answers import KNOWN, fresh, tag_of, told, unchanged
 from ioint_node.web.requests import parameters
 from ioint_node.web.site import Route, Site
 
@@ -40,5 +41,16 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="A layer for the ATLAS Navigator: which techniques are being seen",
             handler=show_layer,
+            query=(KNOWN,),
+            answers=told(
+                "application/json",
+                fields(
+                    name=str,
+                    versions=dict[str, str],
+                    domain=str,
+                    techniques={"type": "array", "items": fields(techniqueID=str, score=int, color=str)},
+                ),
+                "A layer in the format 4.5.",
+            ),
         ),
     )

@@ -19,6 +19,7 @@ from ioint_node.store import findings
 from ioint_node.store.findings import Decided, Noted
 from ioint_node.store.times import from_text, to_text
 from ioint_node.store.tokens import Caller
+from ioint_node.web.described import LIMIT, Answer, Parameter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
 from ioint_node.web.site import Route, Site
@@ -27,6 +28,7 @@ FEED: Final = "/feeds/ocsf.jsonl"
 JSON_LINES: Final = "application/jsonl"
 SETTLED_MS: Final = 2_000
 """Decisions are shown when they are this old: those of one millisecond may be written one after the other."""
+HIDDEN: Final = "A pattern above the clearance of this token"
 _BEGINNING: Final = ("0", "1970-01-01T00:00:00.000Z", "-")
 
 
@@ -76,18 +78,20 @@ def _marked(finding: dict[str, Any], *place: object) -> dict[str, Any]:
     return finding
 
 
-def _step(site: Site, found: Noted, rows: Mapping[str, Mapping[str, Any]]) -> ocsf.Step:
+def _step(site: Site, found: Noted, rows: Mapping[str, Mapping[str, Any] | None]) -> ocsf.Step:
     incident, catalogue = found.incident, site.parts.exchange.catalogue
-    entry = catalogue.entries.get(incident.pattern)
     row = rows.get(indicator_id(incident.pattern), {})
+    # That something is warned of may be above the clearance; that an own session has an incident is not.
+    hidden = row is None
+    entry = None if hidden else catalogue.entries.get(incident.pattern)
     return ocsf.Step(
         seq=found.seq,
         what=found.note.what,
         said=found.note.text,
         at=found.note.at,
         incident=incident.id,
-        pattern=incident.pattern,
-        label=label_of(incident.pattern, catalogue),
+        pattern="" if hidden else incident.pattern,
+        label=HIDDEN if hidden else label_of(incident.pattern, catalogue),
         session=incident.session_id,
         actor=incident.actor,
         found=incident.found,
@@ -95,9 +99,9 @@ def _step(site: Site, found: Noted, rows: Mapping[str, Mapping[str, Any]]) -> oc
         state=incident.state,
         sessions=incident.sessions,
         opened_at=incident.opened_at,
-        intents=entry.intents if entry else tuple(row.get("intents", ())),
+        intents=entry.intents if entry else tuple((row or {}).get("intents", ())),
         risk=entry.risk if entry else None,
-        confidence=row.get("confidence"),
+        confidence=(row or {}).get("confidence"),
     )
 
 
@@ -121,5 +125,14 @@ def routes() -> tuple[Route, ...]:
             may="review",
             summary="Incidents and actions out of scope as OCSF Detection Findings, a line each",
             handler=list_findings,
+            costly=True,
+            query=(LIMIT, Parameter(name="after", about="Go on after this place: a cursor of this route.")),
+            answers={
+                200: Answer(
+                    about="Findings, one JSON object a line.",
+                    content={JSON_LINES: str},
+                    headers={"Link": 'Where to go on (`rel="next"`).'},
+                )
+            },
         ),
     )

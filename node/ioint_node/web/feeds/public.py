@@ -9,7 +9,8 @@ from aiohttp import web
 from ioint_node.store import public
 from ioint_node.store.public import PublicBundle
 from ioint_node.store.tokens import Caller
-from ioint_node.web.feeds.answers import fresh, tag_of, unchanged
+from ioint_node.web.described import fields, missing
+from ioint_node.web.feeds.answers import KNOWN, fresh, tag_of, told, unchanged
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import parameters
 from ioint_node.web.site import Route, Site
@@ -61,6 +62,13 @@ def routes() -> tuple[Route, ...]:
             may=None,
             summary="What the operator publishes as TLP:CLEAR, signed",
             handler=doors.bundle,
+            query=(KNOWN,),
+            answers=told(
+                JSON,
+                fields(payload=str, payloadType=str, signatures=list[dict[str, str]]),
+                "A DSSE envelope.",
+            )
+            | missing("Nothing is published."),
         ),
         Route(
             method="GET",
@@ -68,5 +76,10 @@ def routes() -> tuple[Route, ...]:
             may=None,
             summary="The key that the public bundle is signed with",
             handler=doors.key,
+            query=(KNOWN,),
+            answers=told(
+                JSON, fields(schema=str, key=str, keyid=str, member=str, consortium=str), "A key document."
+            )
+            | missing("Nothing is published."),
         ),
     )

@@ -57,7 +57,12 @@ def put_subject(parts: SignalParts, *, wanted: bool) -> Handler:
         async def write(connection: AsyncConnection) -> None:
             await signals.stream_of(connection, caller, body.stream_id)
             await signals.put_subject(
-                connection, body.stream_id, subject, wanted=wanted, most=parts.limits.subjects
+                connection,
+                body.stream_id,
+                subject,
+                wanted=wanted,
+                most=parts.limits.subjects,
+                most_wide=parts.limits.wide_subjects,
             )
 
         await parts.store.write(write)

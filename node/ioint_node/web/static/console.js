@@ -4,6 +4,8 @@
 const STATES = ["malicious", "suspicious", "watched", "disputed", "withdrawn", "benign", "unknown"];
 const PAGE_ROWS = 100;
 const MOVES_KEPT = 50;
+const PAGES_AT_ONCE = 20; // of a filter that takes little
+const OFFERS = 12;
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const REFRESH_MS = 15000;
 const INCIDENT_ROWS = 10;
@@ -12,7 +14,7 @@ const CLOSINGS = { t: "true_positive", f: "false_positive", e: "expected_use", b
 // Why the node let nobody in who came back from the identity provider.
 const REFUSED = { no_role: "The identity provider knows you, and no rule of this node gives you a role: ask its operator.", provider_away: "The identity provider does not answer. A token opens the console all the same.", provider_refused: "The identity provider did not let you in. Try again, or use a token." };
 const byId = (id) => document.getElementById(id);
-const store = { token: sessionStorage.getItem("ioint-token"), person: false, rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null, judges: true, closed: null, busy: false };
+const store = { token: sessionStorage.getItem("ioint-token"), person: false, rows: new Map(), next: null, open: null, moves: [], last: null, aborts: null, status: null, incidents: [], nextIncident: null, judges: true, closed: null, busy: false, asked: 0, keys: [], saved: [], offered: -1 };
 
 // --- small things -----------------------------------------------------------------------------------------------
 function el(tag, options = {}, ...children) {
@@ -55,7 +57,7 @@ async function call(path, options = {}) {
   });
   if (answer.status === 401) { leave(store.person ? "You have been signed out: sign in again." : "The token is unknown, expired or revoked."); throw new Error("signed out"); }
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(body.detail || `HTTP ${answer.status}`), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(body.detail || `HTTP ${answer.status}`), { status: answer.status, field: body.field, at: body.at });
   return body;
 }
 function tell(error) { if (error.name !== "AbortError" && error.message !== "signed out") byId("trouble").textContent = error.message; }
@@ -63,12 +65,13 @@ function tell(error) { if (error.name !== "AbortError" && error.message !== "sig
 // --- filters live in the hash: a link shows what its sender saw ---------------------------------------------------
 function wanted() {
   const given = new URLSearchParams(location.hash.slice(1));
-  return { q: given.get("q") || "", states: (given.get("state") || "").split(",").filter((s) => STATES.includes(s)), here: given.get("here") === "1", muted: given.get("muted") === "1", open: given.get("open"), incident: given.get("incident"), closed: given.get("closed") === "1" };
+  return { q: given.get("filter") || given.get("q") || "", saved: given.get("saved") || "", states: (given.get("state") || "").split(",").filter((s) => STATES.includes(s)), here: given.get("here") === "1", muted: given.get("muted") === "1", open: given.get("open"), incident: given.get("incident"), closed: given.get("closed") === "1" };
 }
 function want(change) {
   const now = { ...wanted(), ...change };
   const hash = new URLSearchParams();
-  if (now.q) hash.set("q", now.q);
+  if (now.q) hash.set("filter", now.q);
+  if (now.saved) hash.set("saved", now.saved);
   if (now.states.length) hash.set("state", now.states.join(","));
   if (now.here) hash.set("here", "1");
   if (now.muted) hash.set("muted", "1");
@@ -80,25 +83,136 @@ function want(change) {
 
 // --- what is going round ------------------------------------------------------------------------------------------
 async function load({ more = false } = {}) {
-  const { q, states } = wanted();
+  const { q, saved, states } = wanted();
   const query = new URLSearchParams({ limit: PAGE_ROWS });
-  if (q) query.set("q", q);
+  if (q) query.set("filter", filter_of(q));
+  if (saved) query.set("saved", saved);
   if (states.length) query.set("state", states.join(","));
   if (more && store.next) query.set("cursor", store.next);
-  const page = await call(`/api/v1/indicators?${query}`);
+  const asked = ++store.asked;
+  const found = [];
+  let next = null;
+  try {
+    // A page may be empty and go on: little matched among what was looked at.
+    for (let pages = 0; pages < PAGES_AT_ONCE && (pages === 0 || (next && !found.length)); pages += 1) {
+      const page = await call(`/api/v1/indicators?${query}`);
+      if (asked !== store.asked) return; // another filter was asked for meanwhile
+      found.push(...page.items);
+      next = page.next;
+      if (next) query.set("cursor", next);
+    }
+  } catch (error) {
+    if (error.field !== "filter") throw error;
+    show_fault(error);
+    return;
+  }
+  show_fault(null);
   if (!more) store.rows.clear();
-  for (const row of page.items) store.rows.set(row.id, row);
-  store.next = page.next;
+  for (const row of found) store.rows.set(row.id, row);
+  store.next = next;
   show();
 }
+
+// --- the filter language ------------------------------------------------------------------------------------------
+// Words alone are looked for in labels; with an operator it is the filter language.
+function is_filter(text) { return /[:<>]/.test(text); }
+function filter_of(text) { return is_filter(text) ? text : `q:"${text.replaceAll('"', " ")}"`; }
+function show_fault(error) {
+  const box = byId("q"), text = box.value;
+  box.setAttribute("aria-invalid", String(Boolean(error)));
+  byId("fault").hidden = !error;
+  if (!error) { put("fault"); return; }
+  const at = is_filter(text.trim()) && Number.isInteger(error.at) ? error.at + text.length - text.trimStart().length : null;
+  const said = error.message.replace(/^filter: (at character \d+: )?/, "");
+  if (at === null) { put("fault", said); return; }
+  put("fault", text.slice(0, at), el("mark", {}, text.slice(at).match(/^\S*/)[0] || "▲"), ` — ${said}`);
+}
+async function load_language() {
+  const [language, saved] = await Promise.all([call("/api/v1/filters/language"), call("/api/v1/filters?limit=500")]);
+  store.keys = language.keys;
+  store.saved = saved.items;
+  show_saved();
+}
+// What may stand where the caret is: the part that it takes the place of, and the texts that may.
+function offers_at(text, caret) {
+  const before = text.slice(0, caret);
+  const value = before.match(/(?:^|\s)-?([a-z_]+):(?:[^\s",]*,)*([^\s",]*)$/);
+  const key = value && store.keys.find((one) => one.key === value[1]);
+  if (key) {
+    const found = (key.values || []).filter((one) => one.startsWith(value[2]) && one !== value[2]);
+    return { from: caret - value[2].length, offers: found.slice(0, OFFERS).map((one) => ({ text: one, about: "" })), about: key.about, example: key.example };
+  }
+  const begun = before.match(/(?:^|\s)-?([a-z_]*)$/);
+  if (!begun || (!begun[1] && text.trim())) return { from: caret, offers: [] };
+  return { from: caret - begun[1].length, offers: store.keys.filter((one) => one.key.startsWith(begun[1])).slice(0, OFFERS).map((one) => ({ text: one.type === "number" ? `${one.key}>=` : `${one.key}:`, about: `${one.about} — ${one.example}` })) };
+}
+function show_offers() {
+  const box = byId("q");
+  const { offers } = document.activeElement === box ? offers_at(box.value, box.selectionStart) : { offers: [] };
+  store.offered = -1;
+  byId("offers").hidden = !offers.length;
+  box.setAttribute("aria-expanded", String(Boolean(offers.length)));
+  put("offers", ...offers.map((one, place) => el("li", { role: "option", id: `offer-${place}`, "aria-selected": "false", onmousedown: (event) => { event.preventDefault(); take_offer(one.text); } }, one.text, one.about ? el("span", { class: "dim" }, one.about) : null)));
+}
+function move_offer(by) {
+  const items = [...byId("offers").children];
+  store.offered = (store.offered + by + items.length) % items.length;
+  items.forEach((item, place) => item.setAttribute("aria-selected", String(place === store.offered)));
+  byId("q").setAttribute("aria-activedescendant", `offer-${store.offered}`);
+  items[store.offered].scrollIntoView({ block: "nearest" });
+}
+function take_offer(text) {
+  const box = byId("q"), caret = box.selectionStart, { from } = offers_at(box.value, caret);
+  box.setRangeText(text, from, caret, "end");
+  box.dispatchEvent(new Event("input"));
+}
+function typed(event) {
+  const open = !byId("offers").hidden;
+  if (event.key === "Escape" && open) { event.preventDefault(); byId("offers").hidden = true; }
+  else if (open && (event.key === "ArrowDown" || event.key === "ArrowUp")) { event.preventDefault(); move_offer(event.key === "ArrowDown" ? 1 : store.offered < 0 ? 0 : -1); }
+  else if (open && event.key === "Enter" && store.offered >= 0) { event.preventDefault(); take_offer(byId("offers").children[store.offered].firstChild.textContent); }
+}
+function show_saved() {
+  const { saved } = wanted(), one = store.saved.find((each) => each.id === saved);
+  put("saved", el("option", { value: "" }, store.saved.length ? "Saved filters…" : "No saved filter"), ...store.saved.map((each) => el("option", { value: each.id, selected: each.id === saved, title: each.text }, each.name)));
+  byId("saved").value = one ? saved : "";
+  byId("drop").hidden = byId("doors").hidden = !one;
+  put("doors", ...(one ? [el("code", {}, one.text), door("TAXII collection", `/taxii2/ioint/collections/${one.id}/`), door("CSV", `/feeds/indicators.csv?saved=${one.id}`), door("JSON Lines", `/feeds/indicators.jsonl?saved=${one.id}`)] : []));
+}
+// An address for another tool, which signs in by itself: no token is in it.
+function door(name, path) {
+  const address = `${location.origin}${path}`;
+  return el("span", {}, el("a", { href: path, title: address }, name), " ", el("button", { class: "quiet copy", type: "button", "data-address": address, onclick: async (event) => { const button = event.currentTarget; await navigator.clipboard.writeText(address); button.textContent = "copied"; } }, "copy"));
+}
+async function keep(event) {
+  event.preventDefault();
+  const { q, states } = wanted();
+  const text = [q && filter_of(q), states.length && `state:${states.join(",")}`].filter(Boolean).join(" ");
+  let made;
+  try {
+    made = await call("/api/v1/filters", { method: "POST", body: JSON.stringify({ name: byId("name").value.trim(), filter: text }) });
+  } catch (error) { show_fault(error); return; }
+  byId("naming").hidden = true;
+  byId("name").value = "";
+  want({ q: "", states: [], saved: made.id });
+  await load_language();
+  read_filters();
+  await load();
+}
+async function drop() {
+  await call(`/api/v1/filters/${wanted().saved}`, { method: "DELETE" });
+  want({ saved: "" });
+  await load_language();
+  await load();
+}
 function show(fresh = null) {
-  const { here, muted, q, states, open } = wanted();
+  const { here, muted, q, saved, states, open } = wanted();
   const rows = [...store.rows.values()].filter((row) => (!here || row.local_hits > 0) && (muted || !row.muted)).sort((a, b) => b.seq - a.seq);
   put("rows", ...rows.map((row) => line(row, { open: row.id === open, fresh: row.id === fresh })));
   byId("shown").textContent = rows.length ? `${rows.length}${store.next ? " and more" : ""}, newest change first` : "";
   byId("table").hidden = !rows.length;
   byId("empty").hidden = Boolean(rows.length);
-  byId("empty").textContent = rows.length ? "" : why_empty(q, states, here);
+  byId("empty").textContent = rows.length ? "" : why_empty(q || saved, states, here);
   byId("more").hidden = !store.next;
   show_hits();
 }
@@ -554,8 +668,8 @@ function heard(frame) {
   if (id) refresh(id).catch(tell);
 }
 async function refresh(id) {
-  const { q, states } = wanted();
-  if (q || states.length) { await load(); return; }
+  const { q, saved, states } = wanted();
+  if (q || saved || states.length) { await load(); return; }
   const row = await call(`/api/v1/patterns/${id}`);
   store.rows.set(id, row);
   show(id);
@@ -581,6 +695,7 @@ async function enter() {
     await load_status();
     const snapshot = await call("/api/v1/snapshot?limit=1");
     store.last = String(snapshot.seq);
+    await load_language();
     await load();
     await load_incidents();
     const { open, incident } = wanted();
@@ -599,7 +714,7 @@ function leave(why = "") {
   sessionStorage.removeItem("ioint-token");
   if (store.aborts) store.aborts.abort();
   // Nothing that the token showed stays in the page.
-  Object.assign(store, { rows: new Map(), next: null, open: null, moves: [], status: null, incidents: [], nextIncident: null, judges: true, closed: null });
+  Object.assign(store, { rows: new Map(), next: null, open: null, moves: [], status: null, incidents: [], nextIncident: null, judges: true, closed: null, saved: [] });
   for (const id of ["numbers", "hits", "moves", "incidents", "rows", "panel", "peers"]) put(id);
   for (const id of ["room", "leave", "live", "mode", "effects"]) byId(id).hidden = true;
   byId("door").hidden = false;
@@ -607,7 +722,8 @@ function leave(why = "") {
 }
 function read_filters() {
   const { q, states, here, muted, closed } = wanted();
-  byId("q").value = q;
+  show_saved();
+  if (document.activeElement !== byId("q")) byId("q").value = q;
   byId("here").checked = here;
   byId("muted").checked = muted;
   byId("closed").checked = closed;
@@ -641,7 +757,13 @@ function start() {
   byId("here").addEventListener("change", () => { want({ here: byId("here").checked }); show(); });
   byId("muted").addEventListener("change", () => { want({ muted: byId("muted").checked }); show(); });
   let typing = 0;
-  byId("q").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => { want({ q: byId("q").value.trim() }); load().catch(tell); }, 250); });
+  byId("q").addEventListener("input", () => { show_offers(); clearTimeout(typing); typing = setTimeout(() => { want({ q: byId("q").value.trim() }); load().catch(tell); }, 250); });
+  for (const name of ["focus", "click", "blur"]) byId("q").addEventListener(name, show_offers);
+  byId("q").addEventListener("keydown", typed);
+  byId("saved").addEventListener("change", () => { want({ saved: byId("saved").value }); show_saved(); load().catch(tell); });
+  byId("keep").addEventListener("click", () => { byId("naming").hidden = !byId("naming").hidden; if (!byId("naming").hidden) byId("name").focus(); });
+  byId("naming").addEventListener("submit", (event) => keep(event).catch(tell));
+  byId("drop").addEventListener("click", () => drop().catch(tell));
   addEventListener("hashchange", () => { read_filters(); load().catch(tell); });
   setInterval(() => { if ((store.token || store.person) && !byId("room").hidden) Promise.all([load_status(), store.judges ? load_incidents() : null]).catch(tell); }, REFRESH_MS);
   begin().catch(tell);

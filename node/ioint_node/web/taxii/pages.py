@@ -73,8 +73,10 @@ class Definitions:
 
     def chosen(self, wanted: Wanted) -> tuple[Piece, ...]:
         """Those that a poll asks for."""
+        ids = self._by_id.keys() if wanted.ids is None else wanted.ids & self._by_id.keys()
+        found = [self._by_id[name] for name in ids]
         return tuple(
-            piece for piece in self.pieces if piece.first_us > wanted.after_us and _asked(piece, wanted)
+            sorted(piece for piece in found if piece.first_us > wanted.after_us and _asked(piece, wanted))
         )
 
     def referred(self, labels: Iterable[str], intents: Iterable[str]) -> tuple[Piece, ...]:

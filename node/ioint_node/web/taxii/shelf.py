@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from asyncio import Future
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,6 +39,7 @@ CONTRIBUTIONS: Final = str(uuid.uuid5(stix.NAMESPACE, "collection contributions"
 FRESH_MS: Final = 1_000  # after which a commit of another process is noticed
 ANSWERS_KEPT: Final = 64
 ANSWER_BYTES: Final = 262_144  # an answer larger than this is not kept
+UNKEPT_MOST: Final = 5_000  # groups that wait to be written
 _GROUPS_LEAST: Final = 100  # that are looked through at a time for objects of some types
 _DOUBTED: Final = parse(f"state:{','.join(sorted(stix.DOUBTED))}")
 _DOUBTING: Final = frozenset({"opinion", "note"})
@@ -80,6 +82,8 @@ class Shelf:
     def __init__(self, site: Site, definitions: Definitions) -> None:
         self._site, self._definitions = site, definitions
         self._taxonomy: Taxonomy = site.parts.exchange.taxonomy
+        self._unkept: dict[int, Group] = {}
+        self._keeping = False
         self._newest = (-1, 0, 0)  # commits, when it was asked, microseconds of the newest change
 
     async def page(self, wanted: Wanted, clearance: str, *, part: Part, only: Filter = EVERYTHING) -> Page:
@@ -158,8 +162,7 @@ class Shelf:
         async with store.read() as connection:
             rows = await rendered.rows_of(connection, bare.keys())
         made = {row.n: self._render(row) for row in rows if row.added_at == bare[row.n]}
-        with suppress(BusyError):  # then it is rendered again for the next who asks
-            store.submit(partial(rendered.keep, made=tuple(made.values()))).add_done_callback(_heard)
+        self._keep(made)
         if part == "body":
             made = {key: replace(one, names="") for key, one in made.items()}
         return [
@@ -167,6 +170,24 @@ class Shelf:
             for one in found
             if isinstance(one, Group) or one.n in made
         ]
+
+    def _keep(self, made: Mapping[int, Group]) -> None:
+        """Let ready bytes be written, all that come while some are written together."""
+        self._unkept |= made
+        if len(self._unkept) > UNKEPT_MOST:
+            self._unkept.clear()  # they are made again for the next who asks
+        if self._keeping or not self._unkept:
+            return
+        writing, self._unkept = tuple(self._unkept.values()), {}
+        with suppress(BusyError):
+            future = self._site.parts.store.submit(partial(rendered.keep, made=writing))
+            self._keeping = True
+            future.add_done_callback(self._kept)
+
+    def _kept(self, future: Future[None]) -> None:
+        self._keeping = False
+        if not future.cancelled() and future.exception() is None:
+            self._keep({})
 
     def _render(self, row: StoredIndicator) -> Group:
         entry = self._site.parts.exchange.catalogue.entries.get(row.id)
@@ -191,8 +212,3 @@ class Shelf:
         newest = await rendered.newest(self._site.parts.store.reader)
         self._newest = (commits, now, millis(newest) * 1_000 if newest else 0)
         return self._newest[2]
-
-
-def _heard(future: object) -> None:
-    # Bytes that could not be kept are made again; an unread exception is noise.
-    getattr(future, "exception", lambda: None)()

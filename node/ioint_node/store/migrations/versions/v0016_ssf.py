@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("stream_id", sa.String(32), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("wide", sa.Integer(), nullable=False),
         sa.Column("wanted", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("stream_id", "digest", name=op.f("pk_signal_subjects")),
     )
