@@ -68,6 +68,9 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("status",): (),
     ("support-dump",): (),
     ("token", "list"): (),
+    ("webhooks", "dead"): ("{webhook}",),
+    ("webhooks", "list"): (),
+    ("webhooks", "show"): ("{webhook}",),
     ("why",): (PATTERN[:12],),
 }
 WIDER = {"family": "research", "verbs": ["send"], "resources": ["email"], "boundary": "external"}
@@ -84,6 +87,7 @@ CHANGING = {
     "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
     "token": {"create", "revoke", "rotate"},
+    "webhooks": {"create", "enable", "remove", "replay", "rotate", "test"},
 }  # fmt: skip
 WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "simulate", "taxonomy", "train"}
 OF_A_FILE = {("filters", "explain"), ("public", "verify")}
@@ -96,6 +100,7 @@ class Running:
     home: Path
     proposal: str
     incident: str
+    webhook: str
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +120,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         incident = until_found(door)
         done("approvals", "allow", "--class", "novel", "--reason", "a trial", "--home", home)
         made = door.post("api", "v1", "policies", body=WIDER)
-        yield Running(home=home, proposal=str(made["id"])[:12], incident=incident)
+        hook = door.post("api", "v1", "webhooks", body={"url": "http://127.0.0.1:9/"})
+        yield Running(home=home, proposal=str(made["id"])[:12], incident=incident, webhook=hook["id"])
 
 
 def done(*words: object) -> None:
