@@ -157,6 +157,16 @@ async def test_a_number_that_is_none_is_refused(node: Node, last: str) -> None:
     assert (await answer.json(content_type=None))["field"] == "Last-Event-ID"
 
 
+async def test_who_says_that_it_has_heard_nothing_yet_begins_now(node: Node) -> None:
+    headers = node.headers("engine") | {"Last-Event-ID": ""}
+    async with node.client.get("/api/v1/stream", headers=headers) as answer:
+        assert answer.status == 200
+        await until(lambda: node.parts.hub.subscribers > 0)
+        (seq,) = await say(node)
+        (event,) = await events(answer, 1)
+    assert event["seq"] == seq
+
+
 class TestTightLimits:
     @pytest.fixture
     def limits(self) -> WebLimits:
