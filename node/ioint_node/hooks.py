@@ -120,7 +120,7 @@ class Hooks:
                 continue
             if self._cursor(hook) >= newest and hook.id not in owed:
                 continue
-            if (early_ms := from_text(hook.not_before) - now) > 0:
+            if early_ms := self._limits.pauses.left_ms(from_text(hook.not_before), now):
                 wait_s = min(wait_s, early_ms / 1000)
                 continue
             if len(self._busy) >= self._limits.hooks_at_once:

@@ -119,7 +119,7 @@ class Transmitter:
             behind = of.status == ENABLED and max(of.cursor, parts.looked.get(of.id, 0)) < newest
             if of.settings.method != PUSH or not (behind or of.id in speaking):
                 continue
-            if (early_ms := from_text(of.not_before) - now) > 0:
+            if early_ms := limits.pauses.left_ms(from_text(of.not_before), now):
                 wait_s = min(wait_s, early_ms / 1000)
                 continue
             makers = list(self._busy.values())
