@@ -387,7 +387,7 @@ async def test_a_cursor_of_no_instant_is_refused(node: Node, position: str) -> N
 async def test_an_object_that_is_too_large_or_of_no_time_is_refused_and_says_nothing(node: Node) -> None:
     (pattern,) = node.patterns(1)
     await node.hear("contoso", node.report(pattern))
-    about = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
+    about: dict[str, Any] = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
     status = await contribute(
         node,
         stix_object("opinion", 1, explanation="x" * 40_000, **about),
@@ -402,7 +402,7 @@ async def test_an_object_that_is_too_large_or_of_no_time_is_refused_and_says_not
 async def test_nobody_replaces_a_contribution_that_it_may_not_see(node: Node) -> None:
     (pattern,) = node.patterns(1)
     await node.hear("contoso", node.report(pattern, tlp="green"))
-    about = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
+    about: dict[str, Any] = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
     said = stix_object("opinion", **about, object_marking_refs=[stix.marking_id("amber")])
     await contribute(node, said)
     made = await node.parts.store.write(
