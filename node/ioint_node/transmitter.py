@@ -142,10 +142,12 @@ class Transmitter:
         except BusyError as error:
             log.warning("stream %s waits: %s", of.id, error)
             await asyncio.sleep(self._limits.wait_s)
+            goes_on = True
         except Exception:
             # One stream's trouble (a full write queue, a bug) must not stop the others.
             log.exception("stream %s", of.id)
             await asyncio.sleep(self._limits.wait_s)
+            goes_on = True
         finally:
             del self._busy[of.id]
             if self._passed or goes_on:
