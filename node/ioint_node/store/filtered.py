@@ -106,7 +106,8 @@ async def plan(
         return None
     few = [_Group(condition=true(), count=1, source=and_(*extra))] if extra else []
     others = [not_(_asked(term)) for term in map(_positively, wanted.terms) if term.negated]
-    others.append(indicators.c.tlp.in_(visible(clearance)))
+    # Once more on the row itself; of an expression, so that no index of labels is taken for a way to find few rows.
+    others.append(indicators.c.tlp.concat("").in_(visible(clearance)))
     steps = _steps(groups, rows, limit)
     sources = [group for group in (*few, *groups) if group.source is not None]
     shortest = min(sources, key=lambda group: group.count, default=None)
