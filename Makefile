@@ -20,7 +20,7 @@ BUILD_LOCK := requirements/build.txt
 INSTALL := $(PIP) install --require-hashes --no-deps --only-binary :all:
 INSTALL_SOURCES := $(INSTALL) --no-binary cpe,python-baseconv,varint,weakrefmethod --no-build-isolation --use-pep517
 PURE_TESTS := $(wildcard tests/taxonomy tests/protocol $(addprefix tests/node/, \
-    scoring trust reputation admission privacy telemetry))
+    scoring trust reputation admission privacy filtering telemetry))
 
 .PHONY: help demo test check interop lock clean
 .DELETE_ON_ERROR:

@@ -248,10 +248,12 @@ def page(result: dict[str, Any]) -> str:
         "# Filters",
         "",
         f"Made by `docs/measurements/filters.py` on {result['machine']}, SQLite {result['sqlite']}{busy}.",
-        f"A question is a page of {PAGE} rows, half of them from a random place on; {result['rounds']} rounds of all questions",
-        "in turn. Rows that match are counted up to 5,000; times are milliseconds, CPU that of the whole process.",
+        f"A question is a page of {PAGE} rows, half of them from a random place on; {result['rounds']} rounds of all",
+        "questions in turn. Rows that match are counted up to 5,000; times are milliseconds, CPU of the whole process.",
         "",
-        f"| question | filter | clearance | of {small['size']:,} | p50, p99, CPU | of {large['size']:,} | p50, p99, CPU |",
+        "| question | filter | clearance | "
+        + " | ".join(f"of {one['size']:,} | p50, p99, CPU" for one in (small, large))
+        + " |",
         "|---|---|---|---|---|---|---|",
     ]
     for one, other in zip(small["questions"], large["questions"], strict=True):

@@ -50,7 +50,7 @@ class Scale:
 
 
 FULL = Scale()
-SHORT = Scale(rows=20_000, few=5_000, rounds=1, requests=400)
+SHORT = Scale(rows=20_000, few=5_000, rounds=1, requests=1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

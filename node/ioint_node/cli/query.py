@@ -28,8 +28,8 @@ WORDS = {
 def query(*, short: bool, form: str) -> None:
     """What TAXII clients ask of a million indicators and of ten thousand, with token and labels, beside its floor.
 
-    Takes about ten minutes, two gigabytes of memory and four of disk in a temporary directory; the rounds are interleaved,
-    so that the ratios hold on a busy machine too. Latencies do not: quote them from a quiet one.
+    Takes about ten minutes, and four gigabytes of disk in a temporary directory; the rounds are interleaved, so that
+    the ratios hold on a busy machine too. Latencies do not: quote them from a quiet one.
     """
     with progress("measuring") as tell:
         found = uvloop.run(bench_query(SHORT if short else FULL, tell))
@@ -51,11 +51,11 @@ def _show(found: Mapping[str, Any]) -> None:
     ]
     show_table(rows, COLUMNS, empty="nothing")
     click.echo()
-    machine = found["machine"]
+    machine, first = found["machine"], found["first_walk"]
     show_fields(
         {
             "indicators": f"{found['rows']}; cost of many: against {found['few_rows']}",
-            "read for the first time": f"p50 {found['first_walk']['p50_ms']} ms, p99 {found['first_walk']['p99_ms']} ms a page",
+            "read for the first time": f"p50 {first['p50_ms']} ms, p99 {first['p99_ms']} ms a page",
             "measured": f"{found['rounds']} rounds, {found['connections']} connections",
             "machine": f"{machine['cores']} x {machine['processor']}, load {machine['load'][0]}",
         }

@@ -13,7 +13,7 @@ from ioint_node.client.errors import NodeAwayError, NodeRefusedError
 from ioint_node.client.values import Decision, Verdict
 
 T = TypeVar("T")
-AWAY: Final = frozenset({408, 429, 500, 502, 503, 504})  # the same request may succeed later
+AWAY: Final = frozenset({408, 500, 502, 503, 504})  # the same request may succeed later
 DETAIL_CHARS: Final = 500
 NOT_UNDERSTOOD: Final = "not_understood"
 
@@ -43,7 +43,7 @@ class Reply:
             NodeAwayError: it cannot serve it now, or what answered is no node.
         """
         if self.status in AWAY:
-            raise NodeAwayError(f"the node answered {self.status}", sure=self.status in {429, 503})
+            raise NodeAwayError(f"the node answered {self.status}", sure=self.status == 503)
         if not 200 <= self.status < 300:
             raise self._refusal()
         try:
@@ -67,6 +67,11 @@ class Reply:
             if error.name != NOT_UNDERSTOOD:
                 raise
             return self.read(Verdict).decision()
+
+    @property
+    def too_fast(self) -> bool:
+        """Whether the node says that this token asks too often. Then nothing goes on: who floods gets no fail mode."""
+        return self.status == 429
 
     @property
     def unknown(self) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 from ioint_node.client.bodies import arguments_of, parts_of, text_of
 from ioint_node.client.breaker import Breaker
-from ioint_node.client.calls import Call, Reply, get, post
+from ioint_node.client.calls import AWAY, Call, Reply, get, post
 from ioint_node.client.errors import NodeAwayError, NodeRefusedError
 from ioint_node.client.limits import ClientLimits
 from ioint_node.client.remembered import Action, Place, Remembered
@@ -150,7 +150,7 @@ def ask(core: Core, call: Call) -> Flow[Reply]:
     while True:
         try:
             reply = yield call
-            if reply.status >= 500 or reply.status in {408, 429}:
+            if reply.status in AWAY:
                 reply.read(object)  # a node that cannot answer now is away
         except NodeAwayError as away:
             if left <= 0 or not away.broken:
@@ -392,6 +392,7 @@ def _send_waiting(core: Core, state: SessionState, most: int | None) -> Flow[int
         call, late = state.backlog[0]
         try:
             reply = yield from _asked_anew(core, state, call)
+            _check_pace(reply)
         except NodeAwayError as away:
             if call.twice or away.sure:
                 raise
@@ -436,6 +437,7 @@ def _asked_anew(core: Core, state: SessionState, call: Call) -> Flow[Reply]:
 def _tell(core: Core, state: SessionState, call: Call, kind: type[T]) -> Flow[T | None]:
     try:
         reply = yield from _within(core, state, call)
+        _check_pace(reply)
         return reply.read(kind)
     except NodeAwayError as away:
         if call.twice or away.sure:
@@ -443,6 +445,12 @@ def _tell(core: Core, state: SessionState, call: Call, kind: type[T]) -> Flow[T 
         else:
             core.counts["uncertain"] += 1
     return None
+
+
+def _check_pace(reply: Reply) -> None:
+    """What happened already waits, where the node says that this token asks too often."""
+    if reply.too_fast:
+        raise NodeAwayError("the node says that this token asks too often", sure=True)
 
 
 def _decide_away(core: Core, state: SessionState, action: Action, call: Call) -> Decision:

@@ -25,7 +25,17 @@ from msgspec.structs import replace
 
 from ioint_node.client.bodies import digest_of, shape_of
 from ioint_node.client.limits import ClientLimits
-from ioint_node.client.values import HALTS, HARMLESS, Decision, Network, Reason, Step, StreamEvent, Trust
+from ioint_node.client.values import (
+    AWAY,
+    HALTS,
+    HARMLESS,
+    Decision,
+    Network,
+    Reason,
+    Step,
+    StreamEvent,
+    Trust,
+)
 
 # Until a node has said what holds: the node's own defaults, with enforcing assumed.
 FAIL_MODE: Final[Mapping[str, str]] = {
@@ -175,7 +185,7 @@ class Remembered:
             response="notify" if goes_on else "approve",
             mode=known.decision.mode if known else "enforce",
             step=step,
-            reasons=(Reason(code="node_away", text=text),),
+            reasons=(Reason(code=AWAY, text=text),),
             trust=trust,
             network=network,
             source="fail_mode",
@@ -189,7 +199,7 @@ class Remembered:
             known.decision,
             action_id=action.action_id,
             step=step,
-            reasons=(Reason(code="node_away", text=f"no node answers: {why}"), *known.decision.reasons),
+            reasons=(Reason(code=AWAY, text=f"no node answers: {why}"), *known.decision.reasons),
             trust=trust,
             network=network,
             cache_ttl_s=0.0,

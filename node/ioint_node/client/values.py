@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 SHOWN_REASONS: Final = 3
+AWAY: Final = "node_away"  # the code of the reason of every decision that no node made
 HALTS: Final = frozenset({"suspend", "relaunch", "kill"})
 HARMLESS: Final = frozenset({"observe", "derive"})  # the effect classes that change nothing
 NEUTRAL: Final = 0.41  # the trust of an agent that nobody knows
@@ -136,8 +137,8 @@ class Decision(Answer, frozen=True):
 
     @property
     def why(self) -> str:
-        """The weightiest reasons in a line."""
-        first = sorted(self.reasons, key=lambda one: -abs(one.weight))[:SHOWN_REASONS]
+        """The weightiest reasons in a line, first of all that no node was asked."""
+        first = sorted(self.reasons, key=lambda one: (one.code != AWAY, -abs(one.weight)))[:SHOWN_REASONS]
         return "; ".join(one.text for one in first if one.text) or f"{self.verdict}, {self.response}"
 
 

@@ -16,6 +16,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -90,6 +91,7 @@ def indicator_id(pattern: str) -> str:
     return f"indicator--{subject_uuid(pattern)}"
 
 
+@lru_cache(maxsize=1_024)  # a taxonomy has a hundred; every page names some
 def attack_pattern_id(intent: str) -> str:
     """The STIX id of an intent, from its slug."""
     return f"attack-pattern--{uuid.uuid5(NAMESPACE, f'intent {intent}')}"

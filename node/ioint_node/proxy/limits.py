@@ -17,4 +17,5 @@ class ProxyLimits:
     ask_s: float = 300.0  # for the answer of the person at the client
     continued: int = 256  # calls that wait for an answer of the client, and tasks that run
     flush_s: float = 5.0  # between two looks at what waits for the node
-    close_s: float = 5.0  # to tell the node the end
+    close_s: float = 1.0  # to tell the node the end; a client kills what does not end soon
+    message_bytes: int = 64 * 1024 * 1024  # of one message of the client

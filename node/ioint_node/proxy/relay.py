@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp.shared.message import SessionMessage
 from mcp_types import (
+    INVALID_REQUEST,
     PARSE_ERROR,
     ErrorData,
     JSONRPCError,
@@ -184,6 +185,8 @@ class Relay:
         wanted, declared = messages.wanted_of(request), meta.get(messages.DECLARED_KEY)
         if wanted is None and not isinstance(declared, str):
             await self._pass(self._later_of(request) or Running(request))
+        elif request.id in self._judging or request.id in self._running:
+            await self._fault(request.id, INVALID_REQUEST, "a request with this id runs already")
         elif len(self._judging) + len(self._running) >= judge.limits.judged:
             await self._fault(request.id, messages.TOO_MANY, f"{judge.limits.judged} requests run already")
         else:
@@ -204,6 +207,10 @@ class Relay:
                     await self._judged(request, wanted)
             except NodeRefusedError as error:
                 text = f"Not run: {error}. Whoever operates this proxy has to look at it."
+                await self._to_client(messages.refusal(request, text, None))
+            except Exception:  # a fault of ours runs nothing, and ends no other call
+                log.exception("a call could not be judged")
+                text = "Not run: the proxy failed to judge it. Its standard error says more."
                 await self._to_client(messages.refusal(request, text, None))
             finally:
                 del self._judging[request.id]
@@ -277,7 +284,9 @@ class Relay:
         """Whether this ends a request that the server has not got yet."""
         if message.method != "notifications/cancelled":
             return False
-        scope = self._judging.get((message.params or {}).get("requestId", ""))
+        name = (message.params or {}).get("requestId", "")
+        self._running.pop(name, None)  # it may never be answered
+        scope = self._judging.get(name)
         if scope is None:
             return False
         scope.cancel()
@@ -300,8 +309,10 @@ class Relay:
             message = item.message
             if isinstance(message, (JSONRPCResponse, JSONRPCError)) and message.id is not None:
                 running = self._running.pop(message.id, None)
-                if running is not None:
-                    message = await self._answered(running, message)
+                if running is None:  # what nobody asked it: it would come past the node
+                    log.warning("the MCP server answered a request that it does not have")
+                    continue
+                message = await self._answered(running, message)
             await self._to_client(message)
 
     async def _answered(

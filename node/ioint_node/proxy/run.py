@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Self
 
 import anyio
 from mcp.server.stdio import stdio_server
@@ -36,54 +38,82 @@ async def proxy(
     """
     upstream: AbstractAsyncContextManager[tuple[Side, Dress]]
     upstream = start_command(command) if url is None else reach_address(url, headers or {})
-    judge, outcome = Judge(client, terms), "aborted"
-    async with client:
+    ended: ServerEnded | None = None
+    async with (
+        client,
+        upstream as (server, dress),
+        _standard_streams(terms.limits) as own,
+        _beside(client, terms.limits),
+    ):
+        judge = Judge(client, terms)
+        relay = Relay(own, server, judge, dress=dress, declare_tool=declare_tool)
+        outcome = "aborted"
         try:
-            async with (
-                upstream as (server, dress),
-                stdio_server() as (read, write),
-                _beside(client, terms.limits),
-            ):
-                relay = Relay(
-                    Side(read=read, write=write), server, judge, dress=dress, declare_tool=declare_tool
-                )
-                await relay.run()
+            await relay.run()
             outcome = "done"
-        except ServerEnded:
-            outcome = "failed"
-            raise
+        except ServerEnded as error:
+            outcome, ended = "failed", error
         finally:
+            # The client waits for our end, and not for long: the node hears it before the server is waited for.
             with anyio.move_on_after(terms.limits.close_s, shield=True):
                 await judge.close(outcome)
+    if ended is not None:
+        raise ended
 
 
-class _beside(AbstractAsyncContextManager[None]):  # noqa: N801 - read as a word of the block it opens
-    """What goes on beside the messages: what waits for the node is sent, and what it tells is heard."""
+class _Lines:
+    """The lines of standard input, for the transport of the SDK; unlike its own, reading them can be given up."""
 
-    def __init__(self, client: AsyncClient, limits: ProxyLimits) -> None:
-        self._client = client
-        self._limits = limits
-        self._tasks: list[asyncio.Task[None]] = []
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
 
-    async def __aenter__(self) -> None:
-        self._tasks = [asyncio.create_task(self._flush()), asyncio.create_task(self._follow())]
+    def __aiter__(self) -> Self:
+        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
+    async def __anext__(self) -> str:
+        line = await self._reader.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line.decode("utf-8", "replace")
+
+
+@asynccontextmanager
+async def _standard_streams(limits: ProxyLimits) -> AsyncIterator[Side]:
+    reader = asyncio.StreamReader(limit=limits.message_bytes)
+    loop = asyncio.get_running_loop()
+    pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    lines: Any = _Lines(reader)
+    try:
+        async with stdio_server(stdin=lines) as (read, write):
+            yield Side(read=read, write=write)
+    finally:
+        pipe.close()
+
+
+@asynccontextmanager
+async def _beside(client: AsyncClient, limits: ProxyLimits) -> AsyncIterator[None]:
+    """While messages pass: what waits for the node is sent, and what it tells is heard."""
+    tasks = [asyncio.create_task(_flush(client, limits)), asyncio.create_task(_follow(client))]
+    try:
+        yield
+    finally:
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
+        for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(self._limits.flush_s)
-            if self._client.counts["backlog"]:
-                await self._client.flush()
 
-    async def _follow(self) -> None:
-        try:
-            async for event in self._client.events():
-                log.debug("heard %s", event.event)
-        except ClientError as error:  # an agent's token does not open the stream
-            log.debug("the stream is not followed: %s", error)
+async def _flush(client: AsyncClient, limits: ProxyLimits) -> None:
+    while True:
+        await asyncio.sleep(limits.flush_s)
+        if client.counts["backlog"]:
+            await client.flush()
+
+
+async def _follow(client: AsyncClient) -> None:
+    try:
+        async for event in client.events():
+            log.debug("heard %s", event.event)
+    except ClientError as error:  # an agent's token does not open the stream
+        log.debug("the stream is not followed: %s", error)

@@ -28,7 +28,7 @@ CONNECTIONS: Final = 4  # at once; who comes then waits for a turn
 CACHE_KIB: Final = 16_384  # of SQLite's pages, at each
 MAPPED_BYTES: Final = 1 << 30  # of the file, which the system shares among them and takes back when it must
 STATEMENTS: Final = 256  # whose text is kept
-SLOW_S: Final = 0.005  # a reading on the spot that took longer is one too many
+SLOW_S: Final = 0.02  # a reading on the spot that took longer is one too many
 PATIENCE_S: Final = 10.0  # for which threads read then
 PRAGMAS: Final = ("query_only=ON", f"cache_size=-{CACHE_KIB}", f"mmap_size={MAPPED_BYTES}")
 Given = Mapping[str, object]

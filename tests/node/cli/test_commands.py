@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import ssl
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 import pytest
+from ioint_node.access.certificates import thumbprint
 from ioint_node.cli import main
 from ioint_node.cli.main import COMMANDS, ioint
 from ioint_node.store import engine
@@ -200,6 +202,23 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(shell: Shell, tmp_p
     shell.json("token", "revoke", made["id"], "--home", home)
     rows = {row["id"]: row for row in shell.json("token", "list", "--home", home)["items"]}
     assert rows[made["id"]]["revoked_at"] is not None
+
+
+def test_a_token_is_cut_to_scopes_and_bound_to_a_certificate(shell: Shell, tmp_path: Path) -> None:
+    home, certificate = tmp_path / "node", tmp_path / "client.pem"
+    make_node(shell, home, "Alpha")
+    create = ("token", "create", "--home", home, "--role", "soc")
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(b"any bytes"))
+    made = shell.json(*create, "--scope", "query,opine", "--cert", certificate)
+    assert made["scopes"] == ["opine", "query"]
+    assert made["certificate"] == thumbprint(b"any bytes")
+    code, _, err = shell.run(*create, "--scope", "decide")
+    assert code == 1
+    assert "does not open decide" in err
+    certificate.write_text("no certificate")
+    code, _, err = shell.run(*create, "--cert", certificate)
+    assert code == 1
+    assert "holds no certificate" in err
 
 
 def test_an_agents_token_needs_its_actor(shell: Shell, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,6 +207,15 @@ def test_a_killed_node_stops_nothing_that_may_go_on_and_hears_all_of_it_later(
     session.close()
 
 
+def test_threads_share_a_client_and_a_session(node: RealNode, client: Client) -> None:
+    session = client.session(actor="a-11", declared=TASK)
+    with ThreadPoolExecutor(4) as pool:
+        asked = pool.map(lambda n: session.act("get_order", {"order_id": str(n)}, server="shop"), range(24))
+        made = {decision.action_id for decision in asked}
+    assert set(stored(node, session.id)) == made
+    session.close()
+
+
 def test_a_session_that_the_node_never_wrote_is_opened_again(client: Client) -> None:
     lost = client.session(actor="a-9", declared=TASK, session_id="gone-1")
     lost._state.id = "gone-2"
@@ -214,32 +224,6 @@ def test_a_session_that_the_node_never_wrote_is_opened_again(client: Client) -> 
     )
     assert lost.act("get_order", {"order_id": "1"}, server="shop").source == "node"
     lost.close()
-
-
-async def test_the_stream_keeps_the_memory_true(node: RealNode, tasks: AsyncClient) -> None:
-    """A person halts an actor; the node dies; the actor stays halted."""
-    session = await tasks.session(actor="a-10", declared=TASK)
-    assert (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed
-    heard = asyncio.Event()
-
-    async def follow() -> None:
-        async for event in tasks.events(0):
-            if event.event == "response" and event.actor == "a-10":
-                heard.set()
-                return
-
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(follow())
-        async with httpx.AsyncClient(trust_env=False) as http:
-            answer = await http.post(
-                f"{node.url}/api/v1/agents/a-10/respond",
-                json={"action": "suspend", "reason": "a test"},
-                headers={"Authorization": f"Bearer {node.tokens['soc']}"},
-            )
-        assert answer.status_code == 201, answer.text
-        await heard.wait()
-    node.kill()
-    assert not (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed
 
 
 async def test_a_snapshot_has_where_changes_go_on(tasks: AsyncClient) -> None:
@@ -277,3 +261,29 @@ def test_the_example_runs(node: RealNode, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("not mailed yet, a person is asked: ")
+
+
+async def test_the_stream_keeps_the_memory_true(node: RealNode, tasks: AsyncClient) -> None:
+    """A person halts an actor; the node dies; the actor stays halted."""
+    session = await tasks.session(actor="a-10", declared=TASK)
+    assert (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed
+    heard = asyncio.Event()
+
+    async def follow() -> None:
+        async for event in tasks.events(0):
+            if event.event == "response" and event.actor == "a-10":
+                heard.set()
+                return
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(follow())
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(
+                f"{node.url}/api/v1/agents/a-10/respond",
+                json={"action": "suspend", "reason": "a test"},
+                headers={"Authorization": f"Bearer {node.tokens['soc']}"},
+            )
+        assert answer.status_code == 201, answer.text
+        await heard.wait()
+    node.kill()
+    assert not (await session.act("get_order", {"order_id": "1"}, server="shop")).allowed

@@ -94,7 +94,7 @@ def test_an_answer_that_is_no_decision_lets_nothing_go_on(body: object) -> None:
         run(flows.act(core, state, READ), said(body))
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 409, 413])
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 413, 429])
 def test_a_request_that_is_refused_lets_nothing_go_on(status: int) -> None:
     core, state, _ = begun(lambda _: OPENED)
     problem = {"type": "urn:ioint:problem:bad_field", "detail": "tool: too long"}
@@ -104,12 +104,23 @@ def test_a_request_that_is_refused_lets_nothing_go_on(status: int) -> None:
     assert core.backlog == 0
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_node_that_cannot_answer_now_is_away(status: int) -> None:
     core, state, _ = begun(lambda _: OPENED)
     decision = run(flows.act(core, state, READ), said({}, status))
     assert decision.source == "fail_mode"
     assert core.backlog == 2  # the opening again, which it may have lost, and the action
+
+
+def test_who_asks_too_often_runs_nothing_and_loses_nothing() -> None:
+    core, state, time = begun(silent)
+    run(flows.act(core, state, READ), silent)
+    time.now = 100.0
+    run(flows.tell(core, state, "prompt", "hello"), said({}, 429))
+    assert core.backlog == 3
+    fresh, opened, _ = begun(lambda _: OPENED)
+    with pytest.raises(NodeRefusedError, match="429"):
+        run(flows.act(fresh, opened, READ), said({}, 429))
 
 
 def test_a_request_that_broke_is_sent_again_where_that_is_harmless() -> None:
@@ -190,11 +201,9 @@ def test_that_the_node_would_have_refused_what_went_on_is_counted() -> None:
     assert not run(flows.act(core, state, READ), silent).allowed  # and it is remembered
 
 
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+flat = leaves | st.lists(leaves, max_size=4) | st.dictionaries(st.text(), leaves, max_size=4)
+plain = flat | st.lists(flat, max_size=4) | st.dictionaries(st.text(), flat, max_size=4)
 
 
 @given(st.dictionaries(st.text(), plain, max_size=5), st.integers(200, 4_000))

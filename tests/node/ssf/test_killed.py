@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from aiohttp import ClientSession
+from ioint_node.cli import main
 from ioint_node.cli.client import connect
 from ioint_node.config import load_config, read_run
 from ioint_node.errors import NodeError
@@ -27,10 +30,18 @@ READY_S = 60.0
 AGENTS = 6
 
 
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """Commands set the umask of their process, which here is that of all tests."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     place = tmp_path / "node"
-    subprocess.run(_ioint("init", "--home", place, "--org", "Alpha"), check=True, capture_output=True)
+    assert main(["init", "--home", str(place), "--org", "Alpha"]) == 0
     file = place / "config.toml"
     text = (
         file.read_text()
@@ -101,11 +112,10 @@ def _checked(home: Path) -> str:
 
 
 def _said(*words: object) -> Any:
-    done = subprocess.run(
-        _ioint(*words, "-o", "json"), check=False, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
+    """What a command answers, here: a process of its own would take a while."""
+    with StringIO() as out, redirect_stdout(out):
+        main([*map(str, words), "-o", "json"])
+        return json.loads(out.getvalue())
 
 
 def _claims(receiver: Receiver) -> list[dict[str, Any]]:
@@ -155,7 +165,10 @@ async def _keys(home: Path) -> dict[str, Any]:
 def running(home: Path) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own that cannot outlive the test."""
     process = subprocess.Popen(
-        _ioint("run", "--home", home), stderr=subprocess.DEVNULL, text=True, umask=0o022
+        _ioint("run", "--home", home, "--role", "web,scorer,jobs"),
+        stderr=subprocess.DEVNULL,
+        text=True,
+        umask=0o022,
     )
     with process:
         try:
@@ -165,18 +178,15 @@ def running(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def ready(home: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the node serves."""
+    """Wait until the node serves and waits for nothing."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         assert process.poll() is None
         run = read_run(load_config(home))
         if run is not None and run.pid == process.pid:
-            try:
-                connect(home).get("healthz")
-            except NodeError:  # not yet
-                pass
-            else:
-                return
+            with suppress(NodeError):  # not yet
+                if not connect(home).get("readyz").get("waiting_for"):
+                    return
         time.sleep(0.1)
     raise AssertionError("the node did not become ready in time")
 

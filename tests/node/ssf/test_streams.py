@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from ioint_node.flows.signals import SignalLimits
+from ioint_node.flows.signals import SignalLimits, waiting
 from ioint_node.store import signals, tokens
+from ioint_node.store.tokens import Caller
 
-from tests.node.ssf.conftest import POLL, PUSH, Transmitting
+from tests.node.ssf.conftest import POLL, PUSH, WAIT_S, Transmitting
 
 pytestmark = pytest.mark.network
 RISK = "https://schemas.openid.net/secevent/caep/event-type/risk-level-change"
@@ -75,6 +77,41 @@ async def test_nobody_comes_in_without_a_token_in_the_header(site: Transmitting,
 async def test_an_agent_has_no_streams(site: Transmitting) -> None:
     for method, path in DOORS:
         assert (await site.call(method, path, {}, role="agent")).status == 403, path
+
+
+async def test_a_token_that_may_only_read_makes_no_stream(site: Transmitting) -> None:
+    made = await site.node.parts.store.write(
+        lambda connection: tokens.create(
+            connection, "engine", None, "amber", None, scopes=("ssf.read",), now=site.clock.now
+        )
+    )
+    site.node.keys["reader"] = made.token
+
+    assert await site.ask("GET", "/ssf/streams", role="reader") == []
+    refused = await site.call("POST", "/ssf/streams", {}, role="reader")
+    assert refused.status == 403
+    assert "insufficient_scope" in refused.headers["WWW-Authenticate"]
+
+
+async def test_who_signs_in_elsewhere_has_streams_that_end_with_no_token_of_this_node(
+    site: Transmitting,
+) -> None:
+    who = Caller(id="oidc:1f", role="engine", actor=None, tlp="green", expires=site.clock.now + 1_000)
+    made = await site.node.parts.store.write(
+        lambda connection: signals.add(
+            connection, who, signals.Settings(), now=site.clock.now, most=9, most_of_one=9
+        )
+    )
+    site.clock.now += 10_000
+    async with site.running():
+        seq = await site.halt(tlp="amber")
+        told = await site.accuse()
+        async with site.node.parts.store.read() as connection:
+            [found] = await signals.streams_of(connection, who)
+            heard = await waiting(site.signals, connection, found, 10)
+
+    assert (found.id, found.tlp, found.over(site.clock.now)) == (made.id, "green", False)
+    assert (heard.sets, heard.looked_to) == ((), max(seq, told))
 
 
 async def test_a_stream_that_is_not_told_how_is_polled(site: Transmitting) -> None:
@@ -333,10 +370,12 @@ async def test_a_stream_ends_with_the_token_that_made_it(site: Transmitting) -> 
         lambda connection: tokens.revoke(connection, made.receiver, now=site.clock.now)
     )
 
-    async with site.running(), site.node.parts.store.read() as connection:
-        while await signals.all_streams(connection):
-            await connection.rollback()
-    assert site.signals.counts["ended"] == 1
+    async with site.running(), asyncio.timeout(WAIT_S):
+        while not site.signals.counts["ended"]:
+            async with site.node.parts.store.read() as connection:
+                await signals.all_streams(connection)  # what is waited for is another task's
+    async with site.node.parts.store.read() as connection:
+        assert await signals.all_streams(connection) == ()
 
 
 async def test_an_administrator_sees_every_stream_and_its_receiver_is_told_of_a_pause(

@@ -182,10 +182,11 @@ function show_saved() {
 // An address for another tool, which signs in by itself: no token is in it.
 function door(name, path) {
   const address = `${location.origin}${path}`;
-  return el("span", {}, el("a", { href: path, title: address }, name), " ", el("button", { class: "quiet copy", type: "button", "data-address": address, onclick: async (event) => { const button = event.currentTarget; await navigator.clipboard.writeText(address); button.textContent = "copied"; } }, "copy"));
+  return el("span", {}, el("span", { class: "dim", title: address }, name), " ", el("button", { class: "quiet copy", type: "button", "data-address": address, onclick: async (event) => { const button = event.currentTarget; await navigator.clipboard.writeText(address); button.textContent = "copied"; } }, "copy"));
 }
 async function keep(event) {
   event.preventDefault();
+  want({ q: byId("q").value.trim() }); // it may have been typed a moment ago
   const { q, states } = wanted();
   const text = [q && filter_of(q), states.length && `state:${states.join(",")}`].filter(Boolean).join(" ");
   let made;

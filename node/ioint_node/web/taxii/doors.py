@@ -15,6 +15,8 @@ from ioint_node.store.rendered import Part
 from ioint_node.store.saved import SavedFilter, get_saved, list_saved
 from ioint_node.store.tokens import Caller
 from ioint_node.web.auth import check_right, may
+from ioint_node.web.described import Answer as Described
+from ioint_node.web.described import Parameter
 from ioint_node.web.problems import TAXII_PREFIX, TAXII_TYPE, Refusal
 from ioint_node.web.site import Route, Site
 from ioint_node.web.taxii import pages, taking
@@ -24,6 +26,7 @@ from ioint_node.web.taxii.shelf import CONTRIBUTIONS, DEFINITIONS, INDICATORS, A
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _ID_CHARS: Final = 36
+_RESOURCE: Final = {"type": "object"}
 _ABOUT: Final = {
     INDICATORS: (
         "Indicators of intent",
@@ -40,6 +43,31 @@ _ABOUT: Final = {
         "contributions",
         "Send opinions about and sightings of indicators, and indicators of public packages.",
     ),
+}
+_REFUSED: Final = {
+    404: Described(about="No such collection, object or status."),
+    406: Described(about="Accept does not allow TAXII 2.1."),
+}
+_ANSWERED: Final = {
+    200: Described(about="A resource of TAXII 2.1.", content={TAXII_TYPE: _RESOURCE})
+} | _REFUSED
+_TAKEN: Final = {
+    202: Described(about="The status resource.", content={TAXII_TYPE: _RESOURCE}),
+    413: Described(about="More than max_content_length."),
+    415: Described(about="The body does not say that it is TAXII 2.1."),
+    422: Described(about="The body is no envelope."),
+} | _REFUSED
+_PARAMETERS: Final = {
+    name: Parameter(name=name, about=about)
+    for name, about in (
+        ("added_after", "Only what was added after this instant."),
+        ("limit", "How many objects at most, from 1; 100 where it is left out, never more than 1,000."),
+        ("next", "`next` of the page before, with the same filters."),
+        ("match[id]", "STIX ids, by commas."),
+        ("match[type]", "Types of objects, by commas."),
+        ("match[version]", "`first`, `last`, `all`, or versions, by commas."),
+        ("match[spec_version]", "Versions of STIX, by commas: objects are of 2.1."),
+    )
 }
 Show = Callable[[Page, Wanted], tuple[bytes, dict[str, str]]]
 
@@ -184,9 +212,25 @@ def routes(site: Site) -> tuple[Route, ...]:
         ("DELETE", one, "query", "Take a contributed object out", taxii.remove),
         ("GET", f"{one}versions/", "query", "Its versions", taxii.versions),
     )
+    reads = {
+        taxii.objects: FILTERS,
+        taxii.manifest: FILTERS,
+        taxii.one: OF_ONE,
+        taxii.versions: OF_ONE,
+        taxii.remove: OF_DELETION,
+    }
     # What sessions are about to write is in none of it.
     return tuple(
-        Route(method=method, path=path, may=may, summary=summary, handler=handler, at_once=True)
+        Route(
+            method=method,
+            path=path,
+            may=may,
+            summary=summary,
+            handler=handler,
+            at_once=True,
+            query=tuple([_PARAMETERS[name] for name in reads.get(handler, ())]),
+            answers=_TAKEN if method == "POST" else _ANSWERED,
+        )
         for method, path, may, summary, handler in doors
     )
 

@@ -20,8 +20,8 @@ LAST: Final = "X-TAXII-Date-Added-Last"
 STIX_TYPE: Final = "application/stix+json;version=2.1"
 REFERRED_FROM: Final = 50
 """A page smaller than this has no room for what its objects refer to."""
-SMALLEST_GROUP: Final = 3
-"""Objects of the usual group at least: by that it is guessed how many groups fill a page."""
+USUAL_GROUP: Final = 5
+"""Objects of a group: by that it is guessed how many groups fill a page."""
 
 
 class Piece(NamedTuple):
@@ -152,7 +152,7 @@ class _Filling:
         referred = self.definitions.referred(self.labels, self.intents)
         first = self.pieces[0].first_us - len(referred)
         # They come with the page that needs them, so they count as added just before its first object.
-        moved = [piece._replace(first_us=first + place) for place, piece in enumerate(referred)]
+        moved = [Piece(first + place, *piece[1:]) for place, piece in enumerate(referred)]
         return Page([*moved, *self.pieces], more, self.position_us)
 
     @property

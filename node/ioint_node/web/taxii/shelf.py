@@ -26,7 +26,7 @@ from ioint_node.web.taxii.asking import Wanted
 from ioint_node.web.taxii.pages import (
     NOTHING,
     REFERRED_FROM,
-    SMALLEST_GROUP,
+    USUAL_GROUP,
     Definitions,
     Page,
     millis,
@@ -105,7 +105,7 @@ class Shelf:
         exact = not wanted.whole or wanted.limit < REFERRED_FROM or wanted.after_us % 1_000
         part = "both" if exact else part
         fixed = () if wanted.whole else self._definitions.chosen(wanted)
-        limit = wanted.limit // SMALLEST_GROUP + 1 if wanted.whole else max(wanted.limit, _GROUPS_LEAST)
+        limit = wanted.limit // USUAL_GROUP + 1 if wanted.whole else max(wanted.limit, _GROUPS_LEAST)
         every = "indicator" in (wanted.types or {"indicator"})
         while True:
             # One group more than is shown tells whether any follow.
