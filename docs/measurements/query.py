@@ -86,7 +86,7 @@ def page(found: dict[str, Any]) -> str:
         f" load {machine['load'][0]} at the end, with {packages}.",
         "",
         f"A node with {found['rows']:,} indicators and one with {found['few_rows']:,}, each in a process with its"
-        f" floor; {found['rounds']} interleaved rounds over {found['connections']} connections. At the node the"
+        f" floor; {found['rounds']} interleaved round(s) over {found['connections']} connections. At the node the"
         " token is checked, labels above its clearance are left out in the query, and requests are counted and"
         " limited; the floor is aiohttp over SQLite with bodies of a kilobyte, and does none of that. A page has"
         " 100 objects at both.",
@@ -100,6 +100,11 @@ def page(found: dict[str, Any]) -> str:
             for name, call in found["calls"].items()
         ),
         "",
+        *(
+            ["A short run, which shows that it works and measures little.", ""]
+            if found["rounds"] == 1
+            else []
+        ),
         "The first page again and the manifest come from whole answers that are kept until the next commit, at most a"
         " second; a walk is not. Read for the first time a page of the walk takes"
         f" {found['first_walk']['p50_ms']} ms (p99 {found['first_walk']['p99_ms']} ms): its objects are rendered.",

@@ -54,8 +54,11 @@ async def floor() -> AsyncIterator[tuple[str, Callable[[bytes], None]]]:
 
     def give(body: bytes) -> None:
         payload = chunk(b"data: " + body + b"\n\n")
-        for transport in open_streams:
-            transport.write(payload)
+        for transport in tuple(open_streams):
+            if transport.is_closing():
+                open_streams.discard(transport)
+            else:
+                transport.write(payload)
 
     application = web.Application()
     application.router.add_get("/stream", follow)

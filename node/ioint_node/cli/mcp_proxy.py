@@ -22,7 +22,7 @@ URL = "http://127.0.0.1:8470"
 HEADERS = 64
 
 
-@click.command("mcp-proxy", short_help="An MCP server behind the node.")
+@click.command("mcp-proxy", short_help="An MCP server behind the node, for clients that know of neither.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--url", help="The server's address of streamable HTTP, instead of a command.")
 @click.option(

@@ -42,6 +42,7 @@ from ioint_node.store.postings import term_of
 from ioint_node.store.schema import filter_terms, indicator_terms, indicators
 
 GATHER_MOST: Final = 20_000  # rows put in order for one page
+GATHER_COST: Final = 4  # of a row that is put in order, which is read whole, in rows that are walked past
 WALK_MOST: Final = 50_000  # rows looked at for one page
 WORDS_MOST: Final = 256  # words of labels that one beginning may stand for, to be found by them
 PROBES_MOST: Final = 16  # terms of the index that are looked up for a row; more, and the row itself is read
@@ -106,11 +107,16 @@ async def plan(
         return None
     few = [_Group(condition=true(), count=1, source=and_(*extra))] if extra else []
     others = [not_(_asked(term)) for term in map(_positively, wanted.terms) if term.negated]
-    others.append(indicators.c.tlp.in_(visible(clearance)))
+    # Once more on the row itself; of an expression, so that no index of labels is taken for a way to find few rows.
+    others.append(indicators.c.tlp.concat("").in_(visible(clearance)))
     steps = _steps(groups, rows, limit)
     sources = [group for group in (*few, *groups) if group.source is not None]
     shortest = min(sources, key=lambda group: group.count, default=None)
-    if shortest is not None and shortest.source is not None and shortest.count <= min(GATHER_MOST, steps):
+    if (
+        shortest is not None
+        and shortest.source is not None
+        and shortest.count <= min(GATHER_MOST, steps // GATHER_COST)
+    ):
         conditions = [group.condition for group in groups if group is not shortest] + others
         gathered = _gathered(shortest.source, conditions, order, after)
         return Found(statement=gathered.with_only_columns(*columns).limit(limit))

@@ -191,3 +191,15 @@ def test_rotating_this_machines_token_keeps_its_commands_signed_in(
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert run(home, "token", "rotate", "nowhere") == 1
     assert "see `ioint token list`" in capsys.readouterr().err
+
+
+def test_a_policy_of_who_may_do_what_is_checked_without_a_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "boundary.json"
+    file.write_text('{"schema":"ioint.boundary/1","rules":[{"effect":"permit","action":{"name":"read"}}]}')
+    assert main(["policy", "boundary", "--file", str(file), "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["actions"] == ["read"]
+    file.write_text('{"schema":"ioint.boundary/1","rules":[{"effect":"allow"}]}')
+    assert main(["policy", "boundary", "--file", str(file)]) == 1
+    assert "rules[0].effect" in capsys.readouterr().err

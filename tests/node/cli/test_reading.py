@@ -66,6 +66,7 @@ READING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("public", "key"): (),
     ("public", "preview"): (),
     ("status",): (),
+    ("streams", "list"): (),
     ("support-dump",): (),
     ("token", "list"): (),
     ("webhooks", "dead"): ("{webhook}",),
@@ -86,11 +87,12 @@ CHANGING = {
     "incidents": {"assign", "close", "note", "reopen"},
     "indicators": {"allow", "confirm", "dispute", "mute", "release", "withdraw"},
     "policy": {"accept", "propose", "refuse", "withdraw"},
+    "streams": {"rotate-key", "set"},
     "token": {"create", "revoke", "rotate"},
     "webhooks": {"create", "enable", "remove", "replay", "rotate", "test"},
 }  # fmt: skip
-WITHOUT_A_NODE = {"bench", "demo", "init", "run", "score", "simulate", "taxonomy", "train"}
-OF_A_FILE = {("filters", "explain"), ("public", "verify")}
+WITHOUT_A_NODE = {"bench", "demo", "init", "mcp-proxy", "run", "score", "simulate", "taxonomy", "train"}
+OF_A_FILE = {("filters", "explain"), ("policy", "boundary"), ("public", "verify")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,11 @@ CASES: dict[tuple[str, str], Any] = {
 }
 
 
+# Standards whose bodies name the actor in ways of their own: the tests of each door ask the same of it.
+ELSEWHERE = ("/access/v1/", "/ext_authz", "/v1/")
+SELF = {("GET", "/api/v1/me")}  # names nobody: it tells the caller of itself
+
+
 async def open_theirs(node: Node) -> None:
     """A session of another actor, with an action, on disk."""
     await node.open_session("theirs", "a-2")
@@ -64,7 +69,8 @@ async def doors(node: Node) -> set[tuple[str, str]]:
 
 
 async def test_every_door_that_an_agent_opens_has_a_case_here(node: Node) -> None:
-    assert await doors(node) - CASES.keys() == set()
+    found = {door for door in await doors(node) if not door[1].startswith(ELSEWHERE)}
+    assert found - CASES.keys() - SELF == set()
 
 
 @pytest.mark.parametrize(("method", "path"), CASES)
@@ -134,7 +140,7 @@ async def test_an_agent_says_nothing_of_itself_that_counts(node: Node) -> None:
 
 
 def test_an_agent_opens_only_what_is_its_own() -> None:
-    assert MAY["agent"] <= {"act", "answer", "see_session", "observe", "spend"}
+    assert MAY["agent"] <= {"act", "answer", "see_session", "telemetry"}
 
 
 async def test_an_observation_of_oneself_does_not_reach_the_session_of_another(node: Node) -> None:

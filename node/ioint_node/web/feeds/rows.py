@@ -8,6 +8,7 @@ written last, so that one that has not changed costs an answer without a body.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -57,11 +58,12 @@ async def give(site: Site, request: web.Request, caller: Caller, form: Form) -> 
             SEQ: str(seq),
         }
     )
-    await response.prepare(request)
-    await response.write(form.head)
-    async for page in _pages(site, wanted, caller, limit):
-        await response.write(b"".join(map(form.line, page)))
-    await response.write_eof()
+    with suppress(ConnectionError):  # the reader left while it was being written to
+        await response.prepare(request)
+        await response.write(form.head)
+        async for page in _pages(site, wanted, caller, limit):
+            await response.write(b"".join(map(form.line, page)))
+        await response.write_eof()
     return response
 
 
