@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.node.web.conftest import Node
 
 WAIT_S = 10
+GZIP = b"\x1f\x8b"
 RESOURCES = dict(zip(SHAREABLE, ("secret", "hr_record", "payment", "permission"), strict=True))
 TAXII = f"/taxii2/ioint/collections/{INDICATORS}/objects/"
 
@@ -103,7 +105,8 @@ async def all_that_is_told(node: Node, clearance: str) -> dict[str, str]:
         wanted = headers | ({"Accept": TAXII_TYPE} if path.startswith("/taxii2") else {})
         async with node.client.get(path, headers=wanted) as answer:
             asked = path.split("/")[-3:] if answer.status == 404 else []
-            text = await answer.text()
+            body = await answer.read()
+            text = (gzip.decompress(body) if body.startswith(GZIP) else body).decode(errors="replace")
             for part in filter(None, asked):
                 text = text.replace(part, "")
             said[path] = text
