@@ -316,5 +316,5 @@ def test_a_client_that_leaves_ends_the_proxy_also_while_no_node_is_there(tmp_pat
     node = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "ioint_node", "mcp-proxy", "--node", node, "--token-file", str(token)]
     command += ["--actor", "desk", "--", sys.executable, str(SHOP), "stdio"]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+    ended = subprocess.run(command, input=b"", capture_output=True, timeout=30, check=False)
     assert ended.returncode == 0, ended.stderr
