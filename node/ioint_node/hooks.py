@@ -72,6 +72,7 @@ class Hooks:
         self._turns: dict[str, int] = {}  # each hook's newest turn, counted over all hooks
         self._turn = 0
         self._looked: dict[str, tuple[int, int]] = {}  # each hook's cursor, and how far was looked from there
+        self._unwritten = set[str]()  # hooks that have taken more than could be written yet
         self._passed = False
         self.counts: Counter[str] = Counter()
 
@@ -107,6 +108,7 @@ class Hooks:
         known = {hook.id for hook, _, _ in found}
         self._looked = {name: seen for name, seen in self._looked.items() if name in known}
         self._turns = {name: turn for name, turn in self._turns.items() if name in known}
+        self._unwritten &= known
         self._passed = False
         wait_s, now = self._limits.idle_s, self._now()
         if any(hook.previous_until is not None and len(hook.keys(now)) == 1 for hook, _, _ in found):
@@ -118,9 +120,9 @@ class Hooks:
             if clearance is None or (expires is not None and expires <= now):
                 await self._disable(hook, MAKER_GONE)
                 continue
-            if self._cursor(hook) >= newest and hook.id not in owed:
+            if self._cursor(hook) >= newest and hook.id not in owed | self._unwritten:
                 continue
-            if (early_ms := from_text(hook.not_before) - now) > 0:
+            if early_ms := self._limits.pauses.left_ms(from_text(hook.not_before), now):
                 wait_s = min(wait_s, early_ms / 1000)
                 continue
             if len(self._busy) >= self._limits.hooks_at_once:
@@ -142,10 +144,12 @@ class Hooks:
         except BusyError as error:
             log.warning("webhook %s waits: %s", hook, error)
             await asyncio.sleep(self._limits.wait_s)
+            goes_on = True
         except Exception:
             # One hook's trouble (a full write queue, a bug) must not stop the others.
             log.exception("webhook %s", hook)
             await asyncio.sleep(self._limits.wait_s)
+            goes_on = True
         finally:
             del self._busy[hook]
             if self._passed or goes_on:
@@ -181,14 +185,19 @@ class Hooks:
                 break
             posted = await self._post(poster, hook, row)
             if not posted.taken:
+                self._looked[hook.id] = (since, hook.cursor)  # should it not be written, it was taken still
                 return await self._failed(hook, row, posted, since)
             hook = self._taken(hook, posted, cursor=row.seq)
-        if rows or looked - since >= self._limits.passed_rows:
-            done = replace(hook, cursor=looked, not_before=to_text(self._now()))
-            if not await self._note(done, since):
-                return True  # somebody had it go on from another row meanwhile
-            since = looked
         self._looked[hook.id] = (since, looked)
+        if rows:
+            self._unwritten.add(hook.id)
+        if hook.id in self._unwritten or looked - since >= self._limits.passed_rows:
+            done = replace(hook, cursor=looked, not_before=to_text(self._now()))
+            written = await self._note(done, since)
+            self._unwritten.discard(hook.id)
+            if not written:
+                return True  # somebody had it go on from another row meanwhile
+            self._looked[hook.id] = (looked, looked)
         return goes_on
 
     async def _post_letters(self, poster: Poster, hook: Webhook, ends_s: float) -> bool:

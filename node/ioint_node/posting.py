@@ -77,6 +77,12 @@ class Pauses:
         """How often a post is tried before it is given up."""
         return len(self.after_s) + 1
 
+    def left_ms(self, until: int, now: int) -> int:
+        """Milliseconds of a pause that are left; none where it is longer than any, for then the clock was set back."""
+        longest_s = max(*self.after_s, self.slower_s, self.asked_max_s) * (1.0 + self.jitter)
+        left = until - now
+        return left if 0 < left <= longest_s * 1000 else 0
+
     def after(self, attempts: int, posted: Posted) -> float | None:
         """Seconds to wait after so many failed attempts, the newest of which went like this; None: give up."""
         if attempts >= self.attempts:

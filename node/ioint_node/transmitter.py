@@ -119,7 +119,7 @@ class Transmitter:
             behind = of.status == ENABLED and max(of.cursor, parts.looked.get(of.id, 0)) < newest
             if of.settings.method != PUSH or not (behind or of.id in speaking):
                 continue
-            if (early_ms := from_text(of.not_before) - now) > 0:
+            if early_ms := limits.pauses.left_ms(from_text(of.not_before), now):
                 wait_s = min(wait_s, early_ms / 1000)
                 continue
             makers = list(self._busy.values())
@@ -142,10 +142,12 @@ class Transmitter:
         except BusyError as error:
             log.warning("stream %s waits: %s", of.id, error)
             await asyncio.sleep(self._limits.wait_s)
+            goes_on = True
         except Exception:
             # One stream's trouble (a full write queue, a bug) must not stop the others.
             log.exception("stream %s", of.id)
             await asyncio.sleep(self._limits.wait_s)
+            goes_on = True
         finally:
             del self._busy[of.id]
             if self._passed or goes_on:

@@ -203,3 +203,11 @@ async def test_a_name_is_looked_up_as_the_machine_does() -> None:
     assert [(one["hostname"], one["host"], one["port"]) for one in found] == [
         ("localhost", "127.0.0.1", 8443)
     ]
+
+
+def test_a_pause_ends_also_when_the_clock_was_set_back() -> None:
+    day_ms = 86_400_000
+    assert PAUSES.left_ms(NOW + 5_000, NOW) == 5_000
+    assert PAUSES.left_ms(NOW + day_ms, NOW) == day_ms
+    assert PAUSES.left_ms(NOW, NOW) == PAUSES.left_ms(NOW - 1, NOW) == 0
+    assert PAUSES.left_ms(NOW + 365 * day_ms, NOW) == 0

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,6 +17,7 @@ from aiohttp.abc import ResolveResult
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ioint_node import posting
+from ioint_node.errors import BusyError
 from ioint_node.hooks import HookLimits, Hooks
 from ioint_node.posting import Pauses, PostLimits
 from ioint_node.store import dead_letters, stream, tokens, webhooks
@@ -630,3 +632,25 @@ async def bury(store: Store, hook: Webhook, *numbers: int) -> None:
         await store.write(
             partial(dead_letters.put, hook=hook.id, row=row, attempts=1, reason="no answer", now=NOW)
         )
+
+
+async def test_what_was_taken_is_not_posted_again_since_the_store_was_busy(
+    store: Store, receiver: Receiver, maker: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = await make_hook(store, maker, receiver.url, now=NOW)
+    for number in range(1, 4):
+        await tell(store, number, now=NOW)
+    real, failures = webhooks.note, 3
+
+    async def note(*args: Any, **rest: Any) -> bool:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise BusyError("the disk is full")
+        return await real(*args, **rest)
+
+    monkeypatch.setattr(webhooks, "note", note)
+    async with running(Hooks(store, replace(LIMITS, wait_s=0.01))):
+        await until(store, hook, lambda one: one.cursor == 3)
+    assert failures == 0
+    assert [body["data"]["seq"] for body in receiver.bodies] == [1, 2, 3]

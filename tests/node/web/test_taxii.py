@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import ClientSession
 from ioint_node.formats import stix
 from ioint_node.store import tokens
 from ioint_node.store.times import from_text
+from ioint_node.web import build_web, serve
 from ioint_node.web.problems import TAXII_TYPE
 from ioint_node.web.requests import cursor_text
 from ioint_node.web.taxii import CONTRIBUTIONS, DEFINITIONS, INDICATORS
@@ -384,7 +387,7 @@ async def test_a_cursor_of_no_instant_is_refused(node: Node, position: str) -> N
 async def test_an_object_that_is_too_large_or_of_no_time_is_refused_and_says_nothing(node: Node) -> None:
     (pattern,) = node.patterns(1)
     await node.hear("contoso", node.report(pattern))
-    about = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
+    about: dict[str, Any] = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
     status = await contribute(
         node,
         stix_object("opinion", 1, explanation="x" * 40_000, **about),
@@ -399,7 +402,7 @@ async def test_an_object_that_is_too_large_or_of_no_time_is_refused_and_says_not
 async def test_nobody_replaces_a_contribution_that_it_may_not_see(node: Node) -> None:
     (pattern,) = node.patterns(1)
     await node.hear("contoso", node.report(pattern, tlp="green"))
-    about = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
+    about: dict[str, Any] = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
     said = stix_object("opinion", **about, object_marking_refs=[stix.marking_id("amber")])
     await contribute(node, said)
     made = await node.parts.store.write(
@@ -411,3 +414,12 @@ async def test_nobody_replaces_a_contribution_that_it_may_not_see(node: Node) ->
     assert [one["message"] for one in status["failures"]] == ["id: another object has it"]
     kept, _ = await poll(node, f"{CONTRIBUTED}objects/")
     assert kept["objects"] == [said]
+
+
+async def test_behind_a_proxy_no_client_is_led_to_send_its_token_in_the_clear(node: Node) -> None:
+    parts = dataclasses.replace(node.parts, behind_proxy=True)
+    async with serve(build_web(parts), "127.0.0.1", 0, parts) as url, ClientSession(base_url=url) as client:
+        headers = {**node.headers("soc"), "Accept": TAXII_TYPE, "Host": "node.example.org"}
+        async with client.get("/taxii2/", headers=headers) as answer:
+            told = json.loads(await answer.read())
+    assert told["api_roots"] == [told["default"]] == ["https://node.example.org/taxii2/ioint/"]

@@ -85,7 +85,7 @@ class Taxii:
     async def discovery(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET /taxii2/`."""
         check_accept(request)
-        root = f"{_origin(request)}{ROOT}"
+        root = f"{_origin(site, request)}{ROOT}"
         return _json({"title": f"IOINT node of {site.parts.org}", "default": root, "api_roots": [root]})
 
     async def root(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -260,11 +260,17 @@ def _collection_asked(request: web.Request) -> str:
     return _BY_ALIAS.get(named, named)
 
 
-def _origin(request: web.Request) -> str:
-    """Scheme, host and port as the client named them: that is where it will look for the API root."""
+def _origin(site: Site, request: web.Request) -> str:
+    """Scheme, host and port as the client named them: that is where it will look for the API root.
+
+    Behind a proxy with TLS it is the public URL, or at least no address to which a token would travel in the clear.
+    """
     if not _HOST.fullmatch(request.host):
         raise Refusal(400, "bad_host", "the Host header names no host")
-    return f"{request.scheme}://{request.host}"
+    if not site.parts.behind_proxy:
+        return f"{request.scheme}://{request.host}"
+    public = "" if site.parts.signals is None else site.parts.signals.issuer()
+    return public if public.startswith("https://") else f"https://{request.host}"
 
 
 def _about(key: str, caller: Caller) -> dict[str, Any]:
