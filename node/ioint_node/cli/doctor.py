@@ -70,7 +70,7 @@ def _examine(name: str, check: Callable[[Path], str], home: Path) -> dict[str, A
             {"note": True} if isinstance(found, Note) else {}
         )
     except NodeError as error:
-        return {"check": name, "ok": False, "detail": str(error)}
+        return {"check": name, "ok": False, "detail": str(error).removeprefix(f"{name}: ")}
 
 
 def _skipped(name: str, missing: str) -> dict[str, Any]:
