@@ -12,6 +12,7 @@ import ipaddress
 import random
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -19,7 +20,6 @@ from typing import Final, Self
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from ioint_node.addresses import check_address, check_url, is_loopback
@@ -28,6 +28,9 @@ from ioint_node.errors import RequestError
 GONE: Final = 410  # whoever answers so wants to hear nothing more
 SLOWER: Final = frozenset({429, 502, 503, 504})  # whoever answers so, or is behind it, has too much to do
 _RETRY_CHARS: Final = 64
+# A lookup goes on in its thread after whoever asked has given up. With threads of its own it keeps nobody else from
+# work: who names the URLs may also run the name server that does not answer.
+_LOOKUPS: Final = ThreadPoolExecutor(16, thread_name_prefix="ioint-lookup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +160,6 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, *, private: bool) -> None:
         self._private = private
-        self._resolver = ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -168,7 +170,7 @@ class GuardedResolver(AbstractResolver):
             RequestError: one of them is refused.
             OSError: there are none.
         """
-        found = await self._resolver.resolve(host, port, family)
+        found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up, host, port, family)
         for one in found:
             address = ipaddress.ip_address(one["host"])
             if is_loopback(host) and not address.is_loopback:
@@ -178,7 +180,23 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held."""
-        await self._resolver.close()
+
+
+def look_up(host: str, port: int, family: int) -> list[ResolveResult]:
+    """The addresses of a name, from the operating system, however long that takes.
+
+    Raises:
+        OSError: there are none.
+    """
+    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return [
+        # The zone of an address stays with it, as of link-local ones, which are refused.
+        ResolveResult(
+            hostname=host, host=str(address[0]), port=int(address[1]), family=kind, proto=proto, flags=numeric
+        )
+        for kind, _, proto, _, address in found
+    ]
 
 
 def retry_after_s(text: str, now: int) -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
+import threading
 
 import pytest
 from aiohttp.abc import ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from hypothesis import given
 from hypothesis import strategies as st
+from ioint_node import posting
 from ioint_node.addresses import check_address, check_url
 from ioint_node.errors import RequestError
 from ioint_node.posting import GuardedResolver, Pauses, Posted, Poster, retry_after_s
@@ -121,12 +124,12 @@ def test_no_address_is_both_allowed_by_default_and_not_global(
 async def test_a_name_leads_only_where_hooks_may_go(
     monkeypatch: pytest.MonkeyPatch, host: str, addresses: list[str], *, private: bool, goes: bool
 ) -> None:
-    async def resolve(_self: object, name: str, port: int = 0, _family: int = 0) -> list[ResolveResult]:
+    def resolve(name: str, port: int, _family: int) -> list[ResolveResult]:
         return [
             ResolveResult(hostname=name, host=one, port=port, family=0, proto=0, flags=0) for one in addresses
         ]
 
-    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(posting, "look_up", resolve)
     resolver = GuardedResolver(private=private)
     if goes:
         assert [one["host"] for one in await resolver.resolve(host, 443)] == addresses
@@ -173,3 +176,30 @@ def test_who_has_too_much_to_do_is_given_time(asked: float, least: float) -> Non
 async def test_a_poster_posts_inside_its_block_only() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await Poster("test").post("https://example.org/", b"", {}, now=NOW)
+
+
+async def test_names_that_nobody_answers_for_keep_nobody_else_from_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    def resolve(_name: str, _port: int, _family: int) -> list[ResolveResult]:
+        answered.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(posting, "look_up", resolve)
+    resolver = GuardedResolver(private=False)
+    waiting = [asyncio.create_task(resolver.resolve(f"{n}.example.org", 443)) for n in range(64)]
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "worked") == "worked"
+    finally:
+        answered.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_name_is_looked_up_as_the_machine_does() -> None:
+    found = await GuardedResolver(private=False).resolve("localhost", 8443, socket.AF_INET)
+    assert [(one["hostname"], one["host"], one["port"]) for one in found] == [
+        ("localhost", "127.0.0.1", 8443)
+    ]

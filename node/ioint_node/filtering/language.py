@@ -25,7 +25,11 @@ from ioint_node.filtering.keys import KEYS, Key
 from ioint_node.filtering.rows import answer, words_of
 from ioint_node.filtering.values import Days, Names, Numbers, Range, Span, Term, Test, Words
 
-CHARS_MOST: Final = 1_024  # of a filter
+CHARS_MOST: Final = 1_024  # of a filter, also in its one spelling
+TERMS_MOST: Final = 32  # of a filter
+TEXTS_MOST: Final = (
+    32  # words, and beginnings of subjects, of a filter: each is held against every word of every row
+)
 SPAN_MOST: Final = 10_000  # of its units
 _SAID: Final = 32
 _LISTED: Final = 12  # a vocabulary of no more is said whole
@@ -145,7 +149,7 @@ def parse(text: str) -> Filter:
         if at < len(text) and not text[at].isspace():
             raise _error(at, "expected a blank")
         at = _past_blanks(text, at)
-    return filter_of(terms)
+    return _bounded(filter_of(terms), len(text))
 
 
 def parse_value(name: str, text: str) -> Filter:
@@ -162,9 +166,33 @@ def parse_value(name: str, text: str) -> Filter:
         raise FilterError(f"{name} needs a value", 0, name)
     places = [0, *(sum(map(len, given[:n])) + n for n in range(1, len(given)))]
     try:
-        return Filter((Term(key=key, test=_READERS[key.type](key, list(zip(given, places, strict=True)))),))
+        test = _READERS[key.type](key, list(zip(given, places, strict=True)))
+        return _bounded(Filter((Term(key=key, test=test),)), len(text))
     except FilterError as error:
         raise FilterError(str(error).partition(": ")[2], error.at, name) from None
+
+
+def _bounded(wanted: Filter, at: int) -> Filter:
+    """The filter, which its one spelling gives back, and which is soon asked of a row.
+
+    Raises:
+        FilterError: it is too long, or asks too much.
+    """
+    asked = sum(_texts_of(term.test) for term in wanted.terms)
+    for found, most, what in (
+        (len(wanted.terms), TERMS_MOST, "terms"),
+        (asked, TEXTS_MOST, "words and beginnings of subjects"),
+        (len(wanted.text), CHARS_MOST, "characters in its one spelling"),
+    ):
+        if found > most:
+            raise _error(at, f"{found} {what}, more than {most}")
+    return wanted
+
+
+def _texts_of(test: Test) -> int:
+    if isinstance(test, Words):
+        return sum(map(len, test.texts))
+    return sum(value.endswith("*") for value in test.values) if isinstance(test, Names) else 0
 
 
 def _past_blanks(text: str, at: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from ioint_node.filtering.keys import ANY, MILLIONTHS
@@ -17,6 +18,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 WORDS_MOST: Final = 64  # of a label that are looked at
 
 
+@lru_cache(maxsize=512)  # every term of every filter asks for those of the same few labels
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text, folded in case: runs of letters and digits."""
     return tuple(_WORD.findall(text.casefold()))[:WORDS_MOST]

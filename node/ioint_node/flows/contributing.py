@@ -50,8 +50,11 @@ async def _take(
             id=_shown(value.get("id")), version=_shown(value.get("modified")), taken=False, message=str(error)
         )
     try:
+        body = stix.encoded(value)
+        if len(body) > contributed.OBJECT_BYTES:
+            raise ValueError(f"object: {len(body)} bytes, more than {contributed.OBJECT_BYTES}")
         async with parts.store.read() as connection:
-            known = await contributions.version_of(connection, said.id)
+            known = await contributions.version_of(connection, said.id, clearance)
         if known is not None and from_text(known) >= from_text(said.version):
             return Taken(id=said.id, version=said.version, taken=True, message="taken before")
         message = await _do(parts, said, by=by, clearance=clearance, now=now)
@@ -64,7 +67,7 @@ async def _take(
         tlp=said.tlp or contributed.DEFAULT_LABEL,
         added_at="",
         by=by,
-        body=stix.encoded(value),
+        body=body,
     )
     await parts.store.write(partial(contributions.put, made=kept, now=now))
     return Taken(id=said.id, version=said.version, taken=True, message=message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from ioint_protocol.records import DISPUTE_REASONS, PUBLIC_SUBJECT
@@ -16,6 +17,7 @@ from ioint_protocol.records import DISPUTE_REASONS, PUBLIC_SUBJECT
 from ioint_node.formats import stix
 
 ID_CHARS: Final = 128
+OBJECT_BYTES: Final = 32_768  # of one object, which is kept as it is and given to whoever asks
 TAKEN: Final = ("indicator", "opinion", "sighting")
 DEFAULT_LABEL: Final = "amber"  # of an object without a marking
 REASON: Final = "ioint:reason:"  # begins the label of an opinion that says why it disputes
@@ -81,7 +83,7 @@ def read(value: Mapping[str, Any]) -> Contribution:
     if kind != found[1]:
         raise ValueError("type: not that of the id")
     version = value.get("modified", value.get("created"))
-    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+    if not isinstance(version, str) or not _is_instant(version):
         raise ValueError("modified: no timestamp of STIX 2.1")
     return Contribution(id=name, type=found[1], version=version, tlp=_label(value), value=value)
 
@@ -161,6 +163,16 @@ def _one_indicator(references: object, field: str) -> str:
     if found is None or found[1] != "indicator":
         raise ValueError(f"{field}: name an indicator of this node")
     return found[2]
+
+
+def _is_instant(text: str) -> bool:
+    if not _VERSION.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _label(value: Mapping[str, Any]) -> str | None:

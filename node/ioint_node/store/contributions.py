@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ioint_node.errors import ConflictError
 from ioint_node.store.clearance import visible
 from ioint_node.store.schema import contributions, taxii_statuses
 from ioint_node.store.times import DAY_MS, from_text, to_text
@@ -56,10 +57,17 @@ async def put(connection: AsyncConnection, made: Kept, now: int) -> None:
         await connection.execute(delete(contributions).where(contributions.c.seq <= last))
 
 
-async def version_of(connection: AsyncConnection, key: str) -> str | None:
-    """The version of an object that is kept, None when there is none."""
-    found = await connection.execute(select(contributions.c.version).where(contributions.c.id == key))
-    return found.scalar_one_or_none()
+async def version_of(connection: AsyncConnection, key: str, clearance: str) -> str | None:
+    """The version of an object that is kept, None when there is none.
+
+    Raises:
+        ConflictError: what is kept under this id may not be seen, and so not be replaced.
+    """
+    kept = select(contributions.c.version, contributions.c.tlp).where(contributions.c.id == key)
+    found = (await connection.execute(kept)).one_or_none()
+    if found is not None and found.tlp not in visible(clearance):
+        raise ConflictError("id: another object has it")
+    return None if found is None else str(found.version)
 
 
 async def after(

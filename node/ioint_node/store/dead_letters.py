@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.errors import NotFoundError
@@ -75,11 +75,16 @@ async def drop(connection: AsyncConnection, hook: str, row: StreamRow) -> None:
     )
 
 
-async def page(connection: AsyncConnection, hook: str, limit: int, after: int = -1) -> tuple[DeadLetter, ...]:
-    """The letters of a hook in the order of their rows."""
+async def page(
+    connection: AsyncConnection, hook: str, clearance: str, limit: int, after: tuple[int, str] = (-1, "")
+) -> tuple[DeadLetter, ...]:
+    """The letters of a hook that may be seen, in the order of their rows; `after` is the `seq` and event of one."""
     d = dead_letters.c
     statement = (
-        select(dead_letters).where(d.hook == hook, d.seq > after).order_by(d.seq, d.event).limit(limit)
+        select(dead_letters)
+        .where(d.hook == hook, tuple_(d.seq, d.event) > after, d.tlp.in_(visible(clearance)))
+        .order_by(d.seq, d.event)
+        .limit(limit)
     )
     return tuple(_value(row) for row in await connection.execute(statement))
 

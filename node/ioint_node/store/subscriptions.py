@@ -7,6 +7,7 @@ asks for the events that it can be asked of, where nothing else is said; `reset`
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ from ioint_node.store.listings import rows_of
 from ioint_node.store.saved import get_saved
 from ioint_node.store.stream import StreamRow
 
+TAKEN_AT_ONCE: Final = 32  # rows that are held against a filter before others have their turn
 OF_INDICATORS: Final = frozenset({"reputation", "withdrawal"})
 OF_ACTORS: Final = frozenset({"trust", "response"})
 EVENTS: Final = ("reputation", "trust", "response", "withdrawal")  # those that can be asked for
@@ -79,13 +81,31 @@ async def news_of(connection: AsyncConnection, rows: Sequence[StreamRow]) -> tup
     )
 
 
+def told(row: StreamRow) -> News:
+    """What a row says, without the indicator that it is about."""
+    return News(row=row, said=msgspec.json.decode(row.body))
+
+
 async def chosen(
     connection: AsyncConnection, rows: Sequence[StreamRow], wanted: Wanted, now: int
 ) -> tuple[StreamRow, ...]:
     """The rows that a subscriber wants."""
     if wanted.plain:
         return tuple(row for row in rows if row.event in wanted.events or row.event == "reset")
-    return tuple(one.row for one in await news_of(connection, rows) if wanted.takes(one, now))
+    news = await news_of(connection, rows)
+    taken = await taken_of(news, wanted, now)
+    return tuple(one.row for one in news if one.row.seq in taken)
+
+
+async def taken_of(news: Sequence[News], wanted: Wanted, now: int) -> frozenset[int]:
+    """The numbers of the rows that a subscriber wants; whatever else waits has its turn meanwhile."""
+    taken = set[int]()
+    for place, one in enumerate(news, 1):
+        if wanted.takes(one, now):
+            taken.add(one.row.seq)
+        if place % TAKEN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return frozenset(taken)
 
 
 def events_of(*, filtered: bool, actor: bool) -> frozenset[str]:

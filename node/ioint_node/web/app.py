@@ -276,11 +276,19 @@ def _refusing(site: Site) -> Middleware:
         try:
             return await handler(request)
         except Exception as error:  # the one place where a bug becomes an answer; `refusal_of` logs it
-            refusal = refusal_of(error)
+            refusal = _left(request, error) or refusal_of(error)
             site.parts.refusals[refusal.name] += 1
             return render(refusal, request.path, request.content_type)
 
     return refuse
+
+
+def _left(request: web.Request, error: Exception) -> Refusal | None:
+    """The refusal, which nobody reads any more, where an answer ended since its reader has left: that is no bug."""
+    there = request.transport is not None and not request.transport.is_closing()
+    if there or not isinstance(error, ConnectionError):
+        return None
+    return Refusal(400, "client_left", "the connection ended before the answer did")
 
 
 def _method(request: web.Request) -> str:

@@ -116,6 +116,8 @@ async def list_filters(site: Site, request: web.Request, caller: Caller) -> web.
 async def save_filter(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Save a filter under a name."""
     body = await read_json(request, FilterBody, site.parts.limits)
+    if not body.name.isprintable():
+        raise bad_field("name", "it is shown elsewhere: no control characters")
     wanted = parse(body.filter)
     if wanted == EVERYTHING:
         raise bad_field("filter", "it asks for everything", at=0)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from ioint_node.store import stream
 from ioint_node.store.clearance import visible
 from ioint_node.store.engine import Store
 from ioint_node.store.stream import StreamRow
-from ioint_node.store.subscriptions import News, Wanted, news_of
+from ioint_node.store.subscriptions import News, Wanted, news_of, taken_of, told
 from ioint_node.web.limits import WebLimits
 
 log = logging.getLogger(__name__)
@@ -152,19 +152,26 @@ class Hub:
                 )
             if not rows:
                 return
-            self._give(news)
+            self._give(news, await self._taken(news))
             if len(rows) < self._limits.replay_rows:
                 return  # what was committed since has woken the hub
 
-    def _give(self, news: Sequence[News]) -> None:
+    async def _taken(self, news: Sequence[News]) -> Mapping[Wanted, frozenset[int]]:
+        """The rows that each filter takes; there may be many, so that others have their turn meanwhile."""
+        filters = {group.wanted for group in self._groups if not group.wanted.plain}
+        read = [one if one.said else told(one.row) for one in news] if filters else ()
+        return {one: await taken_of(read, one, self._now()) for one in filters}
+
+    def _give(self, news: Sequence[News], taken: Mapping[Wanted, frozenset[int]]) -> None:
         now, newest = self._now(), news[-1].row.seq
         frames = [frame(one.row) for one in news]
         for group, members in tuple(self._groups.items()):
-            clear = visible(group.clearance)
+            clear, known = visible(group.clearance), taken.get(group.wanted)
             wanted = [
                 (one.row.seq, data)
                 for one, data in zip(news, frames, strict=True)
-                if one.row.tlp in clear and group.wanted.takes(one, now)
+                if one.row.tlp in clear
+                and (_wants(group, one, now) if known is None else one.row.seq in known)
             ]
             late = self._ahead & members if self._ahead else set()
             self._send(members - late if late else members, _payload(wanted, self.seq, chunked=group.chunked))
@@ -207,6 +214,11 @@ class Hub:
             self.leave(subscriber)
         for subscriber in slow:
             self.cut(subscriber, SLOW)
+
+
+def _wants(group: Group, news: News, now: int) -> bool:
+    """Whether a group that joined after the news were read wants them; what they say may not have been read then."""
+    return group.wanted.takes(news if news.said or group.wanted.plain else told(news.row), now)
 
 
 def frame(row: StreamRow) -> bytes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from msgspec import Meta
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ioint_node.flows import incidents as flow
-from ioint_node.store import incidents
+from ioint_node.reputation.view import indicator_id
+from ioint_node.store import findings, incidents
 from ioint_node.store.incidents import FOUND, STATES, Wanted
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
@@ -25,6 +28,7 @@ from ioint_node.web.requests import (
     parameters,
     read_json,
 )
+from ioint_node.web.rows import HIDDEN
 from ioint_node.web.shapes import IncidentRow, IncidentView
 from ioint_node.web.site import Route, Site
 
@@ -56,15 +60,18 @@ async def list_incidents(site: Site, request: web.Request, caller: Caller) -> we
         assignee=given.get("assignee"),
         found=one_of(given, "found", FOUND),
     )
-    cursor = cursor_of(given)
+    cursor, limit = cursor_of(given), limit_of(given, site.parts.limits)
     below = None if cursor is None else integer(cursor[0], "cursor")
-    async with site.parts.store.read() as connection:
-        found, more = await incidents.page(connection, wanted, limit_of(given, site.parts.limits), below)
-        unsettled = await incidents.waiting(connection)
     catalogue = site.parts.exchange.catalogue
+    async with site.parts.store.read() as connection:
+        # Who may not see a pattern does not learn by asking for it where it was met.
+        asks = not wanted.pattern or not await _hidden(connection, [wanted.pattern], caller)
+        found, more = await incidents.page(connection, wanted, limit, below) if asks else ((), False)
+        unsettled = await incidents.waiting(connection)
+        items = await _shown(connection, [flow.row_of(one, catalogue) for one in found], caller)
     return json_answer(
         {
-            "items": [flow.row_of(one, catalogue) for one in found],
+            "items": items,
             "next": cursor_text(found[-1].seq) if more else None,
             _UNSETTLED: unsettled,
         }
@@ -74,7 +81,7 @@ async def list_incidents(site: Site, request: web.Request, caller: Caller) -> we
 async def show_incident(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """One incident, with all that was done to it."""
     parameters(request)
-    return json_answer(await flow.show(site.parts.exchange, request.match_info["incident"]))
+    return await _one(site, await flow.show(site.parts.exchange, request.match_info["incident"]), caller)
 
 
 async def act_on_incident(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -97,7 +104,33 @@ async def act_on_incident(site: Site, request: web.Request, caller: Caller) -> w
             made = await flow.close(parts, name, body.closed_as, body.note, by=by, now=now)
         case "reopen":
             made = await flow.reopen(parts, name, body.note, by=by, now=now)
-    return json_answer(made)
+    return await _one(site, made, caller)
+
+
+async def _one(site: Site, whole: dict[str, Any], caller: Caller) -> web.Response:
+    async with site.parts.store.read() as connection:
+        (shown,) = await _shown(connection, [whole], caller)
+    return json_answer(shown)
+
+
+async def _shown(
+    connection: AsyncConnection, rows: Sequence[dict[str, Any]], caller: Caller
+) -> list[dict[str, Any]]:
+    """Incidents as a caller may see them: a pattern above its clearance has no name, and nothing is offered of it."""
+    hidden = await _hidden(connection, [row["pattern"] for row in rows], caller)
+    without = {"pattern": "", "label": HIDDEN}
+    return [
+        {name: value for name, value in (row | without).items() if name != "then"}
+        if row["pattern"] in hidden
+        else row
+        for row in rows
+    ]
+
+
+async def _hidden(connection: AsyncConnection, patterns: Sequence[str], caller: Caller) -> frozenset[str]:
+    """Those of some patterns that a caller may not see."""
+    rows = await findings.rows_of(connection, {indicator_id(one) for one in patterns}, caller.tlp)
+    return frozenset(one for one in patterns if rows.get(indicator_id(one), {}) is None)
 
 
 def routes() -> tuple[Route, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ioint_protocol import Roster, record_id
 from ioint_taxonomy import Catalogue, CatalogueEntry, Taxonomy
@@ -26,6 +26,9 @@ from ioint_node.store.peers import PeerRow
 from ioint_node.store.times import day_of, day_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.site import Site
+
+HIDDEN: Final = "A pattern above the clearance of this token"
+"""In the place of the label of what the reader of a row may not see."""
 
 
 async def indicator_rows(

@@ -73,8 +73,8 @@ async def follow(site: Site, request: web.Request, caller: Caller) -> web.Stream
         )
     if site.streams[caller.id] >= limits.streams_per_token:
         raise Refusal(429, "too_many_streams", f"this token has {limits.streams_per_token} streams open")
-    last = request.headers.get("Last-Event-ID")
-    begin = None if last is None else integer(last, "Last-Event-ID")
+    last = request.headers.get("Last-Event-ID", "")
+    begin = integer(last, "Last-Event-ID") if last else None  # who has none yet may say so
     site.streams[caller.id] += 1
     try:
         return await _follow(site, request, caller, begin, wanted)

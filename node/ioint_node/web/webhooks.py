@@ -187,13 +187,13 @@ async def rotate_webhook(site: Site, request: web.Request, caller: Caller) -> we
 async def list_letters(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """What was given up of one webhook, and why."""
     given = parameters(request, "limit", "cursor")
-    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given)
-    after = integer(cursor[0], "cursor") if cursor else -1
+    limit, cursor = limit_of(given, site.parts.limits), cursor_of(given, 2)
+    after = (integer(cursor[0], "cursor"), cursor[1]) if cursor else (-1, "")
     async with site.parts.store.read() as connection:
         hook = await webhooks.get(connection, _hook(request), caller)
-        found = await dead_letters.page(connection, hook.id, limit + 1, after)
+        found = await dead_letters.page(connection, hook.id, caller.tlp, limit + 1, after)
     shown = found[:limit]
-    following = cursor_text(shown[-1].row.seq) if len(found) > limit else None
+    following = cursor_text(shown[-1].row.seq, shown[-1].row.event) if len(found) > limit else None
     return json_answer({"items": [one.to_json() for one in shown], "next": following})
 
 

@@ -204,3 +204,31 @@ def test_a_change_concerns_who_is_told_of_the_row_or_was(
     text: str, change: dict[str, Any], concerned: bool
 ) -> None:
     assert parse(text).concerns(ROW, change) == concerned
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (" ".join(f"-effect:0.{n:02}" for n in range(1, 34)), "33 terms"),
+        ("q:" + ",".join(f"z{n}" for n in range(33)), "33 words"),
+        (" ".join(f"-q:z{n},y{n}" for n in range(17)), "34 words"),
+        ("subject:" + ",".join(f"pkg:npm/a{n}*" for n in range(33)), "33 words and beginnings"),
+    ],
+)
+def test_what_would_cost_too_much_for_every_row_is_refused(text: str, said: str) -> None:
+    with pytest.raises(FilterError, match=said):
+        parse(text)
+
+
+def test_a_filter_whose_one_spelling_would_be_too_long_to_be_read_again_is_refused() -> None:
+    long = "q:" + ",".join(f"{'ﬃ' * 18}{n}" for n in range(30))
+    assert len(long) <= 1_024
+    with pytest.raises(FilterError, match="one spelling"):
+        parse(long)
+    with pytest.raises(FilterError, match="one spelling"):
+        parse_value("q", " ".join(f"{'ﬃ' * 20}{n}" for n in range(30)))
+
+
+def test_many_packages_can_be_named_in_one_filter() -> None:
+    text = "subject:" + ",".join(f"pkg:npm/a{n}" for n in range(60))
+    assert parse(text).text == parse(parse(text).text).text

@@ -13,9 +13,9 @@ from functools import partial
 import pytest
 from aiohttp import web
 from aiohttp.abc import ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from ioint_node import posting
 from ioint_node.hooks import HookLimits, Hooks
 from ioint_node.posting import Pauses, PostLimits
 from ioint_node.store import dead_letters, stream, tokens, webhooks
@@ -403,10 +403,10 @@ async def test_a_database_that_fails_for_a_while_ends_no_hook(
 async def test_a_name_that_leads_inside_later_is_refused_at_the_post(
     store: Store, maker: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def resolve(_self: object, name: str, port: int = 0, _family: int = 0) -> list[ResolveResult]:
+    def resolve(name: str, port: int, _family: int) -> list[ResolveResult]:
         return [ResolveResult(hostname=name, host="10.0.0.1", port=port, family=0, proto=0, flags=0)]
 
-    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(posting, "look_up", resolve)
     hook = await make_hook(store, maker, "https://rebound.example/x", now=NOW)
     await tell(store, 1, now=NOW)
     async with running(Hooks(store, LIMITS)):
@@ -621,7 +621,7 @@ def verifies(hook: Webhook, headers: dict[str, str], body: bytes) -> bool:
 
 async def letters_of(store: Store, hook: Webhook) -> tuple[DeadLetter, ...]:
     async with store.read() as connection:
-        return await dead_letters.page(connection, hook.id, 100)
+        return await dead_letters.page(connection, hook.id, "red", 100)
 
 
 async def bury(store: Store, hook: Webhook, *numbers: int) -> None:

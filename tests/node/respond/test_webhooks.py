@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from ioint_node.store import dead_letters, webhooks
+from ioint_node.store import dead_letters, tokens, webhooks
 from ioint_node.store.stream import StreamRow
 
 from tests.node.respond.conftest import Site
@@ -252,3 +252,46 @@ async def show(site: Site, name: str) -> tuple[int, Any]:
 async def forget(site: Site, path: str) -> tuple[int, Any]:
     answer = await site.node.client.delete(f"{HOOKS}/{path}", headers=site.node.headers("engine"))
     return answer.status, await answer.json(content_type=None)
+
+
+async def test_a_token_of_an_administrator_that_is_cut_down_has_its_own_webhooks_alone(site: Site) -> None:
+    _, other = await make(site, {"url": URL})
+    made = await site.parts.store.write(
+        partial(
+            tokens.create, role="admin", actor=None, tlp="red", expires=None, now=NOW, scopes=("subscribe",)
+        )
+    )
+    site.node.keys["cut"] = made.token
+    assert await listed(site, "cut") == []
+    assert (await act(site, f"{other['id']}/rotate", role="cut"))[0] == 404
+    assert await drop(site, other["id"], "cut") == 404
+    assert [one["id"] for one in await listed(site)] == [other["id"]]
+
+
+async def test_dead_letters_above_the_clearance_of_who_reads_them_are_not_listed(site: Site) -> None:
+    _, hook = await make(site, {"url": URL})
+    for seq, label in enumerate(("amber", "green"), 1):
+        row = StreamRow(seq=seq, at="2026-11-18T11:06:40Z", event="response", tlp=label, body='{"a":1}')
+        await site.parts.store.write(
+            partial(dead_letters.put, hook=hook["id"], row=row, attempts=3, reason="422", now=NOW)
+        )
+    made = await site.parts.store.write(
+        partial(tokens.create, role="admin", actor=None, tlp="green", expires=None, now=NOW)
+    )
+    site.node.keys["open"] = made.token
+    path = f"{HOOKS}/{hook['id']}/dead"
+    assert [one["seq"] for one in (await site.node.json(path, "open"))["items"]] == [2]
+    assert [one["seq"] for one in (await site.node.json(path, "engine"))["items"]] == [1, 2]
+
+
+async def test_two_letters_of_one_number_are_both_listed(site: Site) -> None:
+    _, hook = await make(site, {"url": URL})
+    for event in ("reset", "response"):
+        row = StreamRow(seq=1, at="2026-11-18T11:06:40Z", event=event, tlp="clear", body='{"a":1}')
+        await site.parts.store.write(
+            partial(dead_letters.put, hook=hook["id"], row=row, attempts=3, reason="422", now=NOW)
+        )
+    path = f"{HOOKS}/{hook['id']}/dead?limit=1"
+    first = await site.node.json(path, "engine")
+    second = await site.node.json(f"{path}&cursor={first['next']}", "engine")
+    assert [one["event"] for one in first["items"] + second["items"]] == ["reset", "response"]

@@ -242,7 +242,7 @@ async def test_the_secret_of_a_receiver_is_kept_and_never_shown(
 
 
 async def test_a_secret_that_is_no_header_is_refused(site: Transmitting) -> None:
-    for header in ("Bearer a\r\nX-More: b", " a", "é", "a" * 4_097):
+    for header in ("Bearer a\r\nX-More: b", "Bearer a\n", " a", "é", "a" * 4_097):
         delivery = {"method": PUSH, "endpoint_url": URL, "authorization_header": header}
         answer = await site.call("POST", "/ssf/streams", {"delivery": delivery})
         assert answer.status == 400

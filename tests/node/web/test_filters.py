@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ioint_node.filtering import KEYS, parse
 from ioint_node.formats.table import COLUMNS
 from ioint_node.store import saved
+from ioint_node.web.feeds import rows
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
     from tests.node.web.conftest import Node
 
 pytestmark = pytest.mark.network
@@ -136,18 +141,21 @@ async def test_a_feed_takes_a_filter_a_limit_and_the_clearance(
 
 
 async def test_a_feed_that_has_not_changed_has_no_body(told: Node) -> None:
-    first = await told.get("/feeds/indicators.csv")
-    await first.read()
+    async def asked(role: str = "soc", **rest: Any) -> ClientResponse:
+        answer = await told.get("/feeds/indicators.csv", role, **rest)
+        await answer.read()  # an answer that nobody reads ends its connection some time later
+        return answer
+
+    first = await asked()
     tag = {"If-None-Match": first.headers["ETag"]}
-    same = await told.get("/feeds/indicators.csv", headers=tag)
+    same = await asked(headers=tag)
     assert (same.status, await same.read()) == (304, b"")
     assert same.headers["X-IOINT-Seq"] == first.headers["X-IOINT-Seq"]
-    for role, params in (("admin", {}), ("soc", {"filter": "seen:no"})):
-        other = await told.get("/feeds/indicators.csv", role, params=params, headers=tag)
-        assert (other.status, bool(await other.read())) == (200, True)
+    assert (await asked("admin", headers=tag)).status == 200
+    assert (await asked(params={"filter": "seen:no"}, headers=tag)).status == 200
     await told.hear("umbrella", told.report(told.patterns(2)[1]))
-    again = await told.get("/feeds/indicators.csv", headers=tag)
-    assert (again.status, bool(await again.read())) == (200, True)
+    again = await asked(headers=tag)
+    assert again.status == 200
     assert int(again.headers["X-IOINT-Seq"]) > int(first.headers["X-IOINT-Seq"])
 
 
@@ -175,3 +183,31 @@ async def test_a_cursor_from_elsewhere_is_refused(node: Node) -> None:
 
 def test_a_saved_filter_reads_as_it_was_written() -> None:
     assert parse(parse("score>50 q:phone").text).text == "score>=51 q:phone"
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "\u202eabc", "ab\n"])
+async def test_a_name_that_would_be_shown_as_something_else_is_refused(node: Node, name: str) -> None:
+    answer = await node.post("/api/v1/filters", {"name": name, "filter": "score>=50"}, "soc")
+    assert answer.status == 400
+    assert (await answer.json(content_type=None))["field"] == "name"
+
+
+async def test_a_reader_that_leaves_is_no_failure_of_the_node(
+    told: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = asyncio.Event()
+
+    async def pages(*_: object) -> AsyncIterator[list[dict[str, Any]]]:
+        await gone.wait()
+        while True:
+            yield [dict.fromkeys(COLUMNS, "x" * 1_000)] * 100
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(rows, "_pages", pages)
+    answer = await told.get("/feeds/indicators.csv")
+    answer.close()
+    gone.set()
+    async with asyncio.timeout(10):
+        while not told.parts.refusals["client_left"]:  # noqa: ASYNC110 - it happens in the server
+            await asyncio.sleep(0)
+    assert "a handler failed" not in caplog.text

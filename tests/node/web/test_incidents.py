@@ -480,3 +480,23 @@ async def test_a_warning_that_comes_and_goes_does_not_keep_people_from_their_inc
         ("warning", "live"),
         ("assigned", "mira"),
     ]
+
+
+async def test_an_incident_names_no_pattern_above_the_clearance_of_who_reads_it(node: Node) -> None:
+    (entry,) = node.patterns(1)
+    await met(node, entry)
+    await node.hear("contoso", node.report(entry, tlp="amber_strict"))
+    await hunt(node)
+    (seen,) = (await node.json(PAGE, "admin"))["items"]
+    assert seen["pattern"] == entry
+    (found,) = await listed(node)
+    one = await node.json(f"{PAGE}/{found['id']}")
+    closed = await act(node, found["id"], do="close", closed_as="false_positive")
+    title = node.parts.exchange.catalogue.entries[entry].title
+    for shown in (found, one, closed):
+        assert (shown["pattern"], shown["label"]) == ("", "A pattern above the clearance of this token")
+        assert entry not in str(shown)
+        assert title not in str(shown)
+    assert "then" not in closed
+    assert await listed(node, f"?pattern={entry}") == []
+    assert len((await node.json(f"{PAGE}?pattern={entry}", "admin"))["items"]) == 1

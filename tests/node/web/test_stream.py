@@ -7,12 +7,14 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from ioint_node.filtering import parse
 from ioint_node.store import saved, stream, tokens
-from ioint_node.web import WebLimits
+from ioint_node.store.subscriptions import News, Wanted, taken_of
+from ioint_node.web import Hub, WebLimits
+from ioint_node.web.hub import Group, Subscriber
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -153,6 +155,16 @@ async def test_a_number_that_is_none_is_refused(node: Node, last: str) -> None:
     answer = await node.get("/api/v1/stream", "engine", headers={"Last-Event-ID": last})
     assert answer.status == 400
     assert (await answer.json(content_type=None))["field"] == "Last-Event-ID"
+
+
+async def test_who_says_that_it_has_heard_nothing_yet_begins_now(node: Node) -> None:
+    headers = node.headers("engine") | {"Last-Event-ID": ""}
+    async with node.client.get("/api/v1/stream", headers=headers) as answer:
+        assert answer.status == 200
+        await until(lambda: node.parts.hub.subscribers > 0)
+        (seq,) = await say(node)
+        (event,) = await events(answer, 1)
+    assert event["seq"] == seq
 
 
 class TestTightLimits:
@@ -316,3 +328,62 @@ class TestFewFilters:
             answer = await node.get("/api/v1/stream", "soc", params={"filter": "state:malicious"})
             assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
         assert node.parts.refusals["too_many_filters"] == 1
+
+
+class Ear:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    def write(self, data: bytes) -> None:
+        self.heard += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def test_who_begins_to_follow_an_actor_while_news_are_read_hears_them(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, ear = Hub(node.parts.store), Ear()
+    await hub.start()
+    await say(node)
+    group = Group(clearance="amber", wanted=Wanted(events=frozenset({"trust"}), actor="a-0"), chunked=False)
+    subscriber = Subscriber(cast("asyncio.Transport", ear), group)
+    subscriber.seq = hub.seq
+    since = stream.since
+
+    async def joined(*args: Any) -> tuple[stream.StreamRow, ...]:
+        rows = await since(*args)
+        asyncio.get_running_loop().call_soon(hub.join, subscriber)
+        return rows
+
+    monkeypatch.setattr(stream, "since", joined)
+    feeding = asyncio.create_task(hub.run())
+    try:
+        await until(lambda: hub.seq > 0)
+    finally:
+        feeding.cancel()
+    assert b'"actor":"a-0"' in ear.heard
+
+
+async def test_a_costly_filter_lets_others_have_their_turn(node: Node) -> None:
+    rows = [stream.StreamRow(seq=n, at="", event="reputation", tlp="green", body="{}") for n in range(1, 200)]
+    news = [News(row=row, said={}, indicator=None) for row in rows]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    taken = await taken_of(news, Wanted(filter=parse("-q:zebra")), node.clock.now)
+    task.cancel()
+    assert len(taken) == 199
+    assert turns >= 6

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ioint_node.formats import stix
+from ioint_node.store import tokens
 from ioint_node.store.times import from_text
 from ioint_node.web.problems import TAXII_TYPE
+from ioint_node.web.requests import cursor_text
 from ioint_node.web.taxii import CONTRIBUTIONS, DEFINITIONS, INDICATORS
 from ioint_protocol import Withdrawal, encode_record, record_id
 from msgspec.structs import replace
@@ -359,3 +362,52 @@ async def test_every_type_can_be_walked_alone_and_every_object_be_had_by_its_id(
         assert [one["id"] for one in page["objects"]] == [key]
     page, _ = await poll(node, match_id=",".join(found))
     assert sorted(one["id"] for one in page["objects"]) == sorted(found)
+
+
+async def test_a_collection_is_found_by_its_alias_too(node: Node) -> None:
+    await node.hear("contoso", node.report(node.patterns(1)[0]))
+    by_id, _ = await poll(node)
+    by_alias, _ = await poll(node, f"{ROOT}collections/indicators/objects/")
+    assert by_alias == by_id
+    assert (await node.get(f"{ROOT}collections/nobody/", headers={"Accept": TAXII_TYPE})).status == 404
+
+
+@pytest.mark.parametrize("position", ["9" * 18, "253402300800000000"])
+async def test_a_cursor_of_no_instant_is_refused(node: Node, position: str) -> None:
+    asked = hashlib.blake2b(f"{OBJECTS}?".encode(), digest_size=8).hexdigest()
+    answer = await node.get(
+        OBJECTS, params={"next": cursor_text(position, asked)}, headers={"Accept": TAXII_TYPE}
+    )
+    assert answer.status == 400
+
+
+async def test_an_object_that_is_too_large_or_of_no_time_is_refused_and_says_nothing(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern))
+    about = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
+    status = await contribute(
+        node,
+        stix_object("opinion", 1, explanation="x" * 40_000, **about),
+        stix_object("opinion", 2, modified="2026-13-45T99:99:99Z", **about),
+    )
+    assert [one["message"].partition(":")[0] for one in status["failures"]] == ["object", "modified"]
+    assert (await poll(node, f"{CONTRIBUTED}objects/"))[0] == {}
+    (row,) = (await node.json("/api/v1/indicators"))["items"]
+    assert row["disputed"] is False
+
+
+async def test_nobody_replaces_a_contribution_that_it_may_not_see(node: Node) -> None:
+    (pattern,) = node.patterns(1)
+    await node.hear("contoso", node.report(pattern, tlp="green"))
+    about = {"opinion": "disagree", "object_refs": [stix.indicator_id(pattern)]}
+    said = stix_object("opinion", **about, object_marking_refs=[stix.marking_id("amber")])
+    await contribute(node, said)
+    made = await node.parts.store.write(
+        lambda connection: tokens.create(connection, "soc", None, "green", None, now=node.clock.now)
+    )
+    node.keys["open"] = made.token
+    other = said | {"modified": "2026-11-19T12:00:00.000Z", "object_marking_refs": [stix.marking_id("green")]}
+    status = await contribute(node, other, role="open")
+    assert [one["message"] for one in status["failures"]] == ["id: another object has it"]
+    kept, _ = await poll(node, f"{CONTRIBUTED}objects/")
+    assert kept["objects"] == [said]

@@ -22,13 +22,13 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web.described import LIMIT, Answer, Parameter
 from ioint_node.web.problems import bad_field
 from ioint_node.web.requests import cursor_of, cursor_text, integer, limit_of, parameters
+from ioint_node.web.rows import HIDDEN
 from ioint_node.web.site import Route, Site
 
 FEED: Final = "/feeds/ocsf.jsonl"
 JSON_LINES: Final = "application/jsonl"
 SETTLED_MS: Final = 2_000
 """Decisions are shown when they are this old: those of one millisecond may be written one after the other."""
-HIDDEN: Final = "A pattern above the clearance of this token"
 _BEGINNING: Final = ("0", "1970-01-01T00:00:00.000Z", "-")
 
 

@@ -124,6 +124,8 @@ def _delivered(wanted: Delivery, before: Settings, poll_url: str, *, private: bo
     except RequestError as error:
         raise bad_field("delivery.endpoint_url", str(error).removeprefix("url: ")) from None
     header = wanted.authorization_header
+    if not isinstance(header, UnsetType) and header.endswith("\n"):  # which the pattern lets by
+        raise bad_field("delivery.authorization_header", "no line break")
     if isinstance(header, UnsetType):
         # It is never shown, so that who reads the settings and sends them back does not have it.
         header = before.authorization_header if wanted.endpoint_url == before.endpoint_url else ""

@@ -17,6 +17,7 @@ from ioint_node.web.requests import cursor_of, cursor_text, parameters
 ROOT: Final = f"{TAXII_PREFIX}ioint/"
 PAGE_OBJECTS: Final = 100
 PAGE_OBJECTS_MAX: Final = 1_000
+LAST_US: Final = micros("9999-12-31T23:59:59.999Z")  # the newest that anything can be
 VALUES_MOST: Final = 100  # of one filter, with commas between them
 FILTERS: Final = (
     "added_after",
@@ -76,7 +77,7 @@ def wanted(request: web.Request, filters: Sequence[str], only: str | None = None
     asked = _asked(request, given)
     after_us = _micros(given["added_after"], "added_after") if "added_after" in given else 0
     if (cursor := cursor_of({"cursor": given["next"]}, 2) if "next" in given else None) is not None:
-        if cursor[1] != asked or not re.fullmatch(r"[0-9]{1,18}", cursor[0]):
+        if cursor[1] != asked or not re.fullmatch(r"[0-9]{1,18}", cursor[0]) or int(cursor[0]) > LAST_US:
             raise bad_field("next", "not given with these filters")
         after_us = max(after_us, int(cursor[0]))
     versions = _several(given, "match[version]")

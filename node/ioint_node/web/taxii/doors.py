@@ -69,6 +69,7 @@ _PARAMETERS: Final = {
         ("match[spec_version]", "Versions of STIX, by commas: objects are of 2.1."),
     )
 }
+_BY_ALIAS: Final = {alias: key for key, (_, alias, _) in _ABOUT.items()}
 Show = Callable[[Page, Wanted], tuple[bytes, dict[str, str]]]
 
 
@@ -108,7 +109,7 @@ class Taxii:
     async def collection(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET {root}/collections/{id}/`."""
         check_accept(request)
-        key = request.match_info["collection"]
+        key = _collection_asked(request)
         if key in _ABOUT:
             return _json(_about(key, caller))
         return _json(_of_filter(await _saved(site, key)))
@@ -152,7 +153,7 @@ class Taxii:
     ) -> web.Response:
         accept = request.headers.get("Accept", "")
         if (
-            request.match_info["collection"] == CONTRIBUTIONS
+            _collection_asked(request) == CONTRIBUTIONS
         ):  # who may read it, and when it changed, is another matter
             return await self._fresh(site, request, caller, part, show)
         key = (caller.tlp, request.path_qs, accept)
@@ -179,7 +180,7 @@ class Taxii:
     async def _page(
         self, site: Site, request: web.Request, caller: Caller, asked: Wanted, part: Part
     ) -> Page:
-        collection = request.match_info["collection"]
+        collection = _collection_asked(request)
         if collection == CONTRIBUTIONS:
             check_right(caller, "opine", "read what analysts contributed")
         only = EVERYTHING
@@ -236,7 +237,7 @@ def routes(site: Site) -> tuple[Route, ...]:
 
 
 async def _check_writable(site: Site, request: web.Request, caller: Caller) -> None:
-    collection = request.match_info["collection"]
+    collection = _collection_asked(request)
     if collection == CONTRIBUTIONS:
         check_right(caller, "opine", "contribute")
         return
@@ -251,6 +252,12 @@ async def _saved(site: Site, collection: str) -> SavedFilter:
     if found is None:
         raise Refusal(404, "not_found", "no such collection")
     return found
+
+
+def _collection_asked(request: web.Request) -> str:
+    """The id of a collection, of which an alias may stand in the path."""
+    named = request.match_info["collection"]
+    return _BY_ALIAS.get(named, named)
 
 
 def _origin(request: web.Request) -> str:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ioint_node.flows.contributing import Taken, contribute
 from ioint_node.store import contributions
+from ioint_node.store.contributions import Kept
 from ioint_node.store.times import from_text, to_text
 from ioint_node.store.tokens import Caller
 from ioint_node.web.problems import Refusal
@@ -21,6 +22,7 @@ from ioint_node.web.taxii.asking import Wanted, check_accept, check_sent
 from ioint_node.web.taxii.pages import Page, Piece, millis
 
 OBJECTS_MOST: Final = 100  # of one request
+READ_AT_ONCE: Final = 100  # objects that are kept
 
 
 async def take(site: Site, request: web.Request, caller: Caller) -> bytes:
@@ -59,20 +61,28 @@ async def status(site: Site, key: str, caller: Caller) -> bytes:
 
 async def page(site: Site, wanted: Wanted, caller: Caller) -> Page:
     """A page of what was taken."""
-    # A version is written as it was sent: which are asked for is seen when they are read.
-    limit = wanted.limit if wanted.versions is None else contributions.OBJECTS_MOST
+    pieces: list[Piece] = []
     after = to_text(wanted.after_us // 1_000)
     async with site.parts.store.read() as connection:
-        found = await contributions.after(
-            connection, caller.tlp, after, limit + 1, ids=wanted.ids, types=wanted.types
-        )
-    pieces = [
-        Piece(millis(one.added_at) * 1_000, 1, one.version, (one.id,), one.body)
-        for one in found
-        if wanted.versions is None or to_text(from_text(one.version)) in wanted.versions
-    ]
+        while len(pieces) <= wanted.limit:
+            found = await contributions.after(
+                connection, caller.tlp, after, READ_AT_ONCE, ids=wanted.ids, types=wanted.types
+            )
+            pieces += [_piece(one) for one in found if _is_asked(one, wanted)]
+            if len(found) < READ_AT_ONCE:
+                break
+            after = found[-1].added_at
     shown = pieces[: wanted.limit]
     return Page(shown, len(pieces) > len(shown), shown[-1].last_us if shown else 0)
+
+
+def _is_asked(one: Kept, wanted: Wanted) -> bool:
+    # A version is written as it was sent: which are asked for is seen when they are read.
+    return wanted.versions is None or to_text(from_text(one.version)) in wanted.versions
+
+
+def _piece(one: Kept) -> Piece:
+    return Piece(millis(one.added_at) * 1_000, 1, one.version, (one.id,), one.body)
 
 
 async def drop(site: Site, wanted: Wanted, caller: Caller) -> None:
