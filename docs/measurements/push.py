@@ -56,8 +56,8 @@ def page(found: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Of {slow['events']} large events a subscriber that does not read heard {slow['does_not_read']} and was cut off;"
-        f" one that reads, beside it, heard {slow['reads']}.",
+        f"Of {slow['events']} large events a subscriber that does not read heard {slow['does_not_read']} and was cut"
+        f" off; one that reads, beside it, heard {slow['reads']}.",
         "",
         "| target | measured |",
         "|---|---|",

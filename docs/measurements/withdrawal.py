@@ -137,8 +137,7 @@ def page(found: Mapping[str, Any]) -> str:
         ),
         "",
         "The rounds are spread evenly over the time between two polls. Who polls learns it with the next poll, half of"
-        " that time later at the median and all of it at most; a run of the command takes its start besides. A MISP"
-        " feed and a CSV feed do not exist yet.",
+        " that time later at the median and all of it at most; a run of the command takes its start besides.",
         "",
     ]
     return "\n".join(lines)
@@ -195,7 +194,7 @@ def _taxii(soc: Client, learn: Learn) -> Callable[[], Awaitable[None]]:
     def poll() -> list[dict[str, Any]]:
         server = Server(f"{soc.url}/taxii2/", user="soc", password=token)
         try:
-            indicators, _ = server.default.collections
+            indicators, *_ = server.default.collections
             pages = as_pages(indicators.get_objects, per_request=100, **newest)
             found = [one for page in pages for one in page.get("objects", []) if one["type"] == "indicator"]
         finally:

@@ -307,3 +307,14 @@ async def test_a_dead_node_stops_no_reading_and_lets_no_refused_call_go(
             assert isinstance(result, CallToolResult)
             assert result.is_error
         assert "no node answers" in said(again)
+
+
+def test_a_client_that_leaves_ends_the_proxy_also_while_no_node_is_there(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"ioint_{'A' * 43}\n")
+    token.chmod(0o600)
+    node = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "ioint_node", "mcp-proxy", "--node", node, "--token-file", str(token)]
+    command += ["--actor", "desk", "--", sys.executable, str(SHOP), "stdio"]
+    ended = subprocess.run(command, input=b"", capture_output=True, timeout=30, check=False)
+    assert ended.returncode == 0, ended.stderr

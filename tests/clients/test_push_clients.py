@@ -12,13 +12,13 @@ import pytest
 from ioint_node.webhook_keys import make_secret, signed
 
 from tests.interop.conftest import find_node
-from tests.node.web.conftest import Node
+from tests.node.web.conftest import Node, boundary, empty_database, limits, node
 from tests.node.web.test_stream import say
 
+__all__ = ["boundary", "empty_database", "limits", "node"]  # fixtures
 pytestmark = pytest.mark.network
 FOLDER = Path(__file__).parent / "js"
 WAIT_S = 30.0
-pytest_plugins = ("tests.node.web.conftest",)
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,8 @@ def read_boundary(data: bytes) -> Boundary:
         found = msgspec.json.decode(data, type=_File)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"boundary: {error}: mend the file, then check it with `ioint policy boundary`"
+            f"boundary: {error}: mend the file (docs/authzen.md has its form: an effect is permit or deny), then "
+            "check it with `ioint policy boundary`"
         ) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigError(f"boundary: the file is not JSON: {error}") from None

@@ -70,7 +70,7 @@ def _examine(name: str, check: Callable[[Path], str], home: Path) -> dict[str, A
             {"note": True} if isinstance(found, Note) else {}
         )
     except NodeError as error:
-        return {"check": name, "ok": False, "detail": str(error)}
+        return {"check": name, "ok": False, "detail": str(error).removeprefix(f"{name}: ")}
 
 
 def _skipped(name: str, missing: str) -> dict[str, Any]:
@@ -87,7 +87,13 @@ def _check_boundary(home: Path) -> str:
     if not config.boundary:
         return "none: whoever asks brings its own base decision, or none"
     found = load_boundary(home / config.boundary)
-    return f"{len(found.rules)} rules, {len(found.subjects)} subjects, {len(found.resources)} resources"
+    said = f"{len(found.rules)} rules, {len(found.subjects)} subjects, {len(found.resources)} resources"
+    if config.run_file.exists() and config.config_file.stat().st_mtime > config.run_file.stat().st_mtime:
+        # Else a node that was never restarted would look as if it denied what it lets through.
+        return Note(
+            f"{said}; config.toml changed after the node started: restart it if the boundary is new there"
+        )
+    return said
 
 
 def _check_files(home: Path) -> str:

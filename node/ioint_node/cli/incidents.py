@@ -22,9 +22,11 @@ from ioint_node.cli.options import (
     show_table,
     show_tree,
 )
+from ioint_node.errors import RequestError
 from ioint_node.store.incidents import CLOSED_AS, FOUND, STATES
 
 COLUMNS: Final = ("id", "state", "found", "tier", "label", "sessions", "agent", "assignee", "opened_at")
+LINE_BYTES: Final = 1 << 20  # the longest finding that is looked for at the end of a file
 _LISTED: Final = "ioint incidents list"
 _note_option = click.option("--note", "text", default="", help="Why; kept with it, told to nobody outside.")
 
@@ -119,7 +121,7 @@ def reopen(*, home: Path, form: str, incident: str, text: str) -> None:
 @click.option(
     "--form", "kind", type=click.Choice(("ocsf",)), default="ocsf", show_default=True, help="Of each line."
 )
-@click.option("--after", help="Go on from here: the `after` of the last export.")
+@click.option("--after", help="Go on from here; else from where the file ends.")
 @click.option(
     "--output",
     "target",
@@ -131,6 +133,7 @@ def reopen(*, home: Path, form: str, incident: str, text: str) -> None:
 def export(*, home: Path, form: str, kind: str, after: str | None, target: Path) -> None:
     """Write incidents and actions out of scope to a file for a SIEM, the oldest first."""
     check_place(target)
+    after = _reached(target) if after is None else after
     node, count = connect(home), 0
     with target.open("ab") as file:
         for _ in range(PAGES):
@@ -144,6 +147,29 @@ def export(*, home: Path, form: str, kind: str, after: str | None, target: Path)
             after = json.loads(lines[-1])["unmapped"]["ioint"]["after"]
     result = {"findings": count, "output": str(target), "after": after}
     emit(result, form=form, human=lambda: show_fields(result))
+
+
+def _reached(target: Path) -> str | None:
+    """Where the export that wrote this file ended; None where there is nothing yet.
+
+    Raises:
+        RequestError: its last line is no finding of this node.
+    """
+    if not target.is_file() or not (size := target.stat().st_size):
+        return None
+    with target.open("rb") as file:
+        file.seek(max(0, size - LINE_BYTES))
+        end = file.read()
+    last = end.removesuffix(b"\n").rpartition(b"\n")[2]
+    try:
+        if not end.endswith(b"\n"):
+            raise ValueError("cut")
+        return str(json.loads(last)["unmapped"]["ioint"]["after"])
+    except (ValueError, LookupError, TypeError):
+        raise RequestError(
+            f"the last line of {target} is no finding, so where to go on is not known: mend it, name another "
+            "file, or say --after"
+        ) from None
 
 
 def _act(home: Path, form: str, incident: str, body: Mapping[str, Any]) -> None:

@@ -156,8 +156,11 @@ def cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A line of text whose control characters, should it be foreign, cannot move the cursor or end the line."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    """A line of text whose control characters, should it be foreign, cannot move the cursor or end the line.
+
+    Breaks of lines and tabs are blanks.
+    """
+    return "".join(letter if letter.isprintable() else " " if letter in "\t\n\r" else "�" for letter in text)
 
 
 def show_readers(readers: Mapping[str, Any]) -> None:

@@ -155,7 +155,7 @@ def _next_step(config: Config, after: Roster, held: Membership | None) -> str:
             "`admit --card`"
         )
     return (
-        f"\nin force here: hand {config.roster_file} to the {others} others, who run `ioint consortium join "
+        f"\nin force here: hand {config.roster_file} to the other members ({others}), who run `ioint consortium join "
         f"--roster roster.bin --consortium {after.consortium}`"
     )
 

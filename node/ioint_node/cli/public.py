@@ -89,6 +89,11 @@ def _show(objects: Sequence[Mapping[str, Any]], omitted: int, config: Config) ->
         click.echo(f"{cell(one['name'])}\n  {cell(one['description'])}\n  {cell(one['pattern'])}\n")
     beyond = f", {omitted} more than there is room for" if omitted else ""
     click.echo(f"{len(objects)} indicator{'' if len(objects) == 1 else 's'} with the label TLP:CLEAR{beyond}")
+    if not objects:
+        click.echo(
+            'an indicator has it while all that is heard of it has: label your own by `tlp = "clear"` in '
+            "config.toml, or one by `ioint approvals decide ID --approve --tlp clear`"
+        )
     if config.publish_public:
         click.echo("they are served to everybody at /feeds/public.json")
     else:

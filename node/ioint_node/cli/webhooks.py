@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from ioint_node.cli.client import connect
+from ioint_node.cli.filters import saved_id
 from ioint_node.cli.names import or_see
 from ioint_node.cli.options import Commands, Whole, emit, node_options, show_fields, show_table
 from ioint_node.store.clearance import LABELS
@@ -44,7 +45,7 @@ def list_all(*, home: Path, form: str) -> None:
     "--event", "events", type=click.Choice(EVENTS), multiple=True, help="Only these, given once each."
 )
 @click.option("--filter", "text", help="Of events about indicators, those that fit.")
-@click.option("--saved", help="The same by the id of a saved filter.")
+@click.option("--saved", help="The same by the name of a saved filter.")
 @click.option("--actor", help="Of events about actors, those of this one.")
 @click.option("--tlp", type=click.Choice(LABELS), help="Clearance; else all that the token may see.")
 @click.option(
@@ -64,9 +65,16 @@ def create(
     scheme: str,
 ) -> None:
     """Have rows of the stream posted to URL; shows the secret, or the public key, this once."""
-    asked = {"filter": text, "saved": saved, "actor": actor, "tlp": tlp, "events": list(events) or None}
+    node = connect(home)
+    asked = {
+        "filter": text,
+        "saved": saved_id(node, saved),
+        "actor": actor,
+        "tlp": tlp,
+        "events": list(events) or None,
+    }
     body = {name: value for name, value in asked.items() if value is not None}
-    _told(connect(home).post(*PATH, body={"url": url, "scheme": scheme, **body}), form)
+    _told(node.post(*PATH, body={"url": url, "scheme": scheme, **body}), form)
 
 
 @webhooks.command()

@@ -39,6 +39,7 @@ from ioint_node.telemetry import (
 )
 
 _log = logging.getLogger(__name__)
+_COMPLAINT_MS = 60_000  # the log tells of refused records so often at most
 GENERATIONS = 8  # sessions of one conversation or trace: what comes after one was closed begins another
 BREATH = 64  # happenings told in one go, before others have a turn
 _PREFIX = "otlp-"
@@ -66,6 +67,7 @@ class Telemetry:
     counts: Counter[str] = field(default_factory=Counter)
     reading: int = 0  # bytes of bodies that are being read
     decoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # large bodies one after the other
+    _complained: int | None = None  # when the log last told of what was refused
     _messages: int = 0  # remembered of all sessions
     _told: OrderedDict[str, _Told] = field(default_factory=OrderedDict)
     _newest: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)  # actor and key → session
@@ -93,6 +95,10 @@ class Telemetry:
             self.buffer.add(sender, span, now)
         self.counts["spans"] += len(batch.spans)
         self.counts["rejected"] += batch.refused
+        if batch.rejected and (self._complained is None or now - self._complained >= _COMPLAINT_MS):
+            self._complained = now  # most exporters say nothing of a partial success
+            said = "; ".join(f"{count}: {reason}" for reason, count in batch.rejected.items())
+            _log.warning("telemetry_rejected by=%s %s", sender.id, said)
 
     @property
     def waiting(self) -> int:

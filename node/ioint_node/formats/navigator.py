@@ -51,12 +51,12 @@ def layer(heats: Iterable[Heat], taxonomy: Taxonomy, made_at: str) -> dict[str, 
                 found.intents.add(slug)
         for name in touched:
             seen[name].indicators += heat.indicators
-    edition = ", ".join(sorted(editions)) or "no edition"
+    edition = f" ({', '.join(sorted(editions))})" if editions else ""
     return {
         "name": "Indicators of intent",
         "versions": {"navigator": "5.1.0", "layer": LAYER_FORMAT},
         "domain": DOMAIN,
-        "description": f"Techniques of ATLAS ({edition}) that live indicators are mapped to, as of {made_at}",
+        "description": f"Techniques of ATLAS{edition} that live indicators are mapped to, as of {made_at}",
         "techniques": [_technique(name, seen[name], taxonomy) for name in sorted(seen)],
         "gradient": {"colors": list(COLOURS), "minValue": 0, "maxValue": 100},
         "legendItems": [

@@ -84,7 +84,8 @@ async def _standard_streams(limits: ProxyLimits) -> AsyncIterator[Side]:
     pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     lines: Any = _Lines(reader)
     try:
-        async with stdio_server(stdin=lines) as (read, write):
+        # Leaving it waits until what writes to the client is closed, which is ours to do.
+        async with stdio_server(stdin=lines) as (read, write), write:
             yield Side(read=read, write=write)
     finally:
         pipe.close()

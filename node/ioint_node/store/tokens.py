@@ -329,7 +329,8 @@ class TokenCache:
 
     def _remembered(self, digest: str, now: int) -> Caller | None:
         caller, asked_at = self._callers.get(digest, (None, 0))
-        if caller is None or now - asked_at > self._limits.fresh_ms:
+        # What was asked in a future that a clock was put back from is not fresh either.
+        if caller is None or not 0 <= now - asked_at <= self._limits.fresh_ms:
             return None
         return None if caller.expires is not None and caller.expires <= now else caller
 
@@ -341,7 +342,7 @@ class TokenCache:
 
     def _note_use(self, caller: Caller, now: int) -> None:
         self._used[caller.id] = now
-        if now - self._noted_at < self._limits.note_use_ms:
+        if 0 <= now - self._noted_at < self._limits.note_use_ms:
             return
         used, self._used, self._noted_at = self._used, {}, now
         with suppress(BusyError):

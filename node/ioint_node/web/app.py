@@ -61,6 +61,10 @@ from ioint_node.web.rates import Left, Rate, Rates
 from ioint_node.web.site import Route, Site, WebParts
 
 _NO_ROUTE = "(no route)"
+_RATE_SETTINGS = {
+    "requests": "requests_per_s",
+    "costly": "costly_requests_per_s",
+}  # by the names of the rates
 _LEFT = web.RequestKey("left", Left)  # of the rate that a costly request counts against
 _REQUEST_ID = re.compile(r"[!-~]{1,256}")
 # Rights whose doors read from the disk what sessions wrote; those that only act have it in memory.
@@ -245,7 +249,10 @@ def _take(site: Site, request: web.Request, caller: Caller, *, costly: bool) -> 
     """
     left = site.rates.take(caller.id, site.parts.now(), costly=costly)
     if left.wait_ms:
-        detail = f"more than {left.rate.per_s} requests a second ({left.rate.name}) with this token"
+        detail = (
+            f"more than {left.rate.per_s} requests a second by this caller: wait as Retry-After says, or raise "
+            f"the setting {_RATE_SETTINGS[left.rate.name]}"
+        )
         raise Refusal(429, "too_many_requests", detail, headers=left.headers())
     if costly:
         request[_LEFT] = left

@@ -25,6 +25,7 @@ from ioint_node.access.certificates import thumbprint
 from ioint_node.access.claims import UnmappedError
 from ioint_node.access.identity import IdentityError
 from ioint_node.access.rights import ANY_TOKEN, MAY, rights_of
+from ioint_node.store.clearance import visible
 from ioint_node.store.tokens import PREFIX, Caller
 from ioint_node.web.oidc import ProviderAwayError
 from ioint_node.web.oidc.login import is_own_page, session_of
@@ -71,12 +72,15 @@ def check_right(caller: Caller, right: str, to: str = "open this route") -> None
     raise Refusal(403, "forbidden", detail, headers=_insufficient(right))
 
 
-def check_covers(caller: Caller, role: str, scopes: Iterable[str] | None) -> None:
-    """Let a caller give out or take over a token only when it opens no more than the caller's own.
+def check_covers(caller: Caller, role: str, scopes: Iterable[str] | None, tlp: str) -> None:
+    """Let a caller give out or take over a token only when it opens and sees no more than the caller's own.
 
     Raises:
-        Refusal: 403, with the scopes that the caller lacks.
+        Refusal: 403, with the scopes that the caller lacks, or because its clearance is lower.
     """
+    if tlp not in visible(caller.tlp):
+        detail = f"this token sees {caller.tlp} at most and gives no clearance of {tlp}"
+        raise Refusal(403, "forbidden", detail, headers=_insufficient())
     wanted = rights_of(role, None if scopes is None else frozenset(scopes))
     if missing := sorted(wanted - rights_of(caller.role, caller.scopes)):
         detail = f"this token does not give what it has not itself: {', '.join(missing)}"

@@ -66,12 +66,13 @@ class FailedAuth:
         start, failures = self._counts.get(address, (now, 0))
         if failures < self._limits.failed_auth:
             return 0
-        return max(0, start + self._limits.failed_auth_window_ms - now)
+        # A window that begins after now is one from before the clock was put back.
+        return max(0, start + self._limits.failed_auth_window_ms - now) if start <= now else 0
 
     def note(self, address: str, now: int) -> None:
         """Count one failure."""
         start, failures = self._counts.pop(address, (now, 0))
-        if now - start >= self._limits.failed_auth_window_ms:
+        if not 0 <= now - start < self._limits.failed_auth_window_ms:
             start, failures = now, 0
         self._counts[address] = (start, failures + 1)
         while len(self._counts) > self._limits.addresses:

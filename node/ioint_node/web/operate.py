@@ -150,7 +150,7 @@ async def make_token(site: Site, request: web.Request, caller: Caller) -> web.Re
     """Make a token; it is shown in this answer and never again."""
     _refuse_old(caller)
     body = await read_json(request, TokenBody, site.parts.limits)
-    check_covers(caller, body.role, body.scopes)
+    check_covers(caller, body.role, body.scopes, body.tlp)
     now = site.parts.now()
     expires = instant(body.expires, "expires")
     made = await site.parts.store.write(
@@ -202,7 +202,7 @@ async def rotate_token(site: Site, request: web.Request, caller: Caller) -> web.
     if caller.id != key:
         async with site.parts.store.read() as connection:
             row = await tokens.get(connection, key)
-        check_covers(caller, row.role, row.scopes)
+        check_covers(caller, row.role, row.scopes, row.tlp)
     made = await site.parts.store.write(
         lambda connection: tokens.rotate(connection, key, grace_s=body.grace_s, now=now)
     )

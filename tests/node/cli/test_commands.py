@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sqlite3
 import ssl
 import stat
@@ -262,6 +263,28 @@ def test_the_doctor_tells_a_fault_once_and_skips_what_it_hides(shell: Shell, tmp
     assert {row["detail"] for row in rows if row["ok"] is None} == {"needs settings first"}
 
 
+def test_the_doctor_names_a_boundary_that_the_running_node_may_not_have_taken_up(
+    shell: Shell, tmp_path: Path
+) -> None:
+    home = tmp_path / "node"
+    make_node(shell, home, "Alpha")
+    (home / "boundary.json").write_text('{"schema":"ioint.boundary/1","rules":[]}')
+    settings = home / "config.toml"
+    settings.write_text(settings.read_text().replace('boundary = ""', 'boundary = "boundary.json"'))
+
+    def told() -> dict[str, Any]:
+        _, out, _ = shell.run("doctor", "--home", home, "-o", "json")
+        return next(row for row in json.loads(out)["checks"] if row["check"] == "boundary")
+
+    assert "note" not in told()
+    started = home / "run.json"
+    started.write_text("{}")
+    os.utime(started, (1, 1))
+    assert "restart it" in told()["detail"]
+    (home / "boundary.json").write_text('{"schema":"ioint.boundary/1","rules":[{"effect":"allow"}]}')
+    assert told()["detail"].startswith("Invalid enum value")
+
+
 def test_the_doctor_names_files_that_others_can_read(shell: Shell, tmp_path: Path) -> None:
     home = tmp_path / "node"
     make_node(shell, home, "Alpha")
@@ -318,6 +341,7 @@ def test_foreign_text_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str])
 
     assert "\x1b" not in cell("\x1b[2J evil")
     assert cell({"a": "\x1b"}).isprintable()
+    assert cell("two\nlines\x1b") == "two lines�"
     show_tree({"\x1b[2J": {"\x1b": [{"\x1b": "\x1b"}]}, "one\x1b": "\x1b"})
     assert "\x1b" not in capsys.readouterr().out
 

@@ -202,4 +202,6 @@ def test_a_policy_of_who_may_do_what_is_checked_without_a_node(
     assert json.loads(capsys.readouterr().out)["actions"] == ["read"]
     file.write_text('{"schema":"ioint.boundary/1","rules":[{"effect":"allow"}]}')
     assert main(["policy", "boundary", "--file", str(file)]) == 1
-    assert "rules[0].effect" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "rules[0].effect" in told
+    assert "permit or deny" in told

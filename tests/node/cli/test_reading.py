@@ -370,3 +370,22 @@ def test_a_node_that_runs_feeds_others_and_publishes(
     capsys.readouterr()
     done("public", "verify", tmp_path / "public.json", *key, "-o", "json")
     assert json.loads(capsys.readouterr().out)["indicators"] == 1
+
+
+def test_an_export_goes_on_where_its_file_ends(
+    node: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "findings.jsonl"
+    words = ["incidents", "export", "--output", str(file), "--home", str(node.home), "-o", "json"]
+    assert main(words) == 0
+    whole = file.read_bytes()
+    assert whole
+    for kept in (whole, whole.splitlines(keepends=True)[0]):
+        file.write_bytes(kept)
+        assert main(words) == 0
+        assert file.read_bytes() == whole
+    capsys.readouterr()
+    file.write_bytes(whole[:-9])
+    assert main(words) == 1
+    assert "is no finding" in capsys.readouterr().err
+    assert file.read_bytes() == whole[:-9]

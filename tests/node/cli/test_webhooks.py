@@ -61,6 +61,9 @@ def test_a_webhook_is_made_tested_mended_and_removed(
     with running(tmp_path) as process:
         ready(tmp_path, process)
         made = run("webhooks", "create", url, "--filter", "score>=50", "--scheme", "v1a")
+        kept = run("filters", "save", "worst", "state:malicious")
+        followed = run("webhooks", "create", url, "--saved", "worst")
+        run("webhooks", "remove", followed["id"])
         tested = run("webhooks", "test", made["id"])
         changed = run("webhooks", "rotate", made["id"], "--grace", 60)
         shown = run("webhooks", "show", made["id"])
@@ -72,6 +75,7 @@ def test_a_webhook_is_made_tested_mended_and_removed(
         left = run("webhooks", "list")
 
     assert (made["filter"], made["events"]) == ("score>=50", ["reputation", "withdrawal"])
+    assert followed["saved"] == kept["id"]
     assert (tested["taken"], json.loads(came[0])["type"]) == (True, "ping")
     assert made["public_key"] != changed["public_key"] == shown["public_key"]
     assert (shown["behind"], enabled["state"], dead["items"], dropped["dropped"]) == (0, "active", [], 0)

@@ -125,6 +125,15 @@ async def test_what_single_spans_lack_is_told_as_a_partial_success(node: Target)
     assert json.loads(body)["partialSuccess"]["rejectedSpans"] == "1"
 
 
+async def test_what_is_refused_stands_in_the_log_once_a_minute(
+    node: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        await post(node, work(service="").SerializeToString())
+    (line,) = [one for one in caplog.messages if one.startswith("telemetry_rejected")]
+    assert "2: the resource has no service.name" in line
+
+
 async def test_a_log_record_of_an_agent_without_a_trace_is_counted(node: Target) -> None:
     made = ExportLogsServiceRequest()
     made.resource_logs.add().resource.CopyFrom(work().resource_spans[0].resource)

@@ -89,6 +89,7 @@ class TestRates:
         answers = [await node.get("/api/v1/me") for _ in range(4)]
         assert [one.status for one in answers] == [200, 200, 200, 429]
         last = answers[-1].headers
+        assert "the setting requests_per_s" in (await answers[-1].json(content_type=None))["detail"]
         assert last["Retry-After"] == "1"
         assert last["RateLimit-Policy"] == '"requests";q=3;w=2'
         assert last["RateLimit"] == '"requests";r=0;t=2'

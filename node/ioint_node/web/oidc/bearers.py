@@ -39,7 +39,7 @@ class Bearers:
         """
         key = hashlib.sha256(token.encode()).digest()
         caller, until = self._verified.get(key, (None, 0))
-        if caller is not None and now < until:
+        if caller is not None and until - FRESH_MS <= now < until:
             return caller
         claims = await verified(self._provider, token, self._provider.settings.audience, now)
         check_access(claims)
