@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ FLAGS = (
 )
 
 
+class Navigated(Exception):  # noqa: N818 - what happens to a page
+    """The page went elsewhere while a script was running in it."""
+
+
 class Page:
     """One tab."""
 
@@ -47,6 +51,8 @@ class Page:
         while True:
             answer = await self._socket.receive_json(timeout=WAIT_S)
             if answer.get("id") == self._number:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise Navigated
                 assert "error" not in answer, answer
                 return dict(answer["result"])
 
@@ -59,14 +65,17 @@ class Page:
         return result["result"].get("value")
 
     async def until(self, script: str) -> Any:
-        """Wait in the page itself until an expression is truthy, and return it."""
+        """Wait in the page itself, and in those that it goes to, until an expression is truthy, and return it."""
         wait = (
             "new Promise((resolve, reject) => { const end = Date.now() + "
             f"{WAIT_S * 900}; const look = () => {{ const found = ({script}); if (found) resolve(found); "
             "else if (Date.now() > end) reject(new Error('waited in vain for ' + "
             f"{json.dumps(script)})); else setTimeout(look, 25); }}; look(); }})"
         )
-        return await self.run(wait)
+        async with asyncio.timeout(2 * WAIT_S):
+            while True:
+                with suppress(Navigated):
+                    return await self.run(wait)
 
     async def photograph(self, path: Path) -> None:
         """Write a PNG of what is to be seen."""

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ioint_node.store import tokens
+from ioint_node.store.signals import POLL, PUSH, Settings
+from ioint_node.store.tokens import Caller
 from ioint_node.web import WebLimits
 from ioint_node.web.limits import FailedAuth
+from ioint_node.web.problems import Refusal
+from ioint_node.web.ssf.streams import check_keeper
 
 if TYPE_CHECKING:
     from tests.node.web.conftest import Node
@@ -77,3 +81,12 @@ def test_a_clock_that_is_put_back_blocks_no_address_for_longer_than_a_window() -
     assert failed.blocked_ms("192.0.2.1", NOW) == 0
     failed.note("192.0.2.1", NOW)
     assert failed.blocked_ms("192.0.2.1", NOW) == 0
+
+
+def test_events_are_pushed_to_nobody_whose_end_no_one_tells_the_node() -> None:
+    person = Caller(id="oidc:1f", role="engine", actor=None, tlp="green", expires=NOW)
+    holder = Caller(id="1f", role="engine", actor=None, tlp="green", expires=NOW)
+    check_keeper(person, Settings(method=POLL))
+    check_keeper(holder, Settings(method=PUSH))
+    with pytest.raises(Refusal, match="poll, or make the stream"):
+        check_keeper(person, Settings(method=PUSH))

@@ -13,7 +13,7 @@ from ioint_node.store import signals
 from ioint_node.store.signals import Settings, Stream
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
-from ioint_node.web.problems import bad_field
+from ioint_node.web.problems import Refusal, bad_field
 from ioint_node.web.requests import read_json
 from ioint_node.web.site import Handler, Site
 from ioint_node.web.ssf.bodies import ChangedStream, NewStream, settings_of
@@ -32,6 +32,17 @@ _SUPPLIED = (
 def nothing() -> web.Response:
     """204, kept by nobody."""
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def check_keeper(caller: Caller, settings: Settings) -> None:
+    """Let only tokens of this node have events pushed: nobody tells this node when a provider's subject ends.
+
+    Raises:
+        Refusal: 403, who signed in with a provider polls.
+    """
+    if settings.method != signals.POLL and caller.id.startswith("oidc:"):
+        detail = "events are pushed for tokens of this node alone: poll, or make the stream with one"
+        raise Refusal(403, "forbidden", detail)
 
 
 def wanted_stream(request: web.Request) -> str | None:
@@ -66,6 +77,7 @@ def create(parts: SignalParts) -> Handler:
         parts.known_as()
         body = await read_json(request, NewStream, site.parts.limits)
         settings = settings_of(body, Settings(), "", private=parts.private)
+        check_keeper(caller, settings)
         made = await parts.store.write(
             lambda connection: signals.add(
                 connection,
@@ -132,6 +144,7 @@ async def _change(
                 authorization_header=start.authorization_header,
             )
         settings = settings_of(body, start, poll_url(parts, before.id), private=parts.private)
+        check_keeper(caller, settings)
         if settings.method == signals.POLL:
             settings = Settings(
                 events=settings.events, description=settings.description, format=settings.format
