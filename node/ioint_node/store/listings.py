@@ -50,17 +50,15 @@ class StoredIndicator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
-    """What a poll of the feed asks for: after an instant, from a key on, some ids only, some versions only.
+    """What a poll of the feed asks for: what changed after a key (the `Page.last` of the page before), some ids only.
 
     `wanted` is without spans.
     """
 
     clearance: str
     wanted: Filter = EVERYTHING
-    after: str | None = None
     key: str | None = None
     ids: tuple[str, ...] | None = None
-    versions: tuple[str, ...] | None = None
     limit: int
 
 
@@ -83,18 +81,15 @@ async def all_indicators(
 
 async def feed(connection: AsyncConnection, wanted: FeedQuery) -> Page[StoredIndicator]:
     """Indicators in the order of their last change, oldest first."""
-    after = max((bound for bound in (wanted.after, wanted.key) if bound is not None), default=None)
     extra: list[ColumnElement[bool]] = []
     if wanted.ids is not None:
         extra.append(indicators.c.id.in_(wanted.ids))
-    if wanted.versions is not None:
-        extra.append(indicators.c.added_at.in_(wanted.versions))
     return await _filtered(
         connection,
         wanted.wanted,
         wanted.clearance,
         order=Order.OLDEST,
-        after=after,
+        after=wanted.key,
         limit=wanted.limit,
         extra=extra,
     )

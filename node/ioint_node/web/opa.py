@@ -11,11 +11,12 @@ from aiohttp import web
 
 from ioint_node.flows.bundle import BundleLimits, gather, packed
 from ioint_node.store.tokens import Caller
-from ioint_node.web.described import Answer, Parameter
+from ioint_node.web.feeds.answers import KNOWN, fresh, told, unchanged
 from ioint_node.web.requests import parameters
 from ioint_node.web.site import Route, Site
 
 PATH: Final = "/bundles/ioint.tar.gz"
+_KIND: Final = "application/gzip"
 _KEPT: Final = 8  # bundles in memory: one a clearance
 
 
@@ -60,10 +61,7 @@ def routes() -> tuple[Route, ...]:
         """The newest bundle, or that it is the one that the caller has."""
         parameters(request)
         revision, body = await made.of(site, caller)
-        headers = {"ETag": f'"{revision}"', "Cache-Control": "private, no-cache"}
-        if request.headers.get("If-None-Match") == f'"{revision}"':
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=body, headers={"Content-Type": "application/gzip", **headers})
+        return unchanged(request, revision) or fresh(body, _KIND, revision)
 
     return (
         Route(
@@ -72,17 +70,8 @@ def routes() -> tuple[Route, ...]:
             may="query",
             summary="Data for Open Policy Agent",
             handler=bundle,
-            query=(
-                Parameter(name="If-None-Match", where="header", about="The `ETag` of the one that is held."),
-            ),
-            answers={
-                200: Answer(
-                    about="The bundle.",
-                    content={"application/gzip": {"type": "string"}},
-                    headers={"ETag": "Its revision."},
-                ),
-                304: Answer(about="It is the one that the caller has.", headers={"ETag": "Its revision."}),
-            },
+            query=(KNOWN,),
+            answers=told(_KIND, {"type": "string"}, "The bundle."),
             costly=True,
         ),
     )
