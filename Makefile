@@ -39,7 +39,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not network and not data" $(PURE_TESTS)
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "not network and not data" $(PURE_TESTS)
 
 # --- the environment ---
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 from msgspec import structs
 
 from ioint_node.errors import BusyError, ConflictError, NotFoundError, RequestError, TooLargeError
@@ -26,6 +27,7 @@ from ioint_node.flows.assessing import AssessParts, recall
 from ioint_node.flows.live import Live
 from ioint_node.flows.requests import ActionRequest, OpenSession
 from ioint_node.scoring.values import Declaration, Event
+from ioint_node.store.sessions import find_decision
 from ioint_node.telemetry import (
     Batch,
     Buffer,
@@ -187,8 +189,12 @@ class Telemetry:
         if one.kind == "tool_call":
             live = self.parts.live.get(session)
             if one.decided and live is not None and one.action_id in live.hashes:
-                self.counts["decided"] += 1
-                return
+                if await self._is_decided(live, one):
+                    self.counts["decided"] += 1
+                    return
+                # What was decided under this name was something else: nobody escapes by naming it.
+                self.counts["misnamed"] += 1
+                one = structs.replace(one, action_id=_own_name(one))
             request = ActionRequest(
                 action_id=one.action_id,
                 tool=one.tool,
@@ -213,6 +219,18 @@ class Telemetry:
         own = sender.actor is not None
         await assess.observe(self.parts, session, event, self.now(), by=f"token:{sender.id}", by_actor=own)
         self.counts["events"] += 1
+
+    async def _is_decided(self, live: Live, one: Happening) -> bool:
+        """Whether the action that was decided under this name does what telemetry says was done under it."""
+        body = live.answers.get(one.action_id)
+        if body is None:
+            async with self.parts.store.read() as connection:
+                body = await find_decision(connection, live.id, one.action_id)
+        if body is None:
+            return True  # the answer is no longer kept: nothing to hold it against
+        step = msgspec.json.decode(body)["step"]
+        call = self.parts.mapper(one.tool, server=one.server, arguments=one.arguments or {})
+        return (step["verb"], step["resource"]) == (call.verb, call.resource)
 
     # --- sessions ---
 
@@ -328,6 +346,12 @@ def session_id(actor: str, key: str, generation: int) -> str:
     """The session of an actor's run: the same for the same telemetry, and never that of another actor."""
     named = "\0".join((actor, key, str(generation)))
     return f"{_PREFIX}{hashlib.sha256(named.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def _own_name(one: Happening) -> str:
+    """A name for an action that took another's: the same for the same call, so that it counts once."""
+    said = repr((one.action_id, one.tool, one.server, one.at))
+    return f"told-{hashlib.sha256(said.encode()).hexdigest()[:32]}"
 
 
 def _sessions_of(run: Run) -> Iterator[str]:

@@ -282,6 +282,29 @@ async def test_what_comes_after_the_end_begins_another_session(node: Target) -> 
     assert {one.row["actor"] for one in sessions} == {"shop/support"}
 
 
+async def test_an_action_under_the_name_of_one_that_was_decided_is_judged_where_it_does_something_else(
+    node: Target,
+) -> None:
+    headers = {"Authorization": f"Bearer {node.tokens['engine']}"}
+    async with ClientSession(base_url=node.url, headers=headers) as client:
+        opening = {
+            "session_id": "s-1",
+            "actor": {"id": "shop", "kind": "agent"},
+            "declared": {"text": "look up orders"},
+        }
+        async with client.post("/api/v1/sessions", json=opening) as answer:
+            assert answer.status == 201
+        action = {"action_id": "act-1", "tool": "lookup", "arguments": {"order": "7"}}
+        async with client.post("/api/v1/sessions/s-1/actions", json=action) as answer:
+            assert answer.status == 200
+    made = request()
+    named = {"ioint.session.id": "s-1", "ioint.action.id": "act-1"}
+    add(made, 2, {**tool("send_money", amount="4800", recipient="DE02120300000000202051"), **named})
+    await post(node, made.SerializeToString())
+    [session] = (await node.told()).values()
+    assert [one["tool"] for one in session.events if one["kind"] == "tool_call"] == ["lookup", "send_money"]
+
+
 async def test_an_action_that_was_decided_before_is_not_judged_twice(node: Target) -> None:
     headers = {"Authorization": f"Bearer {node.tokens['engine']}"}
     async with ClientSession(base_url=node.url, headers=headers) as client:
