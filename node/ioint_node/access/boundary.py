@@ -19,8 +19,9 @@ request says else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -31,7 +32,8 @@ from ioint_node.errors import ConfigError
 SCHEMA: Final = "ioint.boundary/1"
 BYTES: Final = 4 * 1024 * 1024
 ENTITIES: Final = 50_000  # subjects, and resources
-RULES: Final = 10_000
+RULES: Final = 2_000
+SEARCHED: Final = 200_000  # rules asked of entities for one page of a search, about
 _ROOTS: Final = ("subject", "action", "resource", "context")
 
 Text = Annotated[str, Meta(min_length=1, max_length=1_024)]
@@ -99,6 +101,14 @@ class Question:
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Entities of one page of a search, and the place among all where the next begins; None at the end."""
+
+    entities: tuple[Entity, ...]
+    following: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
     """A checked policy; made by `read_boundary`."""
@@ -121,17 +131,33 @@ class Boundary:
         effects = {rule.effect for rule in self.rules if _holds(rule, known)}
         return "deny" not in effects and ("permit" in effects or self.permits)
 
-    def subjects_of(self, kind: str, asked: Question) -> Iterator[Entity]:
-        """The known subjects of a type that may do what is asked."""
-        return (one for one in _of(kind, self.subjects) if self.decide(_replaced(asked, subject=one)))
+    def subjects_of(self, kind: str, asked: Question, begin: int, most: int) -> Found:
+        """The known subjects of a type that may do what is asked, from a place among them on."""
+        return self._search(_of(kind, self.subjects), lambda one: _replaced(asked, subject=one), begin, most)
 
-    def resources_of(self, kind: str, asked: Question) -> Iterator[Entity]:
-        """The known resources of a type to which what is asked may be done."""
-        return (one for one in _of(kind, self.resources) if self.decide(_replaced(asked, resource=one)))
+    def resources_of(self, kind: str, asked: Question, begin: int, most: int) -> Found:
+        """The known resources of a type to which what is asked may be done, from a place among them on."""
+        return self._search(
+            _of(kind, self.resources), lambda one: _replaced(asked, resource=one), begin, most
+        )
 
     def actions_of(self, asked: Question) -> Iterator[str]:
         """The known actions that the subject may do to the resource."""
         return (name for name in self.actions if self.decide(_replaced(asked, action=name)))
+
+    def _search(
+        self, known: Iterator[Entity], question: Callable[[Entity], Question], begin: int, most: int
+    ) -> Found:
+        """Up to `most` entities; a search that asks many rules ends its page early, so that it holds up nobody."""
+        looked = max(1, SEARCHED // max(1, len(self.rules)))
+        found: list[Entity] = []
+        place = begin
+        for place, one in enumerate(islice(known, begin, None), begin):
+            if len(found) == most or place - begin == looked:
+                return Found(tuple(found), place)
+            if self.decide(question(one)):
+                found.append(one)
+        return Found(tuple(found), None)
 
 
 def read_boundary(data: bytes) -> Boundary:

@@ -8,10 +8,9 @@ properties have.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Annotated, Any, Final, Literal, TypedDict, TypeVar
 
 import msgspec
@@ -141,22 +140,22 @@ async def configuration(site: Site, request: web.Request, caller: Caller) -> web
 async def evaluation(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """One question."""
     body = await _read(site, request, Item)
-    return await _single(site, request, caller, body)
+    return await _single(site, caller, body)
 
 
 async def evaluations(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Several questions with what they have in common; without any, the one that the defaults are."""
     body = await _read(site, request, Several)
     if not body.evaluations:
-        return await _single(site, request, caller, body)
+        return await _single(site, caller, body)
     stop = {"deny_on_first_deny": False, "permit_on_first_permit": True}.get(
         body.options.evaluations_semantic
     )
     found = []
-    for place, item in enumerate(body.evaluations):
+    for item in body.evaluations:
         merged = _with_defaults(item, body)
         try:
-            answer = await _answered(site, request, caller, _asked(merged), place=place)
+            answer = await _answered(site, caller, _asked(merged))
         except (Refusal, RequestError) as error:
             # A fault of one question is that question's own.
             answer = {"decision": False, "context": {"error": {"status": 400, "message": str(error)}}}
@@ -177,8 +176,9 @@ async def search_subject(site: Site, request: web.Request, caller: Caller) -> we
         action_properties=_part(body.action, "action").properties,
         context=body.context or {},
     )
-    found = (one for one in _boundary(site).subjects_of(kind, asked) if not _is_halted(site, one))
-    return _found(body, map(_named, found))
+    begin, most = _place(body)
+    found = await asyncio.to_thread(_boundary(site).subjects_of, kind, asked, begin, most)
+    return _found([_named(one) for one in found.entities if not _is_halted(site, one)], found.following)
 
 
 async def search_resource(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -192,8 +192,11 @@ async def search_resource(site: Site, request: web.Request, caller: Caller) -> w
         action_properties=_part(body.action, "action").properties,
         context=body.context or {},
     )
-    found = () if _is_halted(site, asked.subject) else _boundary(site).resources_of(kind, asked)
-    return _found(body, map(_named, found))
+    if _is_halted(site, asked.subject):
+        return _found([], None)
+    begin, most = _place(body)
+    found = await asyncio.to_thread(_boundary(site).resources_of, kind, asked, begin, most)
+    return _found([_named(one) for one in found.entities], found.following)
 
 
 async def search_action(site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -205,8 +208,12 @@ async def search_action(site: Site, request: web.Request, caller: Caller) -> web
         resource=_entity(body.resource, "resource"),
         context=body.context or {},
     )
-    names = () if _is_halted(site, asked.subject) else _boundary(site).actions_of(asked)
-    return _found(body, ({"name": name} for name in names))
+    if _is_halted(site, asked.subject):
+        return _found([], None)
+    begin, most = _place(body)
+    names = await asyncio.to_thread(lambda: list(_boundary(site).actions_of(asked)))
+    shown = [{"name": name} for name in names[begin : begin + most]]
+    return _found(shown, begin + most if len(names) > begin + most else None)
 
 
 def routes() -> tuple[Route, ...]:
@@ -259,18 +266,16 @@ async def _read(site: Site, request: web.Request, kind: type[T]) -> T:
         raise Refusal(400, "bad_json", "the body is not JSON") from None
 
 
-async def _single(site: Site, request: web.Request, caller: Caller, body: Item) -> web.Response:
-    return json_answer(await _answered(site, request, caller, _asked(body)))
+async def _single(site: Site, caller: Caller, body: Item) -> web.Response:
+    return json_answer(await _answered(site, caller, _asked(body)))
 
 
-async def _answered(
-    site: Site, request: web.Request, caller: Caller, asked: _Asked, *, place: int = 0
-) -> dict[str, Any]:
-    wanted = _evaluation(site, caller, asked, _action_id(request, asked, place))
+async def _answered(site: Site, caller: Caller, asked: _Asked) -> dict[str, Any]:
+    wanted = _evaluation(site, caller, asked)
     return await evaluate(site.parts.assess, wanted, site.parts.now())
 
 
-def _evaluation(site: Site, caller: Caller, asked: _Asked, action_id: str | None) -> Evaluation:
+def _evaluation(site: Site, caller: Caller, asked: _Asked) -> Evaluation:
     question, context = asked.question, asked.context
     agent = _text(context, "agent")
     kind, actor, principal = _actor(question.subject, agent)
@@ -302,7 +307,7 @@ def _evaluation(site: Site, caller: Caller, asked: _Asked, action_id: str | None
         arguments=arguments,
         declared=Declaration(text=_text(declared, "text") or "", family=_text(declared, "family"), tools=()),
         session_id=_text(context, "session_id"),
-        action_id=action_id,
+        action_id=_text(context, "action_id"),
         base=_base(site, question),
         by=caller.id,
         by_actor=caller.role == "agent",
@@ -407,19 +412,6 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _action_id(request: web.Request, asked: _Asked, place: int) -> str | None:
-    """The name of a question: as the caller gives it, or from its request id, which may cover several questions."""
-    if (named := _text(asked.context, "action_id")) is not None:
-        return named
-    if (told := request.headers.get(REQUEST_ID)) is None:
-        return None
-    question = asked.question
-    said = msgspec.json.encode(
-        (told, place, question.subject, question.action, question.resource, asked.context)
-    )
-    return f"az-{hashlib.sha256(said).hexdigest()[:32]}"
-
-
 def _boundary(site: Site) -> Boundary:
     return site.parts.boundary() or _OPEN
 
@@ -433,12 +425,13 @@ def _named(one: Entity) -> dict[str, Any]:
     return {"type": one.type, "id": one.id}
 
 
-def _found(body: Search, found: Iterable[dict[str, Any]]) -> web.Response:
-    """A page of results; the token of the next is empty at the end."""
-    limit = min(body.page.limit, PAGE_MAX)
+def _place(body: Search) -> tuple[int, int]:
+    """Where a page begins, and how much it may hold."""
     given = cursor_of({"cursor": body.page.token}) if body.page.token else None
-    begin = 0 if given is None else integer(given[0], "page.token")
-    results = list(islice(found, begin, begin + limit + 1))
-    following = cursor_text(begin + limit) if len(results) > limit else ""
-    shown = results[:limit]
-    return json_answer({"results": shown, "page": {"next_token": following, "count": len(shown)}})
+    return (0 if given is None else integer(given[0], "page.token")), min(body.page.limit, PAGE_MAX)
+
+
+def _found(shown: list[dict[str, Any]], following: int | None) -> web.Response:
+    """A page of results; the token of the next is empty at the end."""
+    token = "" if following is None else cursor_text(following)
+    return json_answer({"results": shown, "page": {"next_token": token, "count": len(shown)}})

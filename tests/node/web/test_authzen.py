@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.node.web.conftest import Node
 
 pytestmark = pytest.mark.network
+PATH = "/access/v1/evaluation"
 ALICE = {"type": "user", "id": "alice"}
 BOB = {"type": "user", "id": "bob"}
 ADMIN = BOB | {"properties": {"role": "admin"}}
@@ -228,9 +229,15 @@ async def test_a_request_keeps_its_id_and_nobody_asks_without_a_token(node: Node
 
     answer = await post({"X-Request-ID": "r-1"})
     assert (answer.status, answer.headers["X-Request-ID"]) == (401, "r-1")
-    first = await (await post(node.headers("engine") | {"X-Request-ID": "r-1"})).json()
-    again = await (await post(node.headers("engine") | {"X-Request-ID": "r-1"})).json()
-    assert first == again
+
+
+async def test_who_chooses_the_id_of_a_request_has_each_action_judged(node: Node) -> None:
+    headers = node.headers("engine") | {"X-Request-ID": "r-1"}
+    answers = [await (await node.client.post(PATH, json=GOOD, headers=headers)).json() for _ in range(2)]
+    assert len({one["context"]["decision_id"] for one in answers}) == 2
+    named = GOOD | {"context": {"action_id": "act-1"}}
+    answers = [await (await node.client.post(PATH, json=named, headers=headers)).json() for _ in range(2)]
+    assert answers[0] == answers[1]
 
 
 async def test_a_base_decision_is_only_ever_tightened(node: Node) -> None:
