@@ -10,6 +10,7 @@ request says of its own session and purpose is the agent's own word, which widen
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -26,7 +27,7 @@ from ioint_node.web.answers import json_answer
 from ioint_node.web.auth import check_actor
 from ioint_node.web.described import JSON, Answer, Answers, Parameter
 from ioint_node.web.problems import Refusal, bad_field
-from ioint_node.web.requests import deeper_than, read_body
+from ioint_node.web.requests import deeper_than, has_twice, read_body
 from ioint_node.web.site import Route, Site
 
 PREFIX: Final = "/ext_authz"
@@ -78,21 +79,21 @@ async def check(site: Site, request: web.Request, caller: Caller) -> web.Respons
         raise bad_field(ACTOR, "the proxy names the agent in this header: see docs/envoy-opa.md")
     check_actor(caller, request.headers[ACTOR])
     data = await read_body(request, site.parts.limits)
-    asked = _asked(site, request, caller, data)
-    outside = next((one for one in asked if not one.base), None)
+    asked: list[Evaluation] = []
     try:
         if request.headers.get(PARTIAL, "").lower() == "true":
             raise TooLargeError("the proxy cut the body: what it asks for cannot be judged")
+        asked = _asked(site, request, caller, data)
         answers = [await evaluate(site.parts.assess, one, site.parts.now()) for one in asked]
     except RequestError:
-        if site.responding.mode == "enforce" or outside is not None:
+        if site.responding.mode == "enforce" or _may_be_outside(site, request, asked):
             raise
         # Whoever observes blocks nothing, also not what it cannot read; it is counted.
         site.parts.refusals[NOT_JUDGED] += 1
         return _through({"x-ioint-error": NOT_JUDGED})
-    refused = next((one for one in answers if not one["decision"]), None)
-    if refused is not None:
-        raise Refusal(403, "refused", _why(refused), headers=_headers(refused))
+    against = next((one for one in answers if not one["decision"]), None)
+    if against is not None:
+        raise Refusal(403, "refused", _why(against), headers=_headers(against))
     return _through(_headers(answers[-1]) if answers else {})
 
 
@@ -111,6 +112,12 @@ def routes() -> tuple[Route, ...]:
         for path in (PREFIX, f"{PREFIX}/{{path:.*}}")
         for method in METHODS
     )
+
+
+def _may_be_outside(site: Site, request: web.Request, asked: list[Evaluation]) -> bool:
+    """Whether the outer boundary refuses what could not be judged, or was not even asked."""
+    told = request.headers.get(BASE, "true").lower() == "false"
+    return told or site.parts.boundary() is not None or not all(one.base for one in asked)
 
 
 def _through(headers: Mapping[str, str]) -> web.Response:
@@ -150,21 +157,35 @@ def _calls(request: web.Request, data: bytes, depth: int) -> Iterator[tuple[str,
 
 
 def _messages(request: web.Request, data: bytes, depth: int) -> list[dict[str, Any]] | None:
-    """The messages of MCP in a body, None where it holds none."""
-    if request.method != "POST" or request.content_type != "application/json" or not data:
+    """The messages of MCP in a body, None where it holds none.
+
+    Raises:
+        RequestError: the body is JSON-RPC, and what it says may be read in two ways, or is too much.
+    """
+    # What is behind the proxy may read it whatever type it is said to be of.
+    text = data.removeprefix(codecs.BOM_UTF8).lstrip()
+    said = request.content_type == "application/json"
+    if request.method != "POST" or not text or not (said or text[:1] in (b"{", b"[")):
         return None
-    if deeper_than(depth, data):
-        raise Refusal(400, "too_deep", f"the body is nested more than {depth} deep")
+    if deeper_than(depth, text):
+        raise RequestError(f"the body is nested more than {depth} deep")
     try:
-        value = msgspec.json.decode(data)
+        value = msgspec.json.decode(text)
+        twice = has_twice(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if said:
+            raise RequestError("the body is not JSON in UTF-8: what it asks for cannot be judged") from None
         return None
     found = value if isinstance(value, list) else [value]
-    if not found or not all(isinstance(one, dict) and one.get("jsonrpc") == "2.0" for one in found):
+    if not any(isinstance(one, dict) and "jsonrpc" in one for one in found):
         return None
+    if twice:
+        raise RequestError(
+            "the body names something twice in one object: who reads it may read the other one"
+        )
     if len(found) > MESSAGES:
-        raise Refusal(413, "too_large", f"{len(found)} messages in one body, more than {MESSAGES}")
-    return [one for one in found if isinstance(one.get("method"), str)]
+        raise TooLargeError(f"{len(found)} messages in one body, more than {MESSAGES}")
+    return [one for one in found if isinstance(one, dict) and isinstance(one.get("method"), str)]
 
 
 def _plain(method: str, path: str) -> str:

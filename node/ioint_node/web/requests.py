@@ -253,7 +253,7 @@ def decode(data: bytes, kind: type[T], limits: WebLimits) -> T:
     try:
         body = msgspec.json.decode(data, type=kind)
         # msgspec keeps the last of two equal names and says nothing; others would read the first.
-        if _has_twice(data):
+        if has_twice(data):
             # Only to say which. Numbers stay text.
             json.loads(data, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
     except msgspec.ValidationError as error:
@@ -286,7 +286,7 @@ def _outside(data: bytes) -> bytes:
     return b"".join(unescaped.split(b'"')[::2])
 
 
-def _has_twice(data: bytes) -> bool:
+def has_twice(data: bytes) -> bool:
     """Whether an object of a valid JSON text names something twice: then it has more colons than decoded members."""
     members = _members(msgspec.json.decode(data))
     return data.count(b":") != members and _outside(data).count(b":") != members
