@@ -28,7 +28,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    true,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -105,17 +104,18 @@ async def plan(
     rows, groups = await _groups(connection, wanted, clearance)
     if any(group.count == 0 for group in groups):
         return None
-    few = [_Group(condition=true(), count=1, source=and_(*extra))] if extra else []
+    if extra:  # first, so that it is the shortest
+        groups = [_Group(condition=and_(*extra), count=1, source=and_(*extra)), *groups]
     others = [not_(_asked(term)) for term in map(_positively, wanted.terms) if term.negated]
     # Once more on the row itself; of an expression, so that no index of labels is taken for a way to find few rows.
     others.append(indicators.c.tlp.concat("").in_(visible(clearance)))
     steps = _steps(groups, rows, limit)
-    sources = [group for group in (*few, *groups) if group.source is not None]
+    sources = [group for group in groups if group.source is not None]
     shortest = min(sources, key=lambda group: group.count, default=None)
     if (
         shortest is not None
         and shortest.source is not None
-        and shortest.count <= min(GATHER_MOST, steps // GATHER_COST)
+        and (extra or shortest.count <= min(GATHER_MOST, steps // GATHER_COST))
     ):
         conditions = [group.condition for group in groups if group is not shortest] + others
         gathered = _gathered(shortest.source, conditions, order, after)
