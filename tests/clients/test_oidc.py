@@ -333,7 +333,7 @@ async def test_an_analyst_signs_in_by_the_button_of_the_console(
         )
         await page.until("document.querySelector('[name=prompt]')?.value === 'consent'")
         await page.run("document.forms[0].submit()")
-        await page.until("document.documentElement.dataset.ready === '1'")
+        await page.until("document.documentElement?.dataset.ready === '1'")
         assert await page.run("document.cookie") == ""
         await page.run("document.getElementById('leave').click()")
         await page.until(f"location.href.startsWith('{idp.issuer}')")
