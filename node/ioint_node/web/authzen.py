@@ -25,6 +25,7 @@ from ioint_node.store.responses import ACTIVE
 from ioint_node.store.tokens import Caller
 from ioint_node.web.answers import json_answer
 from ioint_node.web.described import Answers, Parameter, answers
+from ioint_node.web.origin import origin_of
 from ioint_node.web.problems import AUTHZEN_PREFIX as ACCESS
 from ioint_node.web.problems import Refusal
 from ioint_node.web.requests import cursor_of, cursor_text, deeper_than, integer, read_body
@@ -124,7 +125,7 @@ class _Asked:
 
 async def configuration(site: Site, request: web.Request, caller: Caller) -> web.Response:
     """Where the doors of this decision point are."""
-    at = f"{request.scheme}://{request.host}"
+    at = origin_of(site, request)
     return json_answer(
         {
             "policy_decision_point": at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from ioint_node.store.tokens import Caller
 from ioint_node.web.auth import check_right, may
 from ioint_node.web.described import Answer as Described
 from ioint_node.web.described import Parameter
+from ioint_node.web.origin import origin_of
 from ioint_node.web.problems import TAXII_PREFIX, TAXII_TYPE, Refusal
 from ioint_node.web.site import Route, Site
 from ioint_node.web.taxii import pages, taking
@@ -24,7 +24,6 @@ from ioint_node.web.taxii.asking import FILTERS, OF_DELETION, OF_ONE, ROOT, Want
 from ioint_node.web.taxii.pages import HEADERS, Definitions, Page
 from ioint_node.web.taxii.shelf import CONTRIBUTIONS, DEFINITIONS, INDICATORS, Answer, Ready, Shelf
 
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _ID_CHARS: Final = 36
 _RESOURCE: Final = {"type": "object"}
 _ABOUT: Final = {
@@ -85,7 +84,7 @@ class Taxii:
     async def discovery(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
         """`GET /taxii2/`."""
         check_accept(request)
-        root = f"{_origin(site, request)}{ROOT}"
+        root = f"{origin_of(site, request)}{ROOT}"
         return _json({"title": f"IOINT node of {site.parts.org}", "default": root, "api_roots": [root]})
 
     async def root(self, site: Site, request: web.Request, caller: Caller) -> web.Response:
@@ -258,19 +257,6 @@ def _collection_asked(request: web.Request) -> str:
     """The id of a collection, of which an alias may stand in the path."""
     named = request.match_info["collection"]
     return _BY_ALIAS.get(named, named)
-
-
-def _origin(site: Site, request: web.Request) -> str:
-    """Scheme, host and port as the client named them: that is where it will look for the API root.
-
-    Behind a proxy with TLS it is the public URL, or at least no address to which a token would travel in the clear.
-    """
-    if not _HOST.fullmatch(request.host):
-        raise Refusal(400, "bad_host", "the Host header names no host")
-    if not site.parts.behind_proxy:
-        return f"{request.scheme}://{request.host}"
-    public = "" if site.parts.signals is None else site.parts.signals.issuer()
-    return public if public.startswith("https://") else f"https://{request.host}"
 
 
 def _about(key: str, caller: Caller) -> dict[str, Any]:
